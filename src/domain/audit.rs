@@ -1,0 +1,109 @@
+//! The words of audit events and of resolving.
+
+use super::text_enum;
+
+text_enum! {
+    /// What was done, or attempted.
+    pub enum AuditAction {
+        /// An entry was created.
+        EntryCreated = "ENTRY_CREATED",
+        /// An entry's properties were changed.
+        EntryUpdated = "ENTRY_UPDATED",
+        /// An entry got a new value.
+        EntryRotated = "ENTRY_ROTATED",
+        /// An entry got an old value again.
+        EntryRolledBack = "ENTRY_ROLLED_BACK",
+        /// An entry was switched off.
+        EntryDisabled = "ENTRY_DISABLED",
+        /// An entry was switched on again.
+        EntryEnabled = "ENTRY_ENABLED",
+        /// An entry was deleted; it can be restored.
+        EntryDeleted = "ENTRY_DELETED",
+        /// A deleted entry was restored.
+        EntryRestored = "ENTRY_RESTORED",
+        /// A deleted entry was erased.
+        EntryPurged = "ENTRY_PURGED",
+        /// An agent received a value, or was refused one.
+        SecretResolved = "SECRET_RESOLVED",
+        /// Somebody asked what an agent would receive.
+        SecretsPreviewed = "SECRETS_PREVIEWED",
+        /// A person got a role.
+        RoleAssigned = "ROLE_ASSIGNED",
+        /// A person lost a role.
+        RoleRevoked = "ROLE_REVOKED",
+        /// An agent was put on a project or milestone.
+        AgentAssigned = "AGENT_ASSIGNED",
+        /// An agent was taken off.
+        AgentUnassigned = "AGENT_UNASSIGNED",
+        /// A project got its vault.
+        ProjectRegistered = "PROJECT_REGISTERED",
+        /// A project's status was changed.
+        ProjectStatusChanged = "PROJECT_STATUS_CHANGED",
+        /// A project's vault was erased.
+        ProjectDeleted = "PROJECT_DELETED",
+        /// An organization joined.
+        ParticipantAdded = "PARTICIPANT_ADDED",
+        /// An organization left.
+        ParticipantRemoved = "PARTICIPANT_REMOVED",
+        /// A milestone was created or its phase set.
+        MilestonePut = "MILESTONE_PUT",
+        /// A milestone's phase was ended.
+        MilestoneClosed = "MILESTONE_CLOSED",
+        /// A milestone was deleted with its entries.
+        MilestoneDeleted = "MILESTONE_DELETED",
+        /// An agent was registered or moved.
+        AgentRegistered = "AGENT_REGISTERED",
+        /// An agent was unregistered.
+        AgentUnregistered = "AGENT_UNREGISTERED",
+        /// A runtime was registered or moved.
+        RuntimeRegistered = "RUNTIME_REGISTERED",
+        /// A runtime was unregistered.
+        RuntimeUnregistered = "RUNTIME_UNREGISTERED",
+        /// A service may manage projects from now on.
+        RegistrarAdded = "REGISTRAR_ADDED",
+        /// A service may no longer manage projects.
+        RegistrarRemoved = "REGISTRAR_REMOVED",
+        /// A principal may read every audit log from now on.
+        AuditorAdded = "AUDITOR_ADDED",
+        /// A principal may no longer read every audit log.
+        AuditorRemoved = "AUDITOR_REMOVED",
+        /// Keys were replaced.
+        KeysRotated = "KEYS_ROTATED",
+    }
+}
+
+text_enum! {
+    /// How it ended.
+    pub enum AuditOutcome {
+        /// It was done.
+        Allowed = "ALLOWED",
+        /// The caller may not.
+        Denied = "DENIED",
+        /// The caller may, but it could not be done.
+        Failed = "FAILED",
+    }
+}
+
+text_enum! {
+    /// What a resolve is for.
+    pub enum Purpose {
+        /// The environment of a sandbox.
+        CodingSession = "CODING_SESSION",
+        /// One tool's need.
+        ToolExecution = "TOOL_EXECUTION",
+    }
+}
+
+text_enum! {
+    /// What one name was answered with (`product.md`, section 4).
+    pub enum SecretOutcome {
+        /// The value is there.
+        Resolved = "RESOLVED",
+        /// Only an expired entry bears the name.
+        Expired = "EXPIRED",
+        /// The workspace has its own; the vault's stays closed.
+        ProvidedByWorkspace = "PROVIDED_BY_WORKSPACE",
+        /// No entry for agents bears the name.
+        NotFound = "NOT_FOUND",
+    }
+}

@@ -1,0 +1,120 @@
+//! What an entry is besides its value.
+
+use super::{Timestamp, text_enum};
+
+text_enum! {
+    /// What kind of credential an entry holds.
+    pub enum Category {
+        /// A key for an API.
+        ApiKey = "API_KEY",
+        /// A token that grants access, such as a personal access token.
+        AccessToken = "ACCESS_TOKEN",
+        /// A secret without a more precise kind.
+        Secret = "SECRET",
+        /// A PEM certificate, with or without its private key.
+        Certificate = "CERTIFICATE",
+        /// A password: nothing of it is ever shown.
+        Password = "PASSWORD",
+        /// A secret that signs or checks webhooks.
+        WebhookSecret = "WEBHOOK_SECRET",
+        /// Anything else.
+        Other = "OTHER",
+    }
+}
+
+text_enum! {
+    /// To what an entry belongs.
+    pub enum Scope {
+        /// To the whole project.
+        Project = "PROJECT",
+        /// To one milestone.
+        Milestone = "MILESTONE",
+    }
+}
+
+text_enum! {
+    /// Whether an entry is live, and if not why (`product.md`, section 3).
+    pub enum EntryStatus {
+        /// Live: agents receive it.
+        Active = "ACTIVE",
+        /// Its `expiresAt` has passed.
+        Expired = "EXPIRED",
+        /// Switched off by a person.
+        Disabled = "DISABLED",
+        /// Deleted, and restorable for the retention period.
+        Deleted = "DELETED",
+    }
+}
+
+impl EntryStatus {
+    /// The one rule that tells an entry's status: DELETED if deleted, else DISABLED if disabled, else EXPIRED once
+    /// `expires_at` has passed, else ACTIVE.
+    #[must_use]
+    pub fn of(deleted: bool, disabled: bool, expires_at: Option<Timestamp>, now: Timestamp) -> Self {
+        if deleted {
+            Self::Deleted
+        } else if disabled {
+            Self::Disabled
+        } else if expires_at.is_some_and(|at| at <= now) {
+            Self::Expired
+        } else {
+            Self::Active
+        }
+    }
+}
+
+/// When a milestone's entries exist for agents. A bound left out is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Phase {
+    /// The first instant of the phase.
+    pub opens_at: Option<Timestamp>,
+    /// The first instant after it.
+    pub closes_at: Option<Timestamp>,
+}
+
+impl Phase {
+    /// Open: `opens_at` null or past, and `closes_at` null or to come.
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.opens_at.is_none_or(|at| at <= now) && self.closes_at.is_none_or(|at| at > now)
+    }
+
+    /// The phase once it is closed: `closes_at` is now, and an `opens_at` still to come as well. A phase that has
+    /// ended already stays as it is.
+    #[must_use]
+    pub fn closed(self, now: Timestamp) -> Self {
+        if self.closes_at.is_some_and(|at| at <= now) {
+            return self;
+        }
+        Self { opens_at: self.opens_at.map(|at| at.min(now)), closes_at: Some(now) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_is_the_first_that_applies() {
+        let now = Timestamp::from_millis(1_000);
+        let past = Some(now);
+        let later = Some(Timestamp::from_millis(1_001));
+        assert_eq!(EntryStatus::of(true, true, past, now), EntryStatus::Deleted);
+        assert_eq!(EntryStatus::of(false, true, past, now), EntryStatus::Disabled);
+        assert_eq!(EntryStatus::of(false, false, past, now), EntryStatus::Expired);
+        assert_eq!(EntryStatus::of(false, false, later, now), EntryStatus::Active);
+        assert_eq!(EntryStatus::of(false, false, None, now), EntryStatus::Active);
+    }
+
+    #[test]
+    fn a_closed_phase_is_never_open() {
+        let now = Timestamp::from_millis(1_000);
+        let at = |ms| Some(Timestamp::from_millis(ms));
+        for opens_at in [None, at(10), at(1_000), at(5_000)] {
+            for closes_at in [None, at(20), at(1_000), at(6_000)] {
+                let closed = Phase { opens_at, closes_at }.closed(now);
+                assert!(!closed.is_open(now) && !closed.is_open(Timestamp::from_millis(5_500)), "{closed:?}");
+            }
+        }
+    }
+}

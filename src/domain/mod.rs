@@ -1,0 +1,55 @@
+//! Plain values of the product that cannot be wrong once they exist. No I/O.
+
+mod audit;
+mod entry;
+mod error;
+mod ids;
+mod name;
+mod principal;
+mod roles;
+mod time;
+
+pub use audit::{AuditAction, AuditOutcome, Purpose, SecretOutcome};
+pub use entry::{Category, EntryStatus, Phase, Scope};
+pub use error::{Error, Field, Result};
+pub use ids::{
+    AgentId, DataKeyId, EntryId, EventId, IdError, MilestoneId, OrganizationId, ProjectId, RequestId, RuntimeId,
+    ServiceId, TeamId, UserId,
+};
+pub use name::{NameError, SecretName};
+pub use principal::{Actor, Narrowing, Principal};
+pub use roles::{ProjectStatus, Role};
+pub use time::{Clock, ManualClock, SystemClock, Timestamp};
+
+/// Gives a field-less enum its one stored and printed form, in both directions.
+macro_rules! text_enum {
+    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$vmeta])* $variant),+ }
+
+        impl $name {
+            /// Every value, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The form in the database, the API and the logs.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            /// The value of this form; none for any other text.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use text_enum;

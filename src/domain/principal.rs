@@ -1,0 +1,62 @@
+//! Who calls.
+
+use super::{AgentId, MilestoneId, ProjectId, RuntimeId, ServiceId, UserId};
+use std::collections::BTreeSet;
+
+/// Who a verified token speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// A person.
+    User(UserId),
+    /// The platform that owns projects.
+    Service(ServiceId),
+    /// An agent runtime, with what its token is narrowed to.
+    Runtime(RuntimeId, Narrowing),
+}
+
+impl std::fmt::Display for Principal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Service(id) => write!(f, "service:{id}"),
+            Self::Runtime(id, _) => write!(f, "runtime:{id}"),
+        }
+    }
+}
+
+/// What a runtime's token is limited to, by its `vault:*` claims; nothing set means no limit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Narrowing {
+    /// Only this project.
+    pub project: Option<ProjectId>,
+    /// Only this agent.
+    pub agent: Option<AgentId>,
+    /// Only this milestone, with the project's own entries.
+    pub milestone: Option<MilestoneId>,
+    /// Only these names.
+    pub names: Option<BTreeSet<String>>,
+}
+
+/// Who is named as the author of an event: a principal, or a part of the system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// A caller.
+    Principal(Principal),
+    /// An operator's command.
+    Operator,
+    /// The background job that erases what is past its retention.
+    Sweeper,
+    /// The background job that finishes changes of tuples.
+    Outbox,
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Principal(principal) => principal.fmt(f),
+            Self::Operator => f.write_str("operator:cli"),
+            Self::Sweeper => f.write_str("system:sweeper"),
+            Self::Outbox => f.write_str("system:outbox"),
+        }
+    }
+}

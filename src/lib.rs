@@ -1,0 +1,6 @@
+//! Project Vault: a credential vault for AI agents that work on one project together.
+//!
+//! A request goes one way down and comes back: `http`, `graphql`, `vault`, then `authz`, `crypto` and `store`, over the plain
+//! values of `domain`. `docs/architecture.md` says where things live and why.
+
+pub mod domain;
