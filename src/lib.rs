@@ -4,3 +4,4 @@
 //! values of `domain`. `docs/architecture.md` says where things live and why.
 
 pub mod domain;
+pub mod store;

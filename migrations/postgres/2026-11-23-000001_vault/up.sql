@@ -1,0 +1,153 @@
+-- Instants are milliseconds since 1970. Ids of other systems are text compared by byte.
+
+-- What this installation pins for all its servers, such as the ids of the authorization store and model.
+CREATE TABLE installation (
+    name TEXT COLLATE "C" PRIMARY KEY,
+    value TEXT COLLATE "C" NOT NULL
+);
+
+CREATE TABLE projects (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    status TEXT COLLATE "C" NOT NULL CHECK (status IN ('PLANNING', 'ACTIVE', 'PAUSED', 'COMPLETED', 'CANCELLED')),
+    registered_at BIGINT NOT NULL
+);
+
+-- Tombstones: an id is never registered twice, since tuples that outlived the project would come to life again.
+CREATE TABLE deleted_projects (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    deleted_at BIGINT NOT NULL
+);
+
+CREATE TABLE milestones (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    project_id TEXT COLLATE "C" NOT NULL REFERENCES projects (id),
+    opens_at BIGINT,
+    closes_at BIGINT,
+    UNIQUE (project_id, id),
+    CHECK (opens_at IS NULL OR closes_at IS NULL OR opens_at <= closes_at)
+);
+
+CREATE TABLE data_keys (
+    id UUID PRIMARY KEY,
+    project_id TEXT COLLATE "C" NOT NULL REFERENCES projects (id),
+    -- Which master key wraps it.
+    master_key TEXT COLLATE "C" NOT NULL,
+    wrapped BYTEA NOT NULL,
+    -- The one that encrypts what is written next.
+    encrypting BOOLEAN NOT NULL,
+    created_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX data_keys_encrypting ON data_keys (project_id) WHERE encrypting;
+CREATE INDEX data_keys_master_key ON data_keys (master_key);
+
+-- An entry belongs to its milestone where it has one, else to the whole project: a scope without its milestone cannot be written down.
+CREATE TABLE entries (
+    id UUID PRIMARY KEY,
+    project_id TEXT COLLATE "C" NOT NULL REFERENCES projects (id),
+    milestone_id TEXT COLLATE "C",
+    name TEXT COLLATE "C" NOT NULL,
+    description TEXT COLLATE "C",
+    category TEXT COLLATE "C" NOT NULL CHECK (category IN ('API_KEY', 'ACCESS_TOKEN', 'SECRET', 'CERTIFICATE', 'PASSWORD', 'WEBHOOK_SECRET', 'OTHER')),
+    expires_at BIGINT,
+    disabled BOOLEAN NOT NULL,
+    deleted_at BIGINT,
+    current_version INTEGER NOT NULL CHECK (current_version >= 1),
+    revision INTEGER NOT NULL CHECK (revision >= 1),
+    rotation_interval_days INTEGER CHECK (rotation_interval_days BETWEEN 1 AND 3650),
+    created_at BIGINT NOT NULL,
+    created_by TEXT COLLATE "C" NOT NULL,
+    updated_at BIGINT NOT NULL,
+    updated_by TEXT COLLATE "C" NOT NULL,
+    -- The key of everything below this entry: its MAC, its versions' MACs and their ciphertexts.
+    data_key_id UUID NOT NULL REFERENCES data_keys (id),
+    mac BYTEA NOT NULL,
+    FOREIGN KEY (project_id, milestone_id) REFERENCES milestones (project_id, id)
+);
+-- No two entries that are not deleted bear one name in one scope.
+CREATE UNIQUE INDEX entries_project_name ON entries (project_id, name) WHERE milestone_id IS NULL AND deleted_at IS NULL;
+CREATE UNIQUE INDEX entries_milestone_name ON entries (project_id, milestone_id, name) WHERE milestone_id IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX entries_project ON entries (project_id);
+CREATE INDEX entries_milestone ON entries (milestone_id) WHERE milestone_id IS NOT NULL;
+CREATE INDEX entries_deleted ON entries (deleted_at) WHERE deleted_at IS NOT NULL;
+
+-- A ciphertext is written once, for one version; a rollback refers to it from a later one.
+CREATE TABLE ciphertexts (
+    entry_id UUID NOT NULL REFERENCES entries (id),
+    version INTEGER NOT NULL,
+    data_key_id UUID NOT NULL REFERENCES data_keys (id),
+    value BYTEA NOT NULL,
+    hint BYTEA NOT NULL,
+    PRIMARY KEY (entry_id, version)
+);
+
+CREATE TABLE versions (
+    entry_id UUID NOT NULL,
+    version INTEGER NOT NULL CHECK (version >= 1),
+    -- The version its ciphertext was written for.
+    ciphertext_version INTEGER NOT NULL,
+    restored_from INTEGER,
+    -- A certificate's end, so that a rollback need not decrypt.
+    not_after BIGINT,
+    created_at BIGINT NOT NULL,
+    created_by TEXT COLLATE "C" NOT NULL,
+    mac BYTEA NOT NULL,
+    PRIMARY KEY (entry_id, version),
+    FOREIGN KEY (entry_id, ciphertext_version) REFERENCES ciphertexts (entry_id, version)
+);
+
+-- Apart from entries, so that a resolve never rewrites a row that carries a MAC.
+CREATE TABLE entry_usage (
+    entry_id UUID PRIMARY KEY REFERENCES entries (id),
+    resolve_count BIGINT NOT NULL,
+    last_resolved_at BIGINT
+);
+
+-- Survives its project, so it refers to nothing.
+CREATE TABLE audit_events (
+    id UUID PRIMARY KEY,
+    occurred_at BIGINT NOT NULL,
+    project_id TEXT COLLATE "C",
+    action TEXT COLLATE "C" NOT NULL,
+    outcome TEXT COLLATE "C" NOT NULL,
+    reason TEXT COLLATE "C",
+    count BIGINT NOT NULL,
+    actor TEXT COLLATE "C" NOT NULL,
+    subject TEXT COLLATE "C",
+    role TEXT COLLATE "C",
+    agent_id TEXT COLLATE "C",
+    entry_id UUID,
+    entry_name TEXT COLLATE "C",
+    entry_version INTEGER,
+    -- The revision a change left behind; what shows an old row that was put back.
+    entry_revision INTEGER,
+    milestone_id TEXT COLLATE "C",
+    purpose TEXT COLLATE "C",
+    session_id TEXT COLLATE "C",
+    tool TEXT COLLATE "C",
+    request_id TEXT COLLATE "C" NOT NULL
+);
+CREATE INDEX audit_events_time ON audit_events (occurred_at, id);
+CREATE INDEX audit_events_project ON audit_events (project_id, occurred_at, id);
+CREATE INDEX audit_events_entry ON audit_events (entry_id, occurred_at, id) WHERE entry_id IS NOT NULL;
+
+-- Changes of tuples that are committed and not yet known to be applied. Those of one lane are applied in order.
+CREATE TABLE outbox (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    lane TEXT COLLATE "C" NOT NULL,
+    change TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL
+);
+CREATE INDEX outbox_lane ON outbox (lane, seq);
+
+-- The embedded authorizer's tuples; empty where OpenFGA keeps them.
+CREATE TABLE tuples (
+    object_type TEXT COLLATE "C" NOT NULL,
+    object_id TEXT COLLATE "C" NOT NULL,
+    relation TEXT COLLATE "C" NOT NULL,
+    user_type TEXT COLLATE "C" NOT NULL,
+    user_id TEXT COLLATE "C" NOT NULL,
+    -- The relation of a userset such as team:owners#member, else empty.
+    user_relation TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (object_type, object_id, relation, user_type, user_id, user_relation)
+);
+CREATE INDEX tuples_user ON tuples (user_type, user_id, object_type, relation);

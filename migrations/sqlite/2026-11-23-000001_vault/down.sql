@@ -1,0 +1,12 @@
+DROP TABLE tuples;
+DROP TABLE outbox;
+DROP TABLE audit_events;
+DROP TABLE entry_usage;
+DROP TABLE versions;
+DROP TABLE ciphertexts;
+DROP TABLE entries;
+DROP TABLE data_keys;
+DROP TABLE milestones;
+DROP TABLE deleted_projects;
+DROP TABLE projects;
+DROP TABLE installation;

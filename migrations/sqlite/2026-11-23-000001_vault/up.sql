@@ -1,0 +1,153 @@
+-- Instants are milliseconds since 1970. Ids of other systems are text compared by byte.
+
+-- What this installation pins for all its servers, such as the ids of the authorization store and model.
+CREATE TABLE installation (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);
+
+CREATE TABLE projects (
+    id TEXT PRIMARY KEY,
+    status TEXT NOT NULL CHECK (status IN ('PLANNING', 'ACTIVE', 'PAUSED', 'COMPLETED', 'CANCELLED')),
+    registered_at BIGINT NOT NULL
+);
+
+-- Tombstones: an id is never registered twice, since tuples that outlived the project would come to life again.
+CREATE TABLE deleted_projects (
+    id TEXT PRIMARY KEY,
+    deleted_at BIGINT NOT NULL
+);
+
+CREATE TABLE milestones (
+    id TEXT PRIMARY KEY,
+    project_id TEXT NOT NULL REFERENCES projects (id),
+    opens_at BIGINT,
+    closes_at BIGINT,
+    UNIQUE (project_id, id),
+    CHECK (opens_at IS NULL OR closes_at IS NULL OR opens_at <= closes_at)
+);
+
+CREATE TABLE data_keys (
+    id BLOB PRIMARY KEY,
+    project_id TEXT NOT NULL REFERENCES projects (id),
+    -- Which master key wraps it.
+    master_key TEXT NOT NULL,
+    wrapped BLOB NOT NULL,
+    -- The one that encrypts what is written next.
+    encrypting BOOLEAN NOT NULL,
+    created_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX data_keys_encrypting ON data_keys (project_id) WHERE encrypting;
+CREATE INDEX data_keys_master_key ON data_keys (master_key);
+
+-- An entry belongs to its milestone where it has one, else to the whole project: a scope without its milestone cannot be written down.
+CREATE TABLE entries (
+    id BLOB PRIMARY KEY,
+    project_id TEXT NOT NULL REFERENCES projects (id),
+    milestone_id TEXT,
+    name TEXT NOT NULL,
+    description TEXT,
+    category TEXT NOT NULL CHECK (category IN ('API_KEY', 'ACCESS_TOKEN', 'SECRET', 'CERTIFICATE', 'PASSWORD', 'WEBHOOK_SECRET', 'OTHER')),
+    expires_at BIGINT,
+    disabled BOOLEAN NOT NULL,
+    deleted_at BIGINT,
+    current_version INTEGER NOT NULL CHECK (current_version >= 1),
+    revision INTEGER NOT NULL CHECK (revision >= 1),
+    rotation_interval_days INTEGER CHECK (rotation_interval_days BETWEEN 1 AND 3650),
+    created_at BIGINT NOT NULL,
+    created_by TEXT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    updated_by TEXT NOT NULL,
+    -- The key of everything below this entry: its MAC, its versions' MACs and their ciphertexts.
+    data_key_id BLOB NOT NULL REFERENCES data_keys (id),
+    mac BLOB NOT NULL,
+    FOREIGN KEY (project_id, milestone_id) REFERENCES milestones (project_id, id)
+);
+-- No two entries that are not deleted bear one name in one scope.
+CREATE UNIQUE INDEX entries_project_name ON entries (project_id, name) WHERE milestone_id IS NULL AND deleted_at IS NULL;
+CREATE UNIQUE INDEX entries_milestone_name ON entries (project_id, milestone_id, name) WHERE milestone_id IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX entries_project ON entries (project_id);
+CREATE INDEX entries_milestone ON entries (milestone_id) WHERE milestone_id IS NOT NULL;
+CREATE INDEX entries_deleted ON entries (deleted_at) WHERE deleted_at IS NOT NULL;
+
+-- A ciphertext is written once, for one version; a rollback refers to it from a later one.
+CREATE TABLE ciphertexts (
+    entry_id BLOB NOT NULL REFERENCES entries (id),
+    version INTEGER NOT NULL,
+    data_key_id BLOB NOT NULL REFERENCES data_keys (id),
+    value BLOB NOT NULL,
+    hint BLOB NOT NULL,
+    PRIMARY KEY (entry_id, version)
+);
+
+CREATE TABLE versions (
+    entry_id BLOB NOT NULL,
+    version INTEGER NOT NULL CHECK (version >= 1),
+    -- The version its ciphertext was written for.
+    ciphertext_version INTEGER NOT NULL,
+    restored_from INTEGER,
+    -- A certificate's end, so that a rollback need not decrypt.
+    not_after BIGINT,
+    created_at BIGINT NOT NULL,
+    created_by TEXT NOT NULL,
+    mac BLOB NOT NULL,
+    PRIMARY KEY (entry_id, version),
+    FOREIGN KEY (entry_id, ciphertext_version) REFERENCES ciphertexts (entry_id, version)
+);
+
+-- Apart from entries, so that a resolve never rewrites a row that carries a MAC.
+CREATE TABLE entry_usage (
+    entry_id BLOB PRIMARY KEY REFERENCES entries (id),
+    resolve_count BIGINT NOT NULL,
+    last_resolved_at BIGINT
+);
+
+-- Survives its project, so it refers to nothing.
+CREATE TABLE audit_events (
+    id BLOB PRIMARY KEY,
+    occurred_at BIGINT NOT NULL,
+    project_id TEXT,
+    action TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    reason TEXT,
+    count BIGINT NOT NULL,
+    actor TEXT NOT NULL,
+    subject TEXT,
+    role TEXT,
+    agent_id TEXT,
+    entry_id BLOB,
+    entry_name TEXT,
+    entry_version INTEGER,
+    -- The revision a change left behind; what shows an old row that was put back.
+    entry_revision INTEGER,
+    milestone_id TEXT,
+    purpose TEXT,
+    session_id TEXT,
+    tool TEXT,
+    request_id TEXT NOT NULL
+);
+CREATE INDEX audit_events_time ON audit_events (occurred_at, id);
+CREATE INDEX audit_events_project ON audit_events (project_id, occurred_at, id);
+CREATE INDEX audit_events_entry ON audit_events (entry_id, occurred_at, id) WHERE entry_id IS NOT NULL;
+
+-- Changes of tuples that are committed and not yet known to be applied. Those of one lane are applied in order.
+CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    lane TEXT NOT NULL,
+    change TEXT NOT NULL,
+    created_at BIGINT NOT NULL
+);
+CREATE INDEX outbox_lane ON outbox (lane, seq);
+
+-- The embedded authorizer's tuples; empty where OpenFGA keeps them.
+CREATE TABLE tuples (
+    object_type TEXT NOT NULL,
+    object_id TEXT NOT NULL,
+    relation TEXT NOT NULL,
+    user_type TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    -- The relation of a userset such as team:owners#member, else empty.
+    user_relation TEXT NOT NULL,
+    PRIMARY KEY (object_type, object_id, relation, user_type, user_id, user_relation)
+);
+CREATE INDEX tuples_user ON tuples (user_type, user_id, object_type, relation);

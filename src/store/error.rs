@@ -1,0 +1,86 @@
+//! What can go wrong with the database.
+
+use crate::domain;
+use diesel::result::{DatabaseErrorKind, Error as Diesel};
+
+/// Why a query did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A constraint that keeps two things apart; by name, where the database tells it.
+    #[error("the database refused a second row: {0}")]
+    Unique(String),
+    /// The database cannot be reached, is busy, or has no room. Nothing was written.
+    #[error("the database cannot answer: {0}")]
+    Unavailable(String),
+    /// The database setting named would lose what was answered.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// Anything else.
+    #[error("the database failed")]
+    Unexpected(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    pub(super) fn unexpected(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unexpected(source.into())
+    }
+
+    pub(super) fn unreachable(source: &impl std::fmt::Display) -> Self {
+        Self::Unavailable(source.to_string())
+    }
+}
+
+/// What the databases say when they cannot go on, by the beginning or a part of their message. `diesel` hands their codes on
+/// only as text.
+const CANNOT_GO_ON: &[&str] = &[
+    "database is locked",
+    "database or disk is full",
+    "disk I/O error",
+    "unable to open database file",
+    "attempt to write a readonly database",
+    "connection closed",
+    "could not extend file",
+    "No space left on device",
+    "the database system is",
+    "terminating connection",
+    "cannot execute",
+    "canceling statement",
+    "deadlock detected",
+    "too many connections",
+    "remaining connection slots",
+];
+
+impl From<Diesel> for Error {
+    fn from(error: Diesel) -> Self {
+        match &error {
+            Diesel::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => {
+                Self::Unique(info.constraint_name().unwrap_or_else(|| info.message()).to_owned())
+            }
+            Diesel::DatabaseError(
+                DatabaseErrorKind::ClosedConnection
+                | DatabaseErrorKind::SerializationFailure
+                | DatabaseErrorKind::UnableToSendCommand
+                | DatabaseErrorKind::ReadOnlyTransaction,
+                info,
+            ) => Self::Unavailable(info.message().to_owned()),
+            Diesel::DatabaseError(_, info) if CANNOT_GO_ON.iter().any(|part| info.message().contains(part)) => {
+                Self::Unavailable(info.message().to_owned())
+            }
+            Diesel::BrokenTransactionManager => Self::Unavailable(error.to_string()),
+            _ => Self::unexpected(error),
+        }
+    }
+}
+
+impl From<Error> for domain::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unavailable(reason) => {
+                tracing::warn!(%reason, "the database cannot answer");
+                Self::unavailable("The vault's database cannot answer now; nothing was changed. Try again.")
+            }
+            Error::Unique(_) => Self::Conflict("Something with this id or name exists already.".to_owned()),
+            Error::Refused(_) | Error::Unexpected(_) => Self::internal(error),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Bringing the tables up to date.
+
+use super::{Error, Kind, Result, postgres, sqlite};
+use diesel::Connection as _;
+use diesel::sqlite::SqliteConnection;
+use diesel_async::{AsyncConnection, AsyncMigrationHarness, RunQueryDsl};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// The advisory lock that lets one migration run at a time; any constant that nobody else takes.
+const LOCK: i64 = 0x7076_6d69_6772_6174;
+
+/// Applies what is missing, in one transaction.
+pub async fn run(kind: Kind, url: &str) -> Result<()> {
+    match kind {
+        Kind::Postgres => {
+            let mut conn = connect(url).await?;
+            postgres::begin(&mut conn).await?;
+            diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
+                .bind::<diesel::sql_types::BigInt, _>(LOCK)
+                .execute(&mut conn)
+                .await?;
+            let mut harness = AsyncMigrationHarness::new(conn);
+            harness.run_pending_migrations(POSTGRES).map_err(Error::unexpected)?;
+            postgres::commit(&mut harness.into_inner()).await?;
+        }
+        Kind::Sqlite => {
+            blocking(url, |conn| {
+                conn.immediate_transaction(|conn| {
+                    conn.run_pending_migrations(SQLITE).map(drop).map_err(Error::unexpected)
+                })
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether nothing is missing.
+pub async fn are_applied(kind: Kind, url: &str) -> Result<bool> {
+    let pending = match kind {
+        Kind::Postgres => AsyncMigrationHarness::new(connect(url).await?)
+            .has_pending_migration(POSTGRES)
+            .map_err(Error::unexpected)?,
+        Kind::Sqlite => blocking(url, |conn| conn.has_pending_migration(SQLITE).map_err(Error::unexpected)).await?,
+    };
+    Ok(!pending)
+}
+
+async fn connect(url: &str) -> Result<postgres::backend::Connection> {
+    postgres::backend::Connection::establish(url).await.map_err(|e| Error::unreachable(&e))
+}
+
+async fn blocking<T: Send + 'static>(
+    url: &str,
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let path = url.strip_prefix("sqlite:").unwrap_or(url).to_owned();
+    tokio::task::spawn_blocking(move || {
+        let mut conn = SqliteConnection::establish(&path).map_err(|e| Error::unreachable(&e))?;
+        diesel::connection::SimpleConnection::batch_execute(&mut conn, sqlite::PRAGMAS)?;
+        work(&mut conn)
+    })
+    .await
+    .map_err(Error::unexpected)?
+}

@@ -1,0 +1,346 @@
+//! All SQL. One set of queries, compiled for PostgreSQL and for SQLite; [`Conn`] picks the backend. The store holds rows and
+//! ciphertext and decides nothing: who writes an entry shows the permission that was granted for it.
+
+mod columns;
+mod error;
+mod migrations;
+mod postgres;
+pub mod records;
+mod sqlite;
+
+use crate::domain::{DataKeyId, EntryId, MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
+use diesel_async::pooled_connection::deadpool::Pool;
+pub use error::Error;
+use records::{
+    Candidates, CiphertextRow, DataKeyRow, EntryPage, EntryRow, EntrySelection, EntryView, ErasedRows, EventRow,
+    EventSelection, MilestoneRow, OutboxRow, ProjectRow, TupleRow, VersionRow, VersionView,
+};
+use std::sync::Arc;
+
+/// The result of every query.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Makes the instrumentation of one connection, for counting statements.
+pub type Instrument = Arc<dyn Fn() -> Box<dyn diesel::connection::Instrumentation> + Send + Sync>;
+
+/// The database.
+#[derive(Clone)]
+pub struct Store {
+    pool: Backend,
+    url: Arc<str>,
+}
+
+#[derive(Clone)]
+enum Backend {
+    Postgres(Pool<postgres::backend::Connection>),
+    Sqlite(Pool<sqlite::backend::Connection>),
+}
+
+/// Which database a URL names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// PostgreSQL.
+    Postgres,
+    /// SQLite.
+    Sqlite,
+}
+
+impl Kind {
+    /// Reads the scheme of `postgres://...`, `postgresql://...` or `sqlite:PATH`.
+    #[must_use]
+    pub fn of(url: &str) -> Option<Self> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Some(Self::Postgres)
+        } else {
+            url.starts_with("sqlite:").then_some(Self::Sqlite)
+        }
+    }
+}
+
+impl Store {
+    /// Names the database; connects at first use.
+    ///
+    /// # Errors
+    /// When the URL names neither PostgreSQL nor SQLite.
+    pub fn open(url: &str, instrument: Option<Instrument>) -> Result<Self> {
+        let pool = match (Kind::of(url), url.strip_prefix("sqlite:")) {
+            (Some(Kind::Postgres), _) => Backend::Postgres(postgres::open(url, instrument)?),
+            (Some(Kind::Sqlite), Some(path)) => Backend::Sqlite(sqlite::open(path, instrument)?),
+            _ => return Err(Error::Refused("the database's URL is postgres://... or sqlite:PATH")),
+        };
+        Ok(Self { pool, url: url.into() })
+    }
+
+    /// Which database this is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self.pool {
+            Backend::Postgres(_) => Kind::Postgres,
+            Backend::Sqlite(_) => Kind::Sqlite,
+        }
+    }
+
+    /// Brings the tables up to date. Safe to repeat, and to run twice at once.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or a migration fails; then none of it was applied.
+    pub async fn migrate(&self) -> Result<()> {
+        migrations::run(self.kind(), &self.url).await
+    }
+
+    /// Whether the tables are up to date.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn is_migrated(&self) -> Result<bool> {
+        migrations::are_applied(self.kind(), &self.url).await
+    }
+
+    /// Refuses a database that would lose what was answered.
+    ///
+    /// # Errors
+    /// When PostgreSQL runs with `synchronous_commit` off, or cannot be reached.
+    pub async fn require_durable(&self) -> Result<()> {
+        if let Conn::Postgres(mut conn) = self.conn().await?
+            && !postgres::is_durable(&mut conn).await?
+        {
+            return Err(Error::Refused(
+                "PostgreSQL runs with synchronous_commit off, which loses what was answered; set it to on",
+            ));
+        }
+        Ok(())
+    }
+
+    /// A connection without a transaction, for reading.
+    ///
+    /// # Errors
+    /// When none can be had in time.
+    pub async fn conn(&self) -> Result<Conn> {
+        match &self.pool {
+            Backend::Postgres(pool) => pool.get().await.map(Conn::Postgres).map_err(|e| Error::unreachable(&e)),
+            Backend::Sqlite(pool) => pool.get().await.map(Conn::Sqlite).map_err(|e| Error::unreachable(&e)),
+        }
+    }
+
+    /// A transaction that may write. Dropped without [`Tx::commit`], it leaves nothing behind.
+    ///
+    /// # Errors
+    /// When none can be had in time.
+    pub async fn begin(&self) -> Result<Tx> {
+        let mut conn = self.conn().await?;
+        match &mut conn {
+            Conn::Postgres(conn) => postgres::begin(conn).await?,
+            Conn::Sqlite(conn) => sqlite::begin(conn).await?,
+        }
+        Ok(Tx(conn))
+    }
+}
+
+/// One connection; its methods are the queries.
+pub enum Conn {
+    /// To PostgreSQL.
+    Postgres(postgres::PooledConnection),
+    /// To SQLite.
+    Sqlite(sqlite::PooledConnection),
+}
+
+/// A transaction. Dropped without a commit, its connection is closed, and with it what was not committed is gone.
+pub struct Tx(Conn);
+
+impl Tx {
+    /// Makes it durable.
+    ///
+    /// # Errors
+    /// When the database cannot; then nothing of it is there.
+    pub async fn commit(mut self) -> Result<()> {
+        match &mut self.0 {
+            Conn::Postgres(conn) => postgres::commit(conn).await?,
+            Conn::Sqlite(conn) => sqlite::commit(conn).await?,
+        }
+        Ok(())
+    }
+
+    /// Ends it without a trace and gives the connection back.
+    ///
+    /// # Errors
+    /// When the database cannot be reached; then nothing of it is there either.
+    pub async fn rollback(mut self) -> Result<()> {
+        match &mut self.0 {
+            Conn::Postgres(conn) => postgres::rollback(conn).await?,
+            Conn::Sqlite(conn) => sqlite::rollback(conn).await?,
+        }
+        Ok(())
+    }
+}
+
+impl std::ops::Deref for Tx {
+    type Target = Conn;
+    fn deref(&self) -> &Conn {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut Conn {
+        &mut self.0
+    }
+}
+
+/// Writes a method of [`Conn`] for each query: the function of that name in the backend's module.
+macro_rules! queries {
+    ($($module:ident { $($(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty;)+ })+) => {
+        impl Conn {$($(
+            $(#[$meta])*
+            ///
+            /// # Errors
+            /// When the database refuses or cannot answer.
+            pub async fn $name(&mut self $(, $arg: $ty)*) -> Result<$ret> {
+                match self {
+                    Self::Postgres(conn) => Ok(postgres::queries::$module::$name(conn $(, $arg)*).await?),
+                    Self::Sqlite(conn) => Ok(sqlite::queries::$module::$name(conn $(, $arg)*).await?),
+                }
+            }
+        )+)+}
+    };
+}
+
+queries! {
+    projects {
+        /// Which of these projects have a vault.
+        fn projects_by_id(ids: &[ProjectId]) -> Vec<ProjectRow>;
+        /// Adds a project.
+        fn insert_project(id: &ProjectId, status: ProjectStatus, now: Timestamp) -> ();
+        /// Sets a project's status.
+        fn set_project_status(id: &ProjectId, status: ProjectStatus) -> ();
+        /// Whether a project of this id was deleted.
+        fn is_tombstoned(id: &ProjectId) -> bool;
+        /// Remembers that a project was deleted.
+        fn insert_tombstone(id: &ProjectId, now: Timestamp) -> ();
+        /// Which of these milestones exist.
+        fn milestones_by_id(ids: &[MilestoneId]) -> Vec<MilestoneRow>;
+        /// The milestones of these projects, by id.
+        fn milestones_of(of: &[ProjectId]) -> Vec<MilestoneRow>;
+        /// Adds a milestone.
+        fn insert_milestone(id: &MilestoneId, project: &ProjectId, phase: Phase) -> ();
+        /// Sets a milestone's phase.
+        fn set_phase(id: &MilestoneId, phase: Phase) -> ();
+        /// Deletes a milestone that has no entries.
+        fn delete_milestone(id: &MilestoneId) -> ();
+        /// What the installation pins under a name.
+        fn pinned(name: &str) -> Option<String>;
+        /// Pins a value under a name.
+        fn pin(name: &str, value: &str) -> ();
+    }
+    keys {
+        /// Adds a project's encrypting data key.
+        fn insert_data_key(project: &ProjectId, key: &DataKeyRow, now: Timestamp) -> ();
+        /// The data key that encrypts what is written next.
+        fn encrypting_key(project: &ProjectId) -> DataKeyRow;
+        /// One data key.
+        fn data_key(id: DataKeyId) -> DataKeyRow;
+        /// The ids of the master keys that wrap data keys.
+        fn master_keys_in_use() -> Vec<String>;
+        /// Some data key that this master key wraps.
+        fn data_key_under(master_key: &str) -> Option<(ProjectId, DataKeyRow)>;
+    }
+    entries {
+        /// Entries as people see them.
+        fn entries_by_id(ids: &[EntryId]) -> Vec<EntryView>;
+        /// The entry of a name in one scope, unless it is deleted.
+        fn entry_named(project: &ProjectId, milestone: Option<&MilestoneId>, name: &str) -> Option<EntryView>;
+        /// The entries of these names in one scope that are not deleted.
+        fn entries_named(project: &ProjectId, milestone: Option<&MilestoneId>, names: &[&str]) -> Vec<EntryRow>;
+        /// One entry's row.
+        fn entry_row(id: EntryId) -> Option<EntryRow>;
+        /// How many entries of a project are not deleted.
+        fn count_live(project: &ProjectId) -> i64;
+        /// How many entries a list has.
+        fn count_entries(project: &ProjectId, selection: &EntrySelection) -> i64;
+        /// One page of a list.
+        fn entries_page(project: &ProjectId, selection: &EntrySelection, page: &EntryPage) -> Vec<EntryView>;
+        /// The versions of entries, by entry, newest first.
+        fn versions_of(ids: &[EntryId]) -> Vec<VersionView>;
+        /// What an agent may receive of these names, or of all.
+        fn candidates(project: &ProjectId, milestone: Option<&MilestoneId>, names: Option<&[String]>) -> Candidates;
+    }
+    entry_writes {
+        /// One version's row.
+        fn version_row(entry: EntryId, version: i32) -> Option<VersionRow>;
+        /// The ids of a project's entries, deleted ones included.
+        fn entry_ids_of_project(project: &ProjectId) -> Vec<EntryId>;
+        /// The ids of a milestone's entries, deleted ones included.
+        fn entry_ids_of_milestone(milestone: &MilestoneId) -> Vec<EntryId>;
+        /// Entries that were deleted before an instant.
+        fn entries_deleted_before(before: Timestamp, limit: i64) -> Vec<(EntryId, ProjectId)>;
+        /// Adds an entry without versions.
+        fn insert_entry(row: &EntryRow) -> ();
+        /// Writes what can change of an entry, under the project's lock.
+        fn save_entry(row: &EntryRow) -> ();
+        /// Adds a ciphertext.
+        fn insert_ciphertext(row: &CiphertextRow) -> ();
+        /// Adds a version.
+        fn insert_version(row: &VersionRow) -> ();
+        /// Erases the versions of an entry before `oldest`, with the ciphertexts nothing refers to any more.
+        fn prune_versions(entry: EntryId, oldest: i32) -> ();
+        /// Erases entries with their versions, ciphertexts and usage.
+        fn erase_entries(ids: &[EntryId]) -> ErasedRows;
+        /// Erases what a project has besides entries.
+        fn erase_project(project: &ProjectId) -> ();
+    }
+    events {
+        /// One page of audit events, newest first.
+        fn events_page(selection: &EventSelection) -> Vec<EventRow>;
+    }
+    outbox {
+        /// Adds a change of tuples at the end of a lane.
+        fn push_outbox(lane: &str, change: &str, now: Timestamp) -> ();
+        /// The changes of a lane, in order.
+        fn outbox_of(lane: &str) -> Vec<OutboxRow>;
+        /// The lanes with changes.
+        fn outbox_lanes() -> Vec<String>;
+        /// Forgets a change that was applied.
+        fn delete_outbox(seq: i64) -> ();
+    }
+    tuples {
+        /// The embedded authorizer's tuples of objects, by type and id.
+        fn tuples_of_objects(objects: &[(String, String)]) -> Vec<TupleRow>;
+        /// The embedded authorizer's tuples of users, by type and id.
+        fn tuples_of_users(users: &[(String, String)]) -> Vec<TupleRow>;
+        /// Adds tuples that are not there.
+        fn insert_tuples(rows: &[TupleRow]) -> ();
+        /// Removes tuples that are there.
+        fn delete_tuples(rows: &[TupleRow]) -> ();
+    }
+}
+
+/// As [`queries`], for what the backends do each in their own way.
+macro_rules! backend_queries {
+    ($($(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty;)+) => {
+        impl Conn {$(
+            $(#[$meta])*
+            ///
+            /// # Errors
+            /// When the database refuses or cannot answer.
+            pub async fn $name(&mut self $(, $arg: $ty)*) -> Result<$ret> {
+                match self {
+                    Self::Postgres(conn) => Ok(postgres::$name(conn $(, $arg)*).await?),
+                    Self::Sqlite(conn) => Ok(sqlite::$name(conn $(, $arg)*).await?),
+                }
+            }
+        )+}
+    };
+}
+
+backend_queries! {
+    /// Takes the lock under which everything of a project is changed, until the transaction ends; its status, or none
+    /// where there is no such project.
+    fn lock_project(id: &ProjectId) -> Option<ProjectStatus>;
+    /// Takes a lock by name, until the transaction ends.
+    fn lock_name(name: &str) -> ();
+    /// Adds audit events.
+    fn insert_events(events: &[EventRow]) -> ();
+    /// Counts one use of each entry.
+    fn record_usage(entries: &[EntryId], now: Timestamp) -> ();
+    /// Makes the file forget what was erased, outside a transaction.
+    fn forget_erased() -> ();
+}

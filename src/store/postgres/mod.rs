@@ -1,0 +1,127 @@
+//! PostgreSQL.
+
+#[path = "../queries/mod.rs"]
+pub mod queries;
+#[path = "../schema.rs"]
+pub mod schema;
+
+/// What the shared queries and schema are compiled with.
+pub mod backend {
+    pub type Db = diesel::pg::Pg;
+    pub type Connection = diesel_async::AsyncPgConnection;
+    pub type IdSql = diesel::sql_types::Uuid;
+}
+
+use super::records::EventRow;
+use super::{Error, Instrument};
+use crate::domain::{EntryId, ProjectId, ProjectStatus, Timestamp};
+use backend::Connection;
+use diesel::prelude::*;
+use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::{AnsiTransactionManager, AsyncConnection, RunQueryDsl, TransactionManager};
+use futures::FutureExt;
+use queries::events::{NewEvent, ROWS_PER_STATEMENT};
+use schema::{audit_events, projects};
+use std::time::Duration;
+
+/// Connections one server holds at most.
+const POOL_SIZE: usize = 16;
+/// How long a request waits for a connection, and a connection for the server.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub type PooledConnection = Object<Connection>;
+
+/// Opens a pool; connects at first use.
+pub fn open(url: &str, instrument: Option<Instrument>) -> Result<Pool<Connection>, Error> {
+    let mut config = ManagerConfig::<Connection>::default();
+    config.recycling_method = RecyclingMethod::Fast;
+    config.custom_setup = Box::new(move |url| {
+        let url = url.to_owned();
+        let instrument = instrument.clone();
+        async move {
+            let mut conn = Connection::establish(&url).await?;
+            if let Some(instrument) = instrument {
+                conn.set_instrumentation(instrument());
+            }
+            Ok(conn)
+        }
+        .boxed()
+    });
+    Pool::builder(AsyncDieselConnectionManager::new_with_config(url, config))
+        .max_size(POOL_SIZE)
+        .wait_timeout(Some(PATIENCE))
+        .create_timeout(Some(PATIENCE))
+        .recycle_timeout(Some(PATIENCE))
+        .runtime(deadpool::Runtime::Tokio1)
+        .build()
+        .map_err(Error::unexpected)
+}
+
+#[derive(QueryableByName)]
+struct Setting {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    setting: String,
+}
+
+/// Whether a commit waits for the disk. What was answered must survive a crash.
+pub async fn is_durable(conn: &mut Connection) -> QueryResult<bool> {
+    let row: Setting =
+        diesel::sql_query("SELECT current_setting('synchronous_commit') AS setting").get_result(conn).await?;
+    Ok(row.setting != "off")
+}
+
+pub async fn begin(conn: &mut Connection) -> QueryResult<()> {
+    AnsiTransactionManager::begin_transaction(conn).await
+}
+
+pub async fn commit(conn: &mut Connection) -> QueryResult<()> {
+    AnsiTransactionManager::commit_transaction(conn).await
+}
+
+pub async fn rollback(conn: &mut Connection) -> QueryResult<()> {
+    AnsiTransactionManager::rollback_transaction(conn).await
+}
+
+/// Takes the lock under which everything of a project is changed. Inserts that refer to the row do not wait for it.
+pub async fn lock_project(conn: &mut Connection, id: &ProjectId) -> QueryResult<Option<ProjectStatus>> {
+    projects::table.find(id).select(projects::status).for_no_key_update().first(conn).await.optional()
+}
+
+/// Takes a lock by name, until the transaction ends.
+pub async fn lock_name(conn: &mut Connection, name: &str) -> QueryResult<()> {
+    diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind::<diesel::sql_types::Text, _>(name)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Adds audit events, many in one statement.
+pub async fn insert_events(conn: &mut Connection, events: &[EventRow]) -> QueryResult<()> {
+    for chunk in events.chunks(ROWS_PER_STATEMENT) {
+        let rows: Vec<NewEvent<'_>> = chunk.iter().map(NewEvent::from).collect();
+        diesel::insert_into(audit_events::table).values(rows).execute(conn).await?;
+    }
+    Ok(())
+}
+
+/// Counts one use of each entry. The rows are locked in one order, so that two resolves never wait for each other.
+pub async fn record_usage(conn: &mut Connection, entries: &[EntryId], now: Timestamp) -> QueryResult<()> {
+    diesel::sql_query(
+        "UPDATE entry_usage SET resolve_count = resolve_count + 1, \
+         last_resolved_at = GREATEST(COALESCE(last_resolved_at, $2), $2) \
+         FROM (SELECT entry_id AS id FROM entry_usage WHERE entry_id = ANY($1) ORDER BY entry_id FOR UPDATE) AS used \
+         WHERE entry_usage.entry_id = used.id",
+    )
+    .bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(entries)
+    .bind::<diesel::sql_types::BigInt, _>(now)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Erased pages are the server's to reuse; nothing to do here.
+pub async fn forget_erased(_: &mut Connection) -> QueryResult<()> {
+    Ok(())
+}

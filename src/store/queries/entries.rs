@@ -1,0 +1,255 @@
+//! Reading entries, versions and what an agent may receive.
+
+use super::super::backend::{Connection, Db};
+use super::super::schema::{ciphertexts, data_keys, entries, entry_usage, milestones, projects, versions};
+use crate::domain::{EntryId, EntryStatus, MilestoneId, ProjectId, Timestamp};
+use crate::store::records::{
+    CandidateRow, Candidates, EntryPage, EntryRow, EntrySelection, EntrySort, EntryView, MilestoneRow, ProjectRow,
+    SortKey, VersionView,
+};
+use diesel::define_sql_function;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use diesel_async::RunQueryDsl;
+
+define_sql_function! { fn lower(text: Text) -> Text; }
+define_sql_function! {
+    #[sql_name = "coalesce"]
+    fn coalesce_text(value: Nullable<Text>, instead: Text) -> Text;
+}
+define_sql_function! { fn coalesce(value: Nullable<BigInt>, instead: BigInt) -> BigInt; }
+
+/// Entries with their current version, its ciphertext row, their data key and their usage.
+macro_rules! views {
+    () => {
+        entries::table
+            .inner_join(
+                versions::table
+                    .on(versions::entry_id.eq(entries::id).and(versions::version.eq(entries::current_version))),
+            )
+            .inner_join(ciphertexts::table.on(
+                ciphertexts::entry_id.eq(versions::entry_id).and(ciphertexts::version.eq(versions::ciphertext_version)),
+            ))
+            .inner_join(data_keys::table.on(data_keys::id.eq(entries::data_key_id)))
+            .inner_join(entry_usage::table.on(entry_usage::entry_id.eq(entries::id)))
+            .select((
+                entries::all_columns,
+                versions::all_columns,
+                ciphertexts::hint,
+                (data_keys::id, data_keys::master_key, data_keys::wrapped),
+                (entry_usage::resolve_count, entry_usage::last_resolved_at),
+            ))
+    };
+}
+
+pub async fn entries_by_id(conn: &mut Connection, ids: &[EntryId]) -> QueryResult<Vec<EntryView>> {
+    views!().filter(entries::id.eq_any(ids.to_vec())).load(conn).await
+}
+
+pub async fn entry_named(
+    conn: &mut Connection,
+    project: &ProjectId,
+    milestone: Option<&MilestoneId>,
+    name: &str,
+) -> QueryResult<Option<EntryView>> {
+    views!()
+        .filter(entries::project_id.eq(project))
+        .filter(coalesce_text(entries::milestone_id, "").eq(scope(milestone)))
+        .filter(entries::name.eq(name))
+        .filter(entries::deleted_at.is_null())
+        .first(conn)
+        .await
+        .optional()
+}
+
+/// The rows of one scope that bear one of these names and are not deleted.
+pub async fn entries_named(
+    conn: &mut Connection,
+    project: &ProjectId,
+    milestone: Option<&MilestoneId>,
+    names: &[&str],
+) -> QueryResult<Vec<EntryRow>> {
+    entries::table
+        .filter(entries::project_id.eq(project))
+        .filter(coalesce_text(entries::milestone_id, "").eq(scope(milestone)))
+        .filter(entries::name.eq_any(names.to_vec()))
+        .filter(entries::deleted_at.is_null())
+        .load(conn)
+        .await
+}
+
+pub async fn entry_row(conn: &mut Connection, id: EntryId) -> QueryResult<Option<EntryRow>> {
+    entries::table.find(id).first(conn).await.optional()
+}
+
+pub async fn count_live(conn: &mut Connection, project: &ProjectId) -> QueryResult<i64> {
+    entries::table
+        .filter(entries::project_id.eq(project))
+        .filter(entries::deleted_at.is_null())
+        .count()
+        .get_result(conn)
+        .await
+}
+
+/// Narrows a boxed query of entries to a selection.
+macro_rules! selected {
+    ($query:expr, $project:expr, $selection:expr) => {{
+        let selection: &EntrySelection = $selection;
+        let now = selection.now.unwrap_or(Timestamp::from_millis(i64::MAX)).millis();
+        let wants = |status| selection.statuses.contains(&status).into_sql::<Bool>();
+        let expiry = || coalesce(entries::expires_at, i64::MAX);
+        let live = || entries::deleted_at.is_null().and(entries::disabled.eq(false));
+        // `EntryStatus::of`, as a condition.
+        let mut query = $query.filter(entries::project_id.eq($project)).filter(
+            wants(EntryStatus::Deleted)
+                .and(entries::deleted_at.is_not_null())
+                .or(wants(EntryStatus::Disabled).and(entries::deleted_at.is_null()).and(entries::disabled.eq(true)))
+                .or(wants(EntryStatus::Expired).and(live()).and(expiry().le(now)))
+                .or(wants(EntryStatus::Active).and(live()).and(expiry().gt(now))),
+        );
+        if let Some(part) = &selection.name_contains {
+            let pattern = format!("%{}%", literal(&part.to_lowercase()));
+            query = query.filter(lower(entries::name).like(pattern).escape('\\'));
+        }
+        if let Some(categories) = &selection.categories {
+            query = query.filter(entries::category.eq_any(categories.clone()));
+        }
+        if let Some(of_project) = selection.of_project {
+            query = query.filter(entries::milestone_id.is_null().eq(of_project));
+        }
+        if let Some(milestone) = &selection.milestone {
+            query = query.filter(coalesce_text(entries::milestone_id, "").eq(scope(Some(milestone))));
+        }
+        if let Some(before) = selection.expires_before {
+            query = query.filter(live().and(expiry().lt(before.millis())));
+        }
+        query
+    }};
+}
+
+pub async fn count_entries(conn: &mut Connection, project: &ProjectId, selection: &EntrySelection) -> QueryResult<i64> {
+    selected!(entries::table.count().into_boxed::<Db>(), project, selection).get_result(conn).await
+}
+
+pub async fn entries_page(
+    conn: &mut Connection,
+    project: &ProjectId,
+    selection: &EntrySelection,
+    page: &EntryPage,
+) -> QueryResult<Vec<EntryView>> {
+    let last = if page.descending { i64::MIN } else { i64::MAX };
+    let query = selected!(views!().into_boxed::<Db>(), project, selection);
+    macro_rules! sorted {
+        ($key:expr, $kind:ident) => {{
+            let query = match page.after.clone() {
+                Some((SortKey::$kind(after), id)) => {
+                    let tie = $key.eq(after.clone()).and(entries::id.gt(id));
+                    if page.descending {
+                        query.filter($key.lt(after).or(tie))
+                    } else {
+                        query.filter($key.gt(after).or(tie))
+                    }
+                }
+                _ => query,
+            };
+            if page.descending {
+                query.order(($key.desc(), entries::id.asc()))
+            } else {
+                query.order(($key.asc(), entries::id.asc()))
+            }
+        }};
+    }
+    let query = match page.sort {
+        EntrySort::Name => sorted!(entries::name, Name),
+        EntrySort::CreatedAt => sorted!(coalesce(entries::created_at.nullable(), last), Instant),
+        EntrySort::UpdatedAt => sorted!(coalesce(entries::updated_at.nullable(), last), Instant),
+        EntrySort::ExpiresAt => sorted!(coalesce(entries::expires_at, last), Instant),
+    };
+    query.limit(page.limit).load(conn).await
+}
+
+/// A scope as text, to compare with `coalesce(milestone_id, '')`: no milestone has an empty id.
+fn scope(milestone: Option<&MilestoneId>) -> String {
+    milestone.map_or_else(String::new, |id| id.as_str().to_owned())
+}
+
+/// A text in which LIKE finds no pattern.
+fn literal(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+pub async fn versions_of(conn: &mut Connection, ids: &[EntryId]) -> QueryResult<Vec<VersionView>> {
+    versions::table
+        .inner_join(ciphertexts::table.on(
+            ciphertexts::entry_id.eq(versions::entry_id).and(ciphertexts::version.eq(versions::ciphertext_version)),
+        ))
+        .inner_join(entries::table.on(entries::id.eq(versions::entry_id)))
+        .inner_join(data_keys::table.on(data_keys::id.eq(entries::data_key_id)))
+        .filter(versions::entry_id.eq_any(ids.to_vec()))
+        .order((versions::entry_id, versions::version.desc()))
+        .select((
+            versions::all_columns,
+            ciphertexts::hint,
+            entries::project_id,
+            (data_keys::id, data_keys::master_key, data_keys::wrapped),
+        ))
+        .load(conn)
+        .await
+}
+
+/// One statement for a resolve: the project and the milestone, with every entry of theirs that is not deleted and bears
+/// one of `names` (any without).
+pub async fn candidates(
+    conn: &mut Connection,
+    project: &ProjectId,
+    milestone: Option<&MilestoneId>,
+    names: Option<&[String]>,
+) -> QueryResult<Candidates> {
+    let milestone = scope(milestone);
+    let any = names.is_none();
+    let names = names.unwrap_or_default();
+    let rows: Vec<(ProjectRow, Option<MilestoneRow>, Option<CandidateRow>)> = projects::table
+        .left_join(
+            milestones::table.on(milestones::project_id.eq(projects::id).and(milestones::id.eq(milestone.clone()))),
+        )
+        .left_join(
+            entries::table
+                .inner_join(
+                    versions::table
+                        .on(versions::entry_id.eq(entries::id).and(versions::version.eq(entries::current_version))),
+                )
+                .inner_join(
+                    ciphertexts::table.on(ciphertexts::entry_id
+                        .eq(versions::entry_id)
+                        .and(ciphertexts::version.eq(versions::ciphertext_version))),
+                )
+                .inner_join(data_keys::table.on(data_keys::id.eq(entries::data_key_id)))
+                .on(entries::project_id
+                    .eq(projects::id)
+                    .and(entries::deleted_at.is_null())
+                    .and(coalesce_text(entries::milestone_id, milestone.clone()).eq(milestone))
+                    .and(entries::name.eq_any(names.to_vec()).or(any.into_sql::<Bool>()))),
+        )
+        .filter(projects::id.eq(project))
+        .select((
+            (projects::id, projects::status),
+            milestones::all_columns.nullable(),
+            (
+                entries::all_columns,
+                versions::all_columns,
+                ciphertexts::data_key_id,
+                ciphertexts::value,
+                (data_keys::id, data_keys::master_key, data_keys::wrapped),
+            )
+                .nullable(),
+        ))
+        .load(conn)
+        .await?;
+    let mut found = Candidates { project: None, milestone: None, entries: Vec::with_capacity(rows.len()) };
+    for (project, milestone, entry) in rows {
+        found.project = Some(project);
+        found.milestone = milestone;
+        found.entries.extend(entry);
+    }
+    Ok(found)
+}

@@ -1,0 +1,162 @@
+//! Writing and erasing entries.
+
+use super::super::backend::Connection;
+use super::super::schema::{ciphertexts, data_keys, entries, entry_usage, milestones, projects, versions};
+use crate::domain::{EntryId, MilestoneId, ProjectId, Timestamp};
+use crate::store::records::{CiphertextRow, EntryRow, ErasedRows, VersionRow};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+pub async fn insert_entry(conn: &mut Connection, row: &EntryRow) -> QueryResult<()> {
+    diesel::insert_into(entries::table)
+        .values((
+            entries::id.eq(row.id),
+            entries::project_id.eq(&row.project),
+            entries::milestone_id.eq(row.milestone.as_ref()),
+            entries::name.eq(&row.name),
+            entries::description.eq(row.description.as_deref()),
+            entries::category.eq(row.category),
+            entries::expires_at.eq(row.expires_at),
+            entries::disabled.eq(row.disabled),
+            entries::deleted_at.eq(row.deleted_at),
+            entries::current_version.eq(row.current_version),
+            entries::revision.eq(row.revision),
+            entries::rotation_interval_days.eq(row.rotation_interval_days),
+            (
+                entries::created_at.eq(row.created_at),
+                entries::created_by.eq(&row.created_by),
+                entries::updated_at.eq(row.updated_at),
+                entries::updated_by.eq(&row.updated_by),
+                entries::data_key_id.eq(row.data_key),
+                entries::mac.eq(&row.mac),
+            ),
+        ))
+        .execute(conn)
+        .await?;
+    diesel::insert_into(entry_usage::table)
+        .values((entry_usage::entry_id.eq(row.id), entry_usage::resolve_count.eq(0)))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Writes what can change of an entry. The caller holds the project's lock and has read the row under it.
+pub async fn save_entry(conn: &mut Connection, row: &EntryRow) -> QueryResult<()> {
+    diesel::update(entries::table.find(row.id))
+        .set((
+            entries::name.eq(&row.name),
+            entries::description.eq(row.description.as_deref()),
+            entries::category.eq(row.category),
+            entries::expires_at.eq(row.expires_at),
+            entries::disabled.eq(row.disabled),
+            entries::deleted_at.eq(row.deleted_at),
+            entries::current_version.eq(row.current_version),
+            entries::revision.eq(row.revision),
+            entries::rotation_interval_days.eq(row.rotation_interval_days),
+            entries::updated_at.eq(row.updated_at),
+            entries::updated_by.eq(&row.updated_by),
+            entries::mac.eq(&row.mac),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub async fn insert_ciphertext(conn: &mut Connection, row: &CiphertextRow) -> QueryResult<()> {
+    diesel::insert_into(ciphertexts::table)
+        .values((
+            ciphertexts::entry_id.eq(row.entry),
+            ciphertexts::version.eq(row.version),
+            ciphertexts::data_key_id.eq(row.data_key),
+            ciphertexts::value.eq(&row.value),
+            ciphertexts::hint.eq(&row.hint),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub async fn insert_version(conn: &mut Connection, row: &VersionRow) -> QueryResult<()> {
+    diesel::insert_into(versions::table)
+        .values((
+            versions::entry_id.eq(row.entry),
+            versions::version.eq(row.version),
+            versions::ciphertext_version.eq(row.ciphertext_version),
+            versions::restored_from.eq(row.restored_from),
+            versions::not_after.eq(row.not_after),
+            versions::created_at.eq(row.created_at),
+            versions::created_by.eq(&row.created_by),
+            versions::mac.eq(&row.mac),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub async fn version_row(conn: &mut Connection, entry: EntryId, version: i32) -> QueryResult<Option<VersionRow>> {
+    versions::table.find((entry, version)).first(conn).await.optional()
+}
+
+/// Erases the versions of an entry before `oldest`, and the ciphertexts that no version refers to any more.
+pub async fn prune_versions(conn: &mut Connection, entry: EntryId, oldest: i32) -> QueryResult<()> {
+    diesel::delete(versions::table.filter(versions::entry_id.eq(entry)).filter(versions::version.lt(oldest)))
+        .execute(conn)
+        .await?;
+    let referred: Vec<i32> =
+        versions::table.filter(versions::entry_id.eq(entry)).select(versions::ciphertext_version).load(conn).await?;
+    diesel::delete(
+        ciphertexts::table.filter(ciphertexts::entry_id.eq(entry)).filter(ciphertexts::version.ne_all(referred)),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub async fn entry_ids_of_project(conn: &mut Connection, project: &ProjectId) -> QueryResult<Vec<EntryId>> {
+    entries::table.filter(entries::project_id.eq(project)).select(entries::id).load(conn).await
+}
+
+pub async fn entry_ids_of_milestone(conn: &mut Connection, milestone: &MilestoneId) -> QueryResult<Vec<EntryId>> {
+    entries::table.filter(entries::milestone_id.eq(milestone)).select(entries::id).load(conn).await
+}
+
+/// Entries that were deleted before `before`, with their projects; at most `limit`.
+pub async fn entries_deleted_before(
+    conn: &mut Connection,
+    before: Timestamp,
+    limit: i64,
+) -> QueryResult<Vec<(EntryId, ProjectId)>> {
+    entries::table
+        .filter(entries::deleted_at.lt(before))
+        .order(entries::deleted_at)
+        .limit(limit)
+        .select((entries::id, entries::project_id))
+        .load(conn)
+        .await
+}
+
+/// Erases entries with everything below them.
+pub async fn erase_entries(conn: &mut Connection, ids: &[EntryId]) -> QueryResult<ErasedRows> {
+    let mut erased = ErasedRows::default();
+    for chunk in ids.chunks(1_000) {
+        let chunk = || chunk.to_vec();
+        erased.versions +=
+            rows(diesel::delete(versions::table.filter(versions::entry_id.eq_any(chunk()))).execute(conn).await?);
+        diesel::delete(ciphertexts::table.filter(ciphertexts::entry_id.eq_any(chunk()))).execute(conn).await?;
+        diesel::delete(entry_usage::table.filter(entry_usage::entry_id.eq_any(chunk()))).execute(conn).await?;
+        erased.entries += rows(diesel::delete(entries::table.filter(entries::id.eq_any(chunk()))).execute(conn).await?);
+    }
+    Ok(erased)
+}
+
+/// Erases what is left of a project once its entries are gone: data keys, milestones, the project's row.
+pub async fn erase_project(conn: &mut Connection, project: &ProjectId) -> QueryResult<()> {
+    diesel::delete(data_keys::table.filter(data_keys::project_id.eq(project))).execute(conn).await?;
+    diesel::delete(milestones::table.filter(milestones::project_id.eq(project))).execute(conn).await?;
+    diesel::delete(projects::table.find(project)).execute(conn).await?;
+    Ok(())
+}
+
+fn rows(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,91 @@
+//! Audit events.
+
+use super::super::backend::{Connection, Db};
+use super::super::schema::audit_events;
+use crate::domain::{AuditAction, AuditOutcome, EntryId, EventId, Purpose, Role, Timestamp};
+use crate::store::records::{EventRow, EventSelection};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+/// So many rows fit into one statement: SQLite takes 32,766 parameters, PostgreSQL 65,535, and a row has 20.
+pub const ROWS_PER_STATEMENT: usize = 1_500;
+
+/// An [`EventRow`] to insert. Every column is written, so that SQLite takes many rows in one statement.
+#[derive(Insertable)]
+#[diesel(table_name = audit_events, treat_none_as_default_value = false)]
+pub struct NewEvent<'a> {
+    id: EventId,
+    occurred_at: Timestamp,
+    project_id: Option<&'a str>,
+    action: AuditAction,
+    outcome: AuditOutcome,
+    reason: Option<&'a str>,
+    count: i64,
+    actor: &'a str,
+    subject: Option<&'a str>,
+    role: Option<Role>,
+    agent_id: Option<&'a str>,
+    entry_id: Option<EntryId>,
+    entry_name: Option<&'a str>,
+    entry_version: Option<i32>,
+    entry_revision: Option<i32>,
+    milestone_id: Option<&'a str>,
+    purpose: Option<Purpose>,
+    session_id: Option<&'a str>,
+    tool: Option<&'a str>,
+    request_id: &'a str,
+}
+
+impl<'a> From<&'a EventRow> for NewEvent<'a> {
+    fn from(event: &'a EventRow) -> Self {
+        Self {
+            id: event.id,
+            occurred_at: event.occurred_at,
+            project_id: event.project.as_deref(),
+            action: event.action,
+            outcome: event.outcome,
+            reason: event.reason.as_deref(),
+            count: event.count,
+            actor: &event.actor,
+            subject: event.subject.as_deref(),
+            role: event.role,
+            agent_id: event.agent.as_deref(),
+            entry_id: event.entry,
+            entry_name: event.entry_name.as_deref(),
+            entry_version: event.entry_version,
+            entry_revision: event.entry_revision,
+            milestone_id: event.milestone.as_deref(),
+            purpose: event.purpose,
+            session_id: event.session.as_deref(),
+            tool: event.tool.as_deref(),
+            request_id: &event.request_id,
+        }
+    }
+}
+
+pub async fn events_page(conn: &mut Connection, selection: &EventSelection) -> QueryResult<Vec<EventRow>> {
+    let mut query = audit_events::table.into_boxed::<Db>();
+    if let Some(project) = &selection.project {
+        query = query.filter(audit_events::project_id.eq(project));
+    }
+    if let Some(entry) = selection.entry {
+        query = query.filter(audit_events::entry_id.eq(entry));
+    }
+    if let Some(actions) = &selection.actions {
+        query = query.filter(audit_events::action.eq_any(actions));
+    }
+    if let Some(outcomes) = &selection.outcomes {
+        query = query.filter(audit_events::outcome.eq_any(outcomes));
+    }
+    if let Some(since) = selection.since {
+        query = query.filter(audit_events::occurred_at.ge(since));
+    }
+    if let Some(until) = selection.until {
+        query = query.filter(audit_events::occurred_at.lt(until));
+    }
+    if let Some((at, id)) = selection.after {
+        query = query
+            .filter(audit_events::occurred_at.lt(at).or(audit_events::occurred_at.eq(at).and(audit_events::id.lt(id))));
+    }
+    query.order((audit_events::occurred_at.desc(), audit_events::id.desc())).limit(selection.limit).load(conn).await
+}

@@ -1,0 +1,9 @@
+//! The queries, written once and compiled for each backend: `backend` and `schema` are the including module's.
+
+pub mod entries;
+pub mod entry_writes;
+pub mod events;
+pub mod keys;
+pub mod outbox;
+pub mod projects;
+pub mod tuples;

@@ -1,0 +1,34 @@
+//! Changes of tuples that are committed and not yet known to be applied.
+
+use super::super::backend::Connection;
+use super::super::schema::outbox;
+use crate::domain::Timestamp;
+use crate::store::records::OutboxRow;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+pub async fn push_outbox(conn: &mut Connection, lane: &str, change: &str, now: Timestamp) -> QueryResult<()> {
+    diesel::insert_into(outbox::table)
+        .values((outbox::lane.eq(lane), outbox::change.eq(change), outbox::created_at.eq(now)))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub async fn outbox_of(conn: &mut Connection, lane: &str) -> QueryResult<Vec<OutboxRow>> {
+    outbox::table
+        .filter(outbox::lane.eq(lane))
+        .order(outbox::seq)
+        .select((outbox::seq, outbox::lane, outbox::change))
+        .load(conn)
+        .await
+}
+
+pub async fn outbox_lanes(conn: &mut Connection) -> QueryResult<Vec<String>> {
+    outbox::table.select(outbox::lane).distinct().order(outbox::lane).load(conn).await
+}
+
+pub async fn delete_outbox(conn: &mut Connection, seq: i64) -> QueryResult<()> {
+    diesel::delete(outbox::table.find(seq)).execute(conn).await?;
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Projects, their tombstones and milestones, and what the installation pins.
+
+use super::super::backend::Connection;
+use super::super::schema::{deleted_projects, installation, milestones, projects};
+use crate::domain::{MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
+use crate::store::records::{MilestoneRow, ProjectRow};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+pub async fn projects_by_id(conn: &mut Connection, ids: &[ProjectId]) -> QueryResult<Vec<ProjectRow>> {
+    projects::table.filter(projects::id.eq_any(ids)).select((projects::id, projects::status)).load(conn).await
+}
+
+pub async fn insert_project(
+    conn: &mut Connection,
+    id: &ProjectId,
+    status: ProjectStatus,
+    now: Timestamp,
+) -> QueryResult<()> {
+    diesel::insert_into(projects::table)
+        .values((projects::id.eq(id), projects::status.eq(status), projects::registered_at.eq(now)))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub async fn set_project_status(conn: &mut Connection, id: &ProjectId, status: ProjectStatus) -> QueryResult<()> {
+    diesel::update(projects::table.find(id)).set(projects::status.eq(status)).execute(conn).await?;
+    Ok(())
+}
+
+pub async fn is_tombstoned(conn: &mut Connection, id: &ProjectId) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(deleted_projects::table.find(id))).get_result(conn).await
+}
+
+pub async fn insert_tombstone(conn: &mut Connection, id: &ProjectId, now: Timestamp) -> QueryResult<()> {
+    diesel::insert_into(deleted_projects::table)
+        .values((deleted_projects::id.eq(id), deleted_projects::deleted_at.eq(now)))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub async fn milestones_by_id(conn: &mut Connection, ids: &[MilestoneId]) -> QueryResult<Vec<MilestoneRow>> {
+    milestones::table.filter(milestones::id.eq_any(ids)).load(conn).await
+}
+
+pub async fn milestones_of(conn: &mut Connection, of: &[ProjectId]) -> QueryResult<Vec<MilestoneRow>> {
+    milestones::table.filter(milestones::project_id.eq_any(of)).order(milestones::id).load(conn).await
+}
+
+pub async fn insert_milestone(
+    conn: &mut Connection,
+    id: &MilestoneId,
+    project: &ProjectId,
+    phase: Phase,
+) -> QueryResult<()> {
+    diesel::insert_into(milestones::table)
+        .values((
+            milestones::id.eq(id),
+            milestones::project_id.eq(project),
+            milestones::opens_at.eq(phase.opens_at),
+            milestones::closes_at.eq(phase.closes_at),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub async fn set_phase(conn: &mut Connection, id: &MilestoneId, phase: Phase) -> QueryResult<()> {
+    diesel::update(milestones::table.find(id))
+        .set((milestones::opens_at.eq(phase.opens_at), milestones::closes_at.eq(phase.closes_at)))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub async fn delete_milestone(conn: &mut Connection, id: &MilestoneId) -> QueryResult<()> {
+    diesel::delete(milestones::table.find(id)).execute(conn).await?;
+    Ok(())
+}
+
+pub async fn pinned(conn: &mut Connection, name: &str) -> QueryResult<Option<String>> {
+    installation::table.find(name).select(installation::value).first(conn).await.optional()
+}
+
+pub async fn pin(conn: &mut Connection, name: &str, value: &str) -> QueryResult<()> {
+    diesel::insert_into(installation::table)
+        .values((installation::name.eq(name), installation::value.eq(value)))
+        .on_conflict(installation::name)
+        .do_update()
+        .set(installation::value.eq(value))
+        .execute(conn)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,344 @@
+//! What the queries take and give: rows in the domain's types. They hold ciphertext, never plaintext.
+
+use crate::domain::{
+    AuditAction, AuditOutcome, Category, DataKeyId, EntryId, EventId, MilestoneId, Phase, ProjectId, ProjectStatus,
+    Purpose, Role, Timestamp, UserId,
+};
+use diesel::Queryable;
+
+/// A project that has a vault.
+#[derive(Debug, Clone, Queryable)]
+pub struct ProjectRow {
+    /// Its id.
+    pub id: ProjectId,
+    /// Its state.
+    pub status: ProjectStatus,
+}
+
+/// A milestone of a project.
+#[derive(Debug, Clone, Queryable)]
+pub struct MilestoneRow {
+    /// Its id.
+    pub id: MilestoneId,
+    /// The project it belongs to.
+    pub project: ProjectId,
+    /// The first instant of its phase.
+    pub opens_at: Option<Timestamp>,
+    /// The first instant after its phase.
+    pub closes_at: Option<Timestamp>,
+}
+
+impl MilestoneRow {
+    /// Its phase.
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        Phase { opens_at: self.opens_at, closes_at: self.closes_at }
+    }
+}
+
+/// A data key as it is stored.
+#[derive(Clone, Queryable)]
+pub struct DataKeyRow {
+    /// Its id.
+    pub id: DataKeyId,
+    /// The id of the master key that wraps it.
+    pub master_key: String,
+    /// The wrapped key.
+    pub wrapped: Vec<u8>,
+}
+
+/// A row of `entries`.
+#[derive(Clone, Queryable)]
+pub struct EntryRow {
+    /// Its id.
+    pub id: EntryId,
+    /// Whose it is.
+    pub project: ProjectId,
+    /// To which milestone it belongs; to the whole project where none.
+    pub milestone: Option<MilestoneId>,
+    /// The name it bears.
+    pub name: String,
+    /// What people noted about it.
+    pub description: Option<String>,
+    /// Its kind.
+    pub category: Category,
+    /// When it expires.
+    pub expires_at: Option<Timestamp>,
+    /// Switched off.
+    pub disabled: bool,
+    /// When it was deleted.
+    pub deleted_at: Option<Timestamp>,
+    /// The version agents receive.
+    pub current_version: i32,
+    /// Grows with every change.
+    pub revision: i32,
+    /// How often its value should be replaced.
+    pub rotation_interval_days: Option<i32>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: UserId,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// By whom.
+    pub updated_by: UserId,
+    /// The data key of its MAC, its versions' MACs and their ciphertexts.
+    pub data_key: DataKeyId,
+    /// Authenticates what gives the row its meaning.
+    pub mac: Vec<u8>,
+}
+
+/// A row of `versions`.
+#[derive(Clone, Queryable)]
+pub struct VersionRow {
+    /// Of which entry.
+    pub entry: EntryId,
+    /// Its number, from 1.
+    pub version: i32,
+    /// The version its ciphertext was written for.
+    pub ciphertext_version: i32,
+    /// The version whose value a rollback brought back.
+    pub restored_from: Option<i32>,
+    /// A certificate's end.
+    pub not_after: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: UserId,
+    /// Authenticates the row.
+    pub mac: Vec<u8>,
+}
+
+/// A row of `ciphertexts`.
+pub struct CiphertextRow {
+    /// Of which entry.
+    pub entry: EntryId,
+    /// The version it was written for.
+    pub version: i32,
+    /// The data key that opens it.
+    pub data_key: DataKeyId,
+    /// The sealed value.
+    pub value: Vec<u8>,
+    /// The sealed hint.
+    pub hint: Vec<u8>,
+}
+
+/// How often agents received a value of an entry, and when last.
+#[derive(Debug, Clone, Copy, Queryable)]
+pub struct UsageRow {
+    /// How often.
+    pub count: i64,
+    /// When last.
+    pub last: Option<Timestamp>,
+}
+
+/// An entry with its current version, as people see it.
+#[derive(Clone, Queryable)]
+pub struct EntryView {
+    /// The entry.
+    pub entry: EntryRow,
+    /// Its current version.
+    pub version: VersionRow,
+    /// That version's sealed hint.
+    pub hint: Vec<u8>,
+    /// The data key that opens it.
+    pub data_key: DataKeyRow,
+    /// Its use by agents.
+    pub usage: UsageRow,
+}
+
+/// A version with its sealed hint.
+#[derive(Clone, Queryable)]
+pub struct VersionView {
+    /// The version.
+    pub version: VersionRow,
+    /// Its sealed hint.
+    pub hint: Vec<u8>,
+    /// The project, for the place of the ciphertext.
+    pub project: ProjectId,
+    /// The data key that opens it.
+    pub data_key: DataKeyRow,
+}
+
+/// An entry an agent may receive, as far as the database tells.
+#[derive(Queryable)]
+pub struct CandidateRow {
+    /// The entry.
+    pub entry: EntryRow,
+    /// Its current version.
+    pub version: VersionRow,
+    /// The data key the ciphertext names.
+    pub ciphertext_data_key: DataKeyId,
+    /// The sealed value.
+    pub value: Vec<u8>,
+    /// The data key of the entry.
+    pub data_key: DataKeyRow,
+}
+
+/// Everything a resolve needs to know, from one statement.
+pub struct Candidates {
+    /// The project; none where it has no vault.
+    pub project: Option<ProjectRow>,
+    /// The milestone that was asked for; none where it is not this project's.
+    pub milestone: Option<MilestoneRow>,
+    /// The project's entries that are not deleted, and that milestone's.
+    pub entries: Vec<CandidateRow>,
+}
+
+/// What an event says; the database adds nothing to it.
+#[derive(Debug, Clone, Queryable)]
+pub struct EventRow {
+    /// Its id.
+    pub id: EventId,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// In which project.
+    pub project: Option<String>,
+    /// What was done.
+    pub action: AuditAction,
+    /// How it ended.
+    pub outcome: AuditOutcome,
+    /// Why it was denied or failed.
+    pub reason: Option<String>,
+    /// How many it stands for.
+    pub count: i64,
+    /// Who did it.
+    pub actor: String,
+    /// Whom it concerned.
+    pub subject: Option<String>,
+    /// Which role it was about.
+    pub role: Option<Role>,
+    /// The agent a runtime acted for.
+    pub agent: Option<String>,
+    /// Which entry it was about.
+    pub entry: Option<EntryId>,
+    /// The entry's name then.
+    pub entry_name: Option<String>,
+    /// The entry's version then.
+    pub entry_version: Option<i32>,
+    /// The revision a change left behind.
+    pub entry_revision: Option<i32>,
+    /// Which milestone it was about.
+    pub milestone: Option<String>,
+    /// What a resolve was for.
+    pub purpose: Option<Purpose>,
+    /// The coding session.
+    pub session: Option<String>,
+    /// The tool.
+    pub tool: Option<String>,
+    /// The request it belongs to.
+    pub request_id: String,
+}
+
+/// A change of tuples that is committed and not yet known to be applied.
+#[derive(Debug, Clone, Queryable)]
+pub struct OutboxRow {
+    /// Its place in the order.
+    pub seq: i64,
+    /// Rows of one lane are applied in order.
+    pub lane: String,
+    /// The change, as JSON.
+    pub change: String,
+}
+
+/// What was erased.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ErasedRows {
+    /// How many entries, deleted ones included.
+    pub entries: i64,
+    /// How many versions.
+    pub versions: i64,
+}
+
+/// Which entries of a project a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct EntrySelection {
+    /// A part of the name, in any case of letters; literal.
+    pub name_contains: Option<String>,
+    /// One of these kinds.
+    pub categories: Option<Vec<Category>>,
+    /// Only the project's own entries (true), or only milestones' (false).
+    pub of_project: Option<bool>,
+    /// Only this milestone's.
+    pub milestone: Option<MilestoneId>,
+    /// In one of these states.
+    pub statuses: Vec<crate::domain::EntryStatus>,
+    /// Expiring before this instant, and neither disabled nor deleted.
+    pub expires_before: Option<Timestamp>,
+    /// The instant that divides expired from active.
+    pub now: Option<Timestamp>,
+}
+
+/// How a list of entries is sorted; ties by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EntrySort {
+    /// By name, byte by byte.
+    #[default]
+    Name,
+    /// By creation.
+    CreatedAt,
+    /// By last change.
+    UpdatedAt,
+    /// By expiry; entries without one come last in either direction.
+    ExpiresAt,
+}
+
+/// After which entry a page begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SortKey {
+    /// For [`EntrySort::Name`].
+    Name(String),
+    /// For the others, in milliseconds.
+    Instant(i64),
+}
+
+/// A page of a list of entries.
+#[derive(Debug, Clone)]
+pub struct EntryPage {
+    /// The order.
+    pub sort: EntrySort,
+    /// Backwards.
+    pub descending: bool,
+    /// After this entry.
+    pub after: Option<(SortKey, EntryId)>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// Which events a list shows, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct EventSelection {
+    /// Of this project; of all without.
+    pub project: Option<String>,
+    /// About this entry.
+    pub entry: Option<EntryId>,
+    /// Of one of these kinds.
+    pub actions: Option<Vec<AuditAction>>,
+    /// With one of these ends.
+    pub outcomes: Option<Vec<AuditOutcome>>,
+    /// From this instant on.
+    pub since: Option<Timestamp>,
+    /// Before this instant.
+    pub until: Option<Timestamp>,
+    /// After (older than) this event.
+    pub after: Option<(Timestamp, EventId)>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// A tuple of the embedded authorizer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Queryable)]
+pub struct TupleRow {
+    /// The object's type.
+    pub object_type: String,
+    /// The object's id, encoded.
+    pub object_id: String,
+    /// The relation.
+    pub relation: String,
+    /// The user's type.
+    pub user_type: String,
+    /// The user's id, encoded.
+    pub user_id: String,
+    /// The relation of a userset, else empty.
+    pub user_relation: String,
+}

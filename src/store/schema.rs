@@ -1,0 +1,139 @@
+//! The tables, as `migrations/` makes them. Compiled once for each backend: only the type of our own ids differs.
+
+mod types {
+    pub use super::super::backend::IdSql as Id;
+    pub use diesel::sql_types::*;
+}
+
+diesel::table! {
+    use super::types::*;
+    installation (name) { name -> Text, value -> Text, }
+}
+diesel::table! {
+    use super::types::*;
+    projects (id) { id -> Text, status -> Text, registered_at -> BigInt, }
+}
+diesel::table! {
+    use super::types::*;
+    deleted_projects (id) { id -> Text, deleted_at -> BigInt, }
+}
+diesel::table! {
+    use super::types::*;
+    milestones (id) {
+        id -> Text,
+        project_id -> Text,
+        opens_at -> Nullable<BigInt>,
+        closes_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    use super::types::*;
+    data_keys (id) {
+        id -> Id,
+        project_id -> Text,
+        master_key -> Text,
+        wrapped -> Binary,
+        encrypting -> Bool,
+        created_at -> BigInt,
+    }
+}
+diesel::table! {
+    use super::types::*;
+    entries (id) {
+        id -> Id,
+        project_id -> Text,
+        milestone_id -> Nullable<Text>,
+        name -> Text,
+        description -> Nullable<Text>,
+        category -> Text,
+        expires_at -> Nullable<BigInt>,
+        disabled -> Bool,
+        deleted_at -> Nullable<BigInt>,
+        current_version -> Integer,
+        revision -> Integer,
+        rotation_interval_days -> Nullable<Integer>,
+        created_at -> BigInt,
+        created_by -> Text,
+        updated_at -> BigInt,
+        updated_by -> Text,
+        data_key_id -> Id,
+        mac -> Binary,
+    }
+}
+diesel::table! {
+    use super::types::*;
+    ciphertexts (entry_id, version) {
+        entry_id -> Id,
+        version -> Integer,
+        data_key_id -> Id,
+        value -> Binary,
+        hint -> Binary,
+    }
+}
+diesel::table! {
+    use super::types::*;
+    versions (entry_id, version) {
+        entry_id -> Id,
+        version -> Integer,
+        ciphertext_version -> Integer,
+        restored_from -> Nullable<Integer>,
+        not_after -> Nullable<BigInt>,
+        created_at -> BigInt,
+        created_by -> Text,
+        mac -> Binary,
+    }
+}
+diesel::table! {
+    use super::types::*;
+    entry_usage (entry_id) { entry_id -> Id, resolve_count -> BigInt, last_resolved_at -> Nullable<BigInt>, }
+}
+diesel::table! {
+    use super::types::*;
+    audit_events (id) {
+        id -> Id,
+        occurred_at -> BigInt,
+        project_id -> Nullable<Text>,
+        action -> Text,
+        outcome -> Text,
+        reason -> Nullable<Text>,
+        count -> BigInt,
+        actor -> Text,
+        subject -> Nullable<Text>,
+        role -> Nullable<Text>,
+        agent_id -> Nullable<Text>,
+        entry_id -> Nullable<Id>,
+        entry_name -> Nullable<Text>,
+        entry_version -> Nullable<Integer>,
+        entry_revision -> Nullable<Integer>,
+        milestone_id -> Nullable<Text>,
+        purpose -> Nullable<Text>,
+        session_id -> Nullable<Text>,
+        tool -> Nullable<Text>,
+        request_id -> Text,
+    }
+}
+diesel::table! {
+    use super::types::*;
+    outbox (seq) { seq -> BigInt, lane -> Text, change -> Text, created_at -> BigInt, }
+}
+diesel::table! {
+    use super::types::*;
+    tuples (object_type, object_id, relation, user_type, user_id, user_relation) {
+        object_type -> Text,
+        object_id -> Text,
+        relation -> Text,
+        user_type -> Text,
+        user_id -> Text,
+        user_relation -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    projects,
+    milestones,
+    data_keys,
+    entries,
+    ciphertexts,
+    versions,
+    entry_usage,
+);

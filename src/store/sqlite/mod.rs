@@ -1,0 +1,113 @@
+//! SQLite.
+
+#[path = "../queries/mod.rs"]
+pub mod queries;
+#[path = "../schema.rs"]
+pub mod schema;
+
+/// What the shared queries and schema are compiled with.
+pub mod backend {
+    pub type Db = diesel::sqlite::Sqlite;
+    pub type Connection = diesel_async::sync_connection_wrapper::SyncConnectionWrapper<diesel::SqliteConnection>;
+    pub type IdSql = diesel::sql_types::Binary;
+}
+
+use super::records::EventRow;
+use super::{Error, Instrument};
+use crate::domain::{EntryId, ProjectId, ProjectStatus, Timestamp};
+use backend::Connection;
+use diesel::connection::AnsiTransactionManager;
+use diesel::prelude::*;
+use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager as _};
+use futures::FutureExt;
+use queries::events::{NewEvent, ROWS_PER_STATEMENT};
+use schema::{audit_events, entry_usage, projects};
+use std::time::Duration;
+
+/// Connections one process holds at most: many read, one writes.
+const POOL_SIZE: usize = 8;
+/// How long a request waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// They belong to the connection, not to the file. A commit waits for the disk, and what is deleted is overwritten.
+pub const PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                       PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;";
+
+pub type PooledConnection = Object<Connection>;
+
+/// Opens a pool; connects at first use.
+pub fn open(path: &str, instrument: Option<Instrument>) -> Result<Pool<Connection>, Error> {
+    let mut config = ManagerConfig::<Connection>::default();
+    config.recycling_method = RecyclingMethod::Fast;
+    config.custom_setup = Box::new(move |path| {
+        let path = path.to_owned();
+        let instrument = instrument.clone();
+        async move {
+            let mut conn = Connection::establish(&path).await?;
+            conn.batch_execute(PRAGMAS).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+            if let Some(instrument) = instrument {
+                conn.set_instrumentation(instrument());
+            }
+            Ok(conn)
+        }
+        .boxed()
+    });
+    Pool::builder(AsyncDieselConnectionManager::new_with_config(path, config))
+        .max_size(POOL_SIZE)
+        .wait_timeout(Some(PATIENCE))
+        .runtime(deadpool::Runtime::Tokio1)
+        .build()
+        .map_err(Error::unexpected)
+}
+
+/// Begins with the write lock, so that a read never has to become a write beside another process.
+pub async fn begin(conn: &mut Connection) -> QueryResult<()> {
+    conn.spawn_blocking(|conn| AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")).await
+}
+
+pub async fn commit(conn: &mut Connection) -> QueryResult<()> {
+    <Connection as AsyncConnection>::TransactionManager::commit_transaction(conn).await
+}
+
+pub async fn rollback(conn: &mut Connection) -> QueryResult<()> {
+    <Connection as AsyncConnection>::TransactionManager::rollback_transaction(conn).await
+}
+
+/// The transaction holds the database's one write lock already.
+pub async fn lock_project(conn: &mut Connection, id: &ProjectId) -> QueryResult<Option<ProjectStatus>> {
+    projects::table.find(id).select(projects::status).first(conn).await.optional()
+}
+
+/// The transaction holds the database's one write lock already.
+pub async fn lock_name(_: &mut Connection, _: &str) -> QueryResult<()> {
+    Ok(())
+}
+
+/// Adds audit events, many in one statement, which `diesel` offers for SQLite on its blocking connection only.
+pub async fn insert_events(conn: &mut Connection, events: &[EventRow]) -> QueryResult<()> {
+    let events = events.to_vec();
+    conn.spawn_blocking(move |conn| {
+        for chunk in events.chunks(ROWS_PER_STATEMENT) {
+            let rows: Vec<NewEvent<'_>> = chunk.iter().map(NewEvent::from).collect();
+            diesel::RunQueryDsl::execute(diesel::insert_into(audit_events::table).values(&rows), conn)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Counts one use of each entry.
+pub async fn record_usage(conn: &mut Connection, entries: &[EntryId], now: Timestamp) -> QueryResult<()> {
+    diesel::update(entry_usage::table.filter(entry_usage::entry_id.eq_any(entries.to_vec())))
+        .set((entry_usage::resolve_count.eq(entry_usage::resolve_count + 1), entry_usage::last_resolved_at.eq(now)))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// `secure_delete` overwrites the pages, but their old content stays in the write-ahead log until that is cut off.
+pub async fn forget_erased(conn: &mut Connection) -> QueryResult<()> {
+    conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").await
+}
