@@ -1,6 +1,7 @@
 //! Plain values of the product that cannot be wrong once they exist. No I/O.
 
 mod audit;
+pub mod dotenv;
 mod entry;
 mod error;
 mod ids;

@@ -85,6 +85,12 @@ impl SecretName {
         Ok(Self(text))
     }
 
+    /// Whether a text has the form of a name, reserved or not.
+    #[must_use]
+    pub fn has_form(text: &str) -> bool {
+        has_form(text)
+    }
+
     /// The name as the process sees it.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -12,6 +12,9 @@ pub enum Error {
     /// The database cannot be reached, is busy, or has no room. Nothing was written.
     #[error("the database cannot answer: {0}")]
     Unavailable(String),
+    /// The database went away while it was asked to commit: whether it did cannot be known.
+    #[error("the database went away during a commit: {0}")]
+    Unknown(String),
     /// The database setting named would lose what was answered.
     #[error("{0}")]
     Refused(&'static str),
@@ -78,6 +81,12 @@ impl From<Error> for domain::Error {
             Error::Unavailable(reason) => {
                 tracing::warn!(%reason, "the database cannot answer");
                 Self::unavailable("The vault's database cannot answer now; nothing was changed. Try again.")
+            }
+            Error::Unknown(reason) => {
+                tracing::error!(%reason, "the database went away during a commit");
+                Self::unavailable(
+                    "The vault's database went away while this was being saved; look whether it was before you try again.",
+                )
             }
             Error::Unique(_) => Self::Conflict("Something with this id or name exists already.".to_owned()),
             Error::Refused(_) | Error::Unexpected(_) => Self::internal(error),

@@ -2,6 +2,7 @@
 //! ciphertext and decides nothing: who writes an entry shows the permission that was granted for it.
 
 mod columns;
+mod entry_changes;
 mod error;
 mod migrations;
 mod postgres;
@@ -9,7 +10,7 @@ pub mod records;
 mod sqlite;
 
 use crate::domain::{DataKeyId, EntryId, MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
-use diesel_async::pooled_connection::deadpool::Pool;
+use diesel_async::pooled_connection::deadpool::{Object, Pool};
 pub use error::Error;
 use records::{
     Candidates, CiphertextRow, DataKeyRow, EntryPage, EntryRow, EntrySelection, EntryView, ErasedRows, EventRow,
@@ -132,11 +133,12 @@ impl Store {
             Conn::Postgres(conn) => postgres::begin(conn).await?,
             Conn::Sqlite(conn) => sqlite::begin(conn).await?,
         }
-        Ok(Tx(conn))
+        Ok(Tx(Some(conn)))
     }
 }
 
 /// One connection; its methods are the queries.
+#[allow(clippy::large_enum_variant, reason = "one is alive for each request, on the stack of its task")]
 pub enum Conn {
     /// To PostgreSQL.
     Postgres(postgres::PooledConnection),
@@ -145,7 +147,7 @@ pub enum Conn {
 }
 
 /// A transaction. Dropped without a commit, its connection is closed, and with it what was not committed is gone.
-pub struct Tx(Conn);
+pub struct Tx(Option<Conn>);
 
 impl Tx {
     /// Makes it durable.
@@ -153,11 +155,18 @@ impl Tx {
     /// # Errors
     /// When the database cannot; then nothing of it is there.
     pub async fn commit(mut self) -> Result<()> {
-        match &mut self.0 {
-            Conn::Postgres(conn) => postgres::commit(conn).await?,
-            Conn::Sqlite(conn) => sqlite::commit(conn).await?,
+        let committed = match &mut *self {
+            Conn::Postgres(conn) => postgres::commit(conn).await,
+            Conn::Sqlite(conn) => sqlite::commit(conn).await,
+        };
+        match committed.map_err(Error::from) {
+            Ok(()) => {
+                self.give_back();
+                Ok(())
+            }
+            Err(Error::Unavailable(reason)) => Err(Error::Unknown(reason)),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
     /// Ends it without a trace and gives the connection back.
@@ -165,36 +174,57 @@ impl Tx {
     /// # Errors
     /// When the database cannot be reached; then nothing of it is there either.
     pub async fn rollback(mut self) -> Result<()> {
-        match &mut self.0 {
+        match &mut *self {
             Conn::Postgres(conn) => postgres::rollback(conn).await?,
             Conn::Sqlite(conn) => sqlite::rollback(conn).await?,
         }
+        self.give_back();
         Ok(())
     }
+
+    /// Lets the pool have the connection, which holds no open transaction any more.
+    fn give_back(mut self) {
+        drop(self.0.take());
+    }
 }
+
+impl Drop for Tx {
+    /// The pool looks at a connection only when it hands it out again: an open transaction that lay there would keep its
+    /// locks until then.
+    fn drop(&mut self) {
+        match self.0.take() {
+            Some(Conn::Postgres(conn)) => drop(Object::take(conn)),
+            Some(Conn::Sqlite(conn)) => drop(Object::take(conn)),
+            None => {}
+        }
+    }
+}
+
+/// Only what consumes a transaction takes its connection.
+const HELD: &str = "a transaction holds its connection until it is gone";
 
 impl std::ops::Deref for Tx {
     type Target = Conn;
     fn deref(&self) -> &Conn {
-        &self.0
+        self.0.as_ref().unwrap_or_else(|| unreachable!("{HELD}"))
     }
 }
 
 impl std::ops::DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut Conn {
-        &mut self.0
+        self.0.as_mut().unwrap_or_else(|| unreachable!("{HELD}"))
     }
 }
 
 /// Writes a method of [`Conn`] for each query: the function of that name in the backend's module.
 macro_rules! queries {
-    ($($module:ident { $($(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty;)+ })+) => {
+    ($($module:ident { $($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty;)+ })+) => {
         impl Conn {$($(
             $(#[$meta])*
             ///
             /// # Errors
             /// When the database refuses or cannot answer.
-            pub async fn $name(&mut self $(, $arg: $ty)*) -> Result<$ret> {
+            $vis async fn $name(&mut self $(, $arg: $ty)*) -> Result<$ret> {
                 match self {
                     Self::Postgres(conn) => Ok(postgres::queries::$module::$name(conn $(, $arg)*).await?),
                     Self::Sqlite(conn) => Ok(sqlite::queries::$module::$name(conn $(, $arg)*).await?),
@@ -207,109 +237,111 @@ macro_rules! queries {
 queries! {
     projects {
         /// Which of these projects have a vault.
-        fn projects_by_id(ids: &[ProjectId]) -> Vec<ProjectRow>;
+        pub fn projects_by_id(ids: &[ProjectId]) -> Vec<ProjectRow>;
         /// Adds a project.
-        fn insert_project(id: &ProjectId, status: ProjectStatus, now: Timestamp) -> ();
+        pub fn insert_project(id: &ProjectId, status: ProjectStatus, now: Timestamp) -> ();
         /// Sets a project's status.
-        fn set_project_status(id: &ProjectId, status: ProjectStatus) -> ();
+        pub fn set_project_status(id: &ProjectId, status: ProjectStatus) -> ();
         /// Whether a project of this id was deleted.
-        fn is_tombstoned(id: &ProjectId) -> bool;
+        pub fn is_tombstoned(id: &ProjectId) -> bool;
         /// Remembers that a project was deleted.
-        fn insert_tombstone(id: &ProjectId, now: Timestamp) -> ();
+        pub fn insert_tombstone(id: &ProjectId, now: Timestamp) -> ();
         /// Which of these milestones exist.
-        fn milestones_by_id(ids: &[MilestoneId]) -> Vec<MilestoneRow>;
+        pub fn milestones_by_id(ids: &[MilestoneId]) -> Vec<MilestoneRow>;
         /// The milestones of these projects, by id.
-        fn milestones_of(of: &[ProjectId]) -> Vec<MilestoneRow>;
+        pub fn milestones_of(of: &[ProjectId]) -> Vec<MilestoneRow>;
         /// Adds a milestone.
-        fn insert_milestone(id: &MilestoneId, project: &ProjectId, phase: Phase) -> ();
-        /// Sets a milestone's phase.
-        fn set_phase(id: &MilestoneId, phase: Phase) -> ();
+        pub fn insert_milestone(id: &MilestoneId, project: &ProjectId, phase: Phase) -> ();
+        /// Sets a milestone's phase, and whether a person closed it.
+        pub fn set_phase(id: &MilestoneId, phase: Phase, closed: bool) -> ();
         /// Deletes a milestone that has no entries.
-        fn delete_milestone(id: &MilestoneId) -> ();
+        pub fn delete_milestone(id: &MilestoneId) -> ();
         /// What the installation pins under a name.
-        fn pinned(name: &str) -> Option<String>;
+        pub fn pinned(name: &str) -> Option<String>;
         /// Pins a value under a name.
-        fn pin(name: &str, value: &str) -> ();
+        pub fn pin(name: &str, value: &str) -> ();
     }
     keys {
         /// Adds a project's encrypting data key.
-        fn insert_data_key(project: &ProjectId, key: &DataKeyRow, now: Timestamp) -> ();
+        pub fn insert_data_key(project: &ProjectId, key: &DataKeyRow, now: Timestamp) -> ();
         /// The data key that encrypts what is written next.
-        fn encrypting_key(project: &ProjectId) -> DataKeyRow;
+        pub fn encrypting_key(project: &ProjectId) -> DataKeyRow;
         /// One data key.
-        fn data_key(id: DataKeyId) -> DataKeyRow;
+        pub fn data_key(id: DataKeyId) -> DataKeyRow;
         /// The ids of the master keys that wrap data keys.
-        fn master_keys_in_use() -> Vec<String>;
+        pub fn master_keys_in_use() -> Vec<String>;
         /// Some data key that this master key wraps.
-        fn data_key_under(master_key: &str) -> Option<(ProjectId, DataKeyRow)>;
+        pub fn data_key_under(master_key: &str) -> Option<(ProjectId, DataKeyRow)>;
     }
     entries {
         /// Entries as people see them.
-        fn entries_by_id(ids: &[EntryId]) -> Vec<EntryView>;
+        pub fn entries_by_id(ids: &[EntryId]) -> Vec<EntryView>;
         /// The entry of a name in one scope, unless it is deleted.
-        fn entry_named(project: &ProjectId, milestone: Option<&MilestoneId>, name: &str) -> Option<EntryView>;
+        pub fn entry_named(project: &ProjectId, milestone: Option<&MilestoneId>, name: &str) -> Option<EntryView>;
         /// The entries of these names in one scope that are not deleted.
-        fn entries_named(project: &ProjectId, milestone: Option<&MilestoneId>, names: &[&str]) -> Vec<EntryRow>;
+        pub fn entries_named(project: &ProjectId, milestone: Option<&MilestoneId>, names: &[&str]) -> Vec<EntryRow>;
         /// One entry's row.
-        fn entry_row(id: EntryId) -> Option<EntryRow>;
+        pub fn entry_row(id: EntryId) -> Option<EntryRow>;
         /// How many entries of a project are not deleted.
-        fn count_live(project: &ProjectId) -> i64;
+        pub fn count_live(project: &ProjectId) -> i64;
         /// How many entries a list has.
-        fn count_entries(project: &ProjectId, selection: &EntrySelection) -> i64;
+        pub fn count_entries(project: &ProjectId, selection: &EntrySelection) -> i64;
         /// One page of a list.
-        fn entries_page(project: &ProjectId, selection: &EntrySelection, page: &EntryPage) -> Vec<EntryView>;
+        pub fn entries_page(project: &ProjectId, selection: &EntrySelection, page: &EntryPage) -> Vec<EntryView>;
         /// The versions of entries, by entry, newest first.
-        fn versions_of(ids: &[EntryId]) -> Vec<VersionView>;
+        pub fn versions_of(ids: &[EntryId]) -> Vec<VersionView>;
         /// What an agent may receive of these names, or of all.
-        fn candidates(project: &ProjectId, milestone: Option<&MilestoneId>, names: Option<&[String]>) -> Candidates;
+        pub fn candidates(project: &ProjectId, milestone: Option<&MilestoneId>, names: Option<&[String]>) -> Candidates;
     }
     entry_writes {
         /// One version's row.
-        fn version_row(entry: EntryId, version: i32) -> Option<VersionRow>;
+        pub fn version_row(entry: EntryId, version: i32) -> Option<VersionRow>;
         /// The ids of a project's entries, deleted ones included.
-        fn entry_ids_of_project(project: &ProjectId) -> Vec<EntryId>;
+        pub fn entry_ids_of_project(project: &ProjectId) -> Vec<EntryId>;
         /// The ids of a milestone's entries, deleted ones included.
-        fn entry_ids_of_milestone(milestone: &MilestoneId) -> Vec<EntryId>;
+        pub fn entry_ids_of_milestone(milestone: &MilestoneId) -> Vec<EntryId>;
         /// Entries that were deleted before an instant.
-        fn entries_deleted_before(before: Timestamp, limit: i64) -> Vec<(EntryId, ProjectId)>;
+        pub fn entries_deleted_before(before: Timestamp, limit: i64) -> Vec<(EntryId, ProjectId)>;
         /// Adds an entry without versions.
-        fn insert_entry(row: &EntryRow) -> ();
+        fn insert_entry_row(row: &EntryRow) -> ();
         /// Writes what can change of an entry, under the project's lock.
-        fn save_entry(row: &EntryRow) -> ();
+        fn save_entry_row(row: &EntryRow) -> ();
         /// Adds a ciphertext.
-        fn insert_ciphertext(row: &CiphertextRow) -> ();
+        fn insert_ciphertext_row(row: &CiphertextRow) -> ();
         /// Adds a version.
-        fn insert_version(row: &VersionRow) -> ();
+        fn insert_version_row(row: &VersionRow) -> ();
         /// Erases the versions of an entry before `oldest`, with the ciphertexts nothing refers to any more.
-        fn prune_versions(entry: EntryId, oldest: i32) -> ();
+        fn prune_versions_rows(entry: EntryId, oldest: i32) -> ();
         /// Erases entries with their versions, ciphertexts and usage.
-        fn erase_entries(ids: &[EntryId]) -> ErasedRows;
+        pub fn erase_entries(ids: &[EntryId]) -> ErasedRows;
         /// Erases what a project has besides entries.
-        fn erase_project(project: &ProjectId) -> ();
+        pub fn erase_project(project: &ProjectId) -> ();
     }
     events {
         /// One page of audit events, newest first.
-        fn events_page(selection: &EventSelection) -> Vec<EventRow>;
+        pub fn events_page(selection: &EventSelection) -> Vec<EventRow>;
     }
     outbox {
         /// Adds a change of tuples at the end of a lane.
-        fn push_outbox(lane: &str, change: &str, now: Timestamp) -> ();
+        pub fn push_outbox(lane: &str, change: &str, now: Timestamp) -> ();
         /// The changes of a lane, in order.
-        fn outbox_of(lane: &str) -> Vec<OutboxRow>;
+        pub fn outbox_of(lane: &str) -> Vec<OutboxRow>;
         /// The lanes with changes.
-        fn outbox_lanes() -> Vec<String>;
+        pub fn outbox_lanes() -> Vec<String>;
+        /// Whether a change of any lane names this object.
+        pub fn outbox_mentions(object: &str) -> bool;
         /// Forgets a change that was applied.
-        fn delete_outbox(seq: i64) -> ();
+        pub fn delete_outbox(seq: i64) -> ();
     }
     tuples {
-        /// The embedded authorizer's tuples of objects, by type and id.
-        fn tuples_of_objects(objects: &[(String, String)]) -> Vec<TupleRow>;
-        /// The embedded authorizer's tuples of users, by type and id.
-        fn tuples_of_users(users: &[(String, String)]) -> Vec<TupleRow>;
+        /// The embedded authorizer's tuples of objects that a decision about these subjects can rest on.
+        pub fn tuples_about(objects: &[String], subjects: &[String], links: &[String]) -> Vec<TupleRow>;
+        /// The tuples of one object, or with `subject` of every object whose name begins with `object`.
+        pub fn read_tuples(object: &str, relation: Option<&str>, subject: Option<&str>) -> Vec<TupleRow>;
         /// Adds tuples that are not there.
-        fn insert_tuples(rows: &[TupleRow]) -> ();
+        pub fn insert_tuples(rows: &[TupleRow]) -> ();
         /// Removes tuples that are there.
-        fn delete_tuples(rows: &[TupleRow]) -> ();
+        pub fn delete_tuples(rows: &[TupleRow]) -> ();
     }
 }
 

@@ -26,9 +26,17 @@ pub struct MilestoneRow {
     pub opens_at: Option<Timestamp>,
     /// The first instant after its phase.
     pub closes_at: Option<Timestamp>,
+    /// Closed by a person.
+    pub closed: bool,
 }
 
 impl MilestoneRow {
+    /// Whether its entries exist for agents. What a person closed is not opened by a clock that is behind.
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        !self.closed && self.phase().is_open(now)
+    }
+
     /// Its phase.
     #[must_use]
     pub const fn phase(&self) -> Phase {
@@ -326,19 +334,13 @@ pub struct EventSelection {
     pub limit: i64,
 }
 
-/// A tuple of the embedded authorizer.
+/// A tuple of the embedded authorizer, in OpenFGA's notation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Queryable)]
 pub struct TupleRow {
-    /// The object's type.
-    pub object_type: String,
-    /// The object's id, encoded.
-    pub object_id: String,
+    /// Of what.
+    pub object: String,
     /// The relation.
     pub relation: String,
-    /// The user's type.
-    pub user_type: String,
-    /// The user's id, encoded.
-    pub user_id: String,
-    /// The relation of a userset, else empty.
-    pub user_relation: String,
+    /// Who: an object, or a userset.
+    pub subject: String,
 }

@@ -1,5 +1,7 @@
 //! The tables, as `migrations/` makes them. Compiled once for each backend: only the type of our own ids differs.
 
+#![allow(clippy::wildcard_imports, reason = "diesel's tables name their types so")]
+
 mod types {
     pub use super::super::backend::IdSql as Id;
     pub use diesel::sql_types::*;
@@ -24,6 +26,7 @@ diesel::table! {
         project_id -> Text,
         opens_at -> Nullable<BigInt>,
         closes_at -> Nullable<BigInt>,
+        closed -> Bool,
     }
 }
 diesel::table! {
@@ -118,14 +121,7 @@ diesel::table! {
 }
 diesel::table! {
     use super::types::*;
-    tuples (object_type, object_id, relation, user_type, user_id, user_relation) {
-        object_type -> Text,
-        object_id -> Text,
-        relation -> Text,
-        user_type -> Text,
-        user_id -> Text,
-        user_relation -> Text,
-    }
+    tuples (object, relation, subject) { object -> Text, relation -> Text, subject -> Text, }
 }
 
 diesel::allow_tables_to_appear_in_same_query!(

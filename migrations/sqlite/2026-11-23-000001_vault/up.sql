@@ -23,6 +23,8 @@ CREATE TABLE milestones (
     project_id TEXT NOT NULL REFERENCES projects (id),
     opens_at BIGINT,
     closes_at BIGINT,
+    -- Closed by a person: no server's clock opens it again.
+    closed BOOLEAN NOT NULL,
     UNIQUE (project_id, id),
     CHECK (opens_at IS NULL OR closes_at IS NULL OR opens_at <= closes_at)
 );
@@ -139,15 +141,12 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_lane ON outbox (lane, seq);
 
--- The embedded authorizer's tuples; empty where OpenFGA keeps them.
+-- The embedded authorizer's tuples, in OpenFGA's notation; empty where OpenFGA keeps them.
 CREATE TABLE tuples (
-    object_type TEXT NOT NULL,
-    object_id TEXT NOT NULL,
+    object TEXT NOT NULL,
     relation TEXT NOT NULL,
-    user_type TEXT NOT NULL,
-    user_id TEXT NOT NULL,
-    -- The relation of a userset such as team:owners#member, else empty.
-    user_relation TEXT NOT NULL,
-    PRIMARY KEY (object_type, object_id, relation, user_type, user_id, user_relation)
+    -- Such as user:alice, or a userset such as team:owners#member.
+    subject TEXT NOT NULL,
+    PRIMARY KEY (object, relation, subject)
 );
-CREATE INDEX tuples_user ON tuples (user_type, user_id, object_type, relation);
+CREATE INDEX tuples_subject ON tuples (subject, relation, object);

@@ -71,8 +71,13 @@ pub async fn is_durable(conn: &mut Connection) -> QueryResult<bool> {
     Ok(row.setting != "off")
 }
 
+/// The isolation that the locks are made for, whatever the server's default; and a bound to waiting for them.
 pub async fn begin(conn: &mut Connection) -> QueryResult<()> {
-    AnsiTransactionManager::begin_transaction(conn).await
+    AnsiTransactionManager::begin_transaction_sql(
+        conn,
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'",
+    )
+    .await
 }
 
 pub async fn commit(conn: &mut Connection) -> QueryResult<()> {

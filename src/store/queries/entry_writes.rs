@@ -7,7 +7,7 @@ use crate::store::records::{CiphertextRow, EntryRow, ErasedRows, VersionRow};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-pub async fn insert_entry(conn: &mut Connection, row: &EntryRow) -> QueryResult<()> {
+pub async fn insert_entry_row(conn: &mut Connection, row: &EntryRow) -> QueryResult<()> {
     diesel::insert_into(entries::table)
         .values((
             entries::id.eq(row.id),
@@ -41,7 +41,7 @@ pub async fn insert_entry(conn: &mut Connection, row: &EntryRow) -> QueryResult<
 }
 
 /// Writes what can change of an entry. The caller holds the project's lock and has read the row under it.
-pub async fn save_entry(conn: &mut Connection, row: &EntryRow) -> QueryResult<()> {
+pub async fn save_entry_row(conn: &mut Connection, row: &EntryRow) -> QueryResult<()> {
     diesel::update(entries::table.find(row.id))
         .set((
             entries::name.eq(&row.name),
@@ -62,7 +62,7 @@ pub async fn save_entry(conn: &mut Connection, row: &EntryRow) -> QueryResult<()
     Ok(())
 }
 
-pub async fn insert_ciphertext(conn: &mut Connection, row: &CiphertextRow) -> QueryResult<()> {
+pub async fn insert_ciphertext_row(conn: &mut Connection, row: &CiphertextRow) -> QueryResult<()> {
     diesel::insert_into(ciphertexts::table)
         .values((
             ciphertexts::entry_id.eq(row.entry),
@@ -76,7 +76,7 @@ pub async fn insert_ciphertext(conn: &mut Connection, row: &CiphertextRow) -> Qu
     Ok(())
 }
 
-pub async fn insert_version(conn: &mut Connection, row: &VersionRow) -> QueryResult<()> {
+pub async fn insert_version_row(conn: &mut Connection, row: &VersionRow) -> QueryResult<()> {
     diesel::insert_into(versions::table)
         .values((
             versions::entry_id.eq(row.entry),
@@ -98,7 +98,7 @@ pub async fn version_row(conn: &mut Connection, entry: EntryId, version: i32) ->
 }
 
 /// Erases the versions of an entry before `oldest`, and the ciphertexts that no version refers to any more.
-pub async fn prune_versions(conn: &mut Connection, entry: EntryId, oldest: i32) -> QueryResult<()> {
+pub async fn prune_versions_rows(conn: &mut Connection, entry: EntryId, oldest: i32) -> QueryResult<()> {
     diesel::delete(versions::table.filter(versions::entry_id.eq(entry)).filter(versions::version.lt(oldest)))
         .execute(conn)
         .await?;

@@ -1,5 +1,7 @@
 //! Audit events.
 
+#![allow(clippy::ref_option_ref, reason = "in the code that Insertable derives")]
+
 use super::super::backend::{Connection, Db};
 use super::super::schema::audit_events;
 use crate::domain::{AuditAction, AuditOutcome, EntryId, EventId, Purpose, Role, Timestamp};

@@ -32,3 +32,10 @@ pub async fn delete_outbox(conn: &mut Connection, seq: i64) -> QueryResult<()> {
     diesel::delete(outbox::table.find(seq)).execute(conn).await?;
     Ok(())
 }
+
+/// Whether a change of any lane names this object.
+pub async fn outbox_mentions(conn: &mut Connection, object: &str) -> QueryResult<bool> {
+    let changes: Vec<String> = outbox::table.select(outbox::change).load(conn).await?;
+    let quoted = serde_json::Value::from(object).to_string();
+    Ok(changes.iter().any(|change| change.contains(&quoted)))
+}

@@ -61,15 +61,20 @@ pub async fn insert_milestone(
             milestones::project_id.eq(project),
             milestones::opens_at.eq(phase.opens_at),
             milestones::closes_at.eq(phase.closes_at),
+            milestones::closed.eq(false),
         ))
         .execute(conn)
         .await?;
     Ok(())
 }
 
-pub async fn set_phase(conn: &mut Connection, id: &MilestoneId, phase: Phase) -> QueryResult<()> {
+pub async fn set_phase(conn: &mut Connection, id: &MilestoneId, phase: Phase, closed: bool) -> QueryResult<()> {
     diesel::update(milestones::table.find(id))
-        .set((milestones::opens_at.eq(phase.opens_at), milestones::closes_at.eq(phase.closes_at)))
+        .set((
+            milestones::opens_at.eq(phase.opens_at),
+            milestones::closes_at.eq(phase.closes_at),
+            milestones::closed.eq(closed),
+        ))
         .execute(conn)
         .await?;
     Ok(())

@@ -6,32 +6,49 @@ use crate::store::records::TupleRow;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-pub async fn tuples_of_objects(conn: &mut Connection, objects: &[(String, String)]) -> QueryResult<Vec<TupleRow>> {
-    let mut query = tuples::table.into_boxed::<Db>().filter(tuples::object_type.eq("").and(tuples::object_id.eq("")));
-    for (object_type, object_id) in objects {
-        query = query.or_filter(tuples::object_type.eq(object_type).and(tuples::object_id.eq(object_id)));
-    }
-    query.load(conn).await
+/// The tuples of objects that a decision about these subjects can rest on: their own, usersets, and those of relations that
+/// lead to other objects.
+pub async fn tuples_about(
+    conn: &mut Connection,
+    objects: &[String],
+    subjects: &[String],
+    links: &[String],
+) -> QueryResult<Vec<TupleRow>> {
+    tuples::table
+        .filter(tuples::object.eq_any(objects))
+        .filter(tuples::subject.eq_any(subjects).or(tuples::relation.eq_any(links)).or(tuples::subject.like("%#%")))
+        .load(conn)
+        .await
 }
 
-pub async fn tuples_of_users(conn: &mut Connection, users: &[(String, String)]) -> QueryResult<Vec<TupleRow>> {
-    let mut query = tuples::table.into_boxed::<Db>().filter(tuples::user_type.eq("").and(tuples::user_id.eq("")));
-    for (user_type, user_id) in users {
-        query = query.or_filter(tuples::user_type.eq(user_type).and(tuples::user_id.eq(user_id)));
+/// The tuples of one object, or with `subject` of every object whose name begins with `object`.
+pub async fn read_tuples(
+    conn: &mut Connection,
+    object: &str,
+    relation: Option<&str>,
+    subject: Option<&str>,
+) -> QueryResult<Vec<TupleRow>> {
+    let mut query = tuples::table.into_boxed::<Db>();
+    match subject {
+        Some(subject) => query = query.filter(tuples::subject.eq(subject)),
+        None => query = query.filter(tuples::object.eq(object)),
     }
-    query.load(conn).await
+    if let Some(relation) = relation {
+        query = query.filter(tuples::relation.eq(relation));
+    }
+    let mut found: Vec<TupleRow> = query.order((tuples::object, tuples::relation, tuples::subject)).load(conn).await?;
+    found.retain(|tuple| tuple.object.starts_with(object));
+    Ok(found)
 }
 
+/// Adds tuples that are not there.
 pub async fn insert_tuples(conn: &mut Connection, rows: &[TupleRow]) -> QueryResult<()> {
-    for t in rows {
+    for row in rows {
         diesel::insert_into(tuples::table)
             .values((
-                tuples::object_type.eq(&t.object_type),
-                tuples::object_id.eq(&t.object_id),
-                tuples::relation.eq(&t.relation),
-                tuples::user_type.eq(&t.user_type),
-                tuples::user_id.eq(&t.user_id),
-                tuples::user_relation.eq(&t.user_relation),
+                tuples::object.eq(&row.object),
+                tuples::relation.eq(&row.relation),
+                tuples::subject.eq(&row.subject),
             ))
             .on_conflict_do_nothing()
             .execute(conn)
@@ -40,18 +57,10 @@ pub async fn insert_tuples(conn: &mut Connection, rows: &[TupleRow]) -> QueryRes
     Ok(())
 }
 
+/// Removes tuples that are there.
 pub async fn delete_tuples(conn: &mut Connection, rows: &[TupleRow]) -> QueryResult<()> {
-    for t in rows {
-        diesel::delete(tuples::table.find((
-            &t.object_type,
-            &t.object_id,
-            &t.relation,
-            &t.user_type,
-            &t.user_id,
-            &t.user_relation,
-        )))
-        .execute(conn)
-        .await?;
+    for row in rows {
+        diesel::delete(tuples::table.find((&row.object, &row.relation, &row.subject))).execute(conn).await?;
     }
     Ok(())
 }

@@ -1,0 +1,66 @@
+//! Writing entries takes the proof of a permission that allows it, for the entry's own project: a missing or wrong check does
+//! not compile.
+
+use super::records::{CiphertextRow, EntryRow, VersionRow};
+use super::{Error, Result, Tx};
+use crate::authz::{Authorized, ChangesEntries};
+
+impl Tx {
+    /// Adds an entry without versions.
+    ///
+    /// # Errors
+    /// When the database refuses or cannot answer, or the permission is for another project.
+    pub async fn insert_entry<P: ChangesEntries>(&mut self, by: &Authorized<P>, row: &EntryRow) -> Result<()> {
+        of_its_project(by, row)?;
+        self.insert_entry_row(row).await
+    }
+
+    /// Writes what can change of an entry, under the project's lock.
+    ///
+    /// # Errors
+    /// As [`Self::insert_entry`].
+    pub async fn save_entry<P: ChangesEntries>(&mut self, by: &Authorized<P>, row: &EntryRow) -> Result<()> {
+        of_its_project(by, row)?;
+        self.save_entry_row(row).await
+    }
+
+    /// Adds a version to an entry, with its ciphertext where it has one of its own.
+    ///
+    /// # Errors
+    /// As [`Self::insert_entry`].
+    pub async fn insert_version<P: ChangesEntries>(
+        &mut self,
+        by: &Authorized<P>,
+        entry: &EntryRow,
+        version: &VersionRow,
+        ciphertext: Option<&CiphertextRow>,
+    ) -> Result<()> {
+        of_its_project(by, entry)?;
+        if let Some(ciphertext) = ciphertext {
+            self.insert_ciphertext_row(ciphertext).await?;
+        }
+        self.insert_version_row(version).await
+    }
+
+    /// Erases the versions of an entry before `oldest`, with the ciphertexts nothing refers to any more.
+    ///
+    /// # Errors
+    /// As [`Self::insert_entry`].
+    pub async fn prune_versions<P: ChangesEntries>(
+        &mut self,
+        by: &Authorized<P>,
+        entry: &EntryRow,
+        oldest: i32,
+    ) -> Result<()> {
+        of_its_project(by, entry)?;
+        self.prune_versions_rows(entry.id, oldest).await
+    }
+}
+
+fn of_its_project<P: ChangesEntries>(by: &Authorized<P>, row: &EntryRow) -> Result<()> {
+    if row.project == *by.project() {
+        Ok(())
+    } else {
+        Err(Error::unexpected("an entry was about to be changed under another project's permission"))
+    }
+}
