@@ -1,0 +1,312 @@
+//! The keyring: the master keys, and wrapping data keys with them.
+
+use super::aead::{self, KeyBytes, NONCE_BYTES};
+use super::fields::Fields;
+use super::{CryptoError, DataKey};
+use crate::domain::{DataKeyId, ProjectId};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+const WRAP: &[u8] = b"project-vault/v1/wrap";
+const DATA_KEY: &[u8] = b"data-key";
+/// The longest id of a master key.
+const MAX_ID: usize = 64;
+
+/// Why a keyring cannot be read, or does not wrap or unwrap. It names keys by id and files by path, never what is in them.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// The keyring lacks the key that something was wrapped with.
+    #[error("the keyring lacks the key {0:?}, with which data keys are wrapped; add it to the keyring again")]
+    UnknownKey(String),
+    /// The keyring has a key of this id, but it does not open what was wrapped under that id.
+    #[error(
+        "the keyring's key {0:?} does not open what was wrapped under this id: it is another key, or the wrapped data key \
+         was changed or moved"
+    )]
+    WrongKey(String),
+    /// There is no file.
+    #[error("there is no keyring at {}; create one with `project-vault keys generate`", .0.display())]
+    Missing(PathBuf),
+    /// The file cannot be read.
+    #[error("the keyring {} cannot be read", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The file is readable or writable to more than its owner, and its group for reading.
+    #[error("the keyring {path} has mode {mode:04o}, which is open to others; run `chmod 640 {path}`", path = path.display())]
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// What is to give the keyring, other than a file, gave none.
+    #[error(transparent)]
+    Source(Box<dyn std::error::Error + Send + Sync>),
+    /// Larger than a keyring ever is.
+    #[error("{} is too large for a keyring", .0.display())]
+    TooLarge(PathBuf),
+    /// Not TOML.
+    #[error("the keyring is not valid TOML at line {line}; keys are written as \"ID\" = \"BASE64\", ids in quotes")]
+    Syntax {
+        /// Where.
+        line: usize,
+    },
+    /// A field, or a form of one, that a keyring does not have.
+    #[error(
+        "line {line} of the keyring is not understood: it has `current = \"ID\"` and a table [keys] of \"ID\" = \"BASE64\""
+    )]
+    Field {
+        /// Where.
+        line: usize,
+    },
+    /// An id that is none.
+    #[error("line {line} of the keyring: a key's id is 1 to 64 of the characters A-Z a-z 0-9 . _ -")]
+    Id {
+        /// Where.
+        line: usize,
+    },
+    /// A name that is there twice.
+    #[error("the keyring has {0:?} twice")]
+    Duplicate(String),
+    /// It is not said which key encrypts.
+    #[error("the keyring does not say which key encrypts: it lacks `current = \"ID\"`")]
+    NoCurrent,
+    /// The key that encrypts is not there.
+    #[error("the keyring's current key {0:?} is not in its table [keys]")]
+    CurrentNotThere(String),
+    /// A key of the wrong form or length.
+    #[error("the keyring's key {0:?} is not the Base64 of 32 bytes")]
+    Material(String),
+    /// A key cannot be made or used.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+}
+
+/// A data key as it is stored.
+#[derive(Clone)]
+pub struct WrappedKey {
+    /// The id of the master key it is wrapped with.
+    pub master_key: String,
+    /// Nonce, ciphertext and tag.
+    pub bytes: Vec<u8>,
+}
+
+/// Master keys of 32 bytes, by id: one encrypts, all decrypt. Zeroized on drop; it cannot be printed, copied or serialized but
+/// by [`Self::to_text`].
+pub struct Keyring {
+    pub(super) current: String,
+    pub(super) keys: BTreeMap<String, KeyBytes>,
+}
+
+impl Keyring {
+    /// A keyring of one new key.
+    ///
+    /// # Errors
+    /// [`KeyringError::Crypto`] when the operating system gives no randomness.
+    pub fn generate() -> Result<Self, KeyringError> {
+        let mut ring = Self { current: String::new(), keys: BTreeMap::new() };
+        ring.add_key()?;
+        Ok(ring)
+    }
+
+    /// Adds a new key that encrypts from now on; the others still decrypt. Gives its id: `k-` and eight random hex digits.
+    ///
+    /// # Errors
+    /// [`KeyringError::Crypto`] when the operating system gives no randomness; the keyring is then as it was.
+    pub fn add_key(&mut self) -> Result<String, KeyringError> {
+        let key = KeyBytes::random()?;
+        let id = loop {
+            let mut random = [0; 4];
+            getrandom::fill(&mut random).map_err(|_| CryptoError::Randomness)?;
+            let id = format!("k-{}", data_encoding::HEXLOWER.encode(&random));
+            if !self.keys.contains_key(&id) {
+                break id;
+            }
+        };
+        self.keys.insert(id.clone(), key);
+        self.current.clone_from(&id);
+        Ok(id)
+    }
+
+    /// The id of the key that encrypts.
+    #[must_use]
+    pub fn current_id(&self) -> &str {
+        &self.current
+    }
+
+    /// The ids of all keys, in the order of their bytes.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.keys().map(String::as_str)
+    }
+
+    /// Wraps a project's data key with the key that encrypts: AES-256-GCM (NIST SP 800-38D), bound to the project, the data
+    /// key's id and the master key's.
+    ///
+    /// # Errors
+    /// [`KeyringError::Crypto`] when the operating system gives no randomness.
+    pub fn wrap(&self, project: &ProjectId, id: DataKeyId, key: &DataKey) -> Result<WrappedKey, KeyringError> {
+        self.wrap_with(aead::random_nonce()?, project, id, key)
+    }
+
+    fn wrap_with(
+        &self,
+        nonce: [u8; NONCE_BYTES],
+        project: &ProjectId,
+        id: DataKeyId,
+        key: &DataKey,
+    ) -> Result<WrappedKey, KeyringError> {
+        let master = self.keys.get(&self.current).ok_or_else(|| KeyringError::CurrentNotThere(self.current.clone()))?;
+        let bound = bound_to(project, id, &self.current);
+        let bytes = aead::seal(&master.derive(WRAP)?, nonce, &bound, key.secret().expose())?;
+        Ok(WrappedKey { master_key: self.current.clone(), bytes })
+    }
+
+    /// Unwraps a project's data key.
+    ///
+    /// # Errors
+    /// [`KeyringError::UnknownKey`] when the keyring lacks the master key, [`KeyringError::WrongKey`] when its key of that id
+    /// does not open these bytes for this project and data key.
+    pub fn unwrap(&self, project: &ProjectId, id: DataKeyId, wrapped: &WrappedKey) -> Result<DataKey, KeyringError> {
+        let name = &wrapped.master_key;
+        let master = self.keys.get(name).ok_or_else(|| KeyringError::UnknownKey(name.clone()))?;
+        let secret = aead::open(&master.derive(WRAP)?, &bound_to(project, id, name), &wrapped.bytes)
+            .ok()
+            .and_then(|secret| KeyBytes::copy_of(&secret))
+            .ok_or_else(|| KeyringError::WrongKey(name.clone()))?;
+        Ok(DataKey::from_secret(secret)?)
+    }
+}
+
+/// Whether a text is an id of a master key. No Base64 of 32 bytes is one: it ends in `=`.
+pub(super) fn is_id(text: &str) -> bool {
+    (1..=MAX_ID).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+fn bound_to(project: &ProjectId, id: DataKeyId, master_key: &str) -> Vec<u8> {
+    Fields::new(DATA_KEY)
+        .bytes(project.as_str().as_bytes())
+        .bytes(id.0.as_bytes())
+        .bytes(master_key.as_bytes())
+        .finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::vectors::{Vectors, bytes, vectors};
+    use uuid::Uuid;
+
+    fn project() -> ProjectId {
+        ProjectId::parse("p").unwrap()
+    }
+
+    fn id() -> DataKeyId {
+        DataKeyId(Uuid::from_u128(1))
+    }
+
+    fn refusal(ring: &Keyring, wrapped: &WrappedKey) -> Option<KeyringError> {
+        ring.unwrap(&project(), id(), wrapped).err()
+    }
+
+    #[test]
+    fn a_data_key_is_wrapped_exactly_as_the_known_answers_say() {
+        let Vectors { place, wrapped: known, .. } = vectors();
+        let (key, project) = (place.key(), place.project());
+        let place = place.place(&project);
+        let ring = Keyring::parse(&known.keyring).unwrap();
+        let nonce = bytes(&known.nonce).try_into().unwrap();
+        let wrapped = ring.wrap_with(nonce, &project, place.data_key, &key).unwrap();
+        assert_eq!(wrapped.master_key, known.master_key);
+        assert_eq!(wrapped.bytes, bytes(&known.bytes));
+        let unwrapped = ring.unwrap(&project, place.data_key, &wrapped).unwrap();
+        assert_eq!(unwrapped.secret().expose(), key.secret().expose());
+    }
+
+    #[test]
+    fn a_new_key_encrypts_and_the_old_one_still_decrypts() {
+        let mut ring = Keyring::generate().unwrap();
+        let first = ring.current_id().to_owned();
+        let key = DataKey::generate().unwrap();
+        let old = ring.wrap(&project(), id(), &key).unwrap();
+        let second = ring.add_key().unwrap();
+        assert_ne!(first, second);
+        assert_eq!(ring.current_id(), second);
+        assert!(ring.ids().eq([&first, &second].into_iter().collect::<std::collections::BTreeSet<_>>()));
+        let new = ring.wrap(&project(), id(), &key).unwrap();
+        assert_eq!((old.master_key.as_str(), new.master_key.as_str()), (first.as_str(), second.as_str()));
+        for wrapped in [&old, &new] {
+            assert_eq!(ring.unwrap(&project(), id(), wrapped).ok().unwrap().secret().expose(), key.secret().expose());
+        }
+    }
+
+    #[test]
+    fn a_generated_id_is_short_and_readable() {
+        let ring = Keyring::generate().unwrap();
+        let id = ring.current_id();
+        let digits = id.strip_prefix("k-").unwrap();
+        assert!(
+            is_id(id) && digits.len() == 8 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')),
+            "{id}"
+        );
+    }
+
+    #[test]
+    fn a_missing_key_is_told_apart_from_a_wrong_one() {
+        let ring = Keyring::generate().unwrap();
+        let wrapped = ring.wrap(&project(), id(), &DataKey::generate().unwrap()).unwrap();
+        let missing = refusal(&Keyring::generate().unwrap(), &wrapped).unwrap();
+        assert!(matches!(&missing, KeyringError::UnknownKey(id) if *id == wrapped.master_key));
+        assert!(missing.to_string().contains(&wrapped.master_key), "{missing}");
+
+        let mut wrong = Keyring::generate().unwrap();
+        wrong.keys.insert(wrapped.master_key.clone(), KeyBytes::random().unwrap());
+        let wrong = refusal(&wrong, &wrapped).unwrap();
+        assert!(matches!(&wrong, KeyringError::WrongKey(id) if *id == wrapped.master_key));
+        assert!(wrong.to_string().contains(&wrapped.master_key), "{wrong}");
+    }
+
+    #[test]
+    fn a_wrapped_key_opens_only_for_its_project_and_ids() {
+        let mut ring = Keyring::generate().unwrap();
+        let wrapped = ring.wrap(&project(), id(), &DataKey::generate().unwrap()).unwrap();
+        let other = ProjectId::parse("q").unwrap();
+        assert!(matches!(ring.unwrap(&other, id(), &wrapped).err(), Some(KeyringError::WrongKey(_))));
+        let other = DataKeyId(Uuid::from_u128(2));
+        assert!(matches!(ring.unwrap(&project(), other, &wrapped).err(), Some(KeyringError::WrongKey(_))));
+        // The same key under another id.
+        let same = KeyBytes::copy_of(ring.keys[&wrapped.master_key].expose()).unwrap();
+        ring.keys.insert("other".into(), same);
+        let moved = WrappedKey { master_key: "other".into(), ..wrapped.clone() };
+        assert!(matches!(refusal(&ring, &moved), Some(KeyringError::WrongKey(id)) if id == "other"));
+        assert!(refusal(&ring, &wrapped).is_none());
+    }
+
+    #[test]
+    fn a_changed_or_cut_wrapped_key_does_not_open() {
+        let ring = Keyring::generate().unwrap();
+        let wrapped = ring.wrap(&project(), id(), &DataKey::generate().unwrap()).unwrap();
+        assert_eq!(wrapped.bytes.len(), 60);
+        for at in 0..wrapped.bytes.len() {
+            let mut changed = wrapped.clone();
+            changed.bytes[at] ^= 1;
+            assert!(matches!(refusal(&ring, &changed), Some(KeyringError::WrongKey(_))), "byte {at}");
+            let cut = WrappedKey { bytes: wrapped.bytes[..at].to_vec(), ..wrapped.clone() };
+            assert!(matches!(refusal(&ring, &cut), Some(KeyringError::WrongKey(_))), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn an_authentic_key_of_another_length_is_refused() {
+        let ring = Keyring::generate().unwrap();
+        let name = ring.current_id().to_owned();
+        let wrapping = ring.keys[&name].derive(WRAP).unwrap();
+        let bytes = aead::seal(&wrapping, [0; 12], &bound_to(&project(), id(), &name), &[1; 31]).unwrap();
+        let wrapped = WrappedKey { master_key: name, bytes };
+        assert!(matches!(refusal(&ring, &wrapped), Some(KeyringError::WrongKey(_))));
+    }
+}

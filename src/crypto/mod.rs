@@ -1,0 +1,78 @@
+//! Sealing, authenticating and masking: everything that touches key material or plaintext. No I/O but the keyring's file.
+//!
+//! A master key of the [`Keyring`] wraps the data keys of projects; a [`DataKey`] seals values and hints and authenticates
+//! rows. Each purpose has a key of its own, derived with HKDF-SHA256 (RFC 5869), so that no key serves two algorithms.
+//! Sealing is AES-256-GCM (NIST SP 800-38D) with random nonces: one key seals at most 2^32 messages (section 8.3), far more
+//! than a project writes.
+//!
+//! Plaintext and keys live in types that are zeroized on drop and that cannot be printed or serialized.
+
+mod aead;
+mod certificate;
+mod data_key;
+mod fields;
+mod hint;
+mod keyring;
+mod keyring_file;
+mod mask;
+mod row_mac;
+#[cfg(test)]
+mod vectors;
+
+pub use aead::OVERHEAD;
+pub use certificate::{Certificate, read_certificate};
+pub use data_key::{DataKey, Place};
+pub use hint::Hint;
+pub use keyring::{Keyring, KeyringError, WrappedKey};
+pub use mask::{mask, shown};
+pub use row_mac::{EntryFacts, VersionFacts};
+
+/// The format of everything this module writes; a new format gets a new label, and both are told apart by it.
+const FORMAT: &[u8] = b"project-vault/v1";
+
+/// Why sealing, opening or checking did not succeed. It says nothing of what was sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CryptoError {
+    /// The operating system gave no randomness.
+    #[error("the operating system gives no randomness")]
+    Randomness,
+    /// More than one key or one message may hold; the limits of RFC 5869 and NIST SP 800-38D.
+    #[error("more than the algorithm takes")]
+    Limit,
+    /// Not what this key wrote for this place, or no longer.
+    #[error("authentication fails: this was not written with this key for this place")]
+    NotAuthentic,
+    /// Authentic, but not of the form this program reads: another version wrote it.
+    #[error("authentic, but not in a form this version reads")]
+    Form,
+    /// No PEM with an X.509 certificate in it.
+    #[error("this is not PEM with an X.509 certificate in it")]
+    NoCertificate,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DataKey, Hint, Keyring, aead::KeyBytes};
+
+    trait Printable<Marker> {
+        fn holds() {}
+    }
+    struct ByDebug;
+    struct ByDisplay;
+    struct ByClone;
+    struct BySerialize;
+    impl<T> Printable<()> for T {}
+    impl<T: std::fmt::Debug> Printable<ByDebug> for T {}
+    impl<T: std::fmt::Display> Printable<ByDisplay> for T {}
+    impl<T: Clone> Printable<ByClone> for T {}
+    impl<T: serde::Serialize> Printable<BySerialize> for T {}
+
+    /// Compiles only while none of the four traits holds: with one of them, the marker is ambiguous.
+    #[test]
+    fn what_holds_keys_or_plaintext_cannot_be_printed_copied_or_serialized() {
+        <DataKey as Printable<_>>::holds();
+        <Keyring as Printable<_>>::holds();
+        <KeyBytes as Printable<_>>::holds();
+        <Hint as Printable<_>>::holds();
+    }
+}
