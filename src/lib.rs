@@ -3,6 +3,7 @@
 //! A request goes one way down and comes back: `http`, `graphql`, `vault`, then `authz`, `crypto` and `store`, over the plain
 //! values of `domain`. `docs/architecture.md` says where things live and why.
 
+pub mod authz;
 pub mod crypto;
 pub mod domain;
 pub mod store;

@@ -1,0 +1,126 @@
+//! The embedded authorizer: evaluates the model over tuples in the database, in at most three statements a batch.
+
+use super::model::{Model, Rewrite};
+use super::{Question, Tuple, TupleChange, TupleFilter};
+use crate::domain::{Error, Result};
+use crate::store::records::TupleRow;
+use crate::store::{Conn, Store};
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// So many objects in a row a decision may lead through: milestone, project, then organization, team or vault.
+const LEVELS: usize = 3;
+
+pub(super) struct Embedded {
+    store: Store,
+    model: Model,
+}
+
+impl Embedded {
+    pub(super) fn new(store: Store) -> Result<Self> {
+        Ok(Self { store, model: Model::load().map_err(Error::internal)? })
+    }
+
+    pub(super) async fn check(&self, questions: &[Question]) -> Result<Vec<bool>> {
+        self.check_in(&mut self.store.conn().await?, questions).await
+    }
+
+    /// As the transaction of `conn` sees the tuples.
+    pub(super) async fn check_in(&self, conn: &mut Conn, questions: &[Question]) -> Result<Vec<bool>> {
+        let subjects: BTreeSet<String> = questions.iter().map(|question| question.subject.clone()).collect();
+        let subjects: Vec<String> = subjects.into_iter().collect();
+        let mut facts = Facts::default();
+        let mut objects: BTreeSet<String> = questions.iter().map(|question| question.object.clone()).collect();
+        for _ in 0..LEVELS {
+            if objects.is_empty() {
+                break;
+            }
+            let level: Vec<String> = objects.iter().cloned().collect();
+            facts.known.extend(std::mem::take(&mut objects));
+            for row in conn.tuples_about(&level, &subjects, self.model.links()).await? {
+                // A userset's group, or the object at the other end.
+                let next = row.subject.split('#').next().unwrap_or_default();
+                if self.model.has_relations(next) && !facts.known.contains(next) {
+                    objects.insert(next.to_owned());
+                }
+                facts.add(row);
+            }
+        }
+        Ok(questions
+            .iter()
+            .map(|question| self.holds(&facts, &question.subject, question.permission.relation(), &question.object, 0))
+            .collect())
+    }
+
+    /// Whether a subject stands in a relation to an object. What would lead deeper than the facts were read is a no.
+    fn holds(&self, facts: &Facts, subject: &str, relation: &str, object: &str, level: usize) -> bool {
+        level < LEVELS
+            && self
+                .model
+                .rewrite(object, relation)
+                .is_some_and(|rewrite| self.follows(rewrite, facts, subject, relation, object, level))
+    }
+
+    fn follows(
+        &self,
+        rewrite: &Rewrite,
+        facts: &Facts,
+        subject: &str,
+        relation: &str,
+        object: &str,
+        level: usize,
+    ) -> bool {
+        match rewrite {
+            Rewrite::This {} => facts.of(object, relation).any(|by| {
+                by == subject
+                    || by.split_once('#').is_some_and(|(group, of)| self.holds(facts, subject, of, group, level + 1))
+            }),
+            Rewrite::ComputedUserset(other) => self.holds(facts, subject, &other.relation, object, level),
+            Rewrite::TupleToUserset { tupleset, computed_userset } => facts
+                .of(object, &tupleset.relation)
+                .any(|next| self.holds(facts, subject, &computed_userset.relation, next, level + 1)),
+            Rewrite::Union(of) => {
+                of.child.iter().any(|child| self.follows(child, facts, subject, relation, object, level))
+            }
+            Rewrite::Intersection(of) => {
+                of.child.iter().all(|child| self.follows(child, facts, subject, relation, object, level))
+            }
+        }
+    }
+
+    /// Applies a change in the transaction of `conn`. Tuples that are there, or gone, already are passed over, as with OpenFGA.
+    pub(super) async fn apply(&self, conn: &mut Conn, change: &TupleChange) -> Result<()> {
+        for tuple in &change.write {
+            self.model.admit(tuple).map_err(Error::internal)?;
+        }
+        conn.delete_tuples(&change.delete.iter().map(TupleRow::from).collect::<Vec<_>>()).await?;
+        conn.insert_tuples(&change.write.iter().map(TupleRow::from).collect::<Vec<_>>()).await?;
+        Ok(())
+    }
+
+    pub(super) async fn read(conn: &mut Conn, filter: &TupleFilter) -> Result<Vec<Tuple>> {
+        let rows = conn.read_tuples(&filter.object, filter.relation, filter.subject.as_deref()).await?;
+        Ok(rows.into_iter().map(Tuple::from).collect())
+    }
+}
+
+/// The tuples that were read.
+#[derive(Default)]
+struct Facts {
+    known: HashSet<String>,
+    tuples: HashMap<(String, String), Vec<String>>,
+}
+
+impl Facts {
+    fn add(&mut self, row: TupleRow) {
+        self.tuples.entry((row.object, row.relation)).or_default().push(row.subject);
+    }
+
+    fn of(&self, object: &str, relation: &str) -> impl Iterator<Item = &str> {
+        self.tuples
+            .get(&(object.to_owned(), relation.to_owned()))
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+            .iter()
+            .map(String::as_str)
+    }
+}

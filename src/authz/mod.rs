@@ -1,0 +1,218 @@
+//! Who may do what. One model, `model/model.fga`, evaluated by OpenFGA or in-process; both answer alike. A yes is a value,
+//! [`Authorized`], that only this module makes.
+
+mod embedded;
+mod model;
+mod openfga;
+mod permission;
+mod tuple;
+
+pub use model::NotAllowed;
+pub use openfga::{OpenFgaConfig, SetupError};
+pub use permission::{
+    Authorized, CanAdminister, CanAudit, CanAuditVault, CanCloseMilestones, CanList, CanManageAgents, CanManageMembers,
+    CanManageProjects, CanPreview, CanSee, CanViewAgents, CanViewMasked, CanWrite, ChangesEntries, Decision, Held,
+    Permission, ProjectPermission, Question, VaultPermission,
+};
+pub use tuple::{Member, Object, Tuple, TupleChange, TupleFilter};
+
+use crate::domain::{Clock, Result, Timestamp};
+use crate::store::{Conn, Store};
+use embedded::Embedded;
+use moka::sync::Cache;
+use openfga::OpenFga;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// So many allowing decisions are remembered at most, where they may be at all.
+const REMEMBERED: u64 = 100_000;
+
+/// Answers every question about permissions. Cheap to clone.
+#[derive(Clone)]
+pub struct Authorizer {
+    engine: Arc<Engine>,
+    asked: Arc<AtomicU64>,
+    remembered: Option<Arc<Remembered>>,
+}
+
+enum Engine {
+    Embedded(Box<Embedded>),
+    OpenFga(Box<OpenFga>),
+}
+
+/// Allowing decisions, each with the instant it was asked for; denials are never kept.
+struct Remembered {
+    max_age: Duration,
+    clock: Arc<dyn Clock>,
+    yes: Cache<Question, Timestamp>,
+}
+
+impl Authorizer {
+    /// Evaluates the model in this process, over tuples in the vault's own database.
+    ///
+    /// # Errors
+    /// When the built-in model cannot be read.
+    pub fn embedded(store: Store) -> Result<Self> {
+        Ok(Self::new(Engine::Embedded(Box::new(Embedded::new(store)?))))
+    }
+
+    /// Asks OpenFGA, with the store and model that [`Self::set_up_openfga`] pinned.
+    ///
+    /// # Errors
+    /// When it was not set up for this version, or the configuration is no use.
+    pub async fn openfga(config: &OpenFgaConfig, store: &Store) -> Result<Self, SetupError> {
+        Ok(Self::new(Engine::OpenFga(Box::new(OpenFga::open(config, store).await?))))
+    }
+
+    fn new(engine: Engine) -> Self {
+        Self { engine: Arc::new(engine), asked: Arc::default(), remembered: None }
+    }
+
+    /// Reuses an allowing decision for `max_age` from the moment it was asked for. Zero reuses none.
+    #[must_use]
+    pub fn with_max_age(self, max_age: Duration, clock: Arc<dyn Clock>) -> Self {
+        let yes = || Cache::builder().max_capacity(REMEMBERED).time_to_live(max_age).build();
+        let remembered = (!max_age.is_zero()).then(|| Arc::new(Remembered { max_age, clock, yes: yes() }));
+        Self { remembered, ..self }
+    }
+
+    /// Writes store, model and the stand-in for projects that are not there to OpenFGA, and pins their ids in the database.
+    /// Safe to repeat, and to run twice at once.
+    ///
+    /// # Errors
+    /// When OpenFGA or the database cannot be reached.
+    pub async fn set_up_openfga(config: &OpenFgaConfig, store: &Store) -> Result<(), SetupError> {
+        openfga::set_up(config, store).await
+    }
+
+    /// Writes the stand-in for projects that are not there to the database, for the embedded authorizer. Safe to repeat.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn set_up_embedded(store: &Store) -> Result<()> {
+        let authorizer = Self::embedded(store.clone())?;
+        let mut tx = store.begin().await?;
+        let change = TupleChange { write: vec![Tuple::vault_of_nowhere()], delete: vec![] };
+        authorizer.apply(&mut tx, &change).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Whether [`Self::set_up_embedded`] has run.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn is_embedded_set_up(store: &Store) -> Result<bool> {
+        let own = Tuple::vault_of_nowhere();
+        let held = Embedded::read(&mut store.conn().await?, &TupleFilter::of_object(own.object())).await?;
+        Ok(held.contains(&own))
+    }
+
+    /// Answers questions in their order, asking about the same thing once.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when not all of them can be answered: nobody may do anything then.
+    pub async fn decide(&self, questions: &[Question]) -> Result<Vec<Decision>> {
+        let asked_at = self.remembered.as_ref().map(|remembered| remembered.clock.now());
+        let mut answers: HashMap<&Question, bool> = HashMap::new();
+        let mut open: Vec<Question> = Vec::new();
+        for question in questions {
+            if answers.contains_key(question) {
+                continue;
+            }
+            let remembered = self.remembered.as_ref().is_some_and(|remembered| remembered.holds(question));
+            if !remembered {
+                open.push(question.clone());
+            }
+            answers.insert(question, remembered);
+        }
+        let found = if open.is_empty() { Vec::new() } else { self.check(&open).await? };
+        for (question, allowed) in open.iter().zip(found) {
+            if let Some(answer) = answers.get_mut(question) {
+                *answer = allowed;
+            }
+            if let (true, Some(remembered), Some(at)) = (allowed, &self.remembered, asked_at) {
+                remembered.yes.insert(question.clone(), at);
+            }
+        }
+        Ok(questions
+            .iter()
+            .map(|question| Decision::new(question.clone(), answers.get(question).copied().unwrap_or(false)))
+            .collect())
+    }
+
+    /// As [`Self::decide`], within a transaction and never from memory: for a decision that must not be older than a lock.
+    ///
+    /// # Errors
+    /// As [`Self::decide`].
+    pub async fn decide_in(&self, conn: &mut Conn, questions: &[Question]) -> Result<Vec<Decision>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let answers = match &*self.engine {
+            Engine::Embedded(embedded) => embedded.check_in(conn, questions).await?,
+            Engine::OpenFga(openfga) => openfga.check(questions).await?,
+        };
+        let decisions = questions.iter().zip(answers);
+        Ok(decisions.map(|(question, allowed)| Decision::new(question.clone(), allowed)).collect())
+    }
+
+    async fn check(&self, questions: &[Question]) -> Result<Vec<bool>> {
+        let batches = questions.len().div_ceil(openfga::BATCH) as u64;
+        self.asked.fetch_add(batches, Ordering::Relaxed);
+        match &*self.engine {
+            Engine::Embedded(embedded) => embedded.check(questions).await,
+            Engine::OpenFga(openfga) => openfga.check(questions).await,
+        }
+    }
+
+    /// Writes and removes tuples: in the transaction of `conn` where the database keeps them, else in OpenFGA, at once. What is
+    /// there, or gone, already is passed over.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when it cannot be known to be done. INTERNAL for a tuple that the model does not allow.
+    pub async fn apply(&self, conn: &mut Conn, change: &TupleChange) -> Result<()> {
+        if change.write.is_empty() && change.delete.is_empty() {
+            return Ok(());
+        }
+        match &*self.engine {
+            Engine::Embedded(embedded) => embedded.apply(conn, change).await?,
+            Engine::OpenFga(openfga) => openfga.apply(change).await?,
+        }
+        if let Some(remembered) = &self.remembered {
+            remembered.yes.invalidate_all();
+        }
+        Ok(())
+    }
+
+    /// Reads tuples; where the database keeps them, as the transaction of `conn` sees them.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when they cannot be read.
+    pub async fn read(&self, conn: &mut Conn, filter: &TupleFilter) -> Result<Vec<Tuple>> {
+        match &*self.engine {
+            Engine::Embedded(_) => Embedded::read(conn, filter).await,
+            Engine::OpenFga(openfga) => openfga.read(filter).await,
+        }
+    }
+
+    /// Whether it answers.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when it does not.
+    pub async fn ready(&self) -> Result<()> {
+        self.check(&[Question::of_relation("user:%", Permission::CanAudit, tuple::VAULT)]).await.map(drop)
+    }
+
+    /// How many batches were asked so far, of 50 questions at most.
+    #[must_use]
+    pub fn batches(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl Remembered {
+    fn holds(&self, question: &Question) -> bool {
+        self.yes.get(question).is_some_and(|at| self.clock.now() < at.plus(self.max_age))
+    }
+}

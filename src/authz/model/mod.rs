@@ -1,0 +1,188 @@
+//! The authorization model as data. `model.fga` is the source; `model.json`, made from it by `scripts/model`, is what OpenFGA is
+//! given and what the embedded authorizer evaluates.
+
+use super::Tuple;
+use serde::Deserialize;
+use std::collections::{BTreeSet, HashMap};
+
+/// The model in OpenFGA's JSON form.
+pub const JSON: &str = include_str!("model.json");
+
+/// The longest object OpenFGA takes, in characters, type included.
+const MAX_OBJECT: usize = 256;
+/// The longest subject OpenFGA takes, in bytes.
+const MAX_SUBJECT: usize = 512;
+
+/// Why a tuple is refused: by the model's type restrictions, or by the form of its ids.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the model does not allow this tuple: {0}")]
+pub struct NotAllowed(&'static str);
+
+#[derive(Deserialize)]
+struct ModelJson {
+    type_definitions: Vec<TypeJson>,
+}
+
+#[derive(Deserialize)]
+struct TypeJson {
+    r#type: String,
+    relations: HashMap<String, Rewrite>,
+    metadata: Option<MetadataJson>,
+}
+
+#[derive(Deserialize)]
+struct MetadataJson {
+    relations: HashMap<String, RestrictionsJson>,
+}
+
+#[derive(Deserialize)]
+struct RestrictionsJson {
+    directly_related_user_types: Vec<Restriction>,
+}
+
+/// Who may stand in a relation by a tuple. The model has no wildcards and no conditions; one that had does not load.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Restriction {
+    r#type: String,
+    #[serde(default)]
+    relation: String,
+}
+
+/// How a relation follows from tuples and from other relations.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Rewrite {
+    /// By a tuple.
+    This {},
+    /// As another relation of the same object.
+    ComputedUserset(RelationJson),
+    /// As a relation of another object, which a tuple of this one names.
+    #[serde(rename_all = "camelCase")]
+    TupleToUserset {
+        /// The relation of the tuple.
+        tupleset: RelationJson,
+        /// The relation of the other object.
+        computed_userset: RelationJson,
+    },
+    /// By any of these.
+    Union(ChildrenJson),
+    /// By all of these.
+    Intersection(ChildrenJson),
+}
+
+#[derive(Deserialize)]
+pub(super) struct RelationJson {
+    pub relation: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ChildrenJson {
+    pub child: Vec<Rewrite>,
+}
+
+struct Type {
+    relations: HashMap<String, Rewrite>,
+    restrictions: HashMap<String, RestrictionsJson>,
+}
+
+/// The model, read.
+pub struct Model {
+    types: HashMap<String, Type>,
+    /// Relations whose tuples lead from one object to another.
+    links: Vec<String>,
+}
+
+impl Model {
+    /// Reads the model this program was built with.
+    ///
+    /// # Errors
+    /// When it uses what the embedded authorizer cannot evaluate.
+    pub fn load() -> Result<Self, serde_json::Error> {
+        let json: ModelJson = serde_json::from_str(JSON)?;
+        let mut links = BTreeSet::new();
+        for definition in &json.type_definitions {
+            for rewrite in definition.relations.values() {
+                collect_links(rewrite, &mut links);
+            }
+        }
+        let types = json
+            .type_definitions
+            .into_iter()
+            .map(|definition| {
+                let restrictions = definition.metadata.map(|metadata| metadata.relations).unwrap_or_default();
+                (definition.r#type, Type { relations: definition.relations, restrictions })
+            })
+            .collect();
+        Ok(Self { types, links: links.into_iter().collect() })
+    }
+
+    pub(super) fn links(&self) -> &[String] {
+        &self.links
+    }
+
+    /// Whether tuples may stand under an object. People, services and agents are ends.
+    pub(super) fn has_relations(&self, object: &str) -> bool {
+        object
+            .split(':')
+            .next()
+            .and_then(|kind| self.types.get(kind))
+            .is_some_and(|definition| !definition.relations.is_empty())
+    }
+
+    /// Whether the object's type has the relation.
+    pub(super) fn can_be_asked(&self, question: &super::Question) -> bool {
+        self.rewrite(&question.object, question.permission.relation()).is_some()
+    }
+
+    /// How a relation of an object follows; none where the object's type has no such relation.
+    pub(super) fn rewrite(&self, object: &str, relation: &str) -> Option<&Rewrite> {
+        self.types.get(object.split(':').next()?)?.relations.get(relation)
+    }
+
+    /// Refuses every tuple that OpenFGA refuses to write.
+    pub(super) fn admit(&self, tuple: &Tuple) -> Result<(), NotAllowed> {
+        let (subject, userset) = match tuple.subject().split_once('#') {
+            Some((_, "")) => return Err(NotAllowed("its subject has an empty relation")),
+            Some((subject, relation)) => (subject, relation),
+            None => (tuple.subject(), ""),
+        };
+        if tuple.subject().len() > MAX_SUBJECT || tuple.object().chars().count() > MAX_OBJECT {
+            return Err(NotAllowed("an id is too long"));
+        }
+        let subject_type = type_of(subject)?;
+        let restrictions = self
+            .types
+            .get(type_of(tuple.object())?)
+            .and_then(|definition| definition.restrictions.get(tuple.relation()))
+            .ok_or(NotAllowed("the object's type has no such relation"))?;
+        restrictions
+            .directly_related_user_types
+            .iter()
+            .any(|allowed| allowed.r#type == subject_type && allowed.relation == userset)
+            .then_some(())
+            .ok_or(NotAllowed("the subject's type may not stand in this relation"))
+    }
+}
+
+fn collect_links(rewrite: &Rewrite, links: &mut BTreeSet<String>) {
+    match rewrite {
+        Rewrite::This {} | Rewrite::ComputedUserset(_) => {}
+        Rewrite::TupleToUserset { tupleset, .. } => {
+            links.insert(tupleset.relation.clone());
+        }
+        Rewrite::Union(children) | Rewrite::Intersection(children) => {
+            children.child.iter().for_each(|child| collect_links(child, links));
+        }
+    }
+}
+
+/// The type of `type:id`, when the id has a form that OpenFGA takes.
+fn type_of(object: &str) -> Result<&str, NotAllowed> {
+    let (kind, id) = object.split_once(':').ok_or(NotAllowed("an object has no type"))?;
+    let syntax = |c: char| c == ':' || c == '#' || c.is_whitespace() || c.is_control();
+    if kind.is_empty() || id.is_empty() || id == "*" || object.matches(syntax).count() != 1 {
+        return Err(NotAllowed("an id has a character that is syntax"));
+    }
+    Ok(kind)
+}
