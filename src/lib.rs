@@ -7,3 +7,4 @@ pub mod authz;
 pub mod crypto;
 pub mod domain;
 pub mod store;
+pub mod vault;

@@ -1,0 +1,240 @@
+//! What an agent is shown of a project: the question, who may ask it, and the entries it is about. Resolving and previewing
+//! share it.
+
+use super::entries::{status, verify_candidate};
+use super::outcomes::{Answer, Candidate, answers};
+use super::roles::id;
+use super::{Caller, Vault};
+use crate::authz::Question;
+use crate::crypto::{DataKey, OVERHEAD};
+use crate::domain::{
+    AgentId, AuditAction, AuditOutcome, EntryId, Error, EventId, MilestoneId, Narrowing, Principal, ProjectId,
+    ProjectStatus, Result, RuntimeId, SecretName, SecretOutcome, Timestamp,
+};
+use crate::store::records::{CandidateRow, Candidates, EventRow};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// So many names are asked for at most.
+const MAX_NAMES: usize = 500;
+/// So many bytes of values leave in one call at most.
+const MAX_RELEASED: usize = 4 * 1024 * 1024;
+/// So many provided names are taken at most.
+const MAX_PROVIDED: usize = 10_000;
+
+pub(super) const REFUSED: Error = Error::Forbidden(
+    "This agent may not receive this project's secrets through this caller, or there is no such thing.",
+);
+
+/// The entries an agent is asked about, in the caller's words.
+#[derive(Debug, Clone)]
+pub struct AgentQuestion {
+    /// Which project.
+    pub project: String,
+    /// For which agent.
+    pub agent: String,
+    /// On which milestone; without, only the project's own entries count.
+    pub milestone: Option<String>,
+    /// Which names; all without.
+    pub names: Option<Vec<String>>,
+    /// Names the workspace provides itself.
+    pub provided: Vec<String>,
+}
+
+/// The same, read.
+pub(super) struct Asked {
+    pub project: ProjectId,
+    pub agent: AgentId,
+    pub milestone: Option<MilestoneId>,
+    pub names: Option<Vec<String>>,
+    pub provided: Vec<String>,
+    /// Only these are answered where nothing is asked for by name.
+    only: Option<BTreeSet<String>>,
+}
+
+impl Asked {
+    pub(super) fn read(question: AgentQuestion) -> Result<Self> {
+        Ok(Self {
+            project: id(ProjectId::parse(question.project), &["input", "projectId"])?,
+            agent: id(AgentId::parse(question.agent), &["input", "agentId"])?,
+            milestone: match question.milestone {
+                Some(milestone) => Some(id(MilestoneId::parse(milestone), &["input", "milestoneId"])?),
+                None => None,
+            },
+            names: question.names,
+            provided: question.provided,
+            only: None,
+        })
+    }
+
+    /// Takes over what a token is narrowed to; refused when the call asks for another thing, or leaves it out.
+    pub(super) fn narrow(&mut self, to: &Narrowing) -> Result<()> {
+        let fits = to.project.as_ref().is_none_or(|project| *project == self.project)
+            && to.agent.as_ref().is_none_or(|agent| *agent == self.agent)
+            && to.milestone.as_ref().is_none_or(|milestone| self.milestone.as_ref() == Some(milestone))
+            && match (&to.names, &self.names) {
+                (Some(only), Some(names)) => names.iter().all(|name| only.contains(name)),
+                (Some(_), None) | (None, _) => true,
+            };
+        self.only.clone_from(&to.names);
+        if fits { Ok(()) } else { Err(REFUSED) }
+    }
+
+    /// Bounds what is asked for. Judged after the permission.
+    pub(super) fn check_bounds(&self) -> Result<()> {
+        if self.names.as_ref().is_some_and(|names| names.len() > MAX_NAMES) {
+            return Err(Error::limit(&["input", "names"], format!("Ask for at most {MAX_NAMES} names at once.")));
+        }
+        if self.provided.len() > MAX_PROVIDED {
+            let message = format!("Name at most {MAX_PROVIDED} provided names.");
+            return Err(Error::limit(&["input", "providedNames"], message));
+        }
+        Ok(())
+    }
+
+    pub(super) fn event(&self, caller: &Caller, action: AuditAction, now: Timestamp) -> EventRow {
+        EventRow {
+            agent: Some(self.agent.as_str().to_owned()),
+            ..caller.event(action, now).in_project(&self.project).on_milestone(self.milestone.as_ref())
+        }
+    }
+
+    /// What decides whether a runtime may resolve for the agent: all of these, in one batch.
+    fn questions(&self, runtime: &RuntimeId) -> Vec<Question> {
+        let mut questions = vec![Question::act_through(&self.agent, runtime)];
+        questions.extend(self.questions_about_agent());
+        questions
+    }
+
+    /// Whether the agent may receive the project's secrets, and the milestone's where one is named.
+    pub(super) fn questions_about_agent(&self) -> Vec<Question> {
+        let mut questions = vec![Question::resolve_in_project(&self.agent, &self.project)];
+        questions.extend(self.milestone.as_ref().map(|id| Question::resolve_on_milestone(&self.agent, id)));
+        questions
+    }
+
+    /// The names the database is asked for; any without. More names than may be asked for are none: the call is refused once
+    /// the permission is judged.
+    fn wanted(&self) -> Option<Vec<String>> {
+        let possible = |name: &&String| SecretName::parse(name.as_str()).is_ok();
+        match (&self.names, &self.only) {
+            (Some(names), _) if names.len() > MAX_NAMES => Some(Vec::new()),
+            (Some(names), _) => Some(names.iter().filter(possible).cloned().collect()),
+            (None, Some(only)) => Some(only.iter().filter(possible).take(MAX_NAMES).cloned().collect()),
+            (None, None) => None,
+        }
+    }
+
+    /// Answers each name by the rules of `product.md`, section 4, from rows whose project and milestone were checked.
+    pub(super) fn answers<'a>(&self, found: &'a Candidates, now: Timestamp) -> Vec<Answer<&'a CandidateRow>> {
+        let open = found.milestone.as_ref().is_some_and(|milestone| milestone.is_open(now));
+        let candidates =
+            found.entries.iter().filter(|row| row.entry.milestone.is_none() || open).map(|row| Candidate {
+                name: &row.entry.name,
+                status: status(&row.entry, now),
+                of_milestone: row.entry.milestone.is_some(),
+                entry: row,
+            });
+        answers(candidates, self.names.as_deref(), &self.provided)
+    }
+}
+
+impl Vault {
+    /// Asks whether a runtime may resolve, by the first paragraph of `product.md`, section 4, and finds the entries.
+    ///
+    /// # Errors
+    /// FORBIDDEN, the same whatever is missing.
+    pub(super) async fn candidates_for(&self, runtime: &RuntimeId, asked: &Asked) -> Result<Candidates> {
+        let decisions = self.0.authorizer.decide(&asked.questions(runtime)).await?;
+        if !decisions.iter().all(crate::authz::Decision::is_allowed) {
+            return Err(REFUSED);
+        }
+        let found = self.candidates(asked).await?;
+        let active = found.project.as_ref().is_some_and(|project| project.status == ProjectStatus::Active);
+        if !active || found.milestone.is_none() != asked.milestone.is_none() {
+            return Err(REFUSED);
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn candidates(&self, asked: &Asked) -> Result<Candidates> {
+        let wanted = asked.wanted();
+        let mut conn = self.0.store.conn().await?;
+        Ok(conn.candidates(&asked.project, asked.milestone.as_ref(), wanted.as_deref()).await?)
+    }
+
+    /// Judges whether found rows may be the ground of an answer: how much would be released, then whether each row is as the vault
+    /// wrote it. What is not is recorded.
+    ///
+    /// # Errors
+    /// LIMIT_EXCEEDED beyond 4 MiB of values, INTERNAL for a row that fails authentication.
+    pub(super) async fn vouch(
+        &self,
+        found: &Candidates,
+        answers: &[Answer<&CandidateRow>],
+        event: &EventRow,
+    ) -> Result<HashMap<EntryId, Arc<DataKey>>> {
+        let released = answers.iter().filter(|answer| answer.outcome == SecretOutcome::Resolved);
+        let bytes: usize =
+            released.filter_map(|answer| answer.entry).map(|row| row.value.len().saturating_sub(OVERHEAD)).sum();
+        if bytes > MAX_RELEASED {
+            return Err(Error::limit(
+                &["input", "names"],
+                "These values are more than 4 MiB together; ask for fewer names at once.",
+            ));
+        }
+        match self.authenticate(found) {
+            Ok(keys) => Ok(keys),
+            Err(Unauthentic { row, error }) => Err(self.record_failure(event, row, error).await),
+        }
+    }
+
+    /// Records that a call failed because of a row that is not as the vault wrote it.
+    pub(super) async fn record_failure(&self, event: &EventRow, row: &CandidateRow, error: Error) -> Error {
+        tracing::error!(entry = %row.entry.id, "an entry fails authentication; nothing was released");
+        let event =
+            EventRow { outcome: AuditOutcome::Failed, reason: Some(error.code().to_owned()), ..of_version(event, row) };
+        match self.record(&[event]).await {
+            Ok(()) => error,
+            Err(unavailable) => unavailable,
+        }
+    }
+
+    /// Authenticates everything an answer rests on, not only what is released: a row that was switched off or renamed by
+    /// hand would let another one through. Gives each entry's data key.
+    fn authenticate<'a>(&self, found: &'a Candidates) -> Result<HashMap<EntryId, Arc<DataKey>>, Unauthentic<'a>> {
+        let check = |row: &'a CandidateRow| {
+            let key = self.open_key(&row.entry.project, &row.data_key).map_err(|error| Unauthentic { row, error })?;
+            verify_candidate(row, &key).map_err(|error| Unauthentic { row, error: Error::internal(error) })?;
+            Ok((row.entry.id, key))
+        };
+        found.entries.iter().map(check).collect()
+    }
+
+    /// Records a refusal of a runtime or of whoever is none.
+    pub(super) async fn refuse(&self, event: EventRow, error: Error) -> Error {
+        match error {
+            Error::Forbidden(_) => self.deny(event, error).await,
+            error => error,
+        }
+    }
+}
+
+/// A row that is not as the vault wrote it.
+struct Unauthentic<'a> {
+    row: &'a CandidateRow,
+    error: Error,
+}
+
+/// The record of one entry's version. It names no revision: only changes do.
+pub(super) fn of_version(event: &EventRow, row: &CandidateRow) -> EventRow {
+    EventRow { id: EventId::new(), entry_revision: None, ..event.clone().on_entry(&row.entry) }
+}
+
+/// The runtime that calls, with what its token is narrowed to.
+pub(super) fn runtime(caller: &Caller) -> Option<(&RuntimeId, &Narrowing)> {
+    match &caller.principal {
+        Principal::Runtime(id, narrowing) => Some((id, narrowing)),
+        Principal::User(_) | Principal::Service(_) => None,
+    }
+}

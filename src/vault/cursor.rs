@@ -1,0 +1,109 @@
+//! Pages of lists. A cursor names the element it stands after by its sort key, so it stays valid while others come and go
+//! (the Relay cursor connections specification); a digest ties it to its list.
+
+use crate::domain::{Error, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest as _, Sha256};
+
+/// A page where `first` is left out.
+const DEFAULT: i64 = 50;
+/// The longest page.
+const MAX: i32 = 100;
+
+/// A part of a list.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// The elements, each with the cursor that stands after it.
+    pub items: Vec<(T, String)>,
+    /// More come after them.
+    pub has_next: bool,
+    /// Some come before them.
+    pub has_previous: bool,
+}
+
+/// How many elements a page has: 0 to 100, 50 where nothing is said.
+///
+/// # Errors
+/// Outside these bounds.
+pub(super) fn page_size(first: Option<i32>) -> Result<i64> {
+    match first {
+        None => Ok(DEFAULT),
+        Some(first @ 0..=MAX) => Ok(i64::from(first)),
+        Some(_) => Err(Error::invalid(&["first"], format!("Ask for 0 to {MAX} elements."))),
+    }
+}
+
+pub(super) fn not_of_this_list() -> Error {
+    Error::invalid(&["after"], "This is no cursor of this list; use one that the same filter and order gave.")
+}
+
+/// One list: which elements, in which order. Its cursors fit no other.
+pub(super) struct List([u8; 8]);
+
+#[derive(Serialize, Deserialize)]
+struct Cursor<K> {
+    list: [u8; 8],
+    key: K,
+}
+
+impl List {
+    /// The list that this description tells from others.
+    pub(super) fn of(description: &impl std::fmt::Debug) -> Self {
+        let digest: [u8; 32] = Sha256::digest(format!("{description:?}")).into();
+        let mut list = [0; 8];
+        list.copy_from_slice(&digest[..8]);
+        Self(list)
+    }
+
+    /// The cursor after the element of this sort key.
+    ///
+    /// # Errors
+    /// When the key cannot be written as JSON, which ours always can.
+    pub(super) fn cursor<K: Serialize>(&self, key: &K) -> Result<String> {
+        let json = serde_json::to_vec(&Cursor { list: self.0, key }).map_err(Error::internal)?;
+        Ok(URL_SAFE_NO_PAD.encode(json))
+    }
+
+    /// The sort key a cursor of this list stands for.
+    ///
+    /// # Errors
+    /// When the text is no cursor of this list.
+    pub(super) fn key<K: DeserializeOwned>(&self, cursor: Option<&str>) -> Result<Option<K>> {
+        let Some(cursor) = cursor else { return Ok(None) };
+        let read = || {
+            let json = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+            let cursor: Cursor<K> = serde_json::from_slice(&json).ok()?;
+            (cursor.list == self.0).then_some(cursor.key)
+        };
+        match read() {
+            Some(key) => Ok(Some(key)),
+            None => Err(not_of_this_list()),
+        }
+    }
+
+    /// Makes a page of at most `size` elements from up to one more.
+    ///
+    /// # Errors
+    /// As [`Self::cursor`].
+    pub(super) fn page<T, K: Serialize>(
+        &self,
+        mut found: Vec<T>,
+        size: i64,
+        after: bool,
+        key: impl Fn(&T) -> K,
+    ) -> Result<Page<T>> {
+        let size = usize::try_from(size).unwrap_or(0);
+        let has_next = found.len() > size;
+        found.truncate(size);
+        let items = found
+            .into_iter()
+            .map(|item| {
+                let cursor = self.cursor(&key(&item))?;
+                Ok((item, cursor))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Page { items, has_next, has_previous: after })
+    }
+}

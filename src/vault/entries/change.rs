@@ -1,0 +1,441 @@
+//! Changing entries: created, updated, rotated, rolled back. Every change is one transaction with its event, under the project's
+//! lock, on a row whose MAC was checked first, so that a forged row is never signed anew.
+
+use super::input::{Change, EntryChanges, NewEntry, Rollback, Rotation};
+use super::reading::{Entry, status};
+use super::rows::{place, sign_entry, sign_version, verify_entry, verify_version};
+use super::values::{self, Value};
+use crate::authz::{Authorized, CanWrite, ChangesEntries};
+use crate::crypto::DataKey;
+use crate::domain::{
+    AuditAction, Category, EntryId, EntryStatus, Error, MilestoneId, ProjectId, Result, SecretName, Timestamp, UserId,
+};
+use crate::store::Tx;
+use crate::store::records::{CiphertextRow, DataKeyRow, EntryRow, VersionRow};
+use crate::vault::access::{NO_SUCH_ENTRY, NO_SUCH_MILESTONE, NO_SUCH_PROJECT};
+use crate::vault::roles::id;
+use crate::vault::{Caller, Vault};
+use std::sync::Arc;
+
+/// So many versions of an entry are kept.
+const KEPT_VERSIONS: i32 = 10;
+
+pub(super) const NAME_TAKEN: &str =
+    "An entry of this name exists in this scope; choose another name, or rotate that entry.";
+const ENDED: &str = "This entry has expired; say with expiresAt when the new value does, or null for never.";
+
+/// An entry under change: its row as it is in the transaction, and what signs it.
+pub(super) struct Changing<'a, P: ChangesEntries> {
+    pub(super) by: Authorized<P>,
+    pub(super) tx: Tx,
+    pub(super) row: EntryRow,
+    pub(super) key: Arc<DataKey>,
+    pub(super) caller: &'a Caller,
+    pub(super) action: AuditAction,
+    pub(super) now: Timestamp,
+}
+
+impl Vault {
+    /// Asks for `P`, takes the project's lock and reads the entry under it.
+    pub(super) async fn begin_change<'a, P: ChangesEntries>(
+        &self,
+        caller: &'a Caller,
+        action: AuditAction,
+        id: &str,
+        expected_revision: Option<i32>,
+    ) -> Result<Changing<'a, P>> {
+        let (_, row) = self.permit_entry::<P>(caller, action, id).await?;
+        let mut tx = self.0.store.begin().await?;
+        tx.lock_project(&row.project).await?.ok_or(NO_SUCH_ENTRY)?;
+        let event = caller.event(action, self.now()).in_project(&row.project);
+        let (mut tx, by, administers) = self.hold::<P>(caller, tx, event, &row.project, NO_SUCH_ENTRY).await?;
+        let row = tx.entry_row(row.id).await?.ok_or(NO_SUCH_ENTRY)?;
+        if row.deleted_at.is_some() && !administers {
+            return Err(NO_SUCH_ENTRY);
+        }
+        let key = tx.data_key(row.data_key).await?;
+        let key = self.open_key(&row.project, &key)?;
+        verify_entry(&row, &key).map_err(|error| {
+            tracing::error!(entry = %row.id, "an entry's row fails authentication; it is not changed");
+            Error::internal(error)
+        })?;
+        if expected_revision.is_some_and(|expected| expected != row.revision) {
+            return Err(Error::Conflict(format!(
+                "The entry has revision {} by now; read it again before you change it.",
+                row.revision
+            )));
+        }
+        Ok(Changing { by, tx, row, key, caller, action, now: self.now() })
+    }
+
+    /// As [`Self::begin_change`], for what a DELETED entry does not allow.
+    async fn begin_write<'a>(
+        &self,
+        caller: &'a Caller,
+        action: AuditAction,
+        id: &str,
+        expected_revision: Option<i32>,
+    ) -> Result<Changing<'a, CanWrite>> {
+        let changing = self.begin_change(caller, action, id, expected_revision).await?;
+        changing.require_not_deleted()?;
+        Ok(changing)
+    }
+
+    /// Creates an entry.
+    ///
+    /// # Errors
+    /// By `product.md`, sections 2, 3 and 7.
+    pub async fn create_entry(&self, caller: &Caller, new: NewEntry) -> Result<Entry> {
+        let project = id(ProjectId::parse(new.project), &["input", "projectId"])?;
+        let action = AuditAction::EntryCreated;
+        let event = caller.event(action, self.now()).in_project(&project);
+        self.permit::<CanWrite>(caller, event.clone(), &project).await?;
+        let now = self.now();
+        let name = values::name(new.name, &["input", "name"])?;
+        let value = values::value(&new.value, new.category, now, &["input", "value"])?;
+        if let Some(text) = &new.description {
+            values::description(text, &["input", "description"])?;
+        }
+        if let Some(days) = new.rotation_interval_days {
+            values::rotation_interval(days, &["input", "rotationIntervalDays"])?;
+        }
+        let expires_at = values::expiry(new.expires_at, value.not_after(), now, &["input", "expiresAt"])?;
+
+        let mut tx = self.0.store.begin().await?;
+        tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)?;
+        let (mut tx, by, _) = self.hold::<CanWrite>(caller, tx, event, &project, NO_SUCH_PROJECT).await?;
+        let milestone = scope(&mut tx, &project, new.milestone).await?;
+        require_room(&mut tx, &project, 1).await?;
+        if !tx.entries_named(&project, milestone.as_ref(), &[name.as_str()]).await?.is_empty() {
+            return Err(Error::Conflict(NAME_TAKEN.to_owned()));
+        }
+        let data_key = tx.encrypting_key(&project).await?;
+        let key = self.open_key(&project, &data_key)?;
+        let draft = Draft {
+            milestone,
+            name,
+            description: new.description,
+            category: new.category,
+            expires_at,
+            rotation_interval_days: new.rotation_interval_days,
+        };
+        let row = insert_entry(&mut tx, &by, draft, &value, (&data_key, &key), caller.person()?, now).await?;
+        tx.insert_events(&[caller.event(action, now).on_entry(&row)]).await?;
+        let entry = self.entry_in(&mut tx, row.id).await?;
+        tx.commit().await?;
+        Ok(entry)
+    }
+
+    /// Changes an entry's properties. What changes nothing leaves revision and audit alone.
+    ///
+    /// # Errors
+    /// By `product.md`, sections 2, 3 and 7.
+    pub async fn update_entry(&self, caller: &Caller, changes: EntryChanges) -> Result<Entry> {
+        let mut changing =
+            self.begin_write(caller, AuditAction::EntryUpdated, &changes.id, changes.expected_revision).await?;
+        let now = changing.now;
+        let row = &mut changing.row;
+        let before =
+            (row.name.clone(), row.description.clone(), row.category, row.expires_at, row.rotation_interval_days);
+        match changes.name {
+            Change::Keep => {}
+            Change::Clear => {
+                return Err(Error::invalid(&["input", "name"], "An entry has a name; leave it out to keep it."));
+            }
+            Change::Set(name) => values::name(name, &["input", "name"])?.as_str().clone_into(&mut row.name),
+        }
+        match changes.description {
+            Change::Keep => {}
+            Change::Clear => row.description = None,
+            Change::Set(text) => {
+                values::description(&text, &["input", "description"])?;
+                row.description = Some(text);
+            }
+        }
+        match changes.category {
+            Change::Keep => {}
+            Change::Clear => {
+                return Err(Error::invalid(
+                    &["input", "category"],
+                    "An entry has a category; leave it out to keep it.",
+                ));
+            }
+            Change::Set(category) => {
+                let certificates = [category, row.category].iter().filter(|c| **c == Category::Certificate).count();
+                if certificates == 1 {
+                    return Err(Error::invalid(
+                        &["input", "category"],
+                        "The category does not change to or from CERTIFICATE; create another entry.",
+                    ));
+                }
+                row.category = category;
+            }
+        }
+        match changes.rotation_interval_days {
+            Change::Keep => {}
+            Change::Clear => row.rotation_interval_days = None,
+            Change::Set(days) => {
+                values::rotation_interval(days, &["input", "rotationIntervalDays"])?;
+                row.rotation_interval_days = Some(days);
+            }
+        }
+        let asked = match changes.expires_at {
+            Change::Keep => None,
+            Change::Clear => Some(None),
+            // An instant in the past expires the entry now.
+            Change::Set(at) if at <= now && row.expires_at.is_some_and(|ended| ended <= now) => None,
+            Change::Set(at) => Some(Some(at.max(now))),
+        };
+        if let Some(asked) = asked {
+            let version = changing.current_version().await?;
+            changing.row.expires_at = values::earlier(asked, version.not_after);
+        }
+        let row = &changing.row;
+        let renamed = before.0 != row.name;
+        if before
+            == (row.name.clone(), row.description.clone(), row.category, row.expires_at, row.rotation_interval_days)
+        {
+            return self.end(changing).await;
+        }
+        if renamed {
+            changing.require_name_free().await?;
+        }
+        self.save(changing).await
+    }
+
+    /// Gives an entry a new value.
+    ///
+    /// # Errors
+    /// By `product.md`, sections 2, 3 and 7.
+    pub async fn rotate_entry(&self, caller: &Caller, rotation: Rotation) -> Result<Entry> {
+        let mut changing =
+            self.begin_write(caller, AuditAction::EntryRotated, &rotation.id, rotation.expected_revision).await?;
+        let value = values::value(&rotation.value, changing.row.category, changing.now, &["input", "value"])?;
+        changing.rotate(&value, rotation.expires_at, &["input", "expiresAt"]).await?;
+        self.save(changing).await
+    }
+
+    /// Makes a new version out of an old one by referring to its ciphertext.
+    ///
+    /// # Errors
+    /// By `product.md`, sections 2, 3 and 7.
+    pub async fn rollback_entry(&self, caller: &Caller, rollback: Rollback) -> Result<Entry> {
+        let mut changing =
+            self.begin_write(caller, AuditAction::EntryRolledBack, &rollback.id, rollback.expected_revision).await?;
+        if rollback.version == changing.row.current_version {
+            return Err(Error::invalid(&["input", "version"], "This is the current version; name an older one."));
+        }
+        let old = changing
+            .version(rollback.version)
+            .await?
+            .ok_or(Error::NotFound("There is no such version of this entry; the last 10 are kept."))?;
+        let row = &mut changing.row;
+        row.current_version += 1;
+        row.expires_at = values::earlier(row.expires_at, old.not_after);
+        let mut version = VersionRow {
+            entry: row.id,
+            version: row.current_version,
+            ciphertext_version: old.ciphertext_version,
+            restored_from: Some(old.version),
+            not_after: old.not_after,
+            created_at: changing.now,
+            created_by: caller.person()?.clone(),
+            mac: vec![],
+        };
+        sign_version(row, &mut version, &changing.key);
+        changing.tx.insert_version(&changing.by, &changing.row, &version, None).await?;
+        changing.prune().await?;
+        self.save(changing).await
+    }
+
+    /// Commits a change with its event.
+    pub(super) async fn save<P: ChangesEntries>(&self, mut changing: Changing<'_, P>) -> Result<Entry> {
+        let event = changing.write().await?;
+        changing.tx.insert_events(&[event]).await?;
+        self.end(changing).await
+    }
+
+    /// Commits what was changed, if anything, and gives the entry as it is then. It is read before the commit, so that what was
+    /// done is not answered with an error.
+    pub(super) async fn end<P: ChangesEntries>(&self, mut changing: Changing<'_, P>) -> Result<Entry> {
+        let entry = self.entry_in(&mut changing.tx, changing.row.id).await?;
+        changing.tx.commit().await?;
+        Ok(entry)
+    }
+
+    async fn entry_in(&self, tx: &mut Tx, id: EntryId) -> Result<Entry> {
+        let view = tx.entries_by_id(&[id]).await?.pop().ok_or(NO_SUCH_ENTRY)?;
+        Ok(Entry::from_view(view, self.now()))
+    }
+}
+
+impl<P: ChangesEntries> Changing<'_, P> {
+    pub(super) fn require_not_deleted(&self) -> Result<()> {
+        if self.row.deleted_at.is_some() {
+            return Err(Error::Conflict("This entry is deleted; restore it before you change it.".to_owned()));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn require_name_free(&mut self) -> Result<()> {
+        let row = &self.row;
+        let named = self.tx.entries_named(&row.project, row.milestone.as_ref(), &[row.name.as_str()]).await?;
+        if named.iter().any(|other| other.id != row.id) {
+            return Err(Error::Conflict(NAME_TAKEN.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// A version of the entry, authenticated.
+    async fn version(&mut self, version: i32) -> Result<Option<VersionRow>> {
+        let Some(row) = self.tx.version_row(self.row.id, version).await? else { return Ok(None) };
+        verify_version(&self.row, &row, &self.key).map_err(|error| {
+            tracing::error!(entry = %self.row.id, "a version's row fails authentication; the entry is not changed");
+            Error::internal(error)
+        })?;
+        Ok(Some(row))
+    }
+
+    async fn current_version(&mut self) -> Result<VersionRow> {
+        let version = self.row.current_version;
+        self.version(version).await?.ok_or_else(|| Error::internal("an entry has no current version"))
+    }
+
+    /// Adds a version with a new value; nothing else of the entry is written yet.
+    pub(super) async fn rotate(
+        &mut self,
+        value: &Value<'_>,
+        expires_at: Change<Timestamp>,
+        path: values::Path,
+    ) -> Result<()> {
+        let row = &mut self.row;
+        let has_end = value.not_after().is_some();
+        let asked = match expires_at {
+            Change::Keep if has_end => None,
+            Change::Keep if status(row, self.now) == EntryStatus::Expired => return Err(Error::invalid(path, ENDED)),
+            // A disabled entry that has expired besides needs an expiry just the same.
+            Change::Keep if row.expires_at.is_some_and(|at| at <= self.now) => return Err(Error::invalid(path, ENDED)),
+            Change::Keep => row.expires_at,
+            Change::Clear => None,
+            Change::Set(at) => Some(at),
+        };
+        row.expires_at = values::expiry(asked, value.not_after(), self.now, path)?;
+        row.current_version += 1;
+        let author = self.caller.person()?;
+        insert_version(&mut self.tx, &self.by, row, value, &self.key, author, self.now).await?;
+        self.prune().await
+    }
+
+    async fn prune(&mut self) -> Result<()> {
+        let oldest = self.row.current_version - KEPT_VERSIONS + 1;
+        Ok(self.tx.prune_versions(&self.by, &self.row, oldest).await?)
+    }
+
+    /// Signs and writes the row as it is now; the event says what was done.
+    pub(super) async fn write(&mut self) -> Result<crate::store::records::EventRow> {
+        self.row.revision += 1;
+        self.row.updated_at = self.now;
+        self.row.updated_by = self.caller.person()?.clone();
+        sign_entry(&mut self.row, &self.key);
+        self.tx.save_entry(&self.by, &self.row).await?;
+        Ok(self.caller.event(self.action, self.now).on_entry(&self.row))
+    }
+}
+
+/// What a new entry has besides its value.
+pub(super) struct Draft {
+    pub(super) milestone: Option<MilestoneId>,
+    pub(super) name: SecretName,
+    pub(super) description: Option<String>,
+    pub(super) category: Category,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) rotation_interval_days: Option<i32>,
+}
+
+/// The milestone that an entry is to belong to, in a locked project.
+pub(super) async fn scope(tx: &mut Tx, project: &ProjectId, milestone: Option<String>) -> Result<Option<MilestoneId>> {
+    let Some(text) = milestone else { return Ok(None) };
+    let id = MilestoneId::parse(text).map_err(|_| NO_SUCH_MILESTONE)?;
+    let row = tx.milestones_by_id(&[id]).await?.pop().filter(|row| row.project == *project);
+    row.map(|row| Some(row.id)).ok_or(NO_SUCH_MILESTONE)
+}
+
+/// Refuses more than 1,000 entries of a project.
+pub(super) async fn require_room(tx: &mut Tx, project: &ProjectId, new: i64) -> Result<()> {
+    if tx.count_live(project).await? + new > values::MAX_ENTRIES {
+        return Err(Error::limit(
+            &[],
+            format!("A project has at most {} entries; delete some first.", values::MAX_ENTRIES),
+        ));
+    }
+    Ok(())
+}
+
+/// Adds an entry with its first version.
+pub(super) async fn insert_entry(
+    tx: &mut Tx,
+    by: &Authorized<CanWrite>,
+    draft: Draft,
+    value: &Value<'_>,
+    (data_key, key): (&DataKeyRow, &DataKey),
+    author: &UserId,
+    now: Timestamp,
+) -> Result<EntryRow> {
+    let mut row = EntryRow {
+        id: EntryId::new(),
+        project: by.project().clone(),
+        milestone: draft.milestone,
+        name: draft.name.as_str().to_owned(),
+        description: draft.description,
+        category: draft.category,
+        expires_at: draft.expires_at,
+        disabled: false,
+        deleted_at: None,
+        current_version: 1,
+        revision: 1,
+        rotation_interval_days: draft.rotation_interval_days,
+        created_at: now,
+        created_by: author.clone(),
+        updated_at: now,
+        updated_by: author.clone(),
+        data_key: data_key.id,
+        mac: vec![],
+    };
+    sign_entry(&mut row, key);
+    tx.insert_entry(by, &row).await?;
+    insert_version(tx, by, &row, value, key, author, now).await?;
+    Ok(row)
+}
+
+/// Seals a value as the entry's current version.
+async fn insert_version<P: ChangesEntries>(
+    tx: &mut Tx,
+    by: &Authorized<P>,
+    row: &EntryRow,
+    value: &Value<'_>,
+    key: &DataKey,
+    author: &UserId,
+    now: Timestamp,
+) -> Result<()> {
+    let version = row.current_version;
+    let place = place(row, version);
+    let ciphertext = CiphertextRow {
+        entry: row.id,
+        version,
+        data_key: row.data_key,
+        value: key.seal_value(&place, value.secret).map_err(Error::internal)?,
+        hint: key.seal_hint(&place, &value.hint).map_err(Error::internal)?,
+    };
+    let mut version = VersionRow {
+        entry: row.id,
+        version,
+        ciphertext_version: version,
+        restored_from: None,
+        not_after: value.not_after(),
+        created_at: now,
+        created_by: author.clone(),
+        mac: vec![],
+    };
+    sign_version(row, &mut version, key);
+    Ok(tx.insert_version(by, row, &version, Some(&ciphertext)).await?)
+}

@@ -1,0 +1,169 @@
+//! Import of .env text: one entry per line, all or nothing.
+
+use super::change::{Changing, Draft, insert_entry, require_room, scope};
+use super::input::Change;
+use super::reading::{Entry, status};
+use super::rows::verify_entry;
+use super::values;
+use crate::authz::CanWrite;
+use crate::domain::{AuditAction, Category, EntryId, EntryStatus, Error, ProjectId, Result, dotenv};
+use crate::vault::access::NO_SUCH_PROJECT;
+use crate::vault::roles::id;
+use crate::vault::{Caller, Vault};
+use secrecy::{ExposeSecret as _, SecretString};
+use std::collections::HashMap;
+
+/// A project holds no more entries than this.
+const MAX_LINES: usize = 1_000;
+const DOTENV: &[&str] = &["input", "dotenv"];
+
+/// What an import does with a name that is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnConflict {
+    /// Nothing is imported.
+    #[default]
+    Fail,
+    /// That line is left out.
+    Skip,
+    /// That entry gets the line's value.
+    Rotate,
+}
+
+/// A .env text to import.
+pub struct Import {
+    /// Into which project.
+    pub project: String,
+    /// Into which milestone; into the project's own scope where none.
+    pub milestone: Option<String>,
+    /// The text.
+    pub dotenv: SecretString,
+    /// The category of entries that are created.
+    pub category: Category,
+    /// What happens with names that are taken.
+    pub on_conflict: OnConflict,
+}
+
+/// What an import did, in the order of the lines.
+#[derive(Default)]
+pub struct Imported {
+    /// The entries it created.
+    pub created: Vec<Entry>,
+    /// The entries it rotated.
+    pub rotated: Vec<Entry>,
+    /// The names it left out.
+    pub skipped: Vec<String>,
+}
+
+impl Vault {
+    /// Creates or rotates one entry per line, in one transaction.
+    ///
+    /// # Errors
+    /// By `product.md`, sections 2, 3 and 7; INVALID_INPUT names the line.
+    pub async fn import_entries(&self, caller: &Caller, import: Import) -> Result<Imported> {
+        let project = id(ProjectId::parse(import.project), &["input", "projectId"])?;
+        let event = caller.event(AuditAction::EntryCreated, self.now()).in_project(&project);
+        self.permit::<CanWrite>(caller, event.clone(), &project).await?;
+        let lines = dotenv::parse(import.dotenv.expose_secret())
+            .map_err(|error| Error::invalid(DOTENV, format!("Line {}: {}", error.line, error.message)))?;
+        if lines.len() > MAX_LINES {
+            return Err(Error::limit(DOTENV, format!("Import at most {MAX_LINES} lines at once.")));
+        }
+        let now = self.now();
+        let author = caller.person()?;
+
+        let mut tx = self.0.store.begin().await?;
+        tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)?;
+        let (mut tx, by, _) = self.hold::<CanWrite>(caller, tx, event, &project, NO_SUCH_PROJECT).await?;
+        let milestone = scope(&mut tx, &project, import.milestone).await?;
+        let names: Vec<&str> = lines.iter().map(|line| line.name.as_str()).collect();
+        let mut taken: HashMap<String, _> = tx
+            .entries_named(&project, milestone.as_ref(), &names)
+            .await?
+            .into_iter()
+            .map(|row| (row.name.clone(), row))
+            .collect();
+        if import.on_conflict == OnConflict::Fail
+            && let Some(line) = lines.iter().find(|line| taken.contains_key(line.name.as_str()))
+        {
+            return Err(Error::Conflict(format!(
+                "Line {}: an entry of this name exists in this scope; nothing was imported.",
+                line.line
+            )));
+        }
+        let new = lines.len() - taken.len();
+        require_room(&mut tx, &project, i64::try_from(new).unwrap_or(i64::MAX)).await?;
+        let data_key = tx.encrypting_key(&project).await?;
+        let key = self.open_key(&project, &data_key)?;
+
+        let mut done = Done::default();
+        let mut events = Vec::with_capacity(lines.len());
+        for line in lines {
+            let at_line = |error| in_line(line.line, error);
+            match taken.remove(line.name.as_str()) {
+                Some(_) if import.on_conflict == OnConflict::Skip => {
+                    done.skipped.push(line.name.as_str().to_owned());
+                }
+                Some(row) => {
+                    let own = tx.data_key(row.data_key).await?;
+                    let own = self.open_key(&project, &own)?;
+                    verify_entry(&row, &own).map_err(Error::internal)?;
+                    if status(&row, now) == EntryStatus::Expired {
+                        return Err(at_line(Error::invalid(
+                            DOTENV,
+                            "this entry has expired; rotate it by itself, with an expiry.",
+                        )));
+                    }
+                    let value = values::value(&line.value, row.category, now, DOTENV).map_err(at_line)?;
+                    let action = AuditAction::EntryRotated;
+                    let mut changing = Changing { by: by.clone(), tx, row, key: own, caller, action, now };
+                    changing.rotate(&value, Change::Keep, DOTENV).await.map_err(at_line)?;
+                    events.push(changing.write().await?);
+                    done.rotated.push(changing.row.id);
+                    tx = changing.tx;
+                }
+                None => {
+                    let value = values::value(&line.value, import.category, now, DOTENV).map_err(at_line)?;
+                    let draft = Draft {
+                        milestone: milestone.clone(),
+                        name: line.name,
+                        description: None,
+                        category: import.category,
+                        expires_at: value.not_after(),
+                        rotation_interval_days: None,
+                    };
+                    let row = insert_entry(&mut tx, &by, draft, &value, (&data_key, &key), author, now).await?;
+                    events.push(caller.event(AuditAction::EntryCreated, now).on_entry(&row));
+                    done.created.push(row.id);
+                }
+            }
+        }
+        tx.insert_events(&events).await?;
+        let ids: Vec<EntryId> = done.created.iter().chain(&done.rotated).copied().collect();
+        let views = tx.entries_by_id(&ids).await?;
+        tx.commit().await?;
+        let mut entries: HashMap<EntryId, Entry> =
+            views.into_iter().map(|view| (view.entry.id, Entry::from_view(view, now))).collect();
+        let mut take = |ids: &[EntryId]| ids.iter().filter_map(|id| entries.remove(id)).collect();
+        Ok(Imported { created: take(&done.created), rotated: take(&done.rotated), skipped: done.skipped })
+    }
+}
+
+#[derive(Default)]
+struct Done {
+    created: Vec<EntryId>,
+    rotated: Vec<EntryId>,
+    skipped: Vec<String>,
+}
+
+/// Says in which line of the text an input broke a rule.
+fn in_line(line: usize, error: Error) -> Error {
+    match error {
+        Error::InvalidInput { field, message } => {
+            Error::InvalidInput { field, message: format!("Line {line}: {message}") }
+        }
+        Error::LimitExceeded { field, message } => {
+            Error::LimitExceeded { field, message: format!("Line {line}: {message}") }
+        }
+        error => error,
+    }
+}

@@ -1,0 +1,76 @@
+//! What people ask of entries.
+
+use crate::domain::{Category, Timestamp};
+use secrecy::SecretString;
+
+/// What happens to a field of an update.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Change<T> {
+    /// Left out: it stays as it is.
+    #[default]
+    Keep,
+    /// Null.
+    Clear,
+    /// A new value.
+    Set(T),
+}
+
+/// An entry that is to be created.
+pub struct NewEntry {
+    /// In which project.
+    pub project: String,
+    /// Its name.
+    pub name: String,
+    /// Its first value.
+    pub value: SecretString,
+    /// Its kind.
+    pub category: Category,
+    /// A note.
+    pub description: Option<String>,
+    /// The milestone it belongs to; the whole project where none.
+    pub milestone: Option<String>,
+    /// When it expires.
+    pub expires_at: Option<Timestamp>,
+    /// How often its value should be replaced, in days.
+    pub rotation_interval_days: Option<i32>,
+}
+
+/// What is to change of an entry besides its value.
+pub struct EntryChanges {
+    /// Which entry.
+    pub id: String,
+    /// Its name.
+    pub name: Change<String>,
+    /// Its note.
+    pub description: Change<String>,
+    /// Its kind.
+    pub category: Change<Category>,
+    /// When it expires; an instant in the past means now.
+    pub expires_at: Change<Timestamp>,
+    /// How often its value should be replaced, in days.
+    pub rotation_interval_days: Change<i32>,
+    /// The revision the caller has seen.
+    pub expected_revision: Option<i32>,
+}
+
+/// A new value for an entry.
+pub struct Rotation {
+    /// Which entry.
+    pub id: String,
+    /// The value.
+    pub value: SecretString,
+    /// When it expires.
+    pub expires_at: Change<Timestamp>,
+    /// The revision the caller has seen.
+    pub expected_revision: Option<i32>,
+}
+
+/// An old value that an entry is to have again.
+pub struct Rollback {
+    /// Which entry.
+    pub id: String,
+    /// The version that has it.
+    pub version: i32,
+    /// The revision the caller has seen.
+    pub expected_revision: Option<i32>,
+}

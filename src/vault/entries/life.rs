@@ -1,0 +1,87 @@
+//! Switching entries off and on, deleting, restoring and erasing them.
+
+use super::change::{NAME_TAKEN, require_room};
+use super::reading::Entry;
+use crate::authz::{CanAdminister, CanWrite};
+use crate::domain::{AuditAction, EntryId, Error, Result};
+use crate::vault::{Caller, Vault};
+
+impl Vault {
+    /// Switches an entry off: it does not exist for agents. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// By `product.md`, sections 2, 3 and 7.
+    pub async fn disable_entry(&self, caller: &Caller, id: String) -> Result<Entry> {
+        self.set_disabled(caller, &id, true).await
+    }
+
+    /// Switches an entry on again. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// By `product.md`, sections 2, 3 and 7.
+    pub async fn enable_entry(&self, caller: &Caller, id: String) -> Result<Entry> {
+        self.set_disabled(caller, &id, false).await
+    }
+
+    async fn set_disabled(&self, caller: &Caller, id: &str, disabled: bool) -> Result<Entry> {
+        let action = if disabled { AuditAction::EntryDisabled } else { AuditAction::EntryEnabled };
+        let mut changing = self.begin_change::<CanWrite>(caller, action, id, None).await?;
+        changing.require_not_deleted()?;
+        if changing.row.disabled == disabled {
+            return self.end(changing).await;
+        }
+        changing.row.disabled = disabled;
+        self.save(changing).await
+    }
+
+    /// Deletes an entry; it can be restored for the retention period. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// By `product.md`, sections 2, 3 and 7.
+    pub async fn delete_entry(&self, caller: &Caller, id: String) -> Result<Entry> {
+        let mut changing = self.begin_change::<CanAdminister>(caller, AuditAction::EntryDeleted, &id, None).await?;
+        if changing.row.deleted_at.is_some() {
+            return self.end(changing).await;
+        }
+        changing.row.deleted_at = Some(changing.now);
+        self.save(changing).await
+    }
+
+    /// Brings a deleted entry back.
+    ///
+    /// # Errors
+    /// By `product.md`, sections 2, 3 and 7; CONFLICT when its name has been taken since.
+    pub async fn restore_entry(&self, caller: &Caller, id: String) -> Result<Entry> {
+        let mut changing = self.begin_change::<CanAdminister>(caller, AuditAction::EntryRestored, &id, None).await?;
+        if changing.row.deleted_at.is_none() {
+            return Err(Error::Conflict("This entry is not deleted.".to_owned()));
+        }
+        require_room(&mut changing.tx, &changing.row.project, 1).await?;
+        changing.require_name_free().await.map_err(|error| match error {
+            Error::Conflict(text) if text == NAME_TAKEN => {
+                Error::Conflict("Another entry bears this name by now; rename that one first.".to_owned())
+            }
+            error => error,
+        })?;
+        changing.row.deleted_at = None;
+        self.save(changing).await
+    }
+
+    /// Erases a deleted entry with its versions.
+    ///
+    /// # Errors
+    /// By `product.md`, sections 2, 3 and 7.
+    pub async fn purge_entry(&self, caller: &Caller, id: String) -> Result<EntryId> {
+        let mut changing = self.begin_change::<CanAdminister>(caller, AuditAction::EntryPurged, &id, None).await?;
+        if changing.row.deleted_at.is_none() {
+            return Err(Error::Conflict("This entry is not deleted; delete it before you purge it.".to_owned()));
+        }
+        let id = changing.row.id;
+        changing.tx.erase_entries(&[id]).await?;
+        let event = caller.event(AuditAction::EntryPurged, changing.now).on_entry(&changing.row);
+        changing.tx.insert_events(&[event]).await?;
+        changing.tx.commit().await?;
+        self.forget_erased().await;
+        Ok(id)
+    }
+}

@@ -1,0 +1,411 @@
+//! Entries as people see them.
+
+use crate::authz::{Authorized, CanAdminister, CanList, CanViewMasked, Permission};
+use crate::crypto::{Certificate, Place, shown};
+use crate::domain::{
+    Category, EntryId, EntryStatus, Error, MilestoneId, ProjectId, Result, Scope, SecretName, Timestamp, UserId,
+};
+use crate::store::records::{
+    DataKeyRow, EntryPage, EntryRow, EntrySelection, EntrySort, EntryView, SortKey, VersionView,
+};
+use crate::vault::Vault;
+use crate::vault::cursor::{List, Page, not_of_this_list, page_size};
+use std::collections::HashMap;
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What agents did with an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// How often they received a value of it.
+    pub count: i64,
+    /// When last.
+    pub last: Option<Timestamp>,
+}
+
+/// What people may see of a value, still encrypted.
+#[derive(Clone)]
+pub struct SealedHint {
+    project: ProjectId,
+    entry: EntryId,
+    ciphertext_version: i32,
+    sealed: Vec<u8>,
+    data_key: DataKeyRow,
+}
+
+/// An entry, without its value. Public to whoever may list the project's entries, but for the hint and the usage.
+#[derive(Clone)]
+pub struct Entry {
+    /// Its id.
+    pub id: EntryId,
+    /// Whose it is.
+    pub project: ProjectId,
+    /// The milestone it belongs to.
+    pub milestone: Option<MilestoneId>,
+    /// Its name.
+    pub name: String,
+    /// A note.
+    pub description: Option<String>,
+    /// Its kind.
+    pub category: Category,
+    /// Whether it is live.
+    pub status: EntryStatus,
+    /// When it expires.
+    pub expires_at: Option<Timestamp>,
+    /// The version agents receive.
+    pub version: i32,
+    /// When that was made.
+    pub version_created_at: Timestamp,
+    /// Grows with every change.
+    pub revision: i32,
+    /// How often its value should be replaced, in days.
+    pub rotation_interval_days: Option<i32>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: UserId,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// By whom.
+    pub updated_by: UserId,
+    /// What agents did with it. For who may see masked values.
+    pub usage: Usage,
+    /// What people may see of its value.
+    pub hint: SealedHint,
+}
+
+impl Entry {
+    pub(in crate::vault) fn from_view(view: EntryView, now: Timestamp) -> Self {
+        let EntryView { entry: row, version, hint, data_key, usage } = view;
+        Self {
+            status: status(&row, now),
+            id: row.id,
+            hint: SealedHint {
+                project: row.project.clone(),
+                entry: row.id,
+                ciphertext_version: version.ciphertext_version,
+                sealed: hint,
+                data_key,
+            },
+            project: row.project,
+            milestone: row.milestone,
+            name: row.name,
+            description: row.description,
+            category: row.category,
+            expires_at: row.expires_at,
+            version: row.current_version,
+            version_created_at: version.created_at,
+            revision: row.revision,
+            rotation_interval_days: row.rotation_interval_days,
+            created_at: row.created_at,
+            created_by: row.created_by,
+            updated_at: row.updated_at,
+            updated_by: row.updated_by,
+            usage: Usage { count: usage.count, last: usage.last },
+        }
+    }
+
+    /// To what it belongs.
+    #[must_use]
+    pub const fn scope(&self) -> Scope {
+        if self.milestone.is_some() { Scope::Milestone } else { Scope::Project }
+    }
+
+    /// When its value should be replaced: its version's age and the interval.
+    #[must_use]
+    pub fn rotation_due_at(&self) -> Option<Timestamp> {
+        let days = u32::try_from(self.rotation_interval_days?).ok()?;
+        Some(self.version_created_at.plus(DAY * days))
+    }
+
+    /// The permission without which it does not exist: a DELETED entry is for Accountable viewers only.
+    #[must_use]
+    pub fn permission_to_see(&self) -> Permission {
+        if self.status == EntryStatus::Deleted { Permission::CanAdminister } else { Permission::CanList }
+    }
+}
+
+pub(in crate::vault) fn status(row: &EntryRow, now: Timestamp) -> EntryStatus {
+    EntryStatus::of(row.deleted_at.is_some(), row.disabled, row.expires_at, now)
+}
+
+/// Which entries a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct EntryFilter {
+    /// A part of the name, in any case of letters; literal.
+    pub name_contains: Option<String>,
+    /// One of these kinds; an empty list matches nothing.
+    pub categories: Option<Vec<Category>>,
+    /// Of the project itself, or of milestones.
+    pub scope: Option<Scope>,
+    /// Of this milestone.
+    pub milestone: Option<String>,
+    /// In one of these states; ACTIVE, EXPIRED and DISABLED where none.
+    pub statuses: Option<Vec<EntryStatus>>,
+    /// Expiring before this instant, and neither disabled nor deleted.
+    pub expires_before: Option<Timestamp>,
+}
+
+/// By what a list is sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OrderField {
+    /// The name, by byte.
+    #[default]
+    Name,
+    /// The creation.
+    CreatedAt,
+    /// The last change.
+    UpdatedAt,
+    /// The expiry; entries without one come last in either direction.
+    ExpiresAt,
+}
+
+/// How a list is sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EntryOrder {
+    /// By what.
+    pub field: OrderField,
+    /// Backwards.
+    pub descending: bool,
+}
+
+/// A page of a list of entries.
+#[derive(Debug, Clone, Default)]
+pub struct EntryQuery {
+    /// Which entries.
+    pub filter: EntryFilter,
+    /// In which order.
+    pub order: EntryOrder,
+    /// How many: 0 to 100, 50 where nothing is said.
+    pub first: Option<i32>,
+    /// After which cursor.
+    pub after: Option<String>,
+}
+
+/// A version of an entry's value.
+#[derive(Clone)]
+pub struct Version {
+    /// Its number.
+    pub version: i32,
+    /// What people may see of its value.
+    pub hint: SealedHint,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: UserId,
+    /// The version whose value a rollback brought back.
+    pub restored_from: Option<i32>,
+}
+
+impl Vault {
+    /// Entries by id. Unchecked: shown only to who holds [`Entry::permission_to_see`].
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the database cannot be reached.
+    pub async fn entries_by_id(&self, ids: &[EntryId]) -> Result<HashMap<EntryId, Entry>> {
+        let now = self.now();
+        let views = self.0.store.conn().await?.entries_by_id(ids).await?;
+        Ok(views.into_iter().map(|view| (view.entry.id, Entry::from_view(view, now))).collect())
+    }
+
+    /// The entry of a name in the project's scope or a milestone's, unless it is deleted.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the database cannot be reached.
+    pub async fn entry_by_name(
+        &self,
+        by: &Authorized<CanList>,
+        name: &str,
+        milestone: Option<&str>,
+    ) -> Result<Option<Entry>> {
+        // What has not the form of a name or id is not there.
+        if SecretName::parse(name).is_err() {
+            return Ok(None);
+        }
+        let milestone = match milestone.map(MilestoneId::parse) {
+            Some(Ok(milestone)) => Some(milestone),
+            Some(Err(_)) => return Ok(None),
+            None => None,
+        };
+        let view = self.0.store.conn().await?.entry_named(by.project(), milestone.as_ref(), name).await?;
+        Ok(view.map(|view| Entry::from_view(view, self.now())))
+    }
+
+    /// A page of a project's entries. DELETED ones are there only with `deleted`.
+    ///
+    /// # Errors
+    /// INVALID_INPUT for a page size or a cursor that is not this list's.
+    pub async fn list_entries(
+        &self,
+        by: &Authorized<CanList>,
+        deleted: Option<&Authorized<CanAdminister>>,
+        query: &EntryQuery,
+    ) -> Result<Page<Entry>> {
+        let size = page_size(query.first)?;
+        let list = List::of(&(by.project(), &query.filter, query.order));
+        let sort = match query.order.field {
+            OrderField::Name => EntrySort::Name,
+            OrderField::CreatedAt => EntrySort::CreatedAt,
+            OrderField::UpdatedAt => EntrySort::UpdatedAt,
+            OrderField::ExpiresAt => EntrySort::ExpiresAt,
+        };
+        let after = list.key::<(String, i64, uuid::Uuid)>(query.after.as_deref())?.map(|(name, instant, id)| {
+            let key = if sort == EntrySort::Name { SortKey::Name(name) } else { SortKey::Instant(instant) };
+            (key, EntryId(id))
+        });
+        if let Some((SortKey::Name(name), _)) = &after
+            && !SecretName::has_form(name)
+        {
+            return Err(not_of_this_list());
+        }
+        let now = self.now();
+        let Some(selection) = selection(&query.filter, deleted.is_some(), now) else {
+            return list.page(Vec::new(), size, false, |_: &Entry| ());
+        };
+        let has_previous = after.is_some();
+        let page = EntryPage { sort, descending: query.order.descending, after, limit: size + 1 };
+        let views = self.0.store.conn().await?.entries_page(by.project(), &selection, &page).await?;
+        let entries = views.into_iter().map(|view| Entry::from_view(view, now)).collect();
+        let never = if query.order.descending { i64::MIN } else { i64::MAX };
+        list.page(entries, size, has_previous, |entry: &Entry| {
+            let instant = match sort {
+                EntrySort::Name => 0,
+                EntrySort::CreatedAt => entry.created_at.millis(),
+                EntrySort::UpdatedAt => entry.updated_at.millis(),
+                EntrySort::ExpiresAt => entry.expires_at.map_or(never, Timestamp::millis),
+            };
+            let name = if sort == EntrySort::Name { entry.name.clone() } else { String::new() };
+            (name, instant, entry.id.0)
+        })
+    }
+
+    /// How many entries a list has in all.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the database cannot be reached.
+    pub async fn count_entries(
+        &self,
+        by: &Authorized<CanList>,
+        deleted: Option<&Authorized<CanAdminister>>,
+        filter: &EntryFilter,
+    ) -> Result<i64> {
+        match selection(filter, deleted.is_some(), self.now()) {
+            Some(selection) => Ok(self.0.store.conn().await?.count_entries(by.project(), &selection).await?),
+            None => Ok(0),
+        }
+    }
+
+    /// The versions of entries, newest first. Unchecked: shown only to who may see masked values.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the database cannot be reached.
+    pub async fn versions_of(&self, ids: &[EntryId]) -> Result<HashMap<EntryId, Vec<Version>>> {
+        let mut found: HashMap<EntryId, Vec<Version>> = HashMap::new();
+        for view in self.0.store.conn().await?.versions_of(ids).await? {
+            let VersionView { version: row, hint, project, data_key } = view;
+            found.entry(row.entry).or_default().push(Version {
+                version: row.version,
+                hint: SealedHint {
+                    project,
+                    entry: row.entry,
+                    ciphertext_version: row.ciphertext_version,
+                    sealed: hint,
+                    data_key,
+                },
+                created_at: row.created_at,
+                created_by: row.created_by,
+                restored_from: row.restored_from,
+            });
+        }
+        Ok(found)
+    }
+
+    /// What people may see of a value under the entry's present category.
+    ///
+    /// # Errors
+    /// INTERNAL when the hint fails authentication, or belongs to another project than was checked.
+    pub fn masked(&self, by: &Authorized<CanViewMasked>, hint: &SealedHint, category: Category) -> Result<String> {
+        Ok(shown(&self.open_hint(by.project(), hint)?.masked, category))
+    }
+
+    /// What a certificate says; none for every other category.
+    ///
+    /// # Errors
+    /// As [`Self::masked`].
+    pub fn certificate(&self, by: &Authorized<CanList>, entry: &Entry) -> Result<Option<Certificate>> {
+        if entry.category != Category::Certificate {
+            return Ok(None);
+        }
+        Ok(self.open_hint(by.project(), &entry.hint)?.certificate)
+    }
+
+    fn open_hint(&self, checked: &ProjectId, hint: &SealedHint) -> Result<crate::crypto::Hint> {
+        if hint.project != *checked {
+            return Err(Error::internal("a hint was about to be shown under another project's permission"));
+        }
+        let key = self.open_key(&hint.project, &hint.data_key)?;
+        let place = Place {
+            project: &hint.project,
+            entry: hint.entry,
+            version: hint.ciphertext_version,
+            data_key: hint.data_key.id,
+        };
+        key.open_hint(&place, &hint.sealed).map_err(|error| {
+            tracing::error!(entry = %hint.entry, "a hint fails authentication");
+            Error::internal(error)
+        })
+    }
+}
+
+/// Whether a name can hold this part.
+fn may_be_in_a_name(part: &str) -> bool {
+    part.is_empty() || SecretName::has_form(&format!("_{part}")) || SecretName::has_form(part)
+}
+
+/// The selection a filter stands for; none where it can match nothing.
+fn selection(filter: &EntryFilter, deleted: bool, now: Timestamp) -> Option<EntrySelection> {
+    let default = [EntryStatus::Active, EntryStatus::Expired, EntryStatus::Disabled];
+    let mut statuses = filter.statuses.clone().unwrap_or_else(|| default.to_vec());
+    statuses.retain(|status| deleted || *status != EntryStatus::Deleted);
+    let milestone = match &filter.milestone {
+        Some(text) => Some(MilestoneId::parse(text.as_str()).ok()?),
+        None => None,
+    };
+    let mut categories = filter.categories.clone();
+    if let Some(categories) = &mut categories {
+        categories.sort_unstable();
+        categories.dedup();
+    }
+    let nothing = statuses.is_empty()
+        || categories.as_ref().is_some_and(Vec::is_empty)
+        || filter.name_contains.as_deref().is_some_and(|part| !may_be_in_a_name(part));
+    (!nothing).then(|| EntrySelection {
+        name_contains: filter.name_contains.clone(),
+        categories,
+        of_project: filter.scope.map(|scope| scope == Scope::Project),
+        milestone,
+        statuses,
+        expires_before: filter.expires_before,
+        now: Some(now),
+    })
+}
+
+/// A page of an entry's versions, newest first.
+///
+/// # Errors
+/// INVALID_INPUT for a page size or a cursor that is not this list's.
+pub fn page_versions(
+    entry: EntryId,
+    versions: &[Version],
+    first: Option<i32>,
+    after: Option<&str>,
+) -> Result<Page<Version>> {
+    let size = page_size(first)?;
+    let list = List::of(&("versions", entry));
+    let after = list.key::<i32>(after)?;
+    let limit = usize::try_from(size + 1).unwrap_or(usize::MAX);
+    let found =
+        versions.iter().filter(|version| after.is_none_or(|after| version.version < after)).take(limit).cloned();
+    list.page(found.collect(), size, after.is_some(), |version| version.version)
+}

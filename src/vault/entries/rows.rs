@@ -1,0 +1,77 @@
+//! Rows that carry a MAC: what it covers, how it is made and checked.
+
+use crate::crypto::{CryptoError, DataKey, EntryFacts, Place, VersionFacts};
+use crate::store::records::{CandidateRow, EntryRow, VersionRow};
+
+/// A row, or what it refers to, is not as the vault wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a row or ciphertext fails authentication")]
+pub struct Tampered;
+
+impl From<CryptoError> for Tampered {
+    fn from(_: CryptoError) -> Self {
+        Self
+    }
+}
+
+fn entry_facts(row: &EntryRow) -> EntryFacts<'_> {
+    EntryFacts {
+        project: &row.project,
+        entry: row.id,
+        milestone: row.milestone.as_ref(),
+        name: &row.name,
+        category: row.category,
+        expires_at: row.expires_at,
+        disabled: row.disabled,
+        deleted_at: row.deleted_at,
+        current_version: row.current_version,
+        revision: row.revision,
+        data_key: row.data_key,
+    }
+}
+
+fn version_facts<'a>(entry: &'a EntryRow, row: &VersionRow) -> VersionFacts<'a> {
+    VersionFacts {
+        project: &entry.project,
+        entry: row.entry,
+        version: row.version,
+        ciphertext_version: row.ciphertext_version,
+        restored_from: row.restored_from,
+        not_after: row.not_after,
+        data_key: entry.data_key,
+    }
+}
+
+/// Where the ciphertext stands that a version refers to.
+pub(in crate::vault) fn place(entry: &EntryRow, ciphertext_version: i32) -> Place<'_> {
+    Place { project: &entry.project, entry: entry.id, version: ciphertext_version, data_key: entry.data_key }
+}
+
+pub(super) fn sign_entry(row: &mut EntryRow, key: &DataKey) {
+    row.mac = key.entry_mac(&entry_facts(row)).to_vec();
+}
+
+pub(super) fn sign_version(entry: &EntryRow, row: &mut VersionRow, key: &DataKey) {
+    row.mac = key.version_mac(&version_facts(entry, row)).to_vec();
+}
+
+pub(super) fn verify_entry(row: &EntryRow, key: &DataKey) -> Result<(), Tampered> {
+    Ok(key.verify_entry_mac(&entry_facts(row), &row.mac)?)
+}
+
+pub(super) fn verify_version(entry: &EntryRow, row: &VersionRow, key: &DataKey) -> Result<(), Tampered> {
+    if row.entry != entry.id {
+        return Err(Tampered);
+    }
+    Ok(key.verify_version_mac(&version_facts(entry, row), &row.mac)?)
+}
+
+/// Checks an entry, its current version and that the ciphertext names the entry's data key. Gives the ciphertext's place.
+pub fn verify_candidate<'a>(row: &'a CandidateRow, key: &DataKey) -> Result<Place<'a>, Tampered> {
+    verify_entry(&row.entry, key)?;
+    verify_version(&row.entry, &row.version, key)?;
+    if row.ciphertext_data_key != row.entry.data_key || row.data_key.id != row.entry.data_key {
+        return Err(Tampered);
+    }
+    Ok(place(&row.entry, row.version.ciphertext_version))
+}

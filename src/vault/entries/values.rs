@@ -1,0 +1,100 @@
+//! The rules for what an entry may hold (`product.md`, section 3): judged here, whoever writes it.
+
+use crate::crypto::{Certificate, Hint, mask, read_certificate};
+use crate::domain::{Category, Error, Result, SecretName, Timestamp};
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// The longest value, in bytes.
+const MAX_VALUE_BYTES: usize = 64 * 1024;
+/// The longest description, in characters.
+const MAX_DESCRIPTION: usize = 2_000;
+/// So many entries of a project exist at once, deleted ones apart.
+pub(super) const MAX_ENTRIES: i64 = 1_000;
+
+/// Where in its input a mutation takes what is judged here.
+pub(super) type Path = &'static [&'static str];
+
+/// A value that may be written, with what people may see of it.
+pub(super) struct Value<'a> {
+    pub secret: &'a SecretString,
+    pub hint: Hint,
+}
+
+impl Value<'_> {
+    /// A certificate's end.
+    pub(super) fn not_after(&self) -> Option<Timestamp> {
+        self.hint.certificate.as_ref().map(|certificate| certificate.not_after)
+    }
+}
+
+/// Judges a value: 1 byte to 64 KiB of text without NUL; of a CERTIFICATE, PEM that has not ended.
+pub(super) fn value(secret: &SecretString, category: Category, now: Timestamp, path: Path) -> Result<Value<'_>> {
+    let text = secret.expose_secret();
+    if text.len() > MAX_VALUE_BYTES {
+        return Err(Error::limit(path, "A value has at most 64 KiB."));
+    }
+    if text.is_empty() {
+        return Err(Error::invalid(path, "A value has at least one byte."));
+    }
+    if text.contains('\0') {
+        return Err(Error::invalid(path, "A value has no NUL: an environment variable cannot hold it."));
+    }
+    let certificate = if category == Category::Certificate { Some(certificate(secret, now, path)?) } else { None };
+    Ok(Value { secret, hint: Hint { masked: mask(text, category), certificate } })
+}
+
+fn certificate(secret: &SecretString, now: Timestamp, path: Path) -> Result<Certificate> {
+    let certificate = read_certificate(secret)
+        .map_err(|_| Error::invalid(path, "A CERTIFICATE's value is PEM with at least one X.509 certificate."))?;
+    if certificate.not_after <= now {
+        return Err(Error::invalid(path, "This certificate has ended already."));
+    }
+    Ok(certificate)
+}
+
+/// Judges a name.
+pub(super) fn name(text: String, path: Path) -> Result<SecretName> {
+    SecretName::parse(text).map_err(|error| Error::invalid(path, format!("Not a name an entry may bear: {error}.")))
+}
+
+/// Judges a description.
+pub(super) fn description(text: &str, path: Path) -> Result<()> {
+    if text.chars().count() > MAX_DESCRIPTION {
+        return Err(Error::limit(path, format!("A description has at most {MAX_DESCRIPTION} characters.")));
+    }
+    if text.contains('\0') {
+        return Err(Error::invalid(path, "A description has no NUL."));
+    }
+    Ok(())
+}
+
+/// Judges a rotation interval: 1 to 3,650 days.
+pub(super) fn rotation_interval(days: i32, path: Path) -> Result<()> {
+    if (1..=3_650).contains(&days) {
+        Ok(())
+    } else {
+        Err(Error::invalid(path, "A rotation interval is 1 to 3,650 days."))
+    }
+}
+
+/// Judges an expiry that is asked for with a new value: not in the past, and never later than a certificate's end, which is
+/// also what nothing asked for means.
+pub(super) fn expiry(
+    asked: Option<Timestamp>,
+    not_after: Option<Timestamp>,
+    now: Timestamp,
+    path: Path,
+) -> Result<Option<Timestamp>> {
+    if asked.is_some_and(|at| at <= now) {
+        return Err(Error::invalid(path, "This instant has passed; leave it out, or name one to come."));
+    }
+    Ok(earlier(asked, not_after))
+}
+
+/// The earlier of two ends, where none means never.
+pub(super) fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}

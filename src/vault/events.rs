@@ -1,0 +1,208 @@
+//! Recording: what is done commits with its event, what is refused leaves one as well.
+
+use super::{Caller, Vault};
+use crate::domain::{
+    Actor, AuditAction, AuditOutcome, EntryId, Error, EventId, MilestoneId, ProjectId, Result, Timestamp,
+};
+use crate::store::records::{EntryRow, EventRow};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Repetitions of a denial within this time are one more event.
+const WINDOW: Duration = Duration::from_secs(60);
+/// So many different denials are remembered at once; beyond, each repetition is an event of its own.
+const REMEMBERED: usize = 10_000;
+
+/// An event of an actor that is allowed and stands for one.
+pub(super) fn event(actor: &Actor, request_id: &str, action: AuditAction, now: Timestamp) -> EventRow {
+    EventRow {
+        id: EventId::new(),
+        occurred_at: now,
+        project: None,
+        action,
+        outcome: AuditOutcome::Allowed,
+        reason: None,
+        count: 1,
+        actor: actor.to_string(),
+        subject: None,
+        role: None,
+        agent: None,
+        entry: None,
+        entry_name: None,
+        entry_version: None,
+        entry_revision: None,
+        milestone: None,
+        purpose: None,
+        session: None,
+        tool: None,
+        request_id: request_id.to_owned(),
+    }
+}
+
+impl Caller {
+    /// An event of this caller that is allowed and stands for one.
+    pub(super) fn event(&self, action: AuditAction, now: Timestamp) -> EventRow {
+        event(&Actor::Principal(self.principal.clone()), self.request_id.as_str(), action, now)
+    }
+}
+
+impl EventRow {
+    /// In this project.
+    pub(super) fn in_project(self, project: &ProjectId) -> Self {
+        Self { project: Some(project.as_str().to_owned()), ..self }
+    }
+
+    /// About this milestone.
+    pub(super) fn on_milestone(self, milestone: Option<&MilestoneId>) -> Self {
+        Self { milestone: milestone.map(|id| id.as_str().to_owned()), ..self }
+    }
+
+    /// About somebody, by kind and id.
+    pub(super) fn about(self, subject: impl std::fmt::Display) -> Self {
+        Self { subject: Some(subject.to_string()), ..self }
+    }
+
+    /// About this entry as it is now.
+    pub(super) fn on_entry(self, row: &EntryRow) -> Self {
+        Self {
+            entry: Some(row.id),
+            entry_name: Some(row.name.clone()),
+            entry_version: Some(row.current_version),
+            entry_revision: Some(row.revision),
+            ..self.in_project(&row.project).on_milestone(row.milestone.as_ref())
+        }
+    }
+
+    fn denied(self, reason: &Error) -> Self {
+        Self { outcome: AuditOutcome::Denied, reason: Some(reason.code().to_owned()), ..self }
+    }
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct DenialKey {
+    actor: String,
+    action: AuditAction,
+    project: Option<String>,
+    agent: Option<String>,
+    entry: Option<EntryId>,
+    reason: Option<String>,
+}
+
+impl DenialKey {
+    fn of(event: &EventRow) -> Self {
+        Self {
+            actor: event.actor.clone(),
+            action: event.action,
+            project: event.project.clone(),
+            agent: event.agent.clone(),
+            entry: event.entry,
+            reason: event.reason.clone(),
+        }
+    }
+}
+
+struct Repeated {
+    since: Timestamp,
+    count: i64,
+    last: EventRow,
+}
+
+/// The denials of the last minute, so that repetitions become one event. What is only here is lost with the process: the
+/// counts of repetitions, nothing else.
+#[derive(Default)]
+pub(super) struct Denials(Mutex<HashMap<DenialKey, Repeated>>);
+
+impl Denials {
+    /// Whether this is a repetition, which is then counted.
+    fn repeats(&self, event: &EventRow) -> bool {
+        let key = DenialKey::of(event);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.get_mut(&key) {
+            Some(repeated) if event.occurred_at < repeated.since.plus(WINDOW) => {
+                repeated.count += 1;
+                repeated.last = event.clone();
+                true
+            }
+            Some(_) => false,
+            None => {
+                if known.len() < REMEMBERED {
+                    known.insert(key, Repeated { since: event.occurred_at, count: 0, last: event.clone() });
+                }
+                false
+            }
+        }
+    }
+
+    /// Forgets a denial that could not be recorded: the next one is not its repetition.
+    fn forget(&self, event: &EventRow) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&DenialKey::of(event));
+    }
+
+    /// Puts repetitions back that could not be recorded; they are due at once.
+    fn put_back(&self, events: Vec<EventRow>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for last in events {
+            let (since, count) = (Timestamp::from_millis(0), last.count);
+            let repeated = known.entry(DenialKey::of(&last)).or_insert(Repeated { since, count: 0, last });
+            repeated.count += count;
+        }
+    }
+
+    /// Takes out the denials whose minute has ended, or all of them, with an event for each that was repeated.
+    fn ended(&self, now: Timestamp, all: bool) -> Vec<EventRow> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = Vec::new();
+        known.retain(|_, repeated| {
+            let goes_on = !all && now < repeated.since.plus(WINDOW);
+            if !goes_on && repeated.count > 0 {
+                events.push(EventRow { id: EventId::new(), count: repeated.count, ..repeated.last.clone() });
+            }
+            goes_on
+        });
+        events
+    }
+}
+
+impl Vault {
+    /// Records that somebody was refused, and gives the refusal back.
+    ///
+    /// The answer stays no where the record cannot be written; it is UNAVAILABLE then.
+    pub(super) async fn deny(&self, event: EventRow, refusal: Error) -> Error {
+        let event = event.denied(&refusal);
+        if self.0.denials.repeats(&event) {
+            return refusal;
+        }
+        match self.record(std::slice::from_ref(&event)).await {
+            Ok(()) => refusal,
+            Err(error) => {
+                self.0.denials.forget(&event);
+                error
+            }
+        }
+    }
+
+    /// Makes events durable by themselves.
+    pub(super) async fn record(&self, events: &[EventRow]) -> Result<()> {
+        let mut tx = self.0.store.begin().await?;
+        tx.insert_events(events).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Records the repetitions of denials whose minute has ended, or of all when the server stops. Called every few seconds.
+    ///
+    /// # Errors
+    /// When the database cannot be reached; the counts are kept for the next time.
+    pub async fn record_repeated_denials(&self, all: bool) -> Result<()> {
+        let events = self.0.denials.ended(self.now(), all);
+        if events.is_empty() {
+            return Ok(());
+        }
+        let recorded = self.record(&events).await;
+        if recorded.is_err() {
+            self.0.denials.put_back(events);
+        }
+        recorded
+    }
+}

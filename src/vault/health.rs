@@ -1,0 +1,45 @@
+//! Whether the parts that every answer rests on answer themselves.
+
+use super::Vault;
+use crate::domain::Result;
+use std::error::Error as _;
+use std::time::Duration;
+
+/// A part that takes longer counts as silent.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Under this name the database is written to: one that is full, or may only be read, has to show.
+const PROBE: &str = "readiness";
+
+impl Vault {
+    /// Asks the database, the authorizer and the keyring whether they answer, each for three seconds at most; why one does
+    /// not is for the log.
+    pub async fn ready(&self) -> Vec<(&'static str, bool)> {
+        let (database, authorizer, keyring) = (self.clone(), self.clone(), self.clone());
+        let (database, authorizer, keyring) = tokio::join!(
+            answers("database", async move { database.write_probe().await }),
+            answers("authorizer", async move { authorizer.authorizer().ready().await }),
+            answers("keyring", async move { keyring.check_keyring().await }),
+        );
+        vec![("database", database), ("authorizer", authorizer), ("keyring", keyring)]
+    }
+
+    async fn write_probe(&self) -> Result<()> {
+        self.store().conn().await?.pin(PROBE, &self.now().to_rfc3339()).await?;
+        Ok(())
+    }
+}
+
+/// Asks on a task of its own, which ends by itself: a query that is dropped half way may leave its connection unusable.
+async fn answers(part: &'static str, question: impl Future<Output = Result<()>> + Send + 'static) -> bool {
+    match tokio::time::timeout(PATIENCE, tokio::spawn(question)).await {
+        Ok(Ok(Ok(()))) => return true,
+        Ok(Ok(Err(error))) => {
+            let causes = std::iter::successors(error.source(), |&cause| cause.source());
+            let reason = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+            tracing::warn!(part, reason, "a part of the vault does not answer");
+        }
+        Ok(Err(_)) => tracing::error!(part, "asking a part of the vault panicked"),
+        Err(_) => tracing::warn!(part, "a part of the vault does not answer in time"),
+    }
+    false
+}

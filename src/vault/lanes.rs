@@ -1,0 +1,206 @@
+//! Changing tuples. A change commits as an event and an outbox row, is then applied, and only then answered; rows of one lane
+//! are applied in order until they are done, by whichever server comes first.
+
+use super::{Caller, Vault};
+use crate::authz::{Authorized, ProjectPermission, Tuple, TupleChange, TupleFilter};
+use crate::domain::{AgentId, Error, ProjectId, Result, RuntimeId};
+use crate::store::Tx;
+use crate::store::records::EventRow;
+use serde::{Deserialize, Serialize};
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// What is changed in order.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Lane<'a> {
+    /// Everything of one project and its milestones.
+    Project(&'a ProjectId),
+    /// An agent's organization.
+    Agent(&'a AgentId),
+    /// A runtime's organization.
+    Runtime(&'a RuntimeId),
+    /// Registrars and auditors.
+    Vault,
+}
+
+impl std::fmt::Display for Lane<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Project(id) => write!(f, "project:{id}"),
+            Self::Agent(id) => write!(f, "agent:{id}"),
+            Self::Runtime(id) => write!(f, "runtime:{id}"),
+            Self::Vault => f.write_str("vault"),
+        }
+    }
+}
+
+/// One row of the outbox.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Step {
+    /// These tuples are written and removed.
+    Change(TupleChange),
+    /// Every tuple of an object is removed, those that others wrote included; `last` after all others.
+    Erase {
+        /// As OpenFGA names it.
+        object: String,
+        /// The tuple that goes last.
+        last: Option<Tuple>,
+    },
+}
+
+const WILL_TAKE_EFFECT: Error = Error::Unavailable {
+    message: "The change is saved, but the authorizer cannot be reached; it takes effect as soon as it can.",
+    will_take_effect: true,
+};
+
+/// So many transactions wait for the authorizer at once; the other connections stay free for what reads.
+pub(super) const LANES: usize = 4;
+/// How long a change waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A transaction that may wait for the authorizer, with its place among the few that may.
+pub(super) struct LaneTx {
+    tx: Tx,
+    permit: OwnedSemaphorePermit,
+}
+
+impl LaneTx {
+    /// Makes it durable.
+    pub(super) async fn commit(self) -> Result<()> {
+        Ok(self.tx.commit().await?)
+    }
+}
+
+impl Deref for LaneTx {
+    type Target = Tx;
+    fn deref(&self) -> &Tx {
+        &self.tx
+    }
+}
+
+impl DerefMut for LaneTx {
+    fn deref_mut(&mut self) -> &mut Tx {
+        &mut self.tx
+    }
+}
+
+impl Vault {
+    /// Begins a change of tuples: takes the lane and applies what waits in it, so that what is read next is the present.
+    pub(super) async fn begin_in(&self, lane: Lane<'_>) -> Result<LaneTx> {
+        let mut tx = self.begin_lane().await?;
+        self.enter(&mut tx, lane).await?;
+        Ok(tx)
+    }
+
+    async fn begin_lane(&self) -> Result<LaneTx> {
+        let acquire = self.0.lanes.clone().acquire_owned();
+        match tokio::time::timeout(PATIENCE, acquire).await {
+            Ok(Ok(permit)) => Ok(LaneTx { tx: self.0.store.begin().await?, permit }),
+            Ok(Err(_)) | Err(_) => Err(Error::unavailable(
+                "Too many changes of permissions wait for the authorizer; try again in a moment.",
+            )),
+        }
+    }
+
+    /// As [`Vault::hold`], in a lane.
+    pub(super) async fn hold_in<P: ProjectPermission>(
+        &self,
+        caller: &Caller,
+        lane: LaneTx,
+        event: EventRow,
+        project: &ProjectId,
+        not_found: Error,
+    ) -> Result<(LaneTx, Authorized<P>)> {
+        let LaneTx { tx, permit } = lane;
+        let (tx, authorized, _) = self.hold(caller, tx, event, project, not_found).await?;
+        Ok((LaneTx { tx, permit }, authorized))
+    }
+
+    /// Takes another lane in a transaction: an agent's before a project's, so that nobody waits in a circle.
+    pub(super) async fn enter(&self, tx: &mut Tx, lane: Lane<'_>) -> Result<()> {
+        let name = lane.to_string();
+        tx.lock_name(&name).await?;
+        self.apply_waiting(tx, &name).await
+    }
+
+    /// Takes every project's lane in which something waits, and applies it.
+    pub(super) async fn enter_waiting_projects(&self, tx: &mut Tx) -> Result<()> {
+        for name in tx.outbox_lanes().await? {
+            if lane_kind(&name) == "project" {
+                tx.lock_name(&name).await?;
+                self.apply_waiting(tx, &name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits events with the steps they stand for, then applies them.
+    ///
+    /// # Errors
+    /// UNAVAILABLE without `will_take_effect` when nothing was committed, with it when the steps are still to be applied.
+    pub(super) async fn finish_in(
+        &self,
+        mut tx: LaneTx,
+        lane: Lane<'_>,
+        events: &[EventRow],
+        steps: &[Step],
+    ) -> Result<()> {
+        let name = lane.to_string();
+        tx.insert_events(events).await?;
+        for step in steps {
+            let step = serde_json::to_string(step).map_err(Error::internal)?;
+            tx.push_outbox(&name, &step, self.now()).await?;
+        }
+        tx.commit().await?;
+        self.apply_lane(&name).await.map_err(|error| {
+            tracing::warn!(lane = %lane_kind(&name), %error, "a committed change of tuples waits in the outbox");
+            WILL_TAKE_EFFECT
+        })
+    }
+
+    /// Applies everything that waits in any lane; the rest goes on where one fails. Called every second.
+    ///
+    /// # Errors
+    /// The last failure, when there was one.
+    pub async fn apply_outbox(&self) -> Result<()> {
+        let lanes = self.0.store.conn().await?.outbox_lanes().await?;
+        let mut result = Ok(());
+        for lane in lanes {
+            result = self.apply_lane(&lane).await.and(result);
+        }
+        result
+    }
+
+    async fn apply_lane(&self, lane: &str) -> Result<()> {
+        let mut tx = self.begin_lane().await?;
+        tx.lock_name(lane).await?;
+        self.apply_waiting(&mut tx, lane).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn apply_waiting(&self, tx: &mut Tx, lane: &str) -> Result<()> {
+        for row in tx.outbox_of(lane).await? {
+            match serde_json::from_str(&row.change).map_err(Error::internal)? {
+                Step::Change(change) => self.0.authorizer.apply(tx, &change).await?,
+                Step::Erase { object, last } => self.erase_tuples(tx, &object, last).await?,
+            }
+            tx.delete_outbox(row.seq).await?;
+        }
+        Ok(())
+    }
+
+    async fn erase_tuples(&self, tx: &mut Tx, object: &str, last: Option<Tuple>) -> Result<()> {
+        let mut tuples = self.0.authorizer.read(tx, &TupleFilter::of_object(object)).await?;
+        tuples.retain(|tuple| Some(tuple) != last.as_ref());
+        self.0.authorizer.apply(tx, &TupleChange { write: vec![], delete: tuples }).await?;
+        self.0.authorizer.apply(tx, &TupleChange { write: vec![], delete: last.into_iter().collect() }).await
+    }
+}
+
+/// The part of a lane's name that is no id.
+fn lane_kind(lane: &str) -> &str {
+    lane.split(':').next().unwrap_or_default()
+}

@@ -1,0 +1,137 @@
+//! What the product does, a file per noun. Every operation asks the authorizer first, acts, and records both what was done
+//! and what was refused.
+
+mod access;
+mod agent_view;
+mod agents;
+mod audit;
+mod cursor;
+mod entries;
+mod events;
+mod health;
+mod keys;
+mod lanes;
+mod milestones;
+mod operators;
+mod outcomes;
+mod preview;
+mod projects;
+mod registry;
+mod resolve;
+mod roles;
+mod sweeper;
+
+pub use access::{Access, Ask, Project};
+pub use agent_view::AgentQuestion;
+pub use agents::{AgentAssignment, AgentChange};
+pub use audit::{AuditEvent, AuditQuery};
+pub use cursor::Page;
+pub use entries::{
+    Change, Entry, EntryChanges, EntryFilter, EntryOrder, EntryQuery, Import, Imported, NewEntry, OnConflict,
+    OrderField, Rollback, Rotation, SealedHint, Usage, Version, page_versions,
+};
+pub use keys::KeySource;
+pub use milestones::{Milestone, NewMilestone};
+pub use operators::Auditor;
+pub use preview::{Block, Preview, Previewed};
+pub use projects::{Erased, NewProject};
+pub use resolve::{ResolveRequest, Resolved, ResolvedEntry};
+pub use roles::{RoleChange, RoleHolder};
+
+use crate::authz::Authorizer;
+use crate::domain::{Clock, Error, Principal, RequestId, Result, Timestamp, UserId};
+use crate::store::Store;
+use events::Denials;
+use keys::Keys;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Who asks, and in which request.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Whom the token speaks for.
+    pub principal: Principal,
+    /// The request, as it is named in answers, logs and events.
+    pub request_id: RequestId,
+}
+
+impl Caller {
+    /// The person who calls.
+    ///
+    /// # Errors
+    /// When it is none, which the authorizer's answer rules out for whoever asks.
+    fn person(&self) -> Result<&UserId> {
+        match &self.principal {
+            Principal::User(id) => Ok(id),
+            Principal::Service(_) | Principal::Runtime(..) => {
+                Err(Error::internal("an entry was about to be changed by somebody who is no person"))
+            }
+        }
+    }
+}
+
+/// The vault. Cheap to clone.
+#[derive(Clone)]
+pub struct Vault(Arc<Parts>);
+
+struct Parts {
+    store: Store,
+    authorizer: Authorizer,
+    keys: Keys,
+    clock: Arc<dyn Clock>,
+    denials: Denials,
+    /// Bounds the transactions that wait for the authorizer.
+    lanes: Arc<Semaphore>,
+    retention: Duration,
+}
+
+impl Vault {
+    /// Puts the vault together. `retention` is how long a deleted entry can be restored.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        authorizer: Authorizer,
+        keys: KeySource,
+        clock: Arc<dyn Clock>,
+        retention: Duration,
+    ) -> Self {
+        Self(Arc::new(Parts {
+            store,
+            authorizer,
+            keys: Keys::new(keys),
+            clock,
+            denials: Denials::default(),
+            lanes: Arc::new(Semaphore::new(lanes::LANES)),
+            retention,
+        }))
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The authorizer.
+    #[must_use]
+    pub fn authorizer(&self) -> &Authorizer {
+        &self.0.authorizer
+    }
+
+    /// Makes the database's files forget what was erased. The erasure itself is done, whatever becomes of this: the next one
+    /// makes up for it.
+    async fn forget_erased(&self) {
+        let forgotten = match self.0.store.conn().await {
+            Ok(mut conn) => conn.forget_erased().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = forgotten {
+            tracing::warn!(%error, "what was erased is still in the database's log");
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+}

@@ -1,0 +1,107 @@
+//! Previewing: what an agent would receive now, without opening anything.
+
+use super::agent_view::{AgentQuestion, Asked, runtime};
+use super::entries::Entry;
+use super::{Caller, Vault};
+use crate::authz::{CanPreview, Held as _, Question};
+use crate::domain::{AuditAction, EntryId, Error, ProjectStatus, Result, SecretOutcome};
+use crate::store::records::Candidates;
+
+const NOT_YOURS: Error =
+    Error::Forbidden("Only a Responsible person of the project, or a runtime for its own agents, may preview secrets.");
+
+/// Why an agent would be refused as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Block {
+    /// The project is not ACTIVE.
+    ProjectNotActive,
+    /// The agent is unknown, not on the project, or its organization does not take part.
+    AgentNotAssigned,
+    /// The agent is not on the milestone, or there is no such milestone in the project.
+    AgentNotOnMilestone,
+}
+
+/// What an agent would be answered.
+pub struct Preview {
+    /// Why it would be refused instead; empty when it would be answered.
+    pub blocked_by: Vec<Block>,
+    /// Each name's answer.
+    pub secrets: Vec<Previewed>,
+}
+
+/// The answer for one name.
+pub struct Previewed {
+    /// The name.
+    pub name: String,
+    /// What would become of it.
+    pub outcome: SecretOutcome,
+    /// The entry that decides it, for people.
+    pub entry: Option<Entry>,
+}
+
+impl Vault {
+    /// What an agent would receive now: for a person who may preview, with the reasons why it would be refused, or for a runtime
+    /// that could resolve.
+    ///
+    /// # Errors
+    /// FORBIDDEN for everybody else, whether the project exists or not.
+    pub async fn preview_secrets(&self, caller: &Caller, question: AgentQuestion) -> Result<Preview> {
+        let mut asked = Asked::read(question)?;
+        let event = asked.event(caller, AuditAction::SecretsPreviewed, self.now());
+        let seen = match runtime(caller) {
+            Some((runtime, narrowing)) => match asked.narrow(narrowing) {
+                Ok(()) => self.candidates_for(runtime, &asked).await.map(|found| (found, Vec::new())),
+                Err(error) => Err(error),
+            },
+            None => self.candidates_for_person(caller, &asked).await,
+        };
+        let (found, blocked_by) = match seen {
+            Ok(seen) => seen,
+            Err(error) => return Err(self.refuse(event, error).await),
+        };
+        asked.check_bounds()?;
+        let answers = asked.answers(&found, self.now());
+        self.vouch(&found, &answers, &event).await?;
+        let answers: Vec<(String, SecretOutcome, Option<EntryId>)> = answers
+            .into_iter()
+            .map(|answer| (answer.name, answer.outcome, answer.entry.map(|row| row.entry.id)))
+            .collect();
+        let ids: Vec<EntryId> = match runtime(caller) {
+            // A runtime sees names and outcomes only.
+            Some(_) => Vec::new(),
+            None => answers.iter().filter_map(|(_, _, id)| *id).collect(),
+        };
+        let entries = if ids.is_empty() { std::collections::HashMap::new() } else { self.entries_by_id(&ids).await? };
+        self.record(&[event]).await?;
+        let secrets = answers
+            .into_iter()
+            .map(|(name, outcome, id)| Previewed { name, outcome, entry: id.and_then(|id| entries.get(&id).cloned()) })
+            .collect();
+        Ok(Preview { blocked_by, secrets })
+    }
+
+    async fn candidates_for_person(&self, caller: &Caller, asked: &Asked) -> Result<(Candidates, Vec<Block>)> {
+        let existing = self.0.store.conn().await?.projects_by_id(std::slice::from_ref(&asked.project)).await?.pop();
+        let existing = existing.as_ref().map(|project| &project.id);
+        let mut questions = vec![Question::on_project(&caller.principal, CanPreview::PERMISSION, existing)];
+        questions.extend(asked.questions_about_agent());
+        let decisions = self.0.authorizer.decide(&questions).await?;
+        let holds = |index: usize| decisions.get(index).is_some_and(crate::authz::Decision::is_allowed);
+        if existing.is_none() || !holds(0) {
+            return Err(NOT_YOURS);
+        }
+        let found = self.candidates(asked).await?;
+        let project = found.project.as_ref().ok_or(NOT_YOURS)?;
+        let mut blocked_by = Vec::new();
+        if project.status != ProjectStatus::Active {
+            blocked_by.push(Block::ProjectNotActive);
+        }
+        if !holds(1) {
+            blocked_by.push(Block::AgentNotAssigned);
+        }
+        if asked.milestone.is_some() && (found.milestone.is_none() || !holds(2)) {
+            blocked_by.push(Block::AgentNotOnMilestone);
+        }
+        Ok((found, blocked_by))
+    }
+}

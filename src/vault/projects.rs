@@ -1,0 +1,195 @@
+//! The life of a project's vault: registered, given a status and participants, deleted.
+
+use super::access::NO_SUCH_PROJECT;
+use super::lanes::{Lane, Step};
+use super::roles::id;
+use super::{Caller, Project, Vault};
+use crate::authz::{CanManageProjects, Object, Tuple, TupleChange, TupleFilter};
+use crate::domain::{AgentId, AuditAction, Error, OrganizationId, ProjectId, ProjectStatus, Result, Role, UserId};
+use crate::store::Tx;
+use std::collections::{BTreeSet, HashSet};
+
+/// A project that gets a vault.
+#[derive(Debug, Clone)]
+pub struct NewProject {
+    /// Its id.
+    pub project: String,
+    /// The organizations that take part, at least one.
+    pub participants: Vec<String>,
+    /// The people who are Accountable, at least one.
+    pub accountable: Vec<String>,
+    /// Its status.
+    pub status: ProjectStatus,
+}
+
+/// What went with a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erased {
+    /// Which project.
+    pub project: ProjectId,
+    /// How many entries, deleted ones included.
+    pub entries: i64,
+    /// How many versions.
+    pub versions: i64,
+}
+
+impl Vault {
+    /// Gives a project its vault.
+    ///
+    /// # Errors
+    /// By `product.md`, sections 2 and 7; CONFLICT for an id that is or was registered.
+    pub async fn register_project(&self, caller: &Caller, new: NewProject) -> Result<Project> {
+        let action = AuditAction::ProjectRegistered;
+        self.permit_service::<CanManageProjects>(caller, action).await?;
+        let project = id(ProjectId::parse(new.project), &["input", "projectId"])?;
+        let participants: BTreeSet<OrganizationId> =
+            some_ids(new.participants, OrganizationId::parse, &["input", "participantIds"])?;
+        let accountable: BTreeSet<UserId> = some_ids(new.accountable, UserId::parse, &["input", "accountableUserIds"])?;
+
+        let lane = Lane::Project(&project);
+        let mut tx = self.begin_in(lane).await?;
+        if tx.is_tombstoned(&project).await? {
+            return Err(Error::Conflict("A project of this id was deleted; an id is never used twice.".to_owned()));
+        }
+        if tx.lock_project(&project).await?.is_some() {
+            return Err(Error::Conflict("A project of this id is registered already.".to_owned()));
+        }
+        let now = self.now();
+        tx.insert_project(&project, new.status, now).await?;
+        tx.insert_data_key(&project, &self.0.keys.create(&project)?, now).await?;
+        let mut write = vec![Tuple::vault_of(&project)];
+        write.extend(participants.iter().map(|organization| Tuple::participant(&project, organization)));
+        write.extend(accountable.iter().map(|user| Tuple::role(&project, Role::Accountable, user)));
+        let event = caller.event(action, now).in_project(&project);
+        self.finish_in(tx, lane, &[event], &[Step::Change(TupleChange { write, delete: vec![] })]).await?;
+        Ok(Project { id: project, status: new.status })
+    }
+
+    /// Sets a project's status. The same again changes nothing.
+    ///
+    /// # Errors
+    /// By `product.md`, sections 2 and 7.
+    pub async fn set_project_status(&self, caller: &Caller, project: String, status: ProjectStatus) -> Result<Project> {
+        let action = AuditAction::ProjectStatusChanged;
+        self.permit_service::<CanManageProjects>(caller, action).await?;
+        let project = id(ProjectId::parse(project), &["input", "projectId"])?;
+        let mut tx = self.0.store.begin().await?;
+        if tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)? != status {
+            tx.set_project_status(&project, status).await?;
+            tx.insert_events(&[caller.event(action, self.now()).in_project(&project)]).await?;
+            tx.commit().await?;
+        }
+        Ok(Project { id: project, status })
+    }
+
+    /// Erases a project's vault with every entry, version and key. A project that is not there has nothing to erase.
+    ///
+    /// # Errors
+    /// By `product.md`, sections 2 and 7.
+    pub async fn delete_project(&self, caller: &Caller, project: String) -> Result<Erased> {
+        let action = AuditAction::ProjectDeleted;
+        self.permit_service::<CanManageProjects>(caller, action).await?;
+        let project = id(ProjectId::parse(project), &["projectId"])?;
+        let lane = Lane::Project(&project);
+        let mut tx = self.begin_in(lane).await?;
+        if tx.lock_project(&project).await?.is_none() {
+            return Ok(Erased { project, entries: 0, versions: 0 });
+        }
+        let mut steps: Vec<Step> = tx
+            .milestones_of(std::slice::from_ref(&project))
+            .await?
+            .into_iter()
+            .map(|row| Step::Erase { object: Object::milestone(&row.id), last: None })
+            .collect();
+        steps.push(Step::Erase { object: Object::project(&project), last: Some(Tuple::vault_of(&project)) });
+        let entries = tx.entry_ids_of_project(&project).await?;
+        let erased = tx.erase_entries(&entries).await?;
+        tx.erase_project(&project).await?;
+        tx.insert_tombstone(&project, self.now()).await?;
+        let event = caller.event(action, self.now()).in_project(&project);
+        let finished = self.finish_in(tx, lane, &[event], &steps).await;
+        self.0.keys.forget(&project);
+        self.forget_erased().await;
+        finished?;
+        Ok(Erased { project, entries: erased.entries, versions: erased.versions })
+    }
+
+    /// Lets an organization take part. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// By `product.md`, sections 2 and 7.
+    pub async fn add_participant(&self, caller: &Caller, project: String, organization: String) -> Result<Project> {
+        self.change_participant(caller, project, organization, AuditAction::ParticipantAdded).await
+    }
+
+    /// Takes an organization out, with the assignments of its agents. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// By `product.md`, sections 2 and 7.
+    pub async fn remove_participant(&self, caller: &Caller, project: String, organization: String) -> Result<Project> {
+        self.change_participant(caller, project, organization, AuditAction::ParticipantRemoved).await
+    }
+
+    async fn change_participant(
+        &self,
+        caller: &Caller,
+        project: String,
+        organization: String,
+        action: AuditAction,
+    ) -> Result<Project> {
+        self.permit_service::<CanManageProjects>(caller, action).await?;
+        let project = id(ProjectId::parse(project), &["input", "projectId"])?;
+        let organization = id(OrganizationId::parse(organization), &["input", "organizationId"])?;
+        let lane = Lane::Project(&project);
+        let mut tx = self.begin_in(lane).await?;
+        let status = tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)?;
+        let own = Tuple::participant(&project, &organization);
+        let takes_part = self.0.authorizer.read(&mut tx, &TupleFilter::participants(&project)).await?.contains(&own);
+        let change = match (action == AuditAction::ParticipantAdded, takes_part) {
+            (true, false) => TupleChange { write: vec![own], delete: vec![] },
+            (false, true) => {
+                let mut delete = vec![own];
+                delete.extend(self.assignments_of(&mut tx, &project, &organization).await?);
+                TupleChange { write: vec![], delete }
+            }
+            (true, true) | (false, false) => return Ok(Project { id: project, status }),
+        };
+        let event =
+            caller.event(action, self.now()).in_project(&project).about(format_args!("organization:{organization}"));
+        self.finish_in(tx, lane, &[event], &[Step::Change(change)]).await?;
+        Ok(Project { id: project, status })
+    }
+
+    /// The tuples that put an organization's agents on a project and on its milestones.
+    async fn assignments_of(
+        &self,
+        tx: &mut Tx,
+        project: &ProjectId,
+        organization: &OrganizationId,
+    ) -> Result<Vec<Tuple>> {
+        let authorizer = &self.0.authorizer;
+        let of_organization = authorizer.read(tx, &TupleFilter::agents_of_organization(organization)).await?;
+        let agents: HashSet<AgentId> =
+            of_organization.iter().filter_map(Tuple::as_agent_of).map(|(_, agent)| agent).collect();
+        let mut held = authorizer.read(tx, &TupleFilter::agents_of_project(project)).await?;
+        for milestone in tx.milestones_of(std::slice::from_ref(project)).await? {
+            held.extend(authorizer.read(tx, &TupleFilter::agents_of_milestone(&milestone.id)).await?);
+        }
+        let agent_of = |tuple: &Tuple| {
+            let on_project = tuple.as_agent_on_project().map(|(_, agent)| agent);
+            on_project.or_else(|| tuple.as_agent_on_milestone().map(|(_, agent)| agent))
+        };
+        held.retain(|tuple| agent_of(tuple).is_some_and(|agent| agents.contains(&agent)));
+        Ok(held)
+    }
+}
+
+/// Reads ids of which there has to be one; doubles are ignored.
+fn some_ids<T: Ord>(
+    texts: Vec<String>,
+    read: impl Fn(String) -> Result<T, crate::domain::IdError>,
+    field: &[&'static str],
+) -> Result<BTreeSet<T>> {
+    let ids = texts.into_iter().map(|text| id(read(text), field)).collect::<Result<BTreeSet<T>>>()?;
+    if ids.is_empty() { Err(Error::invalid(field, "Name at least one.")) } else { Ok(ids) }
+}
