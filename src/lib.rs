@@ -6,5 +6,6 @@
 pub mod authz;
 pub mod crypto;
 pub mod domain;
+pub mod graphql;
 pub mod store;
 pub mod vault;

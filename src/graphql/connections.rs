@@ -1,0 +1,65 @@
+//! Connections: pages of lists (the Relay cursor connections specification).
+
+use crate::vault::Page;
+use async_graphql::connection::PageInfo;
+
+/// What a page says about its place in the list.
+pub(super) fn page_info<T>(page: &Page<T>) -> PageInfo {
+    PageInfo {
+        has_previous_page: page.has_previous,
+        has_next_page: page.has_next,
+        start_cursor: page.items.first().map(|(_, cursor)| cursor.clone()),
+        end_cursor: page.items.last().map(|(_, cursor)| cursor.clone()),
+    }
+}
+
+/// The same page of other elements.
+pub(super) fn map<T, U>(page: Page<T>, f: impl Fn(T) -> U) -> Page<U> {
+    Page {
+        items: page.items.into_iter().map(|(item, cursor)| (f(item), cursor)).collect(),
+        has_next: page.has_next,
+        has_previous: page.has_previous,
+    }
+}
+
+/// Declares the connection and the edge of a type of elements; further fields of the connection stand in braces.
+macro_rules! connection {
+    ($connection:ident { $page:ident: Page<$node:ident> $(, $field:ident: $ty:ty)* }, $edge:ident $(, { $($more:tt)* })?) => {
+        /// An element with its cursor.
+        #[derive(async_graphql::SimpleObject)]
+        pub(super) struct $edge {
+            /// The element.
+            node: $node,
+            /// Hand it back as `after` to go on behind the element.
+            cursor: String,
+        }
+
+        /// A page of a list.
+        pub(super) struct $connection {
+            pub(super) $page: Page<$node>,
+            $(pub(super) $field: $ty,)*
+        }
+
+        /// A page of a list.
+        #[async_graphql::Object]
+        impl $connection {
+            /// The elements, each with its cursor.
+            async fn edges(&self) -> Vec<$edge> {
+                self.$page.items.iter().map(|(node, cursor)| $edge { node: node.clone(), cursor: cursor.clone() }).collect()
+            }
+
+            /// The elements.
+            async fn nodes(&self) -> Vec<$node> {
+                self.$page.items.iter().map(|(node, _)| node.clone()).collect()
+            }
+
+            /// Where in the list the page stands.
+            async fn page_info(&self) -> async_graphql::connection::PageInfo {
+                crate::graphql::connections::page_info(&self.$page)
+            }
+
+            $($($more)*)?
+        }
+    };
+}
+pub(super) use connection;

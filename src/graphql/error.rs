@@ -1,0 +1,101 @@
+//! The one place where what went wrong becomes an error code of the API (`product.md`, section 7).
+
+use super::document::Refusal;
+use crate::domain::{Error, RequestId};
+use async_graphql::{ErrorExtensionValues, ErrorExtensions as _, PathSegment, Response, ServerError};
+
+pub(super) const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
+const VALIDATION_FAILED: &str = "GRAPHQL_VALIDATION_FAILED";
+const PARSE_FAILED: &str = "GRAPHQL_PARSE_FAILED";
+const LIMIT_EXCEEDED: &str = "LIMIT_EXCEEDED";
+
+/// What async-graphql's validation says before a value's place and fault.
+const INVALID_VALUE: &str = "Invalid value for argument ";
+
+/// Turns an error of the vault into one of the API. The text of what was unexpected goes to the log only.
+pub(super) fn to_graphql(error: &Error) -> async_graphql::Error {
+    if let Error::Internal(_) = error {
+        tracing::error!(error = %text(error), "internal error");
+    }
+    async_graphql::Error::new(error.to_string()).extend_with(|_, extensions| {
+        extensions.set("code", error.code());
+        match error {
+            Error::InvalidInput { field, .. } | Error::LimitExceeded { field, .. } if !field.is_empty() => {
+                let path: Vec<async_graphql::Value> = field.iter().map(|name| (*name).into()).collect();
+                extensions.set("field", async_graphql::Value::List(path));
+            }
+            Error::Unavailable { will_take_effect: true, .. } => extensions.set("willTakeEffect", true),
+            _ => {}
+        }
+    })
+}
+
+/// An error with its causes, for the log.
+pub(super) fn text(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}
+
+/// An error with a code and no more.
+pub(super) fn coded(message: impl Into<String>, code: &'static str) -> ServerError {
+    let mut error = ServerError::new(message, None);
+    set(&mut error, "code", code);
+    error
+}
+
+fn set(error: &mut ServerError, name: &str, value: impl Into<async_graphql::Value>) {
+    error.extensions.get_or_insert_with(ErrorExtensionValues::default).set(name, value);
+}
+
+impl From<&Refusal> for ServerError {
+    fn from(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::Parse { message, position } => {
+                let mut error = coded(message, PARSE_FAILED);
+                error.locations.extend(*position);
+                error
+            }
+            Refusal::Limit(message) => coded(message, LIMIT_EXCEEDED),
+            Refusal::Operation(message) => coded(message, BAD_USER_INPUT),
+        }
+    }
+}
+
+/// Gives every error a code and the request's id, and rewords what the library says where that repeats a value.
+pub(super) fn complete(mut response: Response, request: &RequestId) -> Response {
+    for error in &mut response.errors {
+        let code = error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some());
+        if !code {
+            let executed = error.path.iter().any(|segment| matches!(segment, PathSegment::Field(_)));
+            let (message, code) = reword(&error.message, executed);
+            error.message = message;
+            set(error, "code", code);
+        }
+        set(error, "requestId", request.as_str());
+    }
+    response
+}
+
+fn reword(message: &str, executed: bool) -> (String, &'static str) {
+    if let Some(fault) = message.strip_prefix(INVALID_VALUE) {
+        // The place is made of the schema's names; the fault may quote what was sent.
+        let (place, fault) = fault.split_once(", ").unwrap_or((fault, ""));
+        let fault = if fault.starts_with("expected type") || fault.ends_with("is required but not provided") {
+            fault
+        } else if fault.starts_with("unknown field") {
+            "it has a field that its type has not"
+        } else {
+            "it is not one of its type's values"
+        };
+        return (format!("{INVALID_VALUE}{place}: {fault}."), BAD_USER_INPUT);
+    }
+    if executed {
+        return ("The value of an argument has not the form of its type.".to_owned(), BAD_USER_INPUT);
+    }
+    (message.to_owned(), VALIDATION_FAILED)
+}

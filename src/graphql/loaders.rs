@@ -1,0 +1,152 @@
+//! What one request knows: who asks, and loaders that batch what its fields ask for and remember the answers.
+
+use crate::authz::Permission;
+use crate::domain::{EntryId, Error, MilestoneId, ProjectId};
+use crate::vault::{Access, Ask, Caller, Entry, Milestone, Vault, Version};
+use async_graphql::Context;
+use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
+use async_graphql::runtime::{TokioSpawner, TokioTimer};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) type Asked = Ask;
+
+/// How long a loader waits for more to ask about.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// An error that several fields share.
+type Shared = Arc<Error>;
+
+type Cached<T> = DataLoader<T, HashMapCache>;
+
+/// One request of one caller.
+pub(super) struct Session {
+    pub vault: Vault,
+    pub caller: Caller,
+    access: Cached<Decisions>,
+    entries: Cached<Entries>,
+    versions: Cached<Versions>,
+    milestones: Cached<Milestones>,
+}
+
+struct Decisions(Vault, Caller);
+struct Entries(Vault);
+struct Versions(Vault);
+struct Milestones(Vault);
+
+impl Loader<Asked> for Decisions {
+    /// None for a no, so that it is remembered as well.
+    type Value = Option<Access>;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[Asked]) -> Result<HashMap<Asked, Self::Value>, Shared> {
+        let mut held = self.0.decide(&self.1, keys).await?;
+        Ok(keys.iter().map(|key| (key.clone(), held.remove(key))).collect())
+    }
+}
+
+impl Loader<EntryId> for Entries {
+    type Value = Entry;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[EntryId]) -> Result<HashMap<EntryId, Entry>, Shared> {
+        Ok(self.0.entries_by_id(keys).await?)
+    }
+}
+
+impl Loader<EntryId> for Versions {
+    type Value = Vec<Version>;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[EntryId]) -> Result<HashMap<EntryId, Vec<Version>>, Shared> {
+        Ok(self.0.versions_of(keys).await?)
+    }
+}
+
+impl Loader<MilestoneId> for Milestones {
+    type Value = Milestone;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[MilestoneId]) -> Result<HashMap<MilestoneId, Milestone>, Shared> {
+        Ok(self.0.milestones_by_id(keys).await?)
+    }
+}
+
+/// One field's own copy of an error that several share.
+fn own(error: &Shared) -> Error {
+    match &**error {
+        Error::Unavailable { message, will_take_effect } => {
+            Error::Unavailable { message, will_take_effect: *will_take_effect }
+        }
+        error => Error::internal(super::error::text(error)),
+    }
+}
+
+fn cached<T>(loader: T) -> Cached<T> {
+    DataLoader::with_cache(loader, TokioSpawner::current(), TokioTimer::default(), HashMapCache::default())
+        .delay(GATHER)
+}
+
+impl Session {
+    pub(super) fn new(vault: Vault, caller: Caller) -> Self {
+        Self {
+            access: cached(Decisions(vault.clone(), caller.clone())),
+            entries: cached(Entries(vault.clone())),
+            versions: cached(Versions(vault.clone())),
+            milestones: cached(Milestones(vault.clone())),
+            vault,
+            caller,
+        }
+    }
+
+    /// Which of these permissions the caller holds.
+    pub(super) async fn access(&self, keys: impl IntoIterator<Item = Asked>) -> Result<HashMap<Asked, Access>, Error> {
+        let answers = self.access.load_many(keys).await.map_err(|error| own(&error))?;
+        Ok(answers.into_iter().filter_map(|(key, access)| Some((key, access?))).collect())
+    }
+
+    /// Whether the caller holds one permission on one project.
+    pub(super) async fn may(&self, project: &ProjectId, permission: Permission) -> Result<Option<Access>, Error> {
+        let key = (Some(project.clone()), permission);
+        Ok(self.access([key.clone()]).await?.remove(&key))
+    }
+
+    pub(super) async fn entry(&self, id: EntryId) -> Result<Option<Entry>, Error> {
+        self.entries.load_one(id).await.map_err(|error| own(&error))
+    }
+
+    pub(super) async fn versions(&self, id: EntryId) -> Result<Vec<Version>, Error> {
+        Ok(self.versions.load_one(id).await.map_err(|error| own(&error))?.unwrap_or_default())
+    }
+
+    /// Reads the versions of these entries at once, for fields that will ask for them one by one.
+    pub(super) async fn know_versions(&self, ids: impl IntoIterator<Item = EntryId>) -> Result<(), Error> {
+        self.versions.load_many(ids).await.map(drop).map_err(|error| own(&error))
+    }
+
+    pub(super) async fn milestone(&self, id: MilestoneId) -> Result<Option<Milestone>, Error> {
+        self.milestones.load_one(id).await.map_err(|error| own(&error))
+    }
+
+    /// Remembers milestones that were read as a list.
+    pub(super) async fn know(&self, milestones: &[Milestone]) {
+        self.milestones.feed_many(milestones.iter().map(|milestone| (milestone.id.clone(), milestone.clone()))).await;
+    }
+
+    /// Forgets what was remembered: a change makes it old.
+    pub(super) fn forget(&self) {
+        self.access.clear::<Asked>();
+        self.entries.clear::<EntryId>();
+        self.versions.clear::<EntryId>();
+        self.milestones.clear::<MilestoneId>();
+    }
+}
+
+/// The request's session. [`super::Api::execute`] puts it there for everyone with a token, and without one no resolver runs.
+///
+/// # Errors
+/// INTERNAL where it is not.
+pub(super) fn session<'a>(ctx: &Context<'a>) -> Result<&'a Session, Error> {
+    ctx.data::<Session>().map_err(|_| Error::internal("a resolver ran without a caller"))
+}

@@ -1,0 +1,139 @@
+//! The GraphQL schema: turns what the vault says into the types of `schema.graphql`. No rule of the product stands here; which
+//! permission a field needs stands in `permissions`.
+
+mod answer;
+mod audit;
+mod connections;
+mod document;
+mod entities;
+mod entry;
+mod error;
+mod inputs;
+mod loaders;
+mod mutation;
+mod payloads;
+pub mod permissions;
+mod platform;
+mod project;
+mod query;
+mod resolving;
+mod scalars;
+
+pub use document::{Inspected, MAX_LEVELS, Refusal, inspect};
+
+use crate::domain::{Principal, RequestId};
+use crate::vault::{Caller, Vault};
+use async_graphql::{
+    Context, EmptySubscription, IntrospectionMode, MergedObject, Request, Response, SDLExportOptions, Schema,
+    SchemaBuilder, ServerError, Value, Variables,
+};
+use entities::{Begun, Root};
+use loaders::Session;
+use mutation::ByPeople;
+use platform::ByPlatform;
+use query::Query;
+
+/// What can be changed.
+#[derive(MergedObject, Default)]
+struct Mutation(ByPeople, ByPlatform);
+
+fn build() -> SchemaBuilder<Root, Mutation, EmptySubscription> {
+    Schema::build(Root(Query), Mutation::default(), EmptySubscription)
+        .enable_federation()
+        // Suggestions would name what is hidden.
+        .disable_suggestions()
+        .limit_recursive_depth(MAX_LEVELS)
+}
+
+/// The subgraph's SDL: the content of `schema.graphql`.
+#[must_use]
+pub fn sdl() -> String {
+    build().finish().sdl_with_options(SDLExportOptions::new().federation().compose_directive())
+}
+
+/// Whether the request is a runtime's, for what is hidden from everybody else's introspection.
+fn is_runtime(ctx: &Context<'_>) -> bool {
+    ctx.data_opt::<Session>().is_some_and(|session| matches!(session.caller.principal, Principal::Runtime(..)))
+}
+
+/// The API: the schema over one vault. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    schema: Schema<Root, Mutation, EmptySubscription>,
+    vault: Vault,
+    introspection: bool,
+}
+
+const INTROSPECTION_OFF: &str =
+    "Introspection is off; read the schema from `project-vault schema` or `_service { sdl }`.";
+
+const VARIABLE_MISSING: &str = "A variable that must have a value has none; give it in variables.";
+
+/// An operation that may be executed.
+pub struct Call {
+    /// Who asks; none without a token, for what [`Inspected::anonymous_only`] allows.
+    pub caller: Option<Caller>,
+    /// The request, as it is named in answers, logs and events.
+    pub request_id: RequestId,
+    /// The document.
+    pub operation: Inspected,
+    /// The operation of the document that is meant.
+    pub operation_name: Option<String>,
+    /// The values of its variables.
+    pub variables: Variables,
+}
+
+impl Api {
+    /// Puts the schema over a vault.
+    #[must_use]
+    pub fn new(vault: Vault, introspection: bool) -> Self {
+        Self { schema: build().finish(), vault, introspection }
+    }
+
+    /// The vault.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// Reads a document and judges its size, at a cost that is linear in its bytes.
+    ///
+    /// # Errors
+    /// When it is no GraphQL, or more than the vault takes.
+    pub fn inspect(&self, query: &str, operation_name: Option<&str>) -> Result<Inspected, Refusal> {
+        inspect(query, operation_name)
+    }
+
+    /// Validates and executes an operation. Every error of the answer has a code and the request's id.
+    pub async fn execute(&self, call: Call) -> Response {
+        if call.operation.introspects && !self.introspection {
+            return Self::refuse(server_error(INTROSPECTION_OFF, "GRAPHQL_VALIDATION_FAILED"), &call.request_id);
+        }
+        // By the specification variables are coerced before anything is executed.
+        let given = |name| call.variables.get(name).is_some_and(|value| *value != Value::Null);
+        if !call.operation.required.iter().all(given) {
+            return Self::refuse(server_error(VARIABLE_MISSING, error::BAD_USER_INPUT), &call.request_id);
+        }
+        let mut request = Request::new("").variables(call.variables).data(Begun::default());
+        request.operation_name = call.operation_name;
+        request.introspection_mode =
+            if self.introspection { IntrospectionMode::Enabled } else { IntrospectionMode::Disabled };
+        request.set_parsed_query(call.operation.document);
+        if let Some(caller) = call.caller {
+            request = request.data(Session::new(self.vault.clone(), caller));
+        }
+        error::complete(self.schema.execute(request).await, &call.request_id)
+    }
+
+    /// The answer to a request that never reached execution.
+    #[must_use]
+    pub fn refuse(error: ServerError, request: &RequestId) -> Response {
+        error::complete(Response::from_errors(vec![error]), request)
+    }
+}
+
+/// An error of the API for what stops a request before it is executed.
+#[must_use]
+pub fn server_error(message: impl Into<String>, code: &'static str) -> ServerError {
+    error::coded(message, code)
+}

@@ -1,0 +1,130 @@
+//! The root fields of queries, and the entities by their keys.
+
+#![allow(clippy::unused_async, reason = "the library takes resolvers as async functions")]
+
+use super::answer::{nullable, required};
+use super::audit::{VaultAuditEventConnection, VaultAuditFilter, audit_query};
+use super::entities::no_such_entity;
+use super::entry::VaultEntry;
+use super::is_runtime;
+use super::loaders::session;
+use super::permissions;
+use super::project::{Milestone, Project, ProjectVault, find_vault};
+use super::resolving::{PreviewSecretsInput, ResolveSecretsInput, ResolvedSecrets, SecretsPreview};
+use crate::authz::Permission;
+use crate::domain::{EntryId, Error, IdError, MilestoneId, ProjectId, Result};
+use async_graphql::{Context, ID, Object};
+
+pub(super) struct Query;
+
+fn id<T>(read: Result<T, IdError>, field: &'static str) -> Result<T> {
+    read.map_err(|error| Error::invalid(&[field], format!("Not an id: {error}.")))
+}
+
+impl Query {
+    async fn find_project(&self, ctx: &Context<'_>, project: ID) -> Result<Option<ProjectVault>> {
+        find_vault(ctx, &id(ProjectId::parse(project.0), "projectId")?).await
+    }
+
+    /// The entry, if the viewer may list its project; a DELETED one if they may administer it. Asks for what is selected below at
+    /// once, and about nowhere where there is no such entry.
+    pub(super) async fn find_entry(ctx: &Context<'_>, id: &str) -> Result<Option<VaultEntry>> {
+        let session = session(ctx)?;
+        let entry = match EntryId::parse(id) {
+            Some(id) => session.entry(id).await?,
+            None => None,
+        };
+        let needed = entry.as_ref().map_or(Permission::CanList, crate::vault::Entry::permission_to_see);
+        let mut permissions = permissions::selected(ctx);
+        permissions.insert(needed);
+        let project = entry.as_ref().map(|entry| entry.project.clone());
+        let held = session.access(permissions.into_iter().map(|permission| (project.clone(), permission))).await?;
+        Ok(entry.filter(|_| held.contains_key(&(project, needed))).map(VaultEntry))
+    }
+}
+
+/// What can be read.
+#[Object]
+impl Query {
+    /// The vault of one project; null when it does not exist or the viewer may see nothing of it.
+    async fn project_vault(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which project.")] project_id: ID,
+    ) -> Option<async_graphql::Result<ProjectVault>> {
+        nullable(self.find_project(ctx, project_id).await)
+    }
+
+    /// One entry; null when it does not exist or the viewer may not list its project.
+    async fn vault_entry(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which one.")] id: ID,
+    ) -> Option<async_graphql::Result<VaultEntry>> {
+        nullable(Self::find_entry(ctx, &id).await)
+    }
+
+    /// Newest first, also of projects that are gone. For an auditor of the vault; without projectId, of everything.
+    async fn vault_audit_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Of which project.")] project_id: Option<ID>,
+        #[graphql(desc = "How many elements: 0 to 100, 50 when left out.")] first: Option<i32>,
+        #[graphql(desc = "The cursor to go on behind; one that this list gave, with the same filter and order.")] after: Option<String>,
+        #[graphql(desc = "Which events.")] filter: Option<VaultAuditFilter>,
+    ) -> Option<async_graphql::Result<VaultAuditEventConnection>> {
+        let read = async {
+            let session = session(ctx)?;
+            let query = audit_query(first, after, filter);
+            session.vault.vault_audit_events(&session.caller, project_id.map(|id| id.0), &query).await
+        };
+        nullable(read.await.map(|page| Some(page.into())))
+    }
+
+    /// What an agent would receive now, name by name. Decrypts nothing.
+    async fn preview_secrets(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is to be done.")] input: PreviewSecretsInput,
+    ) -> Option<async_graphql::Result<SecretsPreview>> {
+        let read = async {
+            let session = session(ctx)?;
+            session.vault.preview_secrets(&session.caller, input.into()).await
+        };
+        nullable(read.await.map(|preview| Some(preview.into())))
+    }
+
+    /// The decrypted values. Only a runtime may call it, by POST; hidden from the supergraph, and from introspection but a
+    /// runtime's.
+    #[graphql(inaccessible, visible = "is_runtime")]
+    async fn resolve_secrets(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is to be done.")] input: ResolveSecretsInput,
+    ) -> async_graphql::Result<ResolvedSecrets> {
+        let read = async {
+            let session = session(ctx)?;
+            session.vault.resolve_secrets(&session.caller, input.into()).await
+        };
+        required(read.await.map(ResolvedSecrets::from))
+    }
+
+    #[graphql(entity)]
+    async fn project_entity(&self, id: ID) -> async_graphql::Result<Project> {
+        ProjectId::parse(id.0).map(Project).map_err(|_| no_such_entity().into())
+    }
+
+    #[graphql(entity)]
+    async fn milestone_entity(&self, id: ID) -> async_graphql::Result<Milestone> {
+        MilestoneId::parse(id.0).map(Milestone).map_err(|_| no_such_entity().into())
+    }
+
+    #[graphql(entity)]
+    async fn entry_entity(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which one.")] id: ID,
+    ) -> async_graphql::Result<Option<VaultEntry>> {
+        required(Self::find_entry(ctx, &id).await)
+    }
+}

@@ -1,0 +1,164 @@
+//! Resolving and previewing as the API shows them.
+
+use super::entry::VaultEntry;
+use super::is_runtime;
+use super::scalars::{DateTime, SecretOutcome, SecretsBlock, VaultCategory, VaultResolvePurpose, VaultScope};
+use crate::vault::{AgentQuestion, Preview, ResolveRequest, Resolved};
+use async_graphql::{ID, InputObject, SimpleObject};
+use secrecy::ExposeSecret as _;
+
+/// What an agent would receive.
+#[derive(InputObject)]
+pub(super) struct PreviewSecretsInput {
+    /// Of which project.
+    project_id: ID,
+    /// Which agent.
+    agent_id: ID,
+    /// On which milestone; without it only project-scoped entries apply.
+    milestone_id: Option<ID>,
+    /// The names a tool needs. Left out: everything the agent may use.
+    names: Option<Vec<String>>,
+    /// Names the workspace already provides.
+    provided_names: Option<Vec<String>>,
+}
+
+impl From<PreviewSecretsInput> for AgentQuestion {
+    fn from(input: PreviewSecretsInput) -> Self {
+        Self {
+            project: input.project_id.0,
+            agent: input.agent_id.0,
+            milestone: input.milestone_id.map(|id| id.0),
+            names: input.names,
+            provided: input.provided_names.unwrap_or_default(),
+        }
+    }
+}
+
+/// What an agent would receive.
+#[derive(SimpleObject)]
+pub(super) struct SecretsPreview {
+    /// Why a resolve would be refused as a whole; empty when it would be answered.
+    blocked_by: Vec<SecretsBlock>,
+    /// Each name's answer.
+    secrets: Vec<SecretPreview>,
+}
+
+/// entry is null for a runtime, which sees names and outcomes only.
+#[derive(SimpleObject)]
+pub(super) struct SecretPreview {
+    /// The name.
+    name: String,
+    /// What would become of it.
+    outcome: SecretOutcome,
+    /// The entry that decides it.
+    entry: Option<VaultEntry>,
+}
+
+impl From<Preview> for SecretsPreview {
+    fn from(preview: Preview) -> Self {
+        Self {
+            blocked_by: preview.blocked_by.into_iter().map(Into::into).collect(),
+            secrets: preview
+                .secrets
+                .into_iter()
+                .map(|secret| SecretPreview {
+                    name: secret.name,
+                    outcome: secret.outcome.into(),
+                    entry: secret.entry.map(VaultEntry),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// What an agent needs.
+#[derive(InputObject)]
+#[graphql(inaccessible, visible = "is_runtime")]
+pub(super) struct ResolveSecretsInput {
+    /// Of which project.
+    project_id: ID,
+    /// Which agent.
+    agent_id: ID,
+    /// The milestone the agent is working on; without it only project-scoped entries apply.
+    milestone_id: Option<ID>,
+    /// The names a tool needs. Left out: everything the agent may use, as at the start of a coding session.
+    names: Option<Vec<String>>,
+    /// Names the workspace already provides (BYOK). They win: the vault neither decrypts nor returns them.
+    provided_names: Option<Vec<String>>,
+    /// What for.
+    purpose: VaultResolvePurpose,
+    /// Correlates the access records of one coding session; up to 200 printable ASCII characters, as tool.
+    session_id: Option<String>,
+    /// The tool that needs the secret, for TOOL_EXECUTION.
+    tool: Option<String>,
+}
+
+impl From<ResolveSecretsInput> for ResolveRequest {
+    fn from(input: ResolveSecretsInput) -> Self {
+        Self {
+            question: AgentQuestion {
+                project: input.project_id.0,
+                agent: input.agent_id.0,
+                milestone: input.milestone_id.map(|id| id.0),
+                names: input.names,
+                provided: input.provided_names.unwrap_or_default(),
+            },
+            purpose: input.purpose.into(),
+            session: input.session_id,
+            tool: input.tool,
+        }
+    }
+}
+
+/// The answers, one a name.
+#[derive(SimpleObject)]
+#[graphql(inaccessible, visible = "is_runtime")]
+pub(super) struct ResolvedSecrets {
+    /// In the order of the names asked for, else in byte order.
+    secrets: Vec<ResolvedSecret>,
+}
+
+/// The answer for one name.
+#[derive(SimpleObject)]
+#[graphql(inaccessible, visible = "is_runtime")]
+pub(super) struct ResolvedSecret {
+    /// The name.
+    name: String,
+    /// What became of it.
+    outcome: SecretOutcome,
+    /// Set exactly when outcome is RESOLVED.
+    value: Option<String>,
+    /// The entry, when outcome is RESOLVED or EXPIRED.
+    entry_id: Option<ID>,
+    /// Its version.
+    version: Option<i32>,
+    /// Its kind.
+    category: Option<VaultCategory>,
+    /// To what it belongs.
+    scope: Option<VaultScope>,
+    /// When it expires.
+    expires_at: Option<DateTime>,
+}
+
+impl From<Vec<Resolved>> for ResolvedSecrets {
+    fn from(resolved: Vec<Resolved>) -> Self {
+        Self { secrets: resolved.into_iter().map(ResolvedSecret::from).collect() }
+    }
+}
+
+impl From<Resolved> for ResolvedSecret {
+    fn from(secret: Resolved) -> Self {
+        let entry = secret.entry.as_ref();
+        Self {
+            name: secret.name,
+            outcome: secret.outcome.into(),
+            // The one place where a value leaves its type.
+            value: secret.value.map(|value| value.expose_secret().to_owned()),
+            entry_id: entry.map(|entry| ID(entry.id.to_string())),
+            version: entry.map(|entry| entry.version),
+            category: entry.map(|entry| entry.category.into()),
+            scope: entry.map(|entry| entry.scope.into()),
+            expires_at: entry.and_then(|entry| entry.expires_at).map(DateTime),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Scalars and enumerations of the schema.
+
+use crate::{domain, vault};
+use async_graphql::{Enum, InputValueError, InputValueResult, Scalar, ScalarType, Value};
+
+/// An instant: RFC 3339, UTC, millisecond precision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DateTime(pub domain::Timestamp);
+
+/// An instant: RFC 3339, UTC, millisecond precision.
+#[Scalar]
+impl ScalarType for DateTime {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::String(text) => domain::Timestamp::parse(text).map(Self),
+            _ => None,
+        }
+        .ok_or_else(|| InputValueError::custom("an instant is written as RFC 3339, such as 2030-01-02T03:04:05.678Z"))
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        matches!(value, Value::String(text) if domain::Timestamp::parse(text).is_some())
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_rfc3339())
+    }
+}
+
+impl From<domain::Timestamp> for DateTime {
+    fn from(at: domain::Timestamp) -> Self {
+        Self(at)
+    }
+}
+
+/// Declares an enumeration of the schema for one of the vault's: the same values, with words for them.
+macro_rules! enumeration {
+    ($(#[$meta:meta])* $name:ident for $of:path { $($(#[$vmeta:meta])* $value:ident),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+        pub(super) enum $name { $($(#[$vmeta])* $value),+ }
+
+        impl From<$of> for $name {
+            fn from(of: $of) -> Self {
+                match of { $(<$of>::$value => Self::$value),+ }
+            }
+        }
+        impl From<$name> for $of {
+            fn from(of: $name) -> Self {
+                match of { $($name::$value => Self::$value),+ }
+            }
+        }
+    };
+}
+
+enumeration! {
+    /// A RACI role in a project.
+    VaultRole for domain::Role {
+        /// Creates and changes entries.
+        Responsible,
+        /// Administers the project's vault.
+        Accountable,
+        /// Sees masked values.
+        Consulted,
+        /// Lists entries.
+        Informed,
+    }
+}
+enumeration! {
+    /// What kind of credential an entry holds.
+    VaultCategory for domain::Category {
+        /// A key for an API.
+        ApiKey,
+        /// A token that grants access, such as a personal access token.
+        AccessToken,
+        /// A secret without a more precise kind.
+        Secret,
+        /// A PEM certificate, with or without its private key.
+        Certificate,
+        /// A password: nothing of it is ever shown.
+        Password,
+        /// A secret that signs or checks webhooks.
+        WebhookSecret,
+        /// Anything else.
+        Other,
+    }
+}
+enumeration! {
+    /// To what an entry belongs.
+    VaultScope for domain::Scope {
+        /// To the whole project.
+        Project,
+        /// To one milestone, whose agents see it during its phase only.
+        Milestone,
+    }
+}
+enumeration! {
+    /// Whether an entry is live, and if not why.
+    VaultEntryStatus for domain::EntryStatus {
+        /// Live: agents receive it.
+        Active,
+        /// Its expiry has passed.
+        Expired,
+        /// Switched off.
+        Disabled,
+        /// Deleted, and restorable until the retention period ends.
+        Deleted,
+    }
+}
+enumeration! {
+    /// The platform's state of a project. Agents receive values only while it is ACTIVE.
+    VaultProjectStatus for domain::ProjectStatus {
+        /// Not begun.
+        Planning,
+        /// Being worked on.
+        Active,
+        /// Interrupted.
+        Paused,
+        /// Done.
+        Completed,
+        /// Given up.
+        Cancelled,
+    }
+}
+enumeration! {
+    /// How an audited action ended.
+    VaultAuditOutcome for domain::AuditOutcome {
+        /// It was done.
+        Allowed,
+        /// The caller may not.
+        Denied,
+        /// The caller may, but it could not be done.
+        Failed,
+    }
+}
+enumeration! {
+    /// What was done, or attempted.
+    VaultAuditAction for domain::AuditAction {
+        /// An entry was created.
+        EntryCreated,
+        /// An entry's properties were changed.
+        EntryUpdated,
+        /// An entry got a new value.
+        EntryRotated,
+        /// An entry got an old value again.
+        EntryRolledBack,
+        /// An entry was switched off.
+        EntryDisabled,
+        /// An entry was switched on again.
+        EntryEnabled,
+        /// An entry was deleted; it can be restored.
+        EntryDeleted,
+        /// A deleted entry was restored.
+        EntryRestored,
+        /// A deleted entry was erased.
+        EntryPurged,
+        /// An agent received a value, or was refused one.
+        SecretResolved,
+        /// Somebody asked what an agent would receive.
+        SecretsPreviewed,
+        /// A person got a role.
+        RoleAssigned,
+        /// A person lost a role.
+        RoleRevoked,
+        /// An agent was put on a project or milestone.
+        AgentAssigned,
+        /// An agent was taken off.
+        AgentUnassigned,
+        /// A project got its vault.
+        ProjectRegistered,
+        /// A project's status was changed.
+        ProjectStatusChanged,
+        /// A project's vault was erased.
+        ProjectDeleted,
+        /// An organization joined.
+        ParticipantAdded,
+        /// An organization left.
+        ParticipantRemoved,
+        /// A milestone was created or its phase set.
+        MilestonePut,
+        /// A milestone's phase was ended.
+        MilestoneClosed,
+        /// A milestone was deleted with its entries.
+        MilestoneDeleted,
+        /// An agent was registered or moved.
+        AgentRegistered,
+        /// An agent was unregistered.
+        AgentUnregistered,
+        /// A runtime was registered or moved.
+        RuntimeRegistered,
+        /// A runtime was unregistered.
+        RuntimeUnregistered,
+        /// A service may manage projects from now on.
+        RegistrarAdded,
+        /// A service may no longer manage projects.
+        RegistrarRemoved,
+        /// A principal may read every audit log from now on.
+        AuditorAdded,
+        /// A principal may no longer read every audit log.
+        AuditorRemoved,
+        /// Keys were replaced.
+        KeysRotated,
+    }
+}
+enumeration! {
+    /// What a resolve is for.
+    VaultResolvePurpose for domain::Purpose {
+        /// The environment of a sandbox, at the start of a coding session.
+        CodingSession,
+        /// One tool's need.
+        ToolExecution,
+    }
+}
+enumeration! {
+    /// Names are answered one by one; a missing one never fails the others.
+    SecretOutcome for domain::SecretOutcome {
+        /// The value is there.
+        Resolved,
+        /// Only an expired entry bears the name.
+        Expired,
+        /// The workspace has its own; the vault's stays closed.
+        ProvidedByWorkspace,
+        /// No entry for this agent bears the name.
+        NotFound,
+    }
+}
+enumeration! {
+    /// Why a resolve would be refused as a whole.
+    SecretsBlock for vault::Block {
+        /// The project is not ACTIVE.
+        ProjectNotActive,
+        /// The agent is unknown, not on the project, or its organization does not take part.
+        AgentNotAssigned,
+        /// The agent is not on the milestone, or there is no such milestone in the project.
+        AgentNotOnMilestone,
+    }
+}
+enumeration! {
+    /// What an import does with a name that is taken.
+    VaultImportConflict for vault::OnConflict {
+        /// Nothing is imported.
+        Fail,
+        /// That line is left out.
+        Skip,
+        /// That entry gets the line's value.
+        Rotate,
+    }
+}
+enumeration! {
+    /// By what entries are sorted.
+    VaultEntryOrderField for vault::OrderField {
+        /// The name, byte by byte.
+        Name,
+        /// The creation.
+        CreatedAt,
+        /// The last change.
+        UpdatedAt,
+        /// The expiry; entries without one come last in either direction.
+        ExpiresAt,
+    }
+}
+
+/// In which direction a list is sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub(super) enum VaultSortDirection {
+    /// Smallest or oldest first.
+    Asc,
+    /// Largest or newest first.
+    Desc,
+}
