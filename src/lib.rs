@@ -7,5 +7,6 @@ pub mod authz;
 pub mod crypto;
 pub mod domain;
 pub mod graphql;
+pub mod http;
 pub mod store;
 pub mod vault;

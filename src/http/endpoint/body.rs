@@ -1,0 +1,85 @@
+//! Reading a request's body within bounds of size and time, whatever its headers say of it.
+
+use super::refusal::Refusal;
+use axum::body::{Body, BodyDataStream};
+use futures::StreamExt as _;
+use http::header::{CONTENT_LENGTH, EXPECT};
+use http::{HeaderMap, StatusCode};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A body is no larger, in bytes: 2 MiB.
+const MAX_BYTES: usize = 2 * 1024 * 1024;
+/// It has arrived within this time.
+const READ: Duration = Duration::from_secs(10);
+/// So much of a refused body is read and thrown away, and for so long: a client that is still sending when the connection
+/// closes may never see the answer.
+const MAX_DISCARDED: usize = 8 * 1024 * 1024;
+const DISCARD: Duration = Duration::from_secs(2);
+
+/// The body of one request.
+pub(super) struct Incoming {
+    stream: BodyDataStream,
+    announced: Option<usize>,
+    /// The client waits to be asked for it (RFC 9110, section 10.1.1).
+    expects: bool,
+}
+
+impl Incoming {
+    pub(super) fn new(headers: &HeaderMap, body: Body) -> Self {
+        let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        Self {
+            stream: body.into_data_stream(),
+            announced: length.and_then(|length| length.parse().ok()),
+            expects: headers.contains_key(EXPECT),
+        }
+    }
+
+    pub(super) async fn read(&mut self) -> Result<Vec<u8>, Refusal> {
+        if self.announced.is_some_and(|length| length > MAX_BYTES) {
+            return Err(too_large());
+        }
+        match timeout(READ, self.collect()).await {
+            Ok(read) => read,
+            Err(_) => Err(Refusal::http(
+                StatusCode::REQUEST_TIMEOUT,
+                "The body did not arrive within 10 seconds; send it again.",
+            )),
+        }
+    }
+
+    async fn collect(&mut self) -> Result<Vec<u8>, Refusal> {
+        // Not more than one buffer is reserved on the strength of a header.
+        let mut body = Vec::with_capacity(self.announced.unwrap_or_default().min(64 * 1024));
+        while let Some(chunk) = self.stream.next().await {
+            let chunk = chunk.map_err(|_| Refusal::form("The body ended before its end."))?;
+            if body.len() + chunk.len() > MAX_BYTES {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// Throws the rest away.
+    pub(super) async fn discard(&mut self) {
+        if self.expects || self.announced.is_some_and(|length| length > MAX_DISCARDED) {
+            return;
+        }
+        let rest = async {
+            let mut read = 0;
+            while let Some(Ok(chunk)) = self.stream.next().await {
+                read += chunk.len();
+                if read > MAX_DISCARDED {
+                    break;
+                }
+            }
+        };
+        // However it ends, the answer follows.
+        let _ = timeout(DISCARD, rest).await;
+    }
+}
+
+fn too_large() -> Refusal {
+    Refusal::limit(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 2 MiB; send less at once.")
+}

@@ -1,0 +1,127 @@
+//! What stops a request before its operation is executed.
+
+use super::media::Media;
+use crate::domain::RequestId;
+use crate::graphql::{Api, server_error};
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+use std::borrow::Cow;
+
+const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
+const FORBIDDEN: &str = "FORBIDDEN";
+const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
+const LIMIT_EXCEEDED: &str = "LIMIT_EXCEEDED";
+const UNAVAILABLE: &str = "UNAVAILABLE";
+const INTERNAL: &str = "INTERNAL";
+
+/// An answer with one error and a status of its own.
+#[derive(Debug)]
+pub(in crate::http) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    message: Cow<'static, str>,
+    header: Option<(HeaderName, &'static str)>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, message: message.into(), header: None }
+    }
+
+    fn with(self, name: HeaderName, value: &'static str) -> Self {
+        Self { header: Some((name, value)), ..self }
+    }
+
+    /// The request's parameters are not what they have to be.
+    pub(super) fn form(message: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, BAD_USER_INPUT, message)
+    }
+
+    /// HTTP's own conditions are not met.
+    pub(super) fn http(status: StatusCode, message: &'static str) -> Self {
+        Self::new(status, BAD_USER_INPUT, message)
+    }
+
+    /// More than the vault takes.
+    pub(super) fn limit(status: StatusCode, message: &'static str) -> Self {
+        Self::new(status, LIMIT_EXCEEDED, message)
+    }
+
+    /// Another method is needed.
+    pub(super) fn method(allowed: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, BAD_USER_INPUT, message).with(ALLOW, allowed)
+    }
+
+    pub(super) fn forbidden(message: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, FORBIDDEN, message)
+    }
+
+    /// There is no token (RFC 6750, section 3: then no error is named).
+    pub(super) fn no_token() -> Self {
+        let message = "This needs a bearer token, in the header Authorization.";
+        Self::new(StatusCode::UNAUTHORIZED, UNAUTHENTICATED, message).with(WWW_AUTHENTICATE, "Bearer")
+    }
+
+    /// The token is no good.
+    pub(super) fn bad_token(why: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, UNAUTHENTICATED, format!("The request is refused: {why}."))
+            .with(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")
+    }
+
+    pub(super) fn unavailable(why: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, format!("The request cannot be judged: {why}."))
+    }
+
+    /// Something unexpected; what, is in the log only.
+    pub(in crate::http) fn internal() -> Self {
+        let message = "Something went wrong inside the vault; report the request id to its operator.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, message)
+    }
+
+    pub(super) fn respond(self, media: Media, request: &RequestId) -> Response {
+        let body = Api::refuse(server_error(self.message, self.code), request);
+        let mut response = respond(self.status, media, &body);
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+
+    /// As [`Self::respond`], where nothing is known of what the client takes.
+    pub(in crate::http) fn respond_json(self, request: &RequestId) -> Response {
+        self.respond(Media::Json, request)
+    }
+}
+
+/// A GraphQL answer in its specified form: without `data` where nothing was executed.
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [async_graphql::ServerError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a async_graphql::Value>,
+}
+
+/// Whether an operation was executed, so that the answer has `data`, be it null.
+pub(super) fn was_executed(response: &async_graphql::Response) -> bool {
+    use async_graphql::{PathSegment, Value};
+    response.data != Value::Null
+        || response.errors.is_empty()
+        || response.errors.iter().any(|error| error.path.iter().any(|part| matches!(part, PathSegment::Field(_))))
+}
+
+pub(super) fn respond(status: StatusCode, media: Media, response: &async_graphql::Response) -> Response {
+    let data = was_executed(response).then_some(&response.data);
+    let (status, body) = match serde_json::to_vec(&Answer { errors: &response.errors, data }) {
+        Ok(body) => (status, body),
+        // Neither a map with keys that are no text, nor a failing type, is in an answer.
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, b"{\"errors\":[{\"message\":\"internal\"}]}".to_vec()),
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media.content_type()));
+    response
+}

@@ -1,0 +1,56 @@
+//! `/healthz`: the process runs. `/readyz`: its parts answer.
+
+use crate::vault::Vault;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+/// An answer holds for so long: whoever asks often does not trouble the parts.
+const KEPT: Duration = Duration::from_secs(1);
+
+/// What `/readyz` needs.
+pub(super) struct Readiness {
+    vault: Vault,
+    last: Mutex<Option<(Instant, Vec<&'static str>)>>,
+}
+
+impl Readiness {
+    pub(super) fn new(vault: Vault) -> Self {
+        Self { vault, last: Mutex::default() }
+    }
+
+    /// The parts that do not answer. One question runs at a time, and all who ask meanwhile get its answer.
+    async fn silent(&self) -> Vec<&'static str> {
+        let mut last = self.last.lock().await;
+        match &*last {
+            Some((at, silent)) if at.elapsed() < KEPT => silent.clone(),
+            _ => {
+                let parts = self.vault.ready().await;
+                let silent: Vec<_> = parts.into_iter().filter(|(_, ready)| !ready).map(|(part, _)| part).collect();
+                *last = Some((Instant::now(), silent.clone()));
+                silent
+            }
+        }
+    }
+}
+
+/// `/healthz`.
+pub(super) async fn healthz() -> &'static str {
+    "ok"
+}
+
+/// `/readyz`.
+pub(super) async fn readyz(State(readiness): State<Arc<Readiness>>) -> Response {
+    let silent = readiness.silent().await;
+    let (status, body) = if silent.is_empty() {
+        (StatusCode::OK, json!({ "status": "ready" }))
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "unavailable", "parts": silent }))
+    };
+    (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}

@@ -1,0 +1,71 @@
+//! Metrics, in the text format of Prometheus. Labels are words of ours: no id, name or anything of a request is one.
+
+use async_graphql::parser::types::OperationType;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+const REQUESTS: &str = "vault_http_requests_total";
+const DURATION: &str = "vault_http_request_duration_seconds";
+const OPERATIONS: &str = "vault_graphql_operations_total";
+
+/// Upper bounds of the durations' buckets, in seconds.
+const BUCKETS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// What was measured is summed up this often, or it would pile up until somebody asks.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// There is one recorder in a process, however many servers there are; none when another library has installed its own.
+static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+fn recorder() -> Option<&'static PrometheusHandle> {
+    let installed = RECORDER.get_or_init(|| {
+        let builder = PrometheusBuilder::new().set_buckets(BUCKETS);
+        let handle = builder.and_then(PrometheusBuilder::install_recorder);
+        let handle = handle.inspect_err(|error| tracing::error!(%error, "there will be no metrics")).ok()?;
+        metrics::describe_counter!(REQUESTS, "Requests that were answered, by route and status.");
+        metrics::describe_histogram!(DURATION, "How long requests took, by route.");
+        metrics::describe_counter!(OPERATIONS, "GraphQL operations that were executed, by kind.");
+        Some(handle)
+    });
+    installed.as_ref()
+}
+
+/// Installs the recorder, unless it is.
+pub(super) fn install() {
+    recorder();
+}
+
+/// Sums up what was measured, for as long as it runs.
+pub(super) async fn keep_up() {
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        if let Some(handle) = recorder() {
+            handle.run_upkeep();
+        }
+    }
+}
+
+/// `/metrics`.
+pub(super) async fn page() -> Response {
+    match recorder() {
+        Some(handle) => ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render()).into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "no metrics\n").into_response(),
+    }
+}
+
+pub(super) fn count_request(route: &'static str, status: StatusCode, took: Duration) {
+    metrics::counter!(REQUESTS, "route" => route, "status" => status.as_u16().to_string()).increment(1);
+    metrics::histogram!(DURATION, "route" => route).record(took.as_secs_f64());
+}
+
+pub(super) fn count_operation(kind: OperationType) {
+    let kind = match kind {
+        OperationType::Query => "query",
+        OperationType::Mutation => "mutation",
+        OperationType::Subscription => "subscription",
+    };
+    metrics::counter!(OPERATIONS, "kind" => kind).increment(1);
+}

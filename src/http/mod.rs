@@ -1,0 +1,13 @@
+//! The HTTP side: who calls, by their bearer token, and what of HTTP becomes a call of the API.
+//!
+//! `server` listens and ends in good order, `observe` is around every request (its id, its log line, its metrics), `endpoint`
+//! is `/graphql`, and `health` and `metrics` answer those who watch over the vault.
+
+mod endpoint;
+mod health;
+mod metrics;
+mod observe;
+mod server;
+pub mod tokens;
+
+pub use server::{Parts, Server, ServerConfig, StartError, TlsFiles};

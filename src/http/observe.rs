@@ -1,0 +1,157 @@
+//! What is around every request: its id, its log line, its metrics, the headers of every answer, and the end of a panic.
+
+use super::endpoint::Refusal;
+use super::metrics;
+use crate::domain::{Principal, RequestId};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use futures::FutureExt as _;
+use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+use tracing::{Instrument as _, Span};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What is known of a request beside its answer.
+pub(super) struct Noted {
+    /// Its id.
+    pub(super) request_id: RequestId,
+    principal: OnceLock<&'static str>,
+}
+
+impl Default for Noted {
+    fn default() -> Self {
+        Self { request_id: RequestId::new(), principal: OnceLock::new() }
+    }
+}
+
+impl Noted {
+    fn of(headers: &HeaderMap) -> Self {
+        let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).and_then(RequestId::parse);
+        Self { request_id: given.unwrap_or_else(RequestId::new), principal: OnceLock::new() }
+    }
+
+    /// Takes down what kind of principal calls, not who.
+    pub(super) fn principal(&self, principal: &Principal) {
+        let kind = match principal {
+            Principal::User(_) => "user",
+            Principal::Service(_) => "service",
+            Principal::Runtime(..) => "runtime",
+        };
+        // It is judged once a request.
+        let _ = self.principal.set(kind);
+    }
+}
+
+/// The route of a path, which is all of it that is logged and counted.
+fn route(path: &str) -> &'static str {
+    ["/graphql", "/healthz", "/readyz", "/metrics"].into_iter().find(|route| *route == path).unwrap_or("other")
+}
+
+/// The method by name; any text can be one.
+fn name(method: &Method) -> &'static str {
+    let known = [
+        (Method::GET, "GET"),
+        (Method::POST, "POST"),
+        (Method::HEAD, "HEAD"),
+        (Method::OPTIONS, "OPTIONS"),
+        (Method::PUT, "PUT"),
+        (Method::PATCH, "PATCH"),
+        (Method::DELETE, "DELETE"),
+    ];
+    known.into_iter().find(|(known, _)| known == method).map_or("other", |(_, name)| name)
+}
+
+/// Handles one request.
+pub(super) async fn observe(mut request: Request, next: Next) -> Response {
+    let noted = Arc::new(Noted::of(request.headers()));
+    request.extensions_mut().insert(noted.clone());
+    // At the level of errors, so that an error's line has the id whatever is filtered.
+    let span = tracing::error_span!("request", request_id = noted.request_id.as_str());
+    let mut line = Line {
+        noted: noted.clone(),
+        method: name(request.method()),
+        route: route(request.uri().path()),
+        began: Instant::now(),
+        status: None,
+        span: span.clone(),
+    };
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+    let mut response = answered.unwrap_or_else(|_| {
+        span.in_scope(|| tracing::error!("the handling of a request panicked"));
+        Refusal::internal().respond_json(&noted.request_id)
+    });
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(id) = HeaderValue::from_str(noted.request_id.as_str()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    line.status = Some(response.status());
+    response
+}
+
+/// The log line of a request, written however it ends.
+struct Line {
+    noted: Arc<Noted>,
+    method: &'static str,
+    route: &'static str,
+    began: Instant,
+    /// None when the client hung up before the answer.
+    status: Option<StatusCode>,
+    span: Span,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let Self { method, route, .. } = *self;
+        let elapsed = self.began.elapsed();
+        let duration_ms = elapsed.as_secs_f64() * 1000.0;
+        let principal = self.noted.principal.get().copied().unwrap_or("none");
+        let _in = self.span.enter();
+        if let Some(status) = self.status {
+            tracing::info!(method, route, status = status.as_u16(), duration_ms, principal, "answered");
+            metrics::count_request(route, status, elapsed);
+        } else {
+            tracing::info!(method, route, duration_ms, principal, "the client hung up");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::body::{Body, to_bytes};
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_with_the_request_id_and_without_its_text() {
+        async fn boom() {
+            panic!("sk-live-0123456789");
+        }
+        let app: Router = Router::new().route("/graphql", get(boom)).layer(axum::middleware::from_fn(observe));
+        let request = Request::get("/graphql").header("x-request-id", "r-1").body(Body::empty()).unwrap();
+        let response = app.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()["x-request-id"], "r-1");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["errors"][0]["extensions"]["code"], "INTERNAL");
+        assert_eq!(body["errors"][0]["extensions"]["requestId"], "r-1");
+        assert!(!body.to_string().contains("sk-live"));
+    }
+
+    #[test]
+    fn nothing_of_a_path_or_method_becomes_a_label() {
+        assert_eq!((route("/graphql"), route("/graphql/"), route("/sk-live")), ("/graphql", "other", "other"));
+        let made_up = Method::from_bytes(b"SECRET").unwrap();
+        assert_eq!((name(&Method::POST), name(&made_up)), ("POST", "other"));
+    }
+}

@@ -1,0 +1,245 @@
+//! Listening, and ending in good order.
+
+use super::endpoint::{Endpoint, Serves, graphql};
+use super::health::{Readiness, healthz, readyz};
+use super::metrics;
+use super::observe::observe;
+use super::tokens::Verifier;
+use crate::graphql::Api;
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::from_fn;
+use axum::routing::{any, get};
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use futures::future::{BoxFuture, try_join_all};
+use http::StatusCode;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tower::{ServiceExt as _, service_fn};
+
+/// What runs when the end is asked for has so long to finish.
+const GRACE: Duration = Duration::from_secs(20);
+/// A connection has so long to send its first request's headers.
+const FIRST_REQUEST: Duration = Duration::from_secs(10);
+/// Later ones, the time in between included; gateways keep their connections for a minute.
+const NEXT_REQUEST: Duration = Duration::from_secs(75);
+/// So many connections an address holds; more wait to be accepted.
+const MAX_CONNECTIONS: usize = 4096;
+/// So many requests run on one connection of HTTP/2 at once.
+const MAX_STREAMS: u32 = 100;
+/// So large the headers of a request are at most, in bytes: a query string and a token.
+const MAX_HEADERS: u32 = 64 * 1024;
+
+/// A certificate, with its chain, and its key; both PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The file of the certificate and its chain.
+    pub certificate: PathBuf,
+    /// The file of the private key.
+    pub key: PathBuf,
+}
+
+/// Where the server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// The address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// A second address, for runtimes alone; the first is for everybody else then.
+    pub runtime_listen: Option<SocketAddr>,
+    /// With these files, both addresses are https.
+    pub tls: Option<TlsFiles>,
+}
+
+/// What the server serves.
+#[derive(Clone)]
+pub struct Parts {
+    /// The API, over its vault.
+    pub api: Api,
+    /// Judges the tokens.
+    pub verifier: Verifier,
+}
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address, as it was asked for.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The certificate and its key are no use.
+    #[error("cannot serve TLS with the certificate {} and the key {}: {source}", files.certificate.display(), files.key.display())]
+    Tls {
+        /// Which files.
+        files: TlsFiles,
+        /// What is wrong with them.
+        source: io::Error,
+    },
+}
+
+/// A server that listens; it answers once it runs.
+pub struct Server {
+    parts: Parts,
+    tls: Option<RustlsConfig>,
+    main: Listening,
+    runtimes: Option<Listening>,
+}
+
+struct Listening {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Reads the certificate and begins to listen.
+    ///
+    /// # Errors
+    /// When an address cannot be had, or the certificate or its key cannot be used.
+    pub async fn bind(config: ServerConfig, parts: Parts) -> Result<Self, StartError> {
+        let tls = match config.tls {
+            None => None,
+            Some(files) => match RustlsConfig::from_pem_file(&files.certificate, &files.key).await {
+                Ok(tls) => Some(tls),
+                Err(source) => return Err(StartError::Tls { files, source }),
+            },
+        };
+        let main = Listening::on(config.listen)?;
+        let runtimes = config.runtime_listen.map(Listening::on).transpose()?;
+        metrics::install();
+        Ok(Self { parts, tls, main, runtimes })
+    }
+
+    /// The address, with its actual port.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.main.address
+    }
+
+    /// The runtimes' address, with its actual port.
+    #[must_use]
+    pub fn runtime_address(&self) -> Option<SocketAddr> {
+        self.runtimes.as_ref().map(|runtimes| runtimes.address)
+    }
+
+    /// Serves until `shutdown` is ready; then accepts nothing more, finishes what runs within 20 seconds, and returns.
+    ///
+    /// # Errors
+    /// When a socket cannot be used.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let Self { parts, tls, main, runtimes } = self;
+        let running = TaskTracker::new();
+        let readiness = Arc::new(Readiness::new(parts.api.vault().clone()));
+        let router = |serves| {
+            let Parts { api, verifier } = parts.clone();
+            router(Endpoint { api, verifier, serves, running: running.clone() }, readiness.clone())
+        };
+        let places = match runtimes {
+            None => vec![(main, Serves::All)],
+            Some(runtimes) => vec![(main, Serves::People), (runtimes, Serves::Runtimes)],
+        };
+        let mut handles = Vec::new();
+        let mut listeners = Vec::new();
+        for (listening, serves) in places {
+            let handle = Handle::new();
+            let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+            handles.push((handle.clone(), slots.clone()));
+            listeners.push(listen(listening.socket, tls.clone(), router(serves), handle, slots)?);
+        }
+        let _upkeep = AbortOnDropHandle::new(tokio::spawn(metrics::keep_up()));
+        let mut served = pin!(try_join_all(listeners));
+        tokio::select! {
+            ended = &mut served => return ended.map(drop),
+            () = shutdown => {}
+        }
+        tracing::info!("shutting down");
+        for (handle, slots) in &handles {
+            handle.graceful_shutdown(None);
+            // Who waits to be accepted waits in vain.
+            slots.close();
+        }
+        let end = async {
+            let ended = served.await;
+            // What a client hung up on runs on.
+            running.close();
+            running.wait().await;
+            ended.map(drop)
+        };
+        tokio::time::timeout(GRACE, end).await.unwrap_or_else(|_| {
+            tracing::warn!("not all requests were finished in time");
+            for (handle, _) in &handles {
+                handle.shutdown();
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Listening {
+    fn on(address: SocketAddr) -> Result<Self, StartError> {
+        let refused = |source| StartError::Listen { address, source };
+        let socket = TcpListener::bind(address).map_err(refused)?;
+        let address = socket.local_addr().map_err(refused)?;
+        Ok(Self { socket, address })
+    }
+}
+
+fn router(endpoint: Endpoint, readiness: Arc<Readiness>) -> Router {
+    Router::new()
+        .route("/graphql", any(graphql).with_state(Arc::new(endpoint)))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz).with_state(readiness))
+        .route("/metrics", get(metrics::page))
+        .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
+        .layer(from_fn(observe))
+}
+
+/// Serves one address. HTTP/1 and HTTP/2, with TLS and without.
+fn listen(
+    socket: TcpListener,
+    tls: Option<RustlsConfig>,
+    router: Router,
+    handle: Handle<SocketAddr>,
+    slots: Arc<Semaphore>,
+) -> io::Result<BoxFuture<'static, io::Result<()>>> {
+    let connections = service_fn(move |_: SocketAddr| {
+        let (router, slots) = (router.clone(), slots.clone());
+        async move {
+            // It is given back with the last clone of the connection's service.
+            let slot = Arc::new(slots.acquire_owned().await?);
+            Ok::<_, tokio::sync::AcquireError>(service_fn(move |request: Request<_>| {
+                let _slot = &slot;
+                router.clone().oneshot(request)
+            }))
+        }
+    });
+    Ok(match tls {
+        None => Box::pin(bounded(axum_server::from_tcp(socket)?, handle).serve(connections)),
+        Some(tls) => Box::pin(bounded(axum_server::from_tcp_rustls(socket, tls)?, handle).serve(connections)),
+    })
+}
+
+/// Sets what a connection may do.
+fn bounded<A>(
+    server: axum_server::Server<SocketAddr, A>,
+    handle: Handle<SocketAddr>,
+) -> axum_server::Server<SocketAddr, A> {
+    let mut server = server.handle(handle).first_request_timeout(FIRST_REQUEST);
+    let builder = server.http_builder();
+    builder.http1().header_read_timeout(NEXT_REQUEST);
+    builder
+        .http2()
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADERS)
+        .keep_alive_interval(NEXT_REQUEST);
+    server
+}

@@ -1,0 +1,258 @@
+//! Keeping an issuer's key set fresh.
+//!
+//! A set is re-read when it is older than the refresh period and when a `kid` is unknown. There is one read at a time, in a
+//! task of its own: a caller who hangs up does not stop it, and all who need it wait for the same one. Known keys never wait.
+
+use super::issuers::KeySource;
+use super::jwks::{self, Key, KeySet};
+use crate::domain::{Clock, Timestamp};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The least time between two reads that unknown keys set off, and between two tries after one failed.
+const ASKED: Duration = Duration::from_secs(10);
+/// So long a set is used when it cannot be read again.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// One read takes no longer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// A document is no larger, in bytes: 1 MiB.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// One issuer's keys.
+pub(super) struct Keys {
+    iss: String,
+    source: Source,
+    clock: Arc<dyn Clock>,
+    refresh: Duration,
+    state: Mutex<State>,
+}
+
+enum Source {
+    File(PathBuf),
+    Url(reqwest::Client, String),
+    Set(String),
+}
+
+#[derive(Default)]
+struct State {
+    set: KeySet,
+    /// The last successful read.
+    read: Option<Timestamp>,
+    /// The last try.
+    tried: Option<Timestamp>,
+    /// The last try that an unknown key set off.
+    asked: Option<Timestamp>,
+    /// Why the last try failed.
+    problem: Option<String>,
+    /// Closes when the read that is under way ends, however it ends.
+    reading: Option<watch::Receiver<()>>,
+}
+
+/// What is known of a `kid`.
+pub(super) enum Lookup {
+    /// The key.
+    Found(Arc<Key>),
+    /// The issuer has no such key.
+    Unknown,
+    /// There is no set to look into: it was never read, or last more than 24 hours ago.
+    Unavailable,
+}
+
+impl Keys {
+    pub(super) fn new(
+        iss: &str,
+        source: KeySource,
+        clock: Arc<dyn Clock>,
+        refresh: Duration,
+    ) -> Result<Self, reqwest::Error> {
+        let source = match source {
+            KeySource::File(path) => Source::File(path),
+            KeySource::Set(document) => Source::Set(document),
+            KeySource::Url(url) => {
+                let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+                let client = if url.is_plain() {
+                    // A proxy could put its own keys in; and no certificates are needed.
+                    client.no_proxy().tls_certs_only([])
+                } else {
+                    client.https_only(true)
+                };
+                Source::Url(client.build()?, url.as_str().to_owned())
+            }
+        };
+        Ok(Self { iss: iss.to_owned(), source, clock, refresh, state: Mutex::default() })
+    }
+
+    /// The key of this `kid`. Waits for a read only when the key is unknown, at most [`TIMEOUT`] for each of two.
+    pub(super) async fn find(self: &Arc<Self>, kid: &str) -> Lookup {
+        // A read that was under way may have begun before the key was published: then once more, if it is time and the
+        // source answers.
+        for round in 0..2 {
+            let reading = {
+                let now = self.clock.now();
+                let mut state = self.state();
+                if let Lookup::Found(key) = state.find(kid, now) {
+                    if state.is_due(now, self.refresh) {
+                        self.start(&mut state, now);
+                    }
+                    return Lookup::Found(key);
+                }
+                match state.under_way() {
+                    Some(reading) => reading,
+                    None if round > 0 && state.problem.is_some() => break,
+                    None if passed(state.asked, now, ASKED) => {
+                        state.asked = Some(now);
+                        self.start(&mut state, now)
+                    }
+                    None => break,
+                }
+            };
+            ended(reading).await;
+        }
+        let now = self.clock.now();
+        self.state().find(kid, now)
+    }
+
+    /// Reads the set now, or waits for the read under way.
+    ///
+    /// # Errors
+    /// Why it could not be read, or has no key to verify with.
+    pub(super) async fn read(self: &Arc<Self>) -> Result<(), String> {
+        let reading = {
+            let mut state = self.state();
+            self.start(&mut state, self.clock.now())
+        };
+        ended(reading).await;
+        let state = self.state();
+        match &state.problem {
+            Some(problem) => Err(problem.clone()),
+            None if state.set.keys.is_empty() => {
+                let why = state.set.left_out.join("; ");
+                Err(format!("the key set has no usable key{}{why}", if why.is_empty() { "" } else { ": " }))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn start(self: &Arc<Self>, state: &mut State, now: Timestamp) -> watch::Receiver<()> {
+        if let Some(reading) = state.under_way() {
+            return reading;
+        }
+        let (done, reading) = watch::channel(());
+        state.tried = Some(now);
+        state.reading = Some(reading.clone());
+        let keys = Arc::clone(self);
+        tokio::spawn(async move {
+            let read = tokio::time::timeout(TIMEOUT, keys.source.read()).await;
+            keys.take(read.unwrap_or_else(|_| Err("it took longer than 5 seconds".to_owned())), now);
+            drop(done);
+        });
+        reading
+    }
+
+    /// Takes over what a read that began at `began` brought.
+    fn take(&self, read: Result<Vec<u8>, String>, began: Timestamp) {
+        let read = read.and_then(|document| jwks::parse(&document).map_err(str::to_owned));
+        let mut state = self.state();
+        match read {
+            Ok(set) => {
+                tracing::debug!(issuer = self.iss, keys = set.keys.len(), left_out = ?set.left_out, "key set read");
+                state.set = set;
+                state.read = Some(began);
+                state.problem = None;
+            }
+            Err(problem) => {
+                tracing::warn!(issuer = self.iss, problem, "the key set cannot be read");
+                state.problem = Some(problem);
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held; and each field is whole on its own.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn find(&self, kid: &str, now: Timestamp) -> Lookup {
+        match self.read {
+            Some(read) if now < read.plus(KEPT) => {
+                self.set.keys.get(kid).map_or(Lookup::Unknown, |key| Lookup::Found(Arc::clone(key)))
+            }
+            _ => Lookup::Unavailable,
+        }
+    }
+
+    fn is_due(&self, now: Timestamp, refresh: Duration) -> bool {
+        passed(self.read, now, refresh) && passed(self.tried, now, ASKED.min(refresh))
+    }
+
+    fn under_way(&self) -> Option<watch::Receiver<()>> {
+        self.reading.clone().filter(|reading| reading.has_changed().is_ok())
+    }
+}
+
+/// Whether `period` has passed since then. A clock that was set back must not stop the reading, so that counts as passed.
+fn passed(since: Option<Timestamp>, now: Timestamp, period: Duration) -> bool {
+    since.is_none_or(|since| now < since || now >= since.plus(period))
+}
+
+async fn ended(mut reading: watch::Receiver<()>) {
+    // Nothing is ever sent: an error is the end of the read.
+    while reading.changed().await.is_ok() {}
+}
+
+impl Source {
+    async fn read(&self) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Set(document) => Ok(document.clone().into_bytes()),
+            Self::Url(client, url) => fetch(client, url).await,
+            Self::File(path) => {
+                let path = path.clone();
+                tokio::task::spawn_blocking(move || read_file(&path))
+                    .await
+                    .map_err(|_| "the reading stopped".to_owned())?
+            }
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let explain = |error: std::io::Error| format!("{}: {error}", path.display());
+    // A pipe would block for ever.
+    if !std::fs::metadata(path).map_err(explain)?.is_file() {
+        return Err(format!("{}: is no file", path.display()));
+    }
+    let mut document = Vec::new();
+    let file = std::fs::File::open(path).map_err(explain)?;
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut document).map_err(explain)?;
+    within_limit(document)
+}
+
+async fn fetch(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {
+    let explain = |error: reqwest::Error| with_causes(&error.without_url());
+    let request = client.get(url).header(reqwest::header::ACCEPT, "application/json");
+    let mut response = request.send().await.map_err(explain)?;
+    if response.status() != reqwest::StatusCode::OK {
+        return Err(format!("the answer's status is {}", response.status().as_u16()));
+    }
+    let mut document = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(explain)? {
+        document.extend_from_slice(&chunk);
+        document = within_limit(document)?;
+    }
+    Ok(document)
+}
+
+fn within_limit(document: Vec<u8>) -> Result<Vec<u8>, String> {
+    if document.len() > MAX_BYTES { Err("it is larger than 1 MiB".to_owned()) } else { Ok(document) }
+}
+
+/// An error with its causes: the outermost alone says only that the request failed.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

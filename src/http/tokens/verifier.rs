@@ -1,0 +1,402 @@
+//! Verifying one token.
+
+use super::issuers::{IssuerConfig, Kind, check_issuers};
+use super::sets::{Keys, Lookup};
+use crate::domain::{
+    AgentId, Clock, IdError, MilestoneId, Narrowing, Principal, ProjectId, RuntimeId, ServiceId, Timestamp, UserId,
+};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, Validation};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// A token is no longer, in bytes: 16 KiB.
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
+/// How far the issuer's clock may be off.
+const LEEWAY: Duration = Duration::from_secs(30);
+/// A runtime's token lives no longer: it is in an agent's hands.
+const MAX_RUNTIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// The bounds of the refresh period: below, it would be a storm; above, sets would run out in between.
+const REFRESH: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(12 * 60 * 60));
+
+/// Why a token is refused. The texts are for the caller and carry nothing of the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Longer than 16 KiB.
+    #[error("the token is longer than 16 KiB")]
+    TooLong,
+    /// Not three base64url parts with JSON, or a claim is of another type than RFC 7519 says.
+    #[error("the token is no JSON Web Token in compact form")]
+    Malformed,
+    /// `alg` is not accepted, or not the one of the key.
+    #[error("the token's algorithm is not RS256, ES256 or EdDSA, or does not fit its key")]
+    Algorithm,
+    /// It has `crit` (RFC 7515, section 4.1.11), and no extension is understood.
+    #[error("the token has a critical header")]
+    Critical,
+    /// No `kid` in its header.
+    #[error("the token names no key (kid)")]
+    NoKeyId,
+    /// `iss` is missing, or names nobody who is trusted.
+    #[error("the token's issuer is not trusted")]
+    Issuer,
+    /// The issuer publishes no such key, or does no longer.
+    #[error("the token's key is not among its issuer's keys")]
+    UnknownKey,
+    /// The issuer's keys were never read, or last more than 24 hours ago; the token may be good.
+    #[error("the keys of the token's issuer cannot be read now; try again later")]
+    KeysUnavailable,
+    /// The signature is another.
+    #[error("the token's signature does not verify")]
+    Signature,
+    /// `aud` names none of the three audiences, or several of them.
+    #[error("the token is not for exactly one of the vault's audiences")]
+    Audience,
+    /// The issuer may not issue tokens for this kind of principal.
+    #[error("the token's issuer may not issue tokens for this audience")]
+    Kind,
+    /// No `exp`.
+    #[error("the token has no expiry (exp)")]
+    NoExpiry,
+    /// `exp` has passed.
+    #[error("the token has expired")]
+    Expired,
+    /// `nbf` is still to come.
+    #[error("the token is not valid yet")]
+    NotYet,
+    /// A runtime's token that lives longer than 24 hours.
+    #[error("a runtime's token must expire within 24 hours")]
+    TooLongLived,
+    /// `sub` is missing or no id, or belongs to another issuer's people.
+    #[error("the token's subject is not one its issuer may name")]
+    Subject,
+    /// A claim that narrows a runtime's token has another type or breaks the form.
+    #[error("a vault:* claim of the token has not the form it needs")]
+    Narrowing,
+}
+
+impl Refused {
+    /// Whether the token was not judged at all, since the issuer's keys cannot be had.
+    #[must_use]
+    pub const fn is_unavailable(self) -> bool {
+        matches!(self, Self::KeysUnavailable)
+    }
+}
+
+/// What a good token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Who calls, with what a runtime's token is narrowed to.
+    pub principal: Principal,
+    /// The `iss` of who says so.
+    pub issuer: String,
+    /// When the token ends, without the leeway of 30 seconds.
+    pub expires_at: Timestamp,
+}
+
+/// Verifies tokens with the keys of the trusted issuers. Cheap to clone.
+#[derive(Clone)]
+pub struct Verifier(Arc<Inner>);
+
+struct Inner {
+    issuers: HashMap<String, Issuer>,
+    clock: Arc<dyn Clock>,
+    refresh: Duration,
+    kept_fresh: AtomicBool,
+}
+
+struct Issuer {
+    keys: Arc<Keys>,
+    kinds: BTreeSet<Kind>,
+    prefix: Option<String>,
+    /// The prefixes of all others, if this one has none.
+    foreign: Vec<String>,
+}
+
+impl Verifier {
+    /// Trusts these issuers. `refresh` is the age at which a key set is re-read, taken as 100 ms at least and 12 hours at
+    /// most. Reads nothing yet.
+    ///
+    /// # Errors
+    /// The problems that [`check_issuers`] finds, and what keeps keys from being fetched at all.
+    pub fn new(issuers: Vec<IssuerConfig>, clock: Arc<dyn Clock>, refresh: Duration) -> Result<Self, Vec<String>> {
+        let mut problems = check_issuers(&issuers);
+        let refresh = refresh.clamp(REFRESH.0, REFRESH.1);
+        let prefixes: Vec<_> = issuers.iter().filter_map(|issuer| issuer.subject_prefix.clone()).collect();
+        let mut trusted = HashMap::new();
+        for IssuerConfig { iss, keys, kinds, subject_prefix: prefix } in issuers {
+            match Keys::new(&iss, keys, Arc::clone(&clock), refresh) {
+                Ok(keys) => {
+                    let foreign = if prefix.is_none() { prefixes.clone() } else { Vec::new() };
+                    trusted.insert(iss, Issuer { keys: Arc::new(keys), kinds, prefix, foreign });
+                }
+                Err(error) => problems.push(format!("issuer {iss:?}: keys cannot be fetched: {error}")),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let kept_fresh = AtomicBool::new(false);
+        Ok(Self(Arc::new(Inner { issuers: trusted, clock, refresh, kept_fresh })))
+    }
+
+    /// Reads all key sets, and from then on re-reads them in the background until the last clone is dropped: a key that was
+    /// withdrawn while nobody called must not verify the next token. Gives the problems, each naming its issuer; a set that
+    /// cannot be read now is tried again later.
+    pub async fn load(&self) -> Vec<String> {
+        let problems = self.0.read_all().await;
+        if !self.0.kept_fresh.swap(true, Ordering::Relaxed) {
+            tokio::spawn(keep_fresh(Arc::downgrade(&self.0), self.0.refresh));
+        }
+        problems
+    }
+
+    /// Judges a token: who it speaks for.
+    ///
+    /// A token whose key is known is judged at once with the present set; another one waits for the set to be re-read.
+    ///
+    /// # Errors
+    /// Why it is refused. [`Refused::KeysUnavailable`] says nothing about the token; all others are final for it, but for
+    /// [`Refused::UnknownKey`] and [`Refused::NotYet`].
+    pub async fn verify(&self, token: &str) -> Result<Verified, Refused> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Refused::TooLong);
+        }
+        let mut parts = token.split('.');
+        let (Some(header), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(Refused::Malformed);
+        };
+        let header: Header = part(header)?;
+        let algorithm = accepted(&header.alg).ok_or(Refused::Algorithm)?;
+        if header.crit.is_some() {
+            return Err(Refused::Critical);
+        }
+        let key_id = header.kid.ok_or(Refused::NoKeyId)?;
+        // Only to choose the keys; what is used is read again below, once the signature has been verified.
+        let Unverified { iss } = part(payload)?;
+        let iss = iss.ok_or(Refused::Issuer)?;
+        let trusted = self.0.issuers.get(&iss).ok_or(Refused::Issuer)?;
+
+        let key = match trusted.keys.find(&key_id).await {
+            Lookup::Found(key) => key,
+            Lookup::Unknown => return Err(Refused::UnknownKey),
+            Lookup::Unavailable => return Err(Refused::KeysUnavailable),
+        };
+        if key.algorithm != algorithm {
+            return Err(Refused::Algorithm);
+        }
+        let claims = jsonwebtoken::decode::<Body>(token, &key.decoding, &signature_only(algorithm))
+            .map_err(|error| refused(error.kind()))?
+            .claims;
+        if claims.iss != iss {
+            return Err(Refused::Issuer);
+        }
+        let kind = claims.aud.kind()?;
+        if !trusted.kinds.contains(&kind) {
+            return Err(Refused::Kind);
+        }
+        let expires_at = claims.check_times(kind, self.0.clock.now())?;
+        let principal = trusted.principal(kind, &claims)?;
+        Ok(Verified { principal, issuer: iss, expires_at })
+    }
+}
+
+impl Inner {
+    async fn read_all(&self) -> Vec<String> {
+        let reads = self.issuers.iter().map(async |(iss, issuer)| {
+            issuer.keys.read().await.err().map(|problem| format!("issuer {iss:?}: {problem}"))
+        });
+        futures::future::join_all(reads).await.into_iter().flatten().collect()
+    }
+}
+
+async fn keep_fresh(verifier: Weak<Inner>, refresh: Duration) {
+    loop {
+        tokio::time::sleep(refresh).await;
+        match verifier.upgrade() {
+            // What goes wrong is logged where it happens.
+            Some(verifier) => drop(verifier.read_all().await),
+            None => break,
+        }
+    }
+}
+
+impl Issuer {
+    fn principal(&self, kind: Kind, claims: &Body) -> Result<Principal, Refused> {
+        let sub = claims.sub.as_deref().filter(|sub| !sub.is_empty()).ok_or(Refused::Subject)?;
+        if self.foreign.iter().any(|prefix| sub.starts_with(prefix)) {
+            return Err(Refused::Subject);
+        }
+        let id = format!("{}{sub}", self.prefix.as_deref().unwrap_or_default());
+        let principal = match kind {
+            Kind::User => UserId::parse(id).map(Principal::User),
+            Kind::Service => ServiceId::parse(id).map(Principal::Service),
+            Kind::Runtime => {
+                let narrowing = claims.narrowing()?;
+                RuntimeId::parse(id).map(|id| Principal::Runtime(id, narrowing))
+            }
+        };
+        principal.map_err(|_| Refused::Subject)
+    }
+}
+
+fn accepted(alg: &str) -> Option<Algorithm> {
+    match alg {
+        "RS256" => Some(Algorithm::RS256),
+        "ES256" => Some(Algorithm::ES256),
+        "EdDSA" => Some(Algorithm::EdDSA),
+        _ => None,
+    }
+}
+
+/// Only the signature, and that with this one algorithm: the claims are checked here, by the vault's own clock.
+fn signature_only(algorithm: Algorithm) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    validation
+}
+
+fn refused(error: &ErrorKind) -> Refused {
+    match error {
+        ErrorKind::InvalidSignature => Refused::Signature,
+        ErrorKind::InvalidAlgorithm => Refused::Algorithm,
+        _ => Refused::Malformed,
+    }
+}
+
+fn part<T: DeserializeOwned>(encoded: &str) -> Result<T, Refused> {
+    let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| Refused::Malformed)?;
+    serde_json::from_slice(&json).map_err(|_| Refused::Malformed)
+}
+
+/// What is used of the header (RFC 7515, section 4.1). All else in it, such as `jku` and `jwk`, is without effect.
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    crit: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Unverified {
+    iss: Option<String>,
+}
+
+/// The claims. What is only read for some kinds of principal, or has an error of its own, is kept as any value.
+#[derive(Deserialize)]
+struct Body {
+    iss: String,
+    #[serde(default)]
+    aud: Audiences,
+    sub: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    exp: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
+    nbf: Option<Value>,
+    #[serde(default, deserialize_with = "present", rename = "vault:project")]
+    project: Option<Value>,
+    #[serde(default, deserialize_with = "present", rename = "vault:agent")]
+    agent: Option<Value>,
+    #[serde(default, deserialize_with = "present", rename = "vault:milestone")]
+    milestone: Option<Value>,
+    #[serde(default, deserialize_with = "present", rename = "vault:names")]
+    names: Option<Value>,
+}
+
+/// Tells a member that is null from one that is not there.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audiences {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Default for Audiences {
+    fn default() -> Self {
+        Self::Several(Vec::new())
+    }
+}
+
+impl Audiences {
+    /// The one kind that is meant; others beside it are not ours to judge.
+    fn kind(&self) -> Result<Kind, Refused> {
+        let names = match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        };
+        let mut kinds = Kind::ALL.into_iter().filter(|kind| names.iter().any(|name| name == kind.audience()));
+        match (kinds.next(), kinds.next()) {
+            (Some(kind), None) => Ok(kind),
+            _ => Err(Refused::Audience),
+        }
+    }
+}
+
+impl Body {
+    /// Judges `exp` and `nbf` (RFC 7519, sections 4.1.4 and 4.1.5); gives when the token ends.
+    fn check_times(&self, kind: Kind, now: Timestamp) -> Result<Timestamp, Refused> {
+        let expires = instant(self.exp.as_ref().ok_or(Refused::NoExpiry)?)?;
+        if now >= expires.plus(LEEWAY) {
+            return Err(Refused::Expired);
+        }
+        if let Some(begins) = &self.nbf
+            && now < instant(begins)?.minus(LEEWAY)
+        {
+            return Err(Refused::NotYet);
+        }
+        if kind == Kind::Runtime && expires > now.plus(MAX_RUNTIME).plus(LEEWAY) {
+            return Err(Refused::TooLongLived);
+        }
+        Ok(expires)
+    }
+
+    fn narrowing(&self) -> Result<Narrowing, Refused> {
+        let names = match &self.names {
+            None => None,
+            Some(Value::Array(names)) => {
+                let names = names.iter().map(|name| name.as_str().map(str::to_owned));
+                Some(names.collect::<Option<_>>().ok_or(Refused::Narrowing)?)
+            }
+            Some(_) => return Err(Refused::Narrowing),
+        };
+        Ok(Narrowing {
+            project: id(self.project.as_ref(), ProjectId::parse)?,
+            agent: id(self.agent.as_ref(), AgentId::parse)?,
+            milestone: id(self.milestone.as_ref(), MilestoneId::parse)?,
+            names,
+        })
+    }
+}
+
+fn id<T>(claim: Option<&Value>, parse: fn(String) -> Result<T, IdError>) -> Result<Option<T>, Refused> {
+    let Some(claim) = claim else { return Ok(None) };
+    let text = claim.as_str().ok_or(Refused::Narrowing)?;
+    parse(text.to_owned()).map(Some).map_err(|_| Refused::Narrowing)
+}
+
+/// A NumericDate (RFC 7519, section 2): seconds since 1970, with fractions or without.
+fn instant(date: &Value) -> Result<Timestamp, Refused> {
+    let since = match (date.as_u64(), date.as_f64()) {
+        (Some(seconds), _) => Duration::from_secs(seconds),
+        // Before 1970 is as good as 1970; beyond what a duration holds is no date.
+        (None, Some(seconds)) => Duration::try_from_secs_f64(seconds.max(0.0)).map_err(|_| Refused::Malformed)?,
+        (None, None) => return Err(Refused::Malformed),
+    };
+    Ok(Timestamp::from_millis(0).plus(since))
+}
