@@ -4,6 +4,8 @@
 //! values of `domain`. `docs/architecture.md` says where things live and why.
 
 pub mod authz;
+pub mod cli;
+pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod graphql;

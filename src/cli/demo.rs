@@ -1,0 +1,176 @@
+//! The demo: two organizations on one project, everybody who has a role in it, and made-up credentials. It goes into the vault
+//! by the front door, as the principals who may do these things. Each step changes nothing where it was done before, so that
+//! a start that was interrupted is made up for by the next.
+
+use crate::authz::CanList;
+use crate::authz::Permission;
+use crate::domain::{
+    Category, Clock as _, EntryStatus, Error, Phase, Principal, ProjectId, ProjectStatus, RequestId, Result, Role,
+    ServiceId, SystemClock, UserId,
+};
+use crate::vault::{
+    AgentChange, Auditor, Caller, Change, Entry, EntryChanges, NewEntry, NewMilestone, NewProject, RoleChange, Vault,
+};
+
+const PROJECT: &str = "demo";
+const MILESTONE: &str = "demo-launch";
+const PLATFORM: &str = "platform";
+const ALICE: &str = "alice";
+const AUDREY: &str = "audrey";
+/// Pinned once the demo is complete: what somebody deletes of it stays deleted.
+const SEEDED: &str = "demo";
+
+const ROLES: [(&str, Role); 4] =
+    [(ALICE, Role::Accountable), ("bob", Role::Responsible), ("carol", Role::Consulted), ("dave", Role::Informed)];
+const AGENTS: [(&str, &str, Option<&str>); 2] = [("builder", "acme", None), ("deployer", "globex", Some(MILESTONE))];
+const RUNTIMES: [(&str, &str); 2] = [("acme-runtime", "acme"), ("globex-runtime", "globex")];
+
+/// An entry of the demo. The values open nothing, and look like none that a scanner for leaked keys knows.
+struct Demo {
+    name: &'static str,
+    category: Category,
+    value: &'static str,
+    description: &'static str,
+    milestone: Option<&'static str>,
+}
+
+const ENTRIES: [Demo; 4] = [
+    Demo {
+        name: "GITHUB_TOKEN",
+        category: Category::AccessToken,
+        value: "gh-demo-7Qm2xVt9Lw4Zr8Kd1Bn6Hs3Y",
+        description: "Reads and writes the project's repositories.",
+        milestone: None,
+    },
+    Demo {
+        name: "STRIPE_API_KEY",
+        category: Category::ApiKey,
+        value: "sk-demo-51Nf0Rb7Xc2Wq9Tz4Gm8Jp6Ke",
+        description: "The payment provider's test mode.",
+        milestone: None,
+    },
+    Demo {
+        name: "WEBHOOK_SECRET",
+        category: Category::WebhookSecret,
+        value: "wh-demo-c3f81e5a9d7042b6",
+        description: "Signs what is sent to the build's webhook.",
+        milestone: None,
+    },
+    Demo {
+        name: "DEPLOY_TOKEN",
+        category: Category::AccessToken,
+        value: "dt-demo-Vb5Ks0Yx8Rn3Qe7Mj2Fw",
+        description: "Deploys to production, for the launch only.",
+        milestone: Some(MILESTONE),
+    },
+];
+const LEGACY: Demo = Demo {
+    name: "LEGACY_API_KEY",
+    category: Category::ApiKey,
+    value: "lk-demo-2019-4d6e8a0c1b3f",
+    description: "The old provider's key, which has run out.",
+    milestone: None,
+};
+
+/// Puts the demo into a vault, once.
+///
+/// # Errors
+/// When the vault does not let it be; the next start goes on where this one stopped.
+pub async fn seed(vault: &Vault) -> Result<()> {
+    if vault.store().conn().await?.pinned(SEEDED).await?.is_some() {
+        return Ok(());
+    }
+    let platform = ServiceId::parse(PLATFORM).map_err(Error::internal)?;
+    vault.set_registrar(&platform, true).await?;
+    let audrey = UserId::parse(AUDREY).map_err(Error::internal)?;
+    vault.set_auditor(&Auditor::User(audrey), true).await?;
+    seed_project(vault, &caller(Principal::Service(platform))).await?;
+    let alice = caller(Principal::User(UserId::parse(ALICE).map_err(Error::internal)?));
+    seed_members(vault, &alice).await?;
+    for demo in ENTRIES {
+        put(vault, &alice, &demo).await?;
+    }
+    let legacy = put(vault, &alice, &LEGACY).await?;
+    if legacy.status != EntryStatus::Expired {
+        // An instant that has passed expires an entry now; it could not be created with one.
+        let expires_at = Change::Set(SystemClock.now());
+        let changes = EntryChanges {
+            id: legacy.id.to_string(),
+            name: Change::Keep,
+            description: Change::Keep,
+            category: Change::Keep,
+            expires_at,
+            rotation_interval_days: Change::Keep,
+            expected_revision: None,
+        };
+        vault.update_entry(&alice, changes).await?;
+    }
+    let mut tx = vault.store().begin().await?;
+    tx.pin(SEEDED, "seeded").await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn caller(principal: Principal) -> Caller {
+    Caller { principal, request_id: RequestId::new() }
+}
+
+async fn seed_project(vault: &Vault, platform: &Caller) -> Result<()> {
+    let project = NewProject {
+        project: PROJECT.to_owned(),
+        participants: vec!["acme".to_owned(), "globex".to_owned()],
+        accountable: vec![ALICE.to_owned()],
+        status: ProjectStatus::Active,
+    };
+    match vault.register_project(platform, project).await {
+        // It was registered by a start that was interrupted.
+        Ok(_) | Err(Error::Conflict(_)) => {}
+        Err(error) => return Err(error),
+    }
+    let phase = Phase { opens_at: None, closes_at: None };
+    let milestone = NewMilestone { id: MILESTONE.to_owned(), project: PROJECT.to_owned(), phase };
+    vault.put_milestone(platform, milestone).await?;
+    for (agent, organization, _) in AGENTS {
+        vault.register_agent(platform, agent.to_owned(), organization.to_owned()).await?;
+    }
+    for (runtime, organization) in RUNTIMES {
+        vault.register_runtime(platform, runtime.to_owned(), organization.to_owned()).await?;
+    }
+    Ok(())
+}
+
+async fn seed_members(vault: &Vault, alice: &Caller) -> Result<()> {
+    for (user, role) in ROLES {
+        vault.assign_role(alice, RoleChange { project: PROJECT.to_owned(), user: user.to_owned(), role }).await?;
+    }
+    for (agent, _, milestone) in AGENTS {
+        let milestone = milestone.map(str::to_owned);
+        let change = AgentChange { project: PROJECT.to_owned(), agent: agent.to_owned(), milestone };
+        vault.assign_agent(alice, change).await?;
+    }
+    Ok(())
+}
+
+/// The entry of this name, created when there is none.
+async fn put(vault: &Vault, alice: &Caller, demo: &Demo) -> Result<Entry> {
+    let ask = (Some(ProjectId::parse(PROJECT).map_err(Error::internal)?), Permission::CanList);
+    let held = vault.decide(alice, std::slice::from_ref(&ask)).await?;
+    let may_list = held
+        .get(&ask)
+        .and_then(|access| access.decision.authorize::<CanList>())
+        .ok_or(Error::Forbidden("The demo's project is not alice's any more; start with --no-demo."))?;
+    if let Some(entry) = vault.entry_by_name(&may_list, demo.name, demo.milestone).await? {
+        return Ok(entry);
+    }
+    let new = NewEntry {
+        project: PROJECT.to_owned(),
+        name: demo.name.to_owned(),
+        value: demo.value.into(),
+        category: demo.category,
+        description: Some(demo.description.to_owned()),
+        milestone: demo.milestone.map(str::to_owned),
+        expires_at: None,
+        rotation_interval_days: None,
+    };
+    vault.create_entry(alice, new).await
+}

@@ -1,0 +1,130 @@
+//! `dev`.
+
+use super::data_dir::{self, DataDir};
+use super::failure::{Failure, Result};
+use super::keyring_command::key_source;
+use super::server::{self, Addresses, Parts};
+use super::{demo, logs, open, print};
+use crate::config::{KeyringSource, Log, LogSettings, Problems, listen_address};
+use crate::domain::{Clock, SystemClock};
+use crate::http::tokens::{IssuerConfig, KeySource, Kind, Verifier};
+use crate::vault::Vault;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a deleted entry can be restored, and the age at which key sets are read again; the defaults of `serve`.
+const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const REFRESH: Duration = Duration::from_secs(300);
+
+/// Runs the whole vault in one process, for trying it: SQLite, the embedded authorizer, its own keys and its own issuer of
+/// tokens, with a demo in it.
+#[derive(clap::Args)]
+pub struct Dev {
+    /// Where it keeps its data; created when missing
+    #[arg(long, value_name = "DIR", default_value = data_dir::DEFAULT)]
+    data_dir: PathBuf,
+    /// Leaves the demo out
+    #[arg(long)]
+    no_demo: bool,
+    /// The address to listen on [default: 127.0.0.1:4000]
+    #[arg(long, env = "VAULT_LISTEN", hide_env_values = true, value_name = "IP:PORT")]
+    listen: Option<OsString>,
+    #[command(flatten)]
+    log: LogSettings,
+}
+
+impl Dev {
+    /// Serves until it is told to stop.
+    pub async fn run(self) -> Result {
+        let listen = listen_address(self.listen.as_ref());
+        let log = Log::of(&self.log, "info");
+        let (listen, log) = match (listen, log) {
+            (Ok(listen), Ok(log)) => (listen, log),
+            (Err(Problems(mut problems)), log) => {
+                problems.extend(log.err().into_iter().flat_map(|found| found.0));
+                return Err(Problems(problems).into());
+            }
+            (Ok(_), Err(problems)) => return Err(problems.into()),
+        };
+        logs::begin(log);
+        let dir = DataDir::open_or_create(&self.data_dir)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let issuer = IssuerConfig {
+            iss: data_dir::ISSUER.to_owned(),
+            keys: KeySource::Set(dir.signer()?.jwks()),
+            kinds: Kind::ALL.into_iter().collect(),
+            subject_prefix: None,
+        };
+        let verifier = Verifier::new(vec![issuer], clock.clone(), REFRESH).map_err(Problems)?;
+        for problem in verifier.load().await {
+            tracing::warn!(problem, "the key set of the issuer cannot be read");
+        }
+
+        let backend = dir.backend()?;
+        let store = open::store(&backend)?;
+        open::migrate(&backend, &store).await?;
+        let authorizer = open::authorizer(&backend, &store).await?;
+        let keys = key_source(&KeyringSource::File(dir.keyring()));
+        let vault = Vault::new(store, authorizer, keys, clock, RETENTION);
+        vault.check_keyring().await?;
+        if !self.no_demo {
+            demo::seed(&vault).await?;
+        }
+        let parts = Parts { vault, verifier, introspection: true, listen, runtime_listen: None, tls: None };
+        let named = self.data_dir;
+        server::run(parts, move |addresses| print(&welcome(addresses, &dir, &named, !self.no_demo)?)).await
+    }
+}
+
+/// What to do next, to be copied and pasted.
+fn welcome(addresses: Addresses, dir: &DataDir, named: &Path, demo: bool) -> Result<String> {
+    let Addresses { scheme, address, .. } = addresses;
+    let url = format!("{scheme}://{address}/graphql");
+    let program = std::env::args_os().next().map_or_else(|| "project-vault".into(), PathBuf::from);
+    let mut token = format!("{} token", quoted(&program)?);
+    if named != Path::new(data_dir::DEFAULT) {
+        token = format!("{token} --data-dir {}", quoted(dir.path())?);
+    }
+    let whose: &[&str] = if demo {
+        &[
+            "user:alice        # Accountable; bob is Responsible, carol Consulted, dave Informed",
+            "user:audrey       # reads every audit log",
+            "service:platform  # manages projects, agents and roles",
+            "runtime:acme-runtime --project demo --agent builder",
+            "runtime:globex-runtime --project demo --agent deployer --milestone demo-launch",
+        ]
+    } else {
+        &["user:ID", "service:ID", "runtime:ID"]
+    };
+    let mut lines = vec![
+        format!("Project Vault  {url}"),
+        format!("Data           {}", dir.path().display()),
+        String::new(),
+        "Tokens:".to_owned(),
+    ];
+    lines.extend(whose.iter().map(|whose| format!("  {token} {whose}")));
+    if demo {
+        let query =
+            r#"{ projectVault(projectId: \"demo\") { entries { edges { node { name status maskedValue } } } } }"#;
+        lines.extend([
+            String::new(),
+            "Try:".to_owned(),
+            format!("  curl -s {url} -H 'Content-Type: application/json' \\"),
+            format!("    -H \"Authorization: Bearer $({token} user:alice)\" \\"),
+            format!("    -d '{{\"query\": \"{query}\"}}'"),
+        ]);
+    }
+    Ok(lines.join("\n") + "\n")
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> Result<String> {
+    let text = path.to_str().ok_or_else(|| Failure::DataDir {
+        path: path.to_owned(),
+        problem: "this path is not UTF-8; use one that is",
+    })?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@".contains(c);
+    Ok(if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) })
+}

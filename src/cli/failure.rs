@@ -1,0 +1,121 @@
+//! Why a command did not do its work, and the status it exits with.
+
+use crate::authz::SetupError;
+use crate::config::{Problems, with_causes};
+use crate::crypto::KeyringError;
+use crate::http::StartError;
+use crate::http::tokens::SignerError;
+use crate::{domain, store};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The result of a command.
+pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
+
+/// Why a command did not do its work. None of the texts holds a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The configuration is bad.
+    #[error(transparent)]
+    Config(#[from] Problems),
+    /// Arguments that do not go together.
+    #[error("{0}; see --help")]
+    Usage(String),
+    /// The database did not do its part.
+    #[error("{}; check DATABASE_URL and the database", with_causes(.0))]
+    Store(#[from] store::Error),
+    /// The tables are not those of this version.
+    #[error("the database is not up to date; run `project-vault migrate`, or serve with --migrate")]
+    NotMigrated,
+    /// OpenFGA did not do its part.
+    #[error("{}", with_causes(.0))]
+    Setup(#[from] SetupError),
+    /// The keyring is no use.
+    #[error("{}", with_causes(.0))]
+    Keyring(#[from] KeyringError),
+    /// The vault did not do it.
+    #[error("{}", of_vault(.0))]
+    Vault(#[from] domain::Error),
+    /// A development token was not made.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    /// There is no data directory of a `dev` vault.
+    #[error(
+        "there is no dev vault in {}; `project-vault dev --data-dir DIR` makes one, --data-dir names another", .0.display()
+    )]
+    NoDataDir(PathBuf),
+    /// The data directory is no use as it is.
+    #[error("the data directory {}: {problem}", path.display())]
+    DataDir {
+        /// Which.
+        path: PathBuf,
+        /// How to mend it.
+        problem: &'static str,
+    },
+    /// A file cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// An address cannot be listened on, or the certificate is no use.
+    #[error(transparent)]
+    Listen(#[from] StartError),
+    /// The server stopped by itself.
+    #[error("the server stopped: {0}")]
+    Stopped(String),
+    /// Standard output cannot be written.
+    #[error("standard output cannot be written: {0}")]
+    Output(io::Error),
+    /// The process cannot do what every process can.
+    #[error("the process cannot be set up: {0}")]
+    Runtime(io::Error),
+}
+
+/// What went wrong inside is the operator's to know, who sits here; callers of the API are told nothing of it.
+fn of_vault(error: &domain::Error) -> String {
+    match error {
+        domain::Error::Internal(source) => with_causes(&**source),
+        other => with_causes(other),
+    }
+}
+
+impl Failure {
+    /// A file that cannot be read or written.
+    pub fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        |error| Self::File { path, error }
+    }
+
+    const fn status(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Usage(_) => 2,
+            Self::Store(_)
+            | Self::NotMigrated
+            | Self::Setup(_)
+            | Self::Keyring(_)
+            | Self::Vault(_)
+            | Self::Signer(_)
+            | Self::NoDataDir(_)
+            | Self::DataDir { .. }
+            | Self::File { .. }
+            | Self::Listen(_)
+            | Self::Stopped(_)
+            | Self::Output(_)
+            | Self::Runtime(_) => 1,
+        }
+    }
+
+    /// Tells it on standard error, a line for each problem; gives the status to exit with.
+    pub fn report(&self) -> ExitCode {
+        let mut err = io::stderr().lock();
+        for line in self.to_string().lines() {
+            // Nothing is left to be told when not even this can be.
+            let _ = writeln!(err, "error: {line}");
+        }
+        ExitCode::from(self.status())
+    }
+}

@@ -1,0 +1,43 @@
+//! What a server does besides answering: finishes changes of tuples, records repeated denials, erases what is past its
+//! retention.
+
+use crate::domain::Result;
+use crate::vault::Vault;
+use futures::future::BoxFuture;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+const OUTBOX: Duration = Duration::from_secs(1);
+const DENIALS: Duration = Duration::from_secs(5);
+const SWEEP: Duration = Duration::from_secs(5 * 60);
+
+type Job = fn(Vault) -> BoxFuture<'static, Result<()>>;
+
+/// Runs until it is told to stop, then records what is left of the denials.
+pub async fn run(vault: Vault, stop: CancellationToken) {
+    let every = |period, what, job: Job| repeat(&vault, &stop, period, what, job);
+    tokio::join!(
+        every(OUTBOX, "applying changes of tuples", |vault| Box::pin(async move { vault.apply_outbox().await })),
+        every(DENIALS, "recording repeated denials", |vault| {
+            Box::pin(async move { vault.record_repeated_denials(false).await })
+        }),
+        every(SWEEP, "erasing entries past their retention", |vault| {
+            Box::pin(async move { vault.sweep().await.map(drop) })
+        }),
+    );
+    if let Err(error) = vault.record_repeated_denials(true).await {
+        tracing::warn!(%error, "the counts of repeated denials are lost");
+    }
+}
+
+/// What is under way is finished before it stops.
+async fn repeat(vault: &Vault, stop: &CancellationToken, period: Duration, what: &'static str, job: Job) {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        if let Err(error) = job(vault.clone()).await {
+            tracing::warn!(%error, job = what, "a background job failed; it is tried again");
+        }
+    }
+}

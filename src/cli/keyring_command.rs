@@ -1,0 +1,154 @@
+//! A keyring that a command prints, such as the client of a KMS or HSM.
+
+use crate::config::{KeyringSource, SECRET_VARIABLES};
+use crate::crypto::{Keyring, KeyringError};
+use crate::vault::KeySource;
+use std::io::{self, Read as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use zeroize::Zeroizing;
+
+/// How long the command may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A keyring is no larger, in bytes.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// Why a command gave no keyring. The command itself is not repeated: it may hold a secret.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error("VAULT_KEYRING_COMMAND: it cannot be run: {0}")]
+    Run(#[from] io::Error),
+    #[error("VAULT_KEYRING_COMMAND: it did not end within {} seconds; make it faster, or use VAULT_KEYRING_FILE", .0.as_secs())]
+    Slow(Duration),
+    #[error("VAULT_KEYRING_COMMAND: it failed ({0}); run it by hand to see why")]
+    Failed(std::process::ExitStatus),
+    #[error("VAULT_KEYRING_COMMAND: it prints more than 1 MiB; it is to print a keyring and nothing else")]
+    TooLarge,
+    #[error("VAULT_KEYRING_COMMAND: it prints what is not UTF-8; it is to print a keyring and nothing else")]
+    NotText,
+}
+
+impl From<CommandError> for KeyringError {
+    fn from(error: CommandError) -> Self {
+        Self::Source(Box::new(error))
+    }
+}
+
+/// Reads the keyring from where the configuration says, whenever it is asked to.
+pub fn key_source(source: &KeyringSource) -> KeySource {
+    match source.clone() {
+        KeyringSource::File(path) => Arc::new(move || Keyring::read_file(&path)),
+        KeyringSource::Command(command) => Arc::new(move || {
+            let read = || Keyring::parse(&run(&command, PATIENCE)?);
+            // Other tasks of this thread go on elsewhere meanwhile.
+            match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+                Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(read),
+                _ => read(),
+            }
+        }),
+    }
+}
+
+fn run(command: &str, patience: Duration) -> Result<Zeroizing<String>, CommandError> {
+    let began = Instant::now();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    for name in SECRET_VARIABLES {
+        shell.env_remove(name);
+    }
+    let mut child = shell.spawn()?;
+    let Some(stdout) = child.stdout.take() else { return Err(CommandError::NotText) };
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        // With room for all, the buffer does not grow and leaves no copy behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 1));
+        let read = stdout.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes);
+        // Nobody waits any more where it took too long.
+        let _ = sender.send(read.map(|_| bytes));
+    });
+    let read = receiver.recv_timeout(patience);
+    let status = match &read {
+        Ok(Ok(bytes)) if bytes.len() <= MAX_BYTES => ended(&mut child, began + patience)?,
+        _ => None,
+    };
+    if status.is_none() {
+        kill(&mut child);
+    }
+    let bytes = match (read, status) {
+        (Ok(Err(error)), _) => return Err(error.into()),
+        (Ok(Ok(bytes)), _) if bytes.len() > MAX_BYTES => return Err(CommandError::TooLarge),
+        (Ok(Ok(bytes)), Some(status)) if status.success() => bytes,
+        (Ok(Ok(_)), Some(status)) => return Err(CommandError::Failed(status)),
+        (Ok(Ok(_)), None) | (Err(_), _) => return Err(CommandError::Slow(patience)),
+    };
+    std::str::from_utf8(&bytes).map(|text| Zeroizing::new(text.to_owned())).map_err(|_| CommandError::NotText)
+}
+
+/// How a process that has closed its output ended; none when it has not in time.
+fn ended(child: &mut Child, until: Instant) -> io::Result<Option<std::process::ExitStatus>> {
+    loop {
+        let status = child.try_wait()?;
+        if status.is_some() || Instant::now() >= until {
+            return Ok(status);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Ends a process that has not been waited for, with those it started. What cannot be done is left undone.
+fn kill(child: &mut Child) {
+    let group = format!("kill -s KILL -- -{}", child.id());
+    let _ = Command::new("sh").args(["-c", &group]).stderr(Stdio::null()).status();
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret as _;
+
+    fn refusal(command: &str) -> String {
+        let error = run(command, Duration::from_secs(5)).err().unwrap();
+        crate::config::with_causes(&KeyringError::from(error))
+    }
+
+    #[test]
+    fn a_keyring_is_what_the_command_prints() {
+        let ring = Keyring::generate().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ring");
+        std::fs::write(&path, ring.to_text().expose_secret()).unwrap();
+        let source = key_source(&KeyringSource::Command(format!("echo noise >&2; cat {}", path.display())));
+        assert_eq!(source().ok().unwrap().current_id(), ring.current_id());
+    }
+
+    #[test]
+    fn a_command_that_fails_is_told_without_being_repeated() {
+        let said = refusal("echo s3cret >&2; echo s3cret; exit 3 # s3cret");
+        assert!(said.contains("VAULT_KEYRING_COMMAND") && said.contains("exit status: 3"), "{said}");
+        assert!(!said.contains("s3cret"), "{said}");
+    }
+
+    #[test]
+    fn a_command_that_prints_too_much_is_stopped() {
+        assert!(refusal("yes").contains("1 MiB"));
+        assert!(refusal("printf '\\377'").contains("UTF-8"));
+    }
+
+    #[test]
+    fn a_command_that_takes_too_long_is_stopped_with_what_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("mark");
+        let command = format!("(sleep 2; touch {}) & wait", mark.display());
+        let began = Instant::now();
+        let error = run(&command, Duration::from_millis(200)).err().unwrap();
+        assert!(matches!(error, CommandError::Slow(_)) && began.elapsed() < Duration::from_millis(1800));
+        std::thread::sleep(Duration::from_millis(2200));
+        assert!(!mark.exists());
+    }
+}

@@ -1,0 +1,50 @@
+//! `registrar`.
+
+use super::failure::Result;
+use super::open::Place;
+use super::print;
+use crate::config::SECRETS_HELP;
+use crate::domain::ServiceId;
+
+/// Says which services may register and manage projects.
+#[derive(clap::Args)]
+pub struct Registrar {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Lets a service register and manage projects
+    #[command(after_help = SECRETS_HELP)]
+    Add(Service),
+    /// Lets it no longer
+    #[command(after_help = SECRETS_HELP)]
+    Remove(Service),
+}
+
+#[derive(clap::Args)]
+struct Service {
+    /// The service, by the subject of its tokens
+    #[arg(value_parser = |id: &str| ServiceId::parse(id))]
+    id: ServiceId,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Registrar {
+    /// Runs the command, and says what has changed.
+    pub async fn run(self) -> Result {
+        let (Service { id, place }, may) = match self.command {
+            Command::Add(service) => (service, true),
+            Command::Remove(service) => (service, false),
+        };
+        let changed = place.vault().await?.set_registrar(&id, may).await?;
+        print(&match (may, changed) {
+            (true, true) => format!("service:{id} may register projects now\n"),
+            (true, false) => format!("service:{id} may register projects already; nothing was changed\n"),
+            (false, true) => format!("service:{id} may no longer register projects\n"),
+            (false, false) => format!("service:{id} may not register projects; nothing was changed\n"),
+        })
+    }
+}

@@ -1,0 +1,56 @@
+//! `serve`.
+
+use super::failure::Result;
+use super::keyring_command::key_source;
+use super::server::{self, Parts};
+use super::{logs, open};
+use crate::config::{BackendSettings, Config, LogSettings, Problems, SECRETS_HELP, Secrets, ServerSettings};
+use crate::domain::{Clock, SystemClock};
+use crate::http::tokens::Verifier;
+use crate::vault::Vault;
+use std::sync::Arc;
+
+/// Runs the server.
+#[derive(clap::Args)]
+#[command(after_help = SECRETS_HELP)]
+pub struct Serve {
+    /// Brings the database and the authorization model up to date first, as `migrate` does
+    #[arg(long)]
+    migrate: bool,
+    #[command(flatten)]
+    server: ServerSettings,
+    #[command(flatten)]
+    backend: BackendSettings,
+    #[command(flatten)]
+    log: LogSettings,
+}
+
+impl Serve {
+    /// Serves until it is told to stop.
+    pub async fn run(self) -> Result {
+        let Config { backend, server, log } =
+            Config::of_server(&self.backend, &self.server, &self.log, &Secrets::from_env())?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let verifier = Verifier::new(server.issuers, clock.clone(), server.jwks_refresh).map_err(Problems)?;
+        logs::begin(log);
+        let store = open::store(&backend)?;
+        if self.migrate {
+            open::migrate(&backend, &store).await?;
+        }
+        let authorizer = open::authorizer(&backend, &store).await?.with_max_age(server.authz_max_age, clock.clone());
+        let vault = Vault::new(store, authorizer, key_source(&server.keyring), clock, server.retention);
+        vault.check_keyring().await?;
+        for problem in verifier.load().await {
+            tracing::warn!(problem, "a key set cannot be read; its issuer's tokens are refused until it can be");
+        }
+        let parts = Parts {
+            vault,
+            verifier,
+            introspection: server.introspection,
+            listen: server.listen,
+            runtime_listen: server.runtime_listen,
+            tls: server.tls,
+        };
+        server::run(parts, |_| Ok(())).await
+    }
+}

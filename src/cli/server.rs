@@ -1,0 +1,145 @@
+//! Running a vault: the HTTP server, the background jobs, and the signals that stop it or have it read its keyring again.
+
+use super::failure::{Failure, Result};
+use super::jobs;
+use crate::config::with_causes;
+use crate::graphql::Api;
+use crate::http::tokens::Verifier;
+use crate::http::{self, Server, ServerConfig, TlsFiles};
+use crate::vault::Vault;
+use futures::future::BoxFuture;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How long what runs may go on once the server is told to stop.
+const GRACE: Duration = Duration::from_secs(20);
+/// How long the background jobs may go on after that.
+const JOBS_GRACE: Duration = Duration::from_secs(5);
+
+/// What a server is made of.
+pub struct Parts {
+    /// The vault.
+    pub vault: Vault,
+    /// Who judges tokens.
+    pub verifier: Verifier,
+    /// Whether clients may ask for the schema.
+    pub introspection: bool,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where it listens for runtimes, when not there as well.
+    pub runtime_listen: Option<SocketAddr>,
+    /// The certificate, for https.
+    pub tls: Option<TlsFiles>,
+}
+
+/// Where a server can be reached.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// By everybody, or everybody but runtimes.
+    pub address: SocketAddr,
+    /// By runtimes alone.
+    pub runtime_address: Option<SocketAddr>,
+}
+
+/// A server that listens.
+struct Listening {
+    addresses: Addresses,
+    /// Ends when all that ran when it was told to stop has ended.
+    serving: BoxFuture<'static, Result>,
+}
+
+/// Serves until SIGTERM or SIGINT; calls `ready` once requests are accepted.
+pub async fn run(parts: Parts, ready: impl FnOnce(Addresses) -> Result) -> Result {
+    let vault = parts.vault.clone();
+    let mut signals = Signals::new().map_err(Failure::Runtime)?;
+    let stop = CancellationToken::new();
+    let Listening { addresses, serving } = listen(parts, stop.clone()).await?;
+    let mut serving = tokio::spawn(serving);
+    let stop_jobs = CancellationToken::new();
+    let jobs = tokio::spawn(jobs::run(vault.clone(), stop_jobs.clone()));
+    let runtimes = addresses.runtime_address.map(tracing::field::display);
+    tracing::info!(address = %addresses.address, runtimes, "listening");
+    ready(addresses)?;
+
+    let served = tokio::select! {
+        served = &mut serving => Some(served),
+        () = signals.stop(&vault) => {
+            tracing::info!("stopping; what runs is finished first");
+            stop.cancel();
+            tokio::select! {
+                served = &mut serving => Some(served),
+                () = tokio::time::sleep(GRACE) => None,
+                // Whoever asks twice does not want to wait.
+                () = signals.stop(&vault) => None,
+            }
+        }
+    };
+    stop_jobs.cancel();
+    if tokio::time::timeout(JOBS_GRACE, jobs).await.is_err() {
+        tracing::warn!("a background job did not end in time");
+    }
+    match served {
+        Some(Ok(served)) => served,
+        Some(Err(error)) => Err(Failure::Stopped(error.to_string())),
+        None => {
+            tracing::warn!("what still ran was cut off");
+            Ok(())
+        }
+    }
+}
+
+/// Binds the addresses, so that what is wrong with them is told before anything else, and serves until `stop` is cancelled.
+async fn listen(parts: Parts, stop: CancellationToken) -> Result<Listening> {
+    let scheme = if parts.tls.is_some() { "https" } else { "http" };
+    let config = ServerConfig { listen: parts.listen, runtime_listen: parts.runtime_listen, tls: parts.tls };
+    let api = Api::new(parts.vault, parts.introspection);
+    let server = Server::bind(config, http::Parts { api, verifier: parts.verifier }).await?;
+    let addresses = Addresses { scheme, address: server.address(), runtime_address: server.runtime_address() };
+    let serving = async move { server.run(stop.cancelled_owned()).await.map_err(Failure::Runtime) };
+    Ok(Listening { addresses, serving: Box::pin(serving) })
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for one that stops the server; the keyring is read again meanwhile at every SIGHUP.
+    async fn stop(&mut self, vault: &Vault) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => drop(tokio::spawn(reload_keyring(vault.clone()))),
+            }
+        }
+    }
+}
+
+async fn reload_keyring(vault: Vault) {
+    match vault.reload_keyring().await {
+        Ok(id) => tracing::info!(key = id, "the keyring was read again; this key encrypts"),
+        Err(error) => {
+            tracing::error!(error = with_causes(&error), "the keyring cannot be read again; the one in memory stays");
+            return;
+        }
+    }
+    if let Err(error) = vault.check_keyring().await {
+        let error = with_causes(&error);
+        tracing::error!(error, "the keyring that was read again does not open every data key");
+    }
+}

@@ -1,0 +1,88 @@
+//! `token KIND:ID`.
+
+use super::data_dir::{self, DataDir};
+use super::failure::{Failure, Result};
+use super::{duration, print};
+use crate::domain::{
+    AgentId, Clock as _, MilestoneId, Narrowing, ProjectId, RuntimeId, SecretName, ServiceId, SystemClock, UserId,
+};
+use crate::http::tokens::{Claims, Kind};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A runtime's token lives no longer, or a vault refuses it.
+const MAX_RUNTIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Prints a token for a `dev` vault, and nothing else. It works beside a running server.
+#[derive(clap::Args)]
+pub struct Token {
+    /// Whose token: `user:ID`, `service:ID` or `runtime:ID`
+    #[arg(value_name = "KIND:ID", value_parser = parse_whose)]
+    whose: Whose,
+    /// The data directory of the `dev` vault
+    #[arg(long, value_name = "DIR", default_value = data_dir::DEFAULT)]
+    data_dir: PathBuf,
+    /// How long it is valid, such as 30s, 10m or 1h; at most 24h for a runtime
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration::parse)]
+    ttl: Duration,
+    /// Narrows a runtime's token to one project
+    #[arg(long, value_name = "ID", value_parser = |id: &str| ProjectId::parse(id))]
+    project: Option<ProjectId>,
+    /// Narrows a runtime's token to one agent
+    #[arg(long, value_name = "ID", value_parser = |id: &str| AgentId::parse(id))]
+    agent: Option<AgentId>,
+    /// Narrows a runtime's token to one milestone and what belongs to its project
+    #[arg(long, value_name = "ID", value_parser = |id: &str| MilestoneId::parse(id))]
+    milestone: Option<MilestoneId>,
+    /// Narrows a runtime's token to these names of secrets
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = |name: &str| SecretName::parse(name))]
+    names: Option<Vec<SecretName>>,
+}
+
+#[derive(Clone)]
+struct Whose {
+    kind: Kind,
+    id: String,
+}
+
+fn parse_whose(text: &str) -> Result<Whose, String> {
+    let (kind, id) = text.split_once(':').ok_or("write KIND:ID, such as user:alice")?;
+    let (kind, read) = match kind {
+        "user" => (Kind::User, UserId::parse(id).map(drop)),
+        "service" => (Kind::Service, ServiceId::parse(id).map(drop)),
+        "runtime" => (Kind::Runtime, RuntimeId::parse(id).map(drop)),
+        _ => return Err("the kind is user, service or runtime".to_owned()),
+    };
+    read.map_err(|error| error.to_string())?;
+    Ok(Whose { kind, id: id.to_owned() })
+}
+
+impl Token {
+    /// Prints the token.
+    pub fn run(self) -> Result {
+        let Self { whose, data_dir, ttl, project, agent, milestone, names } = self;
+        let names = names.map(|names| names.iter().map(|name| name.as_str().to_owned()).collect::<BTreeSet<_>>());
+        let narrowing = Narrowing { project, agent, milestone, names };
+        if whose.kind == Kind::Runtime {
+            if ttl > MAX_RUNTIME {
+                return Err(Failure::Usage("--ttl: a runtime's token is valid for 24h at most".to_owned()));
+            }
+        } else if narrowing != Narrowing::default() {
+            return Err(Failure::Usage(
+                "--project, --agent, --milestone and --names narrow a runtime's token; nobody else's can be".to_owned(),
+            ));
+        }
+        let signer = DataDir::open(&data_dir)?.signer()?;
+        let now = SystemClock.now();
+        let token = signer.sign(&Claims {
+            iss: data_dir::ISSUER.to_owned(),
+            kind: whose.kind,
+            sub: whose.id,
+            issued: now,
+            expires: now.plus(ttl),
+            narrowing,
+        })?;
+        print(&format!("{token}\n"))
+    }
+}

@@ -1,0 +1,132 @@
+//! The database and the authorizer.
+
+use super::problems::Reader;
+use super::settings::{BackendSettings, Secrets};
+use crate::authz::OpenFgaConfig;
+use crate::store::Kind;
+use secrecy::{ExposeSecret as _, SecretString};
+
+const DATABASE_URL: &str = "DATABASE_URL";
+/// What PostgreSQL's driver takes after the `?` of a URL.
+const OPTIONS: [&str; 18] = [
+    "user",
+    "password",
+    "dbname",
+    "options",
+    "application_name",
+    "sslmode",
+    "sslnegotiation",
+    "host",
+    "hostaddr",
+    "port",
+    "connect_timeout",
+    "tcp_user_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "target_session_attrs",
+    "channel_binding",
+];
+
+/// Where the vault keeps things, and who decides.
+pub struct Backend {
+    /// `postgres://...` or `sqlite:PATH`.
+    pub database_url: SecretString,
+    /// Who decides.
+    pub authz: Authz,
+}
+
+/// Who decides.
+pub enum Authz {
+    /// This process, over tuples in the database.
+    Embedded,
+    /// OpenFGA.
+    OpenFga(OpenFgaConfig),
+}
+
+#[derive(Clone, Copy)]
+enum Engine {
+    Embedded,
+    OpenFga,
+}
+
+pub(super) fn read(reader: &mut Reader, settings: &BackendSettings, secrets: &Secrets) -> Option<Backend> {
+    let database = database(reader, settings, secrets);
+    let words = [("openfga", Engine::OpenFga), ("embedded", Engine::Embedded)];
+    let chosen = reader.choice("VAULT_AUTHZ", settings.authz.as_ref(), &words);
+    let engine = chosen.or_else(|| {
+        let (_, kind) = database.as_ref()?;
+        Some(match kind {
+            Kind::Postgres => Engine::OpenFga,
+            Kind::Sqlite => Engine::Embedded,
+        })
+    });
+    // What is given is judged, needed or not.
+    let url = openfga_url(reader, settings);
+    let store = reader.text("OPENFGA_STORE", settings.openfga_store.as_ref());
+    let token = reader.secret("OPENFGA_TOKEN", secrets.openfga_token.as_ref(), settings.openfga_token_file.as_ref());
+    if let Some(token) = &token
+        && !token.expose_secret().bytes().all(|b| b.is_ascii_graphic())
+    {
+        reader.problem("OPENFGA_TOKEN", "holds a character that no header can carry; give the token alone");
+    }
+    let authz = match engine? {
+        Engine::Embedded => Authz::Embedded,
+        Engine::OpenFga => {
+            if settings.openfga_url.as_ref().is_none_or(|url| url.is_empty()) {
+                reader.problem(
+                    "OPENFGA_URL",
+                    "is missing; give OpenFGA's gRPC endpoint, such as http://127.0.0.1:8081, or set VAULT_AUTHZ=embedded",
+                );
+            }
+            let store = store.unwrap_or_else(|| "project-vault".to_owned());
+            Authz::OpenFga(OpenFgaConfig { url: url?, store, token })
+        }
+    };
+    Some(Backend { database_url: database?.0, authz })
+}
+
+fn database(reader: &mut Reader, settings: &BackendSettings, secrets: &Secrets) -> Option<(SecretString, Kind)> {
+    let given = |value: &Option<std::ffi::OsString>| value.as_ref().is_some_and(|value| !value.is_empty());
+    if !given(&secrets.database_url) && !given(&settings.database_url_file) {
+        reader.problem(DATABASE_URL, "is missing; give postgres://... or sqlite:PATH, here or in DATABASE_URL_FILE");
+        return None;
+    }
+    let url = reader.secret(DATABASE_URL, secrets.database_url.as_ref(), settings.database_url_file.as_ref())?;
+    let text = url.expose_secret();
+    let problem = match (Kind::of(text), text.strip_prefix("sqlite:")) {
+        (Some(Kind::Sqlite), Some("" | "//")) => "names no file; write sqlite:PATH",
+        (Some(Kind::Sqlite), Some(path)) if path.contains(":memory:") || path.contains("mode=memory") => {
+            "names a database in memory, which would lose what was answered; write sqlite:PATH"
+        }
+        (Some(Kind::Postgres), _) if !has_known_options(text) => {
+            "has an option after its '?' that PostgreSQL does not know; a '?' of the password is written %3F"
+        }
+        (Some(kind), _) => return Some((url, kind)),
+        (None, _) => "names no database that the vault knows; write postgres://... or sqlite:PATH",
+    };
+    reader.problem(DATABASE_URL, problem);
+    None
+}
+
+/// The driver's own error would repeat the option, which is a part of the password when that holds a bare `?`.
+fn has_known_options(url: &str) -> bool {
+    let Some((_, options)) = url.split_once('?') else { return true };
+    let mut options = options.split('&').filter(|option| !option.is_empty());
+    options.all(|option| option.split_once('=').is_some_and(|(name, _)| OPTIONS.contains(&name)))
+}
+
+fn openfga_url(reader: &mut Reader, settings: &BackendSettings) -> Option<String> {
+    const SETTING: &str = "OPENFGA_URL";
+    let text = reader.text(SETTING, settings.openfga_url.as_ref())?;
+    let problem = match reqwest::Url::parse(&text) {
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            "must not hold a user's name or password; give a token as OPENFGA_TOKEN"
+        }
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => return Some(text),
+        _ => "is no address; write OpenFGA's gRPC endpoint as http://HOST:8081 or https://HOST",
+    };
+    reader.problem(SETTING, problem);
+    None
+}

@@ -1,0 +1,165 @@
+//! Reading single settings, and collecting what is wrong with them. A problem names its setting and how to mend it, and never
+//! repeats a value, which may be a secret in the wrong place.
+
+use secrecy::SecretString;
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use zeroize::Zeroizing;
+
+/// No setting that is a file, but key sets and keyrings, is larger.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Everything that is wrong with a configuration, a line each.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct Problems(pub Vec<String>);
+
+/// An error with what caused it, in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Some errors tell their cause themselves.
+        if !line.ends_with(&text) {
+            line = format!("{line}: {text}");
+        }
+        cause = error.source();
+    }
+    line
+}
+
+/// Reads settings; what is wrong is noted, and the reading goes on.
+#[derive(Default)]
+pub(super) struct Reader {
+    problems: Vec<String>,
+}
+
+impl Reader {
+    pub(super) fn problem(&mut self, setting: &str, what: impl std::fmt::Display) {
+        self.problems.push(format!("{setting}: {what}"));
+    }
+
+    /// The value, when nothing was wrong with anything.
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
+        match value {
+            Some(value) if self.problems.is_empty() => Ok(value),
+            _ => Err(Problems(self.problems)),
+        }
+    }
+
+    pub(super) fn text(&mut self, setting: &str, given: Option<&OsString>) -> Option<String> {
+        let given = given.filter(|given| !given.is_empty())?;
+        let text = given.to_str().map(str::to_owned);
+        if text.is_none() {
+            self.problem(setting, "is not UTF-8; write it in UTF-8");
+        }
+        text
+    }
+
+    /// Paths need not be UTF-8.
+    pub(super) fn path(given: Option<&OsString>) -> Option<PathBuf> {
+        given.filter(|given| !given.is_empty()).map(PathBuf::from)
+    }
+
+    pub(super) fn parsed<T: FromStr>(&mut self, setting: &str, given: Option<&OsString>, form: &str) -> Option<T> {
+        let value = self.text(setting, given)?.trim().parse().ok();
+        if value.is_none() {
+            self.problem(setting, form);
+        }
+        value
+    }
+
+    pub(super) fn number(
+        &mut self,
+        setting: &str,
+        given: Option<&OsString>,
+        range: std::ops::RangeInclusive<u64>,
+        default: u64,
+    ) -> u64 {
+        let form = format!("is not a whole number from {} to {}", range.start(), range.end());
+        match self.parsed(setting, given, &form) {
+            Some(number) if !range.contains(&number) => {
+                self.problem(setting, form);
+                default
+            }
+            Some(number) => number,
+            None => default,
+        }
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        setting: &str,
+        given: Option<&OsString>,
+        words: &[(&str, T)],
+    ) -> Option<T> {
+        let text = self.text(setting, given)?;
+        let chosen = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if chosen.is_none() {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.problem(setting, format_args!("is none of: {}", words.join(", ")));
+        }
+        chosen
+    }
+
+    /// A secret, from its variable or the file that `NAME_FILE` names. The end of its last line is not part of it.
+    pub(super) fn secret(
+        &mut self,
+        setting: &str,
+        given: Option<&OsString>,
+        file: Option<&OsString>,
+    ) -> Option<SecretString> {
+        let file_setting = format!("{setting}_FILE");
+        let own = self.text(setting, given).map(Zeroizing::new);
+        let path = Self::path(file);
+        if own.is_some() && path.is_some() {
+            self.problem(setting, format_args!("is given, and {file_setting} as well; give one of the two"));
+            return None;
+        }
+        let text = match path {
+            None => own?,
+            Some(path) => match read_text(&path) {
+                Ok(text) => text,
+                // The path is not repeated: it could be the secret itself, in the wrong variable.
+                Err(reason) => {
+                    self.problem(&file_setting, format_args!("the file it names cannot be read: {reason}"));
+                    return None;
+                }
+            },
+        };
+        let secret = text.strip_suffix('\n').unwrap_or(&text);
+        let secret = secret.strip_suffix('\r').unwrap_or(secret);
+        if secret.is_empty() {
+            self.problem(&file_setting, "the file it names is empty; put the secret into it");
+            return None;
+        }
+        Some(SecretString::from(secret))
+    }
+
+    /// A file that has to be there.
+    pub(super) fn file(&mut self, setting: &str, path: &Path) -> Option<Zeroizing<String>> {
+        match read_text(path) {
+            Ok(text) => Some(text),
+            Err(reason) => {
+                self.problem(setting, format_args!("{} cannot be read: {reason}", path.display()));
+                None
+            }
+        }
+    }
+}
+
+fn read_text(path: &Path) -> Result<Zeroizing<String>, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let length = file.metadata().map_or(0, |metadata| metadata.len()).min(MAX_FILE_BYTES);
+    // With room for all, the buffer does not grow and leaves no copy behind.
+    let mut text = Zeroizing::new(String::with_capacity(usize::try_from(length).unwrap_or_default() + 1));
+    file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err("it is larger than 1 MiB".to_owned());
+    }
+    Ok(text)
+}

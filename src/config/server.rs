@@ -1,0 +1,195 @@
+//! What a server needs besides its database and authorizer: addresses, keys, issuers, limits.
+
+use super::problems::{Problems, Reader, with_causes};
+use super::settings::ServerSettings;
+use crate::crypto::Keyring;
+use crate::http::TlsFiles;
+use crate::http::tokens::{IssuerConfig, JwksUrl, KeySource, Kind, parse_issuers};
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4000);
+const ADDRESS: &str = "is no address; write IP:PORT, such as 127.0.0.1:4000 or [::]:4000";
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a server needs besides its database and authorizer.
+pub struct Server {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where it listens for runtimes, when not there as well.
+    pub runtime_listen: Option<SocketAddr>,
+    /// The certificate, for https.
+    pub tls: Option<TlsFiles>,
+    /// Where the master keys come from.
+    pub keyring: KeyringSource,
+    /// Who is trusted to issue tokens.
+    pub issuers: Vec<IssuerConfig>,
+    /// The age at which key sets are read again.
+    pub jwks_refresh: Duration,
+    /// How long an allowing decision may be used again.
+    pub authz_max_age: Duration,
+    /// Whether clients may ask for the schema.
+    pub introspection: bool,
+    /// How long a deleted entry can be restored.
+    pub retention: Duration,
+}
+
+/// Where the master keys come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyringSource {
+    /// A file.
+    File(PathBuf),
+    /// What a command prints.
+    Command(String),
+}
+
+/// Validates the address of a server that needs no other setting.
+///
+/// # Errors
+/// When it is none.
+pub fn listen_address(given: Option<&OsString>) -> Result<SocketAddr, Problems> {
+    let mut reader = Reader::default();
+    let address = reader.parsed("VAULT_LISTEN", given, ADDRESS).unwrap_or(LISTEN);
+    reader.finish(Some(address))
+}
+
+pub(super) fn read(reader: &mut Reader, settings: &ServerSettings) -> Option<Server> {
+    let listen = reader.parsed("VAULT_LISTEN", settings.listen.as_ref(), ADDRESS).unwrap_or(LISTEN);
+    let runtime_listen = reader.parsed("VAULT_RUNTIME_LISTEN", settings.runtime_listen.as_ref(), ADDRESS);
+    if runtime_listen == Some(listen) && listen.port() != 0 {
+        reader.problem(
+            "VAULT_RUNTIME_LISTEN",
+            "is the address of VAULT_LISTEN; give another one, or leave it out to serve all on one address",
+        );
+    }
+    let tls = tls(reader, settings);
+    let words = [("true", true), ("false", false)];
+    let introspection =
+        reader.choice("VAULT_INTROSPECTION", settings.introspection.as_ref(), &words).unwrap_or_default();
+    let days = reader.number("VAULT_DELETED_RETENTION_DAYS", settings.deleted_retention_days.as_ref(), 0..=36_500, 30);
+    let max_age = reader.number("VAULT_AUTHZ_MAX_AGE_MS", settings.authz_max_age_ms.as_ref(), 0..=3_600_000, 0);
+    let refresh = reader.number("VAULT_JWKS_REFRESH_SECONDS", settings.jwks_refresh_seconds.as_ref(), 1..=43_200, 300);
+    let keyring = keyring(reader, settings);
+    let issuers = issuers(reader, settings);
+    Some(Server {
+        listen,
+        runtime_listen,
+        tls,
+        keyring: keyring?,
+        issuers: issuers?,
+        jwks_refresh: Duration::from_secs(refresh),
+        authz_max_age: Duration::from_millis(max_age),
+        introspection,
+        retention: DAY * u32::try_from(days).unwrap_or(u32::MAX),
+    })
+}
+
+fn tls(reader: &mut Reader, settings: &ServerSettings) -> Option<TlsFiles> {
+    const CERTIFICATES: (&str, &str) = ("VAULT_TLS_CERT_FILE", "CERTIFICATE-----");
+    const KEY: (&str, &str) = ("VAULT_TLS_KEY_FILE", "PRIVATE KEY-----");
+    let certificate = Reader::path(settings.tls_cert_file.as_ref());
+    let key = Reader::path(settings.tls_key_file.as_ref());
+    for (given, other, lacking) in [(&certificate, &key, KEY), (&key, &certificate, CERTIFICATES)] {
+        if given.is_some() && other.is_none() {
+            reader.problem(lacking.0, "is missing; https needs the certificate and its key");
+        }
+    }
+    for (path, (setting, holds)) in [(&certificate, CERTIFICATES), (&key, KEY)] {
+        if let Some(path) = path
+            && let Some(text) = reader.file(setting, path)
+            && !text.contains(holds)
+        {
+            let what = holds.trim_end_matches('-').to_lowercase();
+            reader.problem(setting, format_args!("{} holds no {what} in PEM", path.display()));
+        }
+    }
+    certificate.zip(key).map(|(certificate, key)| TlsFiles { certificate, key })
+}
+
+fn keyring(reader: &mut Reader, settings: &ServerSettings) -> Option<KeyringSource> {
+    if reader.text("VAULT_KEY_PROVIDER", settings.key_provider.as_ref()).is_some_and(|given| given == "transit") {
+        reader.problem("VAULT_KEY_PROVIDER", "transit is not available in this version; use keyring");
+        return None;
+    }
+    reader.choice("VAULT_KEY_PROVIDER", settings.key_provider.as_ref(), &[("keyring", ())]);
+    let file = Reader::path(settings.keyring_file.as_ref());
+    let command = reader.text("VAULT_KEYRING_COMMAND", settings.keyring_command.as_ref());
+    match (file, command) {
+        (Some(path), None) => {
+            // It is read again when it is used; here, so that what is wrong with it stands beside the other problems.
+            if let Err(error) = Keyring::read_file(&path) {
+                reader.problem("VAULT_KEYRING_FILE", with_causes(&error));
+            }
+            Some(KeyringSource::File(path))
+        }
+        (None, Some(command)) => Some(KeyringSource::Command(command)),
+        (Some(_), Some(_)) => {
+            reader.problem("VAULT_KEYRING_FILE", "is given, and VAULT_KEYRING_COMMAND as well; give one of the two");
+            None
+        }
+        (None, None) => {
+            reader.problem(
+                "VAULT_KEYRING_FILE",
+                "is missing; make a keyring with `project-vault keys generate`, or give VAULT_KEYRING_COMMAND",
+            );
+            None
+        }
+    }
+}
+
+fn issuers(reader: &mut Reader, settings: &ServerSettings) -> Option<Vec<IssuerConfig>> {
+    let iss = reader.text("VAULT_JWT_ISSUER", settings.jwt_issuer.as_ref());
+    let keys_file = Reader::path(settings.jwks_file.as_ref());
+    let keys_url = reader.text("VAULT_JWKS_URL", settings.jwks_url.as_ref());
+    let url = keys_url.as_ref().and_then(|text| match JwksUrl::parse(text) {
+        Ok(url) => Some(url),
+        Err(reason) => {
+            reader.problem("VAULT_JWKS_URL", reason);
+            None
+        }
+    });
+    if let Some(path) = Reader::path(settings.issuers_file.as_ref()) {
+        let others = [
+            ("VAULT_JWT_ISSUER", iss.is_some()),
+            ("VAULT_JWKS_FILE", keys_file.is_some()),
+            ("VAULT_JWKS_URL", keys_url.is_some()),
+        ];
+        for (setting, _) in others.into_iter().filter(|(_, given)| *given) {
+            reader.problem(setting, "is given, and VAULT_ISSUERS_FILE as well; name every issuer in the file");
+        }
+        let text = reader.file("VAULT_ISSUERS_FILE", &path)?;
+        return match parse_issuers(&text) {
+            Ok(issuers) => Some(issuers),
+            Err(found) => {
+                for problem in found {
+                    reader.problem("VAULT_ISSUERS_FILE", problem);
+                }
+                None
+            }
+        };
+    }
+    let keys = match (keys_file, url) {
+        (Some(_), _) if keys_url.is_some() => {
+            reader.problem("VAULT_JWKS_FILE", "is given, and VAULT_JWKS_URL as well; give one of the two");
+            None
+        }
+        (Some(path), _) => Some(KeySource::File(path)),
+        (None, Some(url)) => Some(KeySource::Url(url)),
+        (None, None) => None,
+    };
+    let has_keys = settings.jwks_file.as_ref().is_some_and(|path| !path.is_empty()) || keys_url.is_some();
+    match (iss.is_some(), has_keys) {
+        (false, false) => reader.problem(
+            "VAULT_JWT_ISSUER",
+            "is missing; give the issuer's iss with VAULT_JWKS_FILE or VAULT_JWKS_URL, or VAULT_ISSUERS_FILE",
+        ),
+        (false, true) => reader.problem("VAULT_JWT_ISSUER", "is missing; give the iss of whose keys these are"),
+        (true, false) => {
+            reader.problem("VAULT_JWKS_FILE", "is missing; give the issuer's keys with it or VAULT_JWKS_URL");
+        }
+        (true, true) => {}
+    }
+    Some(vec![IssuerConfig { iss: iss?, keys: keys?, kinds: Kind::ALL.into_iter().collect(), subject_prefix: None }])
+}

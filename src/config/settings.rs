@@ -1,0 +1,138 @@
+//! The settings as they are given: by flag, or by environment variable where there is no flag. An empty one counts as not given.
+//!
+//! Secrets are no flags: the arguments of a process are there for everybody to see.
+
+use clap::Args;
+use std::ffi::OsString;
+
+/// Where the vault keeps things, and who decides.
+#[derive(Args, Clone, Default)]
+#[command(next_help_heading = "Database and authorizer")]
+pub struct BackendSettings {
+    /// A file that holds `DATABASE_URL`: `postgres://...` or `sqlite:PATH`
+    #[arg(long, env = "DATABASE_URL_FILE", hide_env_values = true, value_name = "FILE")]
+    pub database_url_file: Option<OsString>,
+    /// Who decides: `openfga`, or `embedded`, in this process [default: openfga with PostgreSQL, embedded with SQLite]
+    #[arg(long, env = "VAULT_AUTHZ", hide_env_values = true, value_name = "AUTHORIZER")]
+    pub authz: Option<OsString>,
+    /// OpenFGA's gRPC endpoint, such as `http://127.0.0.1:8081`
+    #[arg(long, env = "OPENFGA_URL", hide_env_values = true, value_name = "URL")]
+    pub openfga_url: Option<OsString>,
+    /// The name of the store in OpenFGA; `migrate` creates it [default: project-vault]
+    #[arg(long, env = "OPENFGA_STORE", hide_env_values = true, value_name = "NAME")]
+    pub openfga_store: Option<OsString>,
+    /// A file that holds `OPENFGA_TOKEN`, the bearer token for OpenFGA
+    #[arg(long, env = "OPENFGA_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
+    pub openfga_token_file: Option<OsString>,
+}
+
+/// What is logged, on standard error.
+#[derive(Args, Clone, Default)]
+#[command(next_help_heading = "Logs, on standard error")]
+pub struct LogSettings {
+    /// What is logged: a level, or levels by module, such as `warn,project_vault=debug` [default: info for servers, else warn]
+    #[arg(long, env = "RUST_LOG", hide_env_values = true, value_name = "FILTER")]
+    pub log: Option<OsString>,
+    /// `text` or `json` [default: text]
+    #[arg(long, env = "VAULT_LOG_FORMAT", hide_env_values = true, value_name = "FORMAT")]
+    pub log_format: Option<OsString>,
+}
+
+/// What a server needs besides.
+#[derive(Args, Clone, Default)]
+pub struct ServerSettings {
+    /// The address to listen on [default: 127.0.0.1:4000]
+    #[arg(long, env = "VAULT_LISTEN", hide_env_values = true, value_name = "IP:PORT", help_heading = "Server")]
+    pub listen: Option<OsString>,
+    /// A second address, for runtimes alone [default: none, one address for all]
+    #[arg(long, env = "VAULT_RUNTIME_LISTEN", hide_env_values = true, value_name = "IP:PORT", help_heading = "Server")]
+    pub runtime_listen: Option<OsString>,
+    /// The certificate chain in PEM, to serve https
+    #[arg(long, env = "VAULT_TLS_CERT_FILE", hide_env_values = true, value_name = "FILE", help_heading = "Server")]
+    pub tls_cert_file: Option<OsString>,
+    /// The certificate's private key in PEM
+    #[arg(long, env = "VAULT_TLS_KEY_FILE", hide_env_values = true, value_name = "FILE", help_heading = "Server")]
+    pub tls_key_file: Option<OsString>,
+    /// Whether clients may ask for the schema: `true` or `false` [default: false]
+    #[arg(
+        long,
+        env = "VAULT_INTROSPECTION",
+        hide_env_values = true,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Server"
+    )]
+    pub introspection: Option<OsString>,
+    /// How long a deleted entry can be restored, in days [default: 30]
+    #[arg(
+        long,
+        env = "VAULT_DELETED_RETENTION_DAYS",
+        hide_env_values = true,
+        value_name = "DAYS",
+        help_heading = "Server"
+    )]
+    pub deleted_retention_days: Option<OsString>,
+    /// How long an allowing decision may be used again, in milliseconds; 0 asks every time [default: 0]
+    #[arg(long, env = "VAULT_AUTHZ_MAX_AGE_MS", hide_env_values = true, value_name = "MS", help_heading = "Server")]
+    pub authz_max_age_ms: Option<OsString>,
+
+    /// Where master keys are: `keyring` [default: keyring]
+    #[arg(long, env = "VAULT_KEY_PROVIDER", hide_env_values = true, value_name = "PROVIDER", help_heading = "Keys")]
+    pub key_provider: Option<OsString>,
+    /// The master keyring, a file of mode 0640 at most; `project-vault keys generate` makes one
+    #[arg(long, env = "VAULT_KEYRING_FILE", hide_env_values = true, value_name = "FILE", help_heading = "Keys")]
+    pub keyring_file: Option<OsString>,
+    /// Instead: a command for `sh -c` that prints the keyring within 10 seconds, for a KMS or HSM
+    #[arg(long, env = "VAULT_KEYRING_COMMAND", hide_env_values = true, value_name = "COMMAND", help_heading = "Keys")]
+    pub keyring_command: Option<OsString>,
+
+    /// The one issuer of tokens, its `iss`
+    #[arg(long, env = "VAULT_JWT_ISSUER", hide_env_values = true, value_name = "ISS", help_heading = "Tokens")]
+    pub jwt_issuer: Option<OsString>,
+    /// That issuer's key set, a file
+    #[arg(long, env = "VAULT_JWKS_FILE", hide_env_values = true, value_name = "FILE", help_heading = "Tokens")]
+    pub jwks_file: Option<OsString>,
+    /// Or its address: https, or http on loopback
+    #[arg(long, env = "VAULT_JWKS_URL", hide_env_values = true, value_name = "URL", help_heading = "Tokens")]
+    pub jwks_url: Option<OsString>,
+    /// Instead, several issuers: TOML, a table `[[issuer]]` each with `iss`, `jwks_url` or `jwks_file`, `kinds` and
+    /// `subject_prefix`
+    #[arg(long, env = "VAULT_ISSUERS_FILE", hide_env_values = true, value_name = "FILE", help_heading = "Tokens")]
+    pub issuers_file: Option<OsString>,
+    /// The age at which key sets are read again, in seconds [default: 300]
+    #[arg(
+        long,
+        env = "VAULT_JWKS_REFRESH_SECONDS",
+        hide_env_values = true,
+        value_name = "SECONDS",
+        help_heading = "Tokens"
+    )]
+    pub jwks_refresh_seconds: Option<OsString>,
+}
+
+/// Secrets, by the variables that hold them.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    /// `DATABASE_URL`.
+    pub database_url: Option<OsString>,
+    /// `OPENFGA_TOKEN`.
+    pub openfga_token: Option<OsString>,
+}
+
+/// What `--help` says of [`Secrets`].
+pub const SECRETS_HELP: &str = "\
+Secrets, from the environment only:
+  DATABASE_URL   The database, postgres://... or sqlite:PATH; required, here or in DATABASE_URL_FILE
+  OPENFGA_TOKEN  The bearer token for OpenFGA, where it wants one; here or in OPENFGA_TOKEN_FILE";
+
+/// The variables that hold secrets; a command that is run on behalf of the vault does not get them.
+pub const SECRET_VARIABLES: [&str; 3] = ["DATABASE_URL", "OPENFGA_TOKEN", "VAULT_TRANSIT_TOKEN"];
+
+impl Secrets {
+    /// Reads them from the environment.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self { database_url: std::env::var_os("DATABASE_URL"), openfga_token: std::env::var_os("OPENFGA_TOKEN") }
+    }
+}

@@ -1,0 +1,283 @@
+//! What is a good configuration, and what is said of a bad one.
+#![allow(clippy::unnecessary_wraps, reason = "settings are given or not")]
+
+use super::*;
+use crate::crypto::Keyring;
+use crate::http::tokens::KeySource;
+use secrecy::ExposeSecret as _;
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Settings to be changed by a test.
+struct Given {
+    folder: tempfile::TempDir,
+    backend: BackendSettings,
+    server: ServerSettings,
+    log: LogSettings,
+    secrets: Secrets,
+}
+
+fn os(text: &str) -> Option<OsString> {
+    Some(text.into())
+}
+
+impl Given {
+    /// The least that a server needs.
+    fn good() -> Self {
+        let mut given = Self {
+            folder: tempfile::tempdir().unwrap(),
+            backend: BackendSettings::default(),
+            server: ServerSettings::default(),
+            log: LogSettings::default(),
+            secrets: Secrets { database_url: os("sqlite:vault.db"), openfga_token: None },
+        };
+        let ring = Keyring::generate().unwrap().to_text();
+        given.server.keyring_file = given.file("keyring.toml", ring.expose_secret());
+        given.server.jwt_issuer = os("https://id.example");
+        given.server.jwks_url = os("https://id.example/jwks");
+        given
+    }
+
+    /// A file of mode 0600.
+    fn file(&self, name: &str, text: &str) -> Option<OsString> {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        Some(path.into())
+    }
+
+    fn read(&self) -> Result<Config, Problems> {
+        Config::of_server(&self.backend, &self.server, &self.log, &self.secrets)
+    }
+
+    /// What is wrong, by the settings named.
+    fn problems(&self) -> Vec<String> {
+        let Err(Problems(problems)) = self.read() else { return Vec::new() };
+        problems
+    }
+
+    fn settings(&self) -> Vec<String> {
+        self.problems().iter().map(|problem| problem.split(':').next().unwrap_or_default().to_owned()).collect()
+    }
+}
+
+#[test]
+fn what_is_not_set_has_its_default() {
+    let given = Given::good();
+    let Config { backend, server, log } = given.read().ok().unwrap();
+    assert_eq!(backend.database_url.expose_secret(), "sqlite:vault.db");
+    assert!(matches!(backend.authz, Authz::Embedded));
+    assert_eq!(server.listen.to_string(), "127.0.0.1:4000");
+    assert_eq!((server.runtime_listen, server.tls, server.introspection), (None, None, false));
+    assert_eq!(server.retention, Duration::from_secs(30 * 86_400));
+    assert_eq!((server.jwks_refresh, server.authz_max_age), (Duration::from_secs(300), Duration::ZERO));
+    assert_eq!(server.issuers.len(), 1);
+    assert_eq!(server.issuers[0].kinds.len(), 3);
+    assert_eq!((log.filter.to_string(), log.format), ("info".to_owned(), LogFormat::Text));
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    let mut given = Given::good();
+    let empty = || os("");
+    given.backend.openfga_token_file = empty();
+    given.backend.database_url_file = empty();
+    given.backend.authz = empty();
+    given.secrets.openfga_token = empty();
+    given.log = LogSettings { log: empty(), log_format: empty() };
+    given.server = ServerSettings {
+        listen: empty(),
+        runtime_listen: empty(),
+        tls_cert_file: empty(),
+        tls_key_file: empty(),
+        introspection: empty(),
+        deleted_retention_days: empty(),
+        authz_max_age_ms: empty(),
+        key_provider: empty(),
+        keyring_command: empty(),
+        jwks_file: empty(),
+        issuers_file: empty(),
+        jwks_refresh_seconds: empty(),
+        ..given.server
+    };
+    assert_eq!(given.problems(), Vec::<String>::new());
+}
+
+#[test]
+fn every_problem_is_told_at_once() {
+    let given = Given {
+        backend: BackendSettings { authz: os("opa"), openfga_url: os("localhost"), ..BackendSettings::default() },
+        server: ServerSettings {
+            listen: os("4000"),
+            runtime_listen: os("somewhere"),
+            tls_cert_file: os("/nowhere/chain.pem"),
+            introspection: os("yes"),
+            deleted_retention_days: os("-1"),
+            authz_max_age_ms: os("1s"),
+            key_provider: os("vault"),
+            jwks_url: os("http://id.example"),
+            jwks_refresh_seconds: os("0"),
+            ..ServerSettings::default()
+        },
+        log: LogSettings { log: os("="), log_format: os("xml") },
+        secrets: Secrets::default(),
+        ..Given::good()
+    };
+    let mut settings = given.settings();
+    settings.sort();
+    let mut expected = [
+        "DATABASE_URL",
+        "VAULT_AUTHZ",
+        "OPENFGA_URL",
+        "VAULT_LISTEN",
+        "VAULT_RUNTIME_LISTEN",
+        "VAULT_TLS_CERT_FILE",
+        "VAULT_TLS_KEY_FILE",
+        "VAULT_INTROSPECTION",
+        "VAULT_DELETED_RETENTION_DAYS",
+        "VAULT_AUTHZ_MAX_AGE_MS",
+        "VAULT_KEY_PROVIDER",
+        "VAULT_KEYRING_FILE",
+        "VAULT_JWKS_URL",
+        "VAULT_JWT_ISSUER",
+        "VAULT_JWKS_REFRESH_SECONDS",
+        "RUST_LOG",
+        "VAULT_LOG_FORMAT",
+    ];
+    expected.sort_unstable();
+    assert_eq!(settings, expected, "{:#?}", given.problems());
+}
+
+#[test]
+fn the_database_is_postgresql_or_a_file_of_sqlite() {
+    for (url, authz) in [
+        ("postgres://vault:pw@db/vault?sslmode=require", "embedded"),
+        ("postgresql:///vault?host=/run/postgresql&application_name=vault", "embedded"),
+        ("sqlite:/var/lib/vault.db", ""),
+    ] {
+        let mut given = Given::good();
+        given.secrets.database_url = os(url);
+        given.backend.authz = os(authz);
+        assert_eq!(given.problems(), Vec::<String>::new(), "{url}");
+    }
+    for url in [
+        "mysql://hunter2@db",
+        "hunter2",
+        "sqlite:",
+        "sqlite::memory:",
+        "sqlite:file:hunter2?mode=memory",
+        "postgres://vault:hun?ter2=hunter2@db/vault",
+    ] {
+        let mut given = Given::good();
+        given.secrets.database_url = os(url);
+        given.backend.authz = os("embedded");
+        assert_eq!(given.settings(), ["DATABASE_URL"], "{url}");
+        assert!(!given.problems()[0].contains("ter2"), "{:?}", given.problems());
+    }
+}
+
+#[test]
+fn openfga_decides_beside_postgresql_unless_said_otherwise() {
+    let mut given = Given::good();
+    given.secrets.database_url = os("postgres://db/vault");
+    assert_eq!(given.settings(), ["OPENFGA_URL"]);
+    given.backend.openfga_url = os("http://127.0.0.1:8081");
+    let Authz::OpenFga(openfga) = given.read().ok().unwrap().backend.authz else { panic!("not OpenFGA") };
+    assert_eq!((openfga.url.as_str(), openfga.store.as_str()), ("http://127.0.0.1:8081", "project-vault"));
+    assert!(openfga.token.is_none());
+    given.secrets.openfga_token = os("hunter2 hunter2");
+    assert_eq!(given.settings(), ["OPENFGA_TOKEN"]);
+    assert!(!given.problems()[0].contains("hunter2"));
+    given.secrets = Secrets { openfga_token: os("t"), ..Given::good().secrets };
+    given.backend.authz = os("openfga");
+    assert_eq!(given.problems(), Vec::<String>::new());
+}
+
+#[test]
+fn a_secret_is_given_itself_or_as_a_file_but_not_both() {
+    let mut given = Given::good();
+    given.backend.database_url_file = given.file("url", "sqlite:other.db\n");
+    assert_eq!(given.settings(), ["DATABASE_URL"]);
+    given.secrets.database_url = None;
+    assert_eq!(given.read().ok().unwrap().backend.database_url.expose_secret(), "sqlite:other.db");
+    for (name, text) in [("empty", "\n"), ("text", "\u{0}")] {
+        given.backend.database_url_file = given.file(name, text);
+        assert_eq!(given.settings().len(), 1, "{name}");
+    }
+    given.backend.database_url_file = os("postgres://vault:hunter2@db");
+    assert_eq!(given.settings(), ["DATABASE_URL_FILE"]);
+    assert!(!given.problems()[0].contains("hunter2"), "a secret in the wrong variable is told");
+}
+
+#[test]
+fn the_keyring_is_a_file_or_a_command_but_not_both() {
+    let mut given = Given::good();
+    given.server.keyring_command = os("cat hunter2");
+    assert_eq!(given.settings(), ["VAULT_KEYRING_FILE"]);
+    given.server.keyring_file = None;
+    let config = given.read().ok().unwrap();
+    assert_eq!(config.server.keyring, KeyringSource::Command("cat hunter2".to_owned()));
+    given.server.keyring_command = None;
+    assert_eq!(given.settings(), ["VAULT_KEYRING_FILE"]);
+    given.server.key_provider = os("transit");
+    assert_eq!(given.settings(), ["VAULT_KEY_PROVIDER"]);
+    assert!(given.problems()[0].contains("not available in this version"));
+}
+
+#[test]
+fn a_keyring_that_is_open_to_others_or_none_is_a_problem() {
+    let mut given = Given::good();
+    let path = PathBuf::from(given.server.keyring_file.clone().unwrap());
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(given.problems()[0].starts_with("VAULT_KEYRING_FILE: ") && given.problems()[0].contains("chmod 640"));
+    given.server.keyring_file = given.file("bad.toml", "current = 'hunter2");
+    assert!(!given.problems()[0].contains("hunter2"), "{:?}", given.problems());
+    given.server.keyring_file = os("/nowhere/keyring.toml");
+    assert!(given.problems()[0].contains("keys generate"), "{:?}", given.problems());
+}
+
+#[test]
+fn one_issuer_or_a_file_of_several_is_trusted() {
+    let mut given = Given::good();
+    given.server.jwks_file = os("jwks.json");
+    assert_eq!(given.settings(), ["VAULT_JWKS_FILE"]);
+    given.server.jwks_url = None;
+    let issuers = given.read().ok().unwrap().server.issuers;
+    assert_eq!(issuers[0].keys, KeySource::File("jwks.json".into()));
+    given.server.jwks_file = None;
+    assert_eq!(given.settings(), ["VAULT_JWKS_FILE"]);
+    given.server.jwt_issuer = None;
+    assert_eq!(given.settings(), ["VAULT_JWT_ISSUER"]);
+    let issuer = "[[issuer]]\niss = 'https://a'\njwks_file = 'a.json'\nkinds = ['user']\n";
+    given.server.issuers_file = given.file("issuers.toml", issuer);
+    assert_eq!(given.problems(), Vec::<String>::new());
+    given.server.issuers_file = given.file("bad.toml", "[[issuer]]\niss = 'https://a'\n[other]");
+    assert!(given.settings().len() > 1 && given.settings().iter().all(|setting| setting == "VAULT_ISSUERS_FILE"));
+    given.server.issuers_file = given.file("issuers.toml", issuer);
+    given.server.jwt_issuer = os("https://b");
+    given.server.jwks_url = os("https://b/jwks");
+    assert_eq!(given.settings(), ["VAULT_JWT_ISSUER", "VAULT_JWKS_URL"]);
+}
+
+#[test]
+fn https_needs_a_certificate_and_its_key() {
+    let mut given = Given::good();
+    given.server.tls_key_file = given.file("key.pem", "-----BEGIN PRIVATE KEY-----\n");
+    assert_eq!(given.settings(), ["VAULT_TLS_CERT_FILE"]);
+    given.server.tls_cert_file = given.file("chain.pem", "hunter2");
+    assert_eq!(given.settings(), ["VAULT_TLS_CERT_FILE"]);
+    given.server.tls_cert_file = given.file("chain.pem", "-----BEGIN CERTIFICATE-----\n");
+    assert!(given.read().ok().unwrap().server.tls.is_some());
+}
+
+#[test]
+fn runtimes_have_an_address_of_their_own_or_none() {
+    let mut given = Given::good();
+    given.server.listen = os("[::1]:4000");
+    given.server.runtime_listen = os("[::1]:4000");
+    assert_eq!(given.settings(), ["VAULT_RUNTIME_LISTEN"]);
+    given.server.runtime_listen = os("[::1]:4001");
+    assert_eq!(given.problems(), Vec::<String>::new());
+}
