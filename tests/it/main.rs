@@ -1,1 +1,26 @@
-//! The integration tests: one binary, two backends.
+//! The integration tests: one binary, every test of the vault's behaviour on SQLite with the embedded authorizer and on PostgreSQL
+//! with OpenFGA. `scripts/test` starts the servers.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where something is not as it should be")]
+#![allow(clippy::pedantic, reason = "a test is to be read, not to be fast or public")]
+
+#[macro_use]
+mod support;
+
+mod authz;
+mod cli;
+mod compile_fail;
+mod entries;
+mod faults;
+mod graphql;
+mod http;
+mod lifecycle;
+mod lists;
+mod openfga;
+mod outbox;
+mod recording;
+mod resolving;
+mod roles;
+mod schema;
+mod store;
+mod tampering;
+mod vault;

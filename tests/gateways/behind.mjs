@@ -1,0 +1,90 @@
+// What the vault has to do behind every gateway.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { ask } from './vault.mjs';
+
+const codes = (body) => (body.errors ?? []).map((error) => error.extensions?.code);
+
+/** Declares the tests; `place()` gives the gateway's URL and the vault. */
+export function behind(name, place) {
+  const as = async (who, query, variables) => {
+    const { url, vault } = place();
+    const token = await vault.token(who);
+    return (await ask(url, query, { token, variables })).body;
+  };
+
+  test(`${name}: a dashboard joins a project with its masked entries`, async () => {
+    const body = await as('user:carol', `{ project(id: "demo") { title vault { status viewer { role }
+      entries(first: 2) { totalCount nodes { name maskedValue createdBy { displayName } } }
+      milestones { id title vaultPhase { open } } } } }`);
+    assert.deepEqual(body.errors, undefined);
+    const { project } = body.data;
+    assert.equal(project.title, 'Project demo');
+    assert.equal(project.vault.viewer.role, 'CONSULTED');
+    assert.deepEqual(project.vault.entries.nodes[1], {
+      name: 'GITHUB_TOKEN', maskedValue: 'gh-****s3Y', createdBy: { displayName: 'alice' },
+    });
+    assert.deepEqual(project.vault.milestones, [{ id: 'demo-launch', title: 'Milestone demo-launch', vaultPhase: { open: true } }]);
+  });
+
+  test(`${name}: milestones of another subgraph have their entries`, async () => {
+    const body = await as('user:bob', '{ project(id: "demo") { milestones { title vaultEntries { nodes { name scope } } vaultPhase { open } } } }');
+    assert.deepEqual(body.errors, undefined);
+    assert.deepEqual(body.data.project.milestones, [{
+      title: 'Milestone demo-launch',
+      vaultEntries: { nodes: [{ name: 'DEPLOY_TOKEN', scope: 'MILESTONE' }] },
+      vaultPhase: { open: true },
+    }]);
+  });
+
+  test(`${name}: aliases become several fetches of entities`, async () => {
+    const body = await as('user:dave', `{ a: project(id: "demo") { vault { status } } b: project(id: "demo") { vault { viewer { canList canWrite } } }
+      projects { id vault { status } } }`);
+    assert.deepEqual(body.errors, undefined);
+    assert.deepEqual(body.data, {
+      a: { vault: { status: 'ACTIVE' } },
+      b: { vault: { viewer: { canList: true, canWrite: false } } },
+      projects: [{ id: 'demo', vault: { status: 'ACTIVE' } }, { id: 'nowhere', vault: null }],
+    });
+  });
+
+  test(`${name}: a mutation is followed by a fetch of its entity`, async () => {
+    const add = `mutation($input: CreateVaultEntryInput!) { createVaultEntry(input: $input) {
+      entry { name maskedValue project { title } createdBy { displayName } } userErrors { code field } } }`;
+    const input = { projectId: 'demo', name: `MADE_${name.toUpperCase()}`, value: 'sk-live-0123456789abc', category: 'API_KEY' };
+    const body = await as('user:bob', add, { input });
+    assert.deepEqual(body.errors, undefined);
+    assert.deepEqual(body.data.createVaultEntry.entry, {
+      name: input.name, maskedValue: 'sk-****abc', project: { title: 'Project demo' }, createdBy: { displayName: 'bob' },
+    });
+    const again = await as('user:bob', add, { input });
+    assert.deepEqual(again.data.createVaultEntry, { entry: null, userErrors: [{ code: 'CONFLICT', field: null }] });
+  });
+
+  test(`${name}: an error of one field keeps its path and its code, and the rest stands`, async () => {
+    const body = await as('user:dave', '{ project(id: "demo") { title vault { status entries(first: 1) { nodes { name maskedValue } } } } }');
+    assert.equal(body.data.project.vault.entries.nodes[0].name, 'DEPLOY_TOKEN');
+    assert.equal(body.data.project.vault.entries.nodes[0].maskedValue, null);
+    assert.deepEqual(codes(body), ['FORBIDDEN']);
+    assert.deepEqual(body.errors[0].path, ['project', 'vault', 'entries', 'nodes', 0, 'maskedValue']);
+  });
+
+  test(`${name}: who has no role sees bare stubs`, async () => {
+    const body = await as('user:mallory', '{ project(id: "demo") { id title vault { status } milestones { id vaultPhase { open } vaultEntries { totalCount } } } }');
+    assert.deepEqual(body.errors, undefined);
+    assert.deepEqual(body.data.project, {
+      id: 'demo', title: 'Project demo', vault: null, milestones: [{ id: 'demo-launch', vaultPhase: null, vaultEntries: null }],
+    });
+  });
+
+  test(`${name}: what is inaccessible is refused by name`, async () => {
+    for (const [who, query] of [
+      ['runtime:acme-runtime', '{ resolveSecrets(input: { projectId: "demo", agentId: "builder", purpose: CODING_SESSION }) { secrets { value } } }'],
+      ['service:platform', 'mutation { deleteProjectVault(projectId: "demo") { projectId } }'],
+    ]) {
+      const body = await as(who, query);
+      assert.equal(body.data ?? null, null);
+      assert.deepEqual(codes(body), ['GRAPHQL_VALIDATION_FAILED'], JSON.stringify(body));
+    }
+  });
+}

@@ -1,0 +1,28 @@
+// The subgraph of the platform that owns projects, as small as it can be.
+import { readFileSync } from 'node:fs';
+import { ApolloServer } from '@apollo/server';
+import { startStandaloneServer } from '@apollo/server/standalone';
+import { buildSubgraphSchema } from '@apollo/subgraph';
+import { parse } from 'graphql';
+
+export const sdl = readFileSync(new URL('projects.graphql', import.meta.url), 'utf8');
+
+const named = (id) => ({ id, displayName: id });
+const milestone = (id) => ({ id, title: `Milestone ${id}` });
+const project = (id) => ({ id, title: `Project ${id}`, milestones: id === 'demo' ? [milestone('demo-launch')] : [] });
+const entity = (make) => ({ __resolveReference: ({ id }) => make(id) });
+
+/** Starts it on a free port. */
+export async function startProjects() {
+  const resolvers = {
+    Query: { project: (_, { id }) => project(id), projects: () => ['demo', 'nowhere'].map(project) },
+    Project: entity(project),
+    Milestone: entity(milestone),
+    User: entity(named),
+    Agent: entity(named),
+    Organization: entity(named),
+  };
+  const server = new ApolloServer({ schema: buildSubgraphSchema({ typeDefs: parse(sdl), resolvers }) });
+  const { url } = await startStandaloneServer(server, { listen: { port: 0, host: '127.0.0.1' } });
+  return { url, stop: () => server.stop() };
+}

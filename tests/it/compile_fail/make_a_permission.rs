@@ -1,0 +1,8 @@
+use project_vault::authz::{Authorized, CanWrite};
+use project_vault::domain::ProjectId;
+
+fn forge(project: ProjectId) -> Authorized<CanWrite> {
+    Authorized { on: project }
+}
+
+fn main() {}

@@ -1,0 +1,131 @@
+//! Faults and hostile input: what cannot be recorded does not happen, and nothing a caller sends is an internal error.
+
+use crate::support::{Backend, World, agent_asks, entry, runtime, tool_asks, user};
+use base64::Engine as _;
+use project_vault::crypto::Keyring;
+use project_vault::domain::{Error, SecretOutcome};
+use project_vault::vault::{AgentQuestion, Import, OnConflict, Vault};
+use serde_json::json;
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl World {
+    async fn refuse_events(&self) {
+        let statements: &[&str] = match self.backend {
+            Backend::Sqlite => {
+                &["CREATE TRIGGER refuse BEFORE INSERT ON audit_events BEGIN SELECT RAISE(ABORT, 'no room'); END"]
+            }
+            Backend::Postgres => &[
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no room'; END $$",
+                "CREATE TRIGGER refuse BEFORE INSERT ON audit_events FOR EACH ROW EXECUTE FUNCTION refuse()",
+            ],
+        };
+        for statement in statements {
+            self.sql(statement).await.unwrap();
+        }
+    }
+}
+
+both! {
+    async fn what_cannot_be_recorded_does_not_happen(world: World) {
+        world.demo().await;
+        let made = world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+        world.refuse_events().await;
+        let asked = tool_asks(agent_asks("builder", &["TOKEN"]));
+        assert!(world.vault.resolve_secrets(&runtime("acme-runtime"), asked).await.is_err(), "nothing is released");
+        assert!(world.vault.create_entry(&user("bob"), entry("OTHER", "v")).await.is_err());
+        assert!(world.vault.disable_entry(&user("bob"), made.id.to_string()).await.is_err());
+        assert!(world.vault.delete_project(&crate::support::service("platform"), "demo".to_owned()).await.is_err());
+        let refused = world.vault.create_entry(&user("carol"), entry("OTHER", "v")).await.err().unwrap();
+        assert_ne!(refused.code(), "FORBIDDEN", "a denial that cannot be recorded says so");
+        assert_eq!(world.number("SELECT count(*) AS n FROM entries WHERE disabled = (1 = 0)").await, 1);
+        assert_eq!(world.number("SELECT count(*) AS n FROM entry_usage WHERE resolve_count > 0").await, 0);
+    }
+
+    async fn no_input_is_an_internal_error(world: World) {
+        world.demo().await;
+        world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+        let acme = runtime("acme-runtime");
+        let odd: Vec<String> =
+            ["A\u{0}", "", "PATH", "é", "x y", "'; DROP TABLE entries; --"].map(ToOwned::to_owned).to_vec();
+        let question = AgentQuestion { names: Some(odd.clone()), provided: odd.clone(), ..agent_asks("builder", &[]) };
+        let found = world.vault.resolve_secrets(&acme, tool_asks(question)).await.unwrap();
+        assert!(found.iter().all(|answer| answer.outcome == SecretOutcome::NotFound));
+        let many = vec!["A".to_owned(); 33_000];
+        let question = AgentQuestion { names: Some(many), ..agent_asks("builder", &[]) };
+        let refused = world.vault.resolve_secrets(&acme, tool_asks(question.clone())).await.err().unwrap();
+        assert_eq!(refused.code(), "LIMIT_EXCEEDED");
+        assert_eq!(world.vault.preview_secrets(&user("bob"), question).await.err().unwrap().code(), "LIMIT_EXCEEDED");
+        let import = Import {
+            project: "demo".to_owned(),
+            milestone: None,
+            dotenv: (0..33_000).map(|n| format!("N{n}=v\n")).collect::<String>().into(),
+            category: project_vault::domain::Category::Secret,
+            on_conflict: OnConflict::Skip,
+        };
+        assert_eq!(world.vault.import_entries(&user("bob"), import).await.err().unwrap().code(), "LIMIT_EXCEEDED");
+
+        let page = "query($f: VaultEntryFilter, $after: String) { projectVault(projectId: \"demo\") { entries(first: 1, filter: $f, after: $after) { totalCount pageInfo { endCursor } } } }";
+        for part in ["\u{0}", "é", &"x".repeat(60_000), "%", " "] {
+            let answer = world.ask(&user("dave"), page, json!({ "f": { "nameContains": part } })).await;
+            assert_eq!(*answer.ok("/projectVault/entries/totalCount"), json!(0), "{part:.9}");
+        }
+        let twice = json!({ "f": { "categories": vec!["API_KEY"; 40_000] } });
+        assert_eq!(*world.ask(&user("dave"), page, twice).await.ok("/projectVault/entries/totalCount"), json!(1));
+        let cursor = world.ask(&user("dave"), page, json!({})).await;
+        let cursor = cursor.ok("/projectVault/entries/pageInfo/endCursor").as_str().unwrap().to_owned();
+        let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+        let forged = String::from_utf8(engine.decode(cursor).unwrap()).unwrap().replace("TOKEN", "A\\u0000");
+        let answer = world.ask(&user("dave"), page, json!({ "after": engine.encode(forged) })).await;
+        assert_eq!(answer.codes(), ["INVALID_INPUT"]);
+        for id in ["\u{0}", "a b", "é", ""] {
+            let answer = world.ask(&user("dave"), "query($p: ID!) { projectVault(projectId: $p) { status } }", json!({ "p": id })).await;
+            assert_eq!(answer.codes(), ["INVALID_INPUT"], "{id:?}");
+            assert_eq!(answer.errors()[0]["extensions"]["field"], json!(["projectId"]));
+        }
+    }
+
+    async fn a_keyring_without_a_key_in_use_is_named(world: World) {
+        world.demo().await;
+        world.vault.check_keyring().await.unwrap();
+        let other = || Keyring::generate();
+        let vault = Vault::new(world.store.clone(), world.authorizer.clone(), Arc::new(other), world.clock.clone(), Duration::ZERO);
+        let error = vault.check_keyring().await.unwrap_err();
+        let key = world.text("SELECT master_key AS t FROM data_keys").await;
+        let told = error.source().map(ToString::to_string).unwrap_or_default();
+        assert!(matches!(error, Error::Internal(_)) && told.contains(&key), "{told}");
+        let asked = tool_asks(agent_asks("builder", &["TOKEN"]));
+        world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+        assert!(vault.resolve_secrets(&runtime("acme-runtime"), asked).await.is_err());
+    }
+
+    async fn what_was_taken_away_while_a_change_waited_is_not_used(world: World) {
+        world.demo().await;
+        let (alice, bob) = (user("alice"), user("bob"));
+        let role = |user: &str, role| project_vault::vault::RoleChange { project: "demo".to_owned(), user: user.to_owned(), role };
+        use project_vault::domain::Role::{Accountable, Informed};
+        world.vault.assign_role(&alice, role("bob", Accountable)).await.unwrap();
+        // Ten of bob's changes wait in the lane behind the one that takes his role.
+        let revoke = world.vault.revoke_role(&alice, role("bob", Accountable));
+        let friends: Vec<String> = (0..10).map(|n| format!("friend-{n}")).collect();
+        let late = futures::future::join_all(friends.iter().map(|friend| world.vault.assign_role(&bob, role(friend, Informed))));
+        let (revoked, late) = futures::join!(revoke, late);
+        revoked.unwrap();
+        let after = world.vault.assign_role(&bob, role("friend-after", Informed)).await.err().unwrap();
+        assert_eq!(after.code(), "FORBIDDEN");
+        let done = i64::try_from(late.iter().filter(|result| result.is_ok()).count()).unwrap();
+        let sql = "SELECT count(*) AS n FROM audit_events WHERE action = 'ROLE_ASSIGNED' AND outcome = 'ALLOWED' AND subject LIKE 'user:friend-%'";
+        assert_eq!(world.number(sql).await, done);
+        // Rows in the order in which their transactions held the lane.
+        let order = match world.backend {
+            Backend::Sqlite => "rowid",
+            Backend::Postgres => "xmin::text::bigint",
+        };
+        let last = format!(
+            "SELECT count(*) AS n FROM audit_events WHERE action = 'ROLE_ASSIGNED' AND outcome = 'ALLOWED' \
+             AND actor = 'user:bob' AND {order} > (SELECT {order} FROM audit_events WHERE action = 'ROLE_REVOKED')"
+        );
+        assert_eq!(world.number(&last).await, 0, "nothing of bob's was done after his role was gone");
+    }
+}

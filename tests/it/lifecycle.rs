@@ -1,0 +1,244 @@
+//! Projects, milestones, agents and roles: how they come, change and go.
+
+use crate::support::{World, agent_asks, entry, runtime, service, tool_asks, user};
+use project_vault::authz::{Tuple, TupleChange, TupleFilter};
+use project_vault::domain::{
+    AgentId, Clock as _, OrganizationId, Phase, ProjectId, ProjectStatus, Role, Timestamp, UserId,
+};
+use project_vault::vault::{AgentChange, AuditQuery, NewEntry, NewMilestone, NewProject, RoleChange};
+use serde_json::json;
+
+fn project(id: &str) -> NewProject {
+    NewProject {
+        project: id.to_owned(),
+        participants: vec!["acme".to_owned(), "acme".to_owned()],
+        accountable: vec!["zoe".to_owned()],
+        status: ProjectStatus::Active,
+    }
+}
+
+fn role(user: &str, role: Role) -> RoleChange {
+    RoleChange { project: "demo".to_owned(), user: user.to_owned(), role }
+}
+
+fn agent(agent: &str, milestone: Option<&str>) -> AgentChange {
+    AgentChange { project: "demo".to_owned(), agent: agent.to_owned(), milestone: milestone.map(ToOwned::to_owned) }
+}
+
+fn milestone(id: &str, project: &str, phase: Phase) -> NewMilestone {
+    NewMilestone { id: id.to_owned(), project: project.to_owned(), phase }
+}
+
+fn code<T>(result: Result<T, project_vault::domain::Error>) -> &'static str {
+    result.err().map_or("OK", |error| error.code())
+}
+
+impl World {
+    async fn tuples(&self, filter: TupleFilter) -> Vec<Tuple> {
+        self.authorizer.read(&mut self.store.conn().await.unwrap(), &filter).await.unwrap()
+    }
+
+    async fn events(&self) -> i64 {
+        self.number("SELECT count(*) AS n FROM audit_events").await
+    }
+}
+
+both! {
+    async fn a_project_is_registered_once_and_its_id_never_again(world: World) {
+        world.demo().await;
+        let (vault, platform) = (&world.vault, service("platform"));
+        assert_eq!(code(vault.register_project(&platform, project("demo")).await), "CONFLICT");
+        for broken in [
+            NewProject { participants: vec![], ..project("new") },
+            NewProject { accountable: vec![], ..project("new") },
+            NewProject { accountable: vec!["a b".to_owned()], ..project("new") },
+            project("new project"),
+            project(&"*".repeat(81)),
+        ] {
+            assert_eq!(code(vault.register_project(&platform, broken).await), "INVALID_INPUT");
+        }
+        assert_eq!(code(vault.register_project(&platform, project("*")).await), "OK");
+        assert_eq!(code(vault.delete_project(&platform, "*".to_owned()).await), "OK");
+        assert_eq!(code(vault.register_project(&platform, project("*")).await), "CONFLICT");
+    }
+
+    async fn deleting_a_project_erases_everything_of_it_and_nothing_else(world: World) {
+        world.demo().await;
+        let (vault, platform, bob) = (&world.vault, service("platform"), user("bob"));
+        vault.register_project(&platform, project("other")).await.unwrap();
+        let note = "a note that nobody else would write";
+        let noted = NewEntry { description: Some(note.to_owned()), ..entry("TOKEN", "v") };
+        vault.create_entry(&bob, noted).await.unwrap();
+        let phased = NewEntry { milestone: Some("demo-launch".to_owned()), ..entry("PHASED", "v") };
+        vault.create_entry(&bob, phased).await.unwrap();
+        let gone = vault.create_entry(&bob, entry("GONE", "v")).await.unwrap();
+        vault.delete_entry(&user("alice"), gone.id.to_string()).await.unwrap();
+        vault.create_entry(&user("zoe"), NewEntry { project: "other".to_owned(), ..entry("KEPT", "v") }).await.unwrap();
+        assert!(contains(&world.stored_bytes().await, note));
+
+        let erased = vault.delete_project(&platform, "demo".to_owned()).await.unwrap();
+        assert_eq!((erased.entries, erased.versions), (3, 3));
+        for (table, left) in [("entries", 1), ("versions", 1), ("ciphertexts", 1), ("milestones", 0), ("data_keys", 1), ("projects", 1), ("outbox", 0)] {
+            assert_eq!(world.number(&format!("SELECT count(*) AS n FROM {table}")).await, left, "{table}");
+        }
+        assert!(!contains(&world.stored_bytes().await, note), "the note is still stored");
+        assert_eq!(world.tuples(TupleFilter::of_project(&World::project())).await, []);
+        assert_eq!(world.tuples(TupleFilter::of_object("milestone:demo-launch")).await, []);
+        assert_ne!(world.tuples(TupleFilter::of_project(&ProjectId::parse("other").unwrap())).await, []);
+        let again = vault.delete_project(&platform, "demo".to_owned()).await.unwrap();
+        assert_eq!((again.entries, again.versions), (0, 0));
+
+        let query = "{ projectVault(projectId: \"demo\") { status } }";
+        assert!(world.ask(&user("alice"), query, json!({})).await.ok("/projectVault").is_null());
+        let asked = tool_asks(agent_asks("builder", &["TOKEN"]));
+        assert_eq!(code(vault.resolve_secrets(&runtime("acme-runtime"), asked).await), "FORBIDDEN");
+        assert_eq!(code(vault.create_entry(&bob, entry("NEW", "v")).await), "NOT_FOUND");
+        let events = vault.vault_audit_events(&user("audrey"), Some("demo".to_owned()), &AuditQuery::default()).await;
+        assert!(events.unwrap().items.len() > 5, "events survive their project");
+    }
+
+    async fn tuples_left_behind_open_nothing_of_a_deleted_project(world: World) {
+        world.demo().await;
+        let platform = service("platform");
+        world.vault.delete_project(&platform, "demo".to_owned()).await.unwrap();
+        let alice = UserId::parse("alice").unwrap();
+        let left = TupleChange { write: vec![Tuple::role(&World::project(), Role::Accountable, &alice)], delete: vec![] };
+        let mut tx = world.store.begin().await.unwrap();
+        world.authorizer.apply(&mut tx, &left).await.unwrap();
+        tx.commit().await.unwrap();
+        let query = "{ projectVault(projectId: \"demo\") { status } }";
+        assert!(world.ask(&user("alice"), query, json!({})).await.ok("/projectVault").is_null());
+        assert_eq!(code(world.vault.create_entry(&user("alice"), entry("NEW", "v")).await), "NOT_FOUND");
+        assert_eq!(code(world.vault.assign_role(&user("alice"), role("bob", Role::Informed)).await), "NOT_FOUND");
+    }
+
+    async fn the_last_accountable_person_stays(world: World) {
+        world.demo().await;
+        let (vault, alice) = (&world.vault, user("alice"));
+        let team = Tuple::new("team:owners#member", "accountable", "project:demo");
+        let mut tx = world.store.begin().await.unwrap();
+        world.authorizer.apply(&mut tx, &TupleChange { write: vec![team], delete: vec![] }).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(code(vault.revoke_role(&alice, role("alice", Role::Accountable)).await), "CONFLICT", "teams do not count");
+        vault.assign_role(&alice, role("bob", Role::Accountable)).await.unwrap();
+        let bob = user("bob");
+        let both = futures::join!(
+            vault.revoke_role(&alice, role("bob", Role::Accountable)),
+            vault.revoke_role(&bob, role("alice", Role::Accountable)),
+        );
+        let mut codes = [code(both.0), code(both.1)];
+        codes.sort_unstable();
+        // The one that comes second is the last one, or may no longer.
+        assert!(codes == ["CONFLICT", "OK"] || codes == ["FORBIDDEN", "OK"] || codes == ["NOT_FOUND", "OK"], "{codes:?}");
+        let people: Vec<Tuple> = world.tuples(TupleFilter::role(&World::project(), Role::Accountable)).await;
+        assert_eq!(people.iter().filter(|tuple| tuple.subject().starts_with("user:")).count(), 1);
+    }
+
+    async fn doing_again_what_is_done_changes_nothing(world: World) {
+        world.demo().await;
+        let (vault, alice, platform) = (&world.vault, user("alice"), service("platform"));
+        let at = |millis| Some(Timestamp::from_millis(world.clock.now().millis() + millis));
+        let phase = Phase { opens_at: at(-5), closes_at: at(5) };
+        vault.put_milestone(&platform, milestone("m", "demo", phase)).await.unwrap();
+        vault.close_milestone(&alice, "demo-launch".to_owned()).await.unwrap();
+        let before = world.events().await;
+        vault.assign_role(&alice, role("bob", Role::Responsible)).await.unwrap();
+        vault.revoke_role(&alice, role("nobody", Role::Informed)).await.unwrap();
+        vault.assign_agent(&alice, agent("builder", None)).await.unwrap();
+        vault.assign_agent(&alice, agent("deployer", Some("demo-launch"))).await.unwrap();
+        vault.unassign_agent(&alice, agent("nobody", None)).await.unwrap();
+        vault.unassign_agent(&alice, agent("builder", Some("m"))).await.unwrap();
+        vault.close_milestone(&alice, "demo-launch".to_owned()).await.unwrap();
+        vault.put_milestone(&platform, milestone("m", "demo", phase)).await.unwrap();
+        vault.delete_milestone(&platform, "nowhere".to_owned()).await.unwrap();
+        vault.add_participant(&platform, "demo".to_owned(), "acme".to_owned()).await.unwrap();
+        vault.remove_participant(&platform, "demo".to_owned(), "initech".to_owned()).await.unwrap();
+        vault.set_project_status(&platform, "demo".to_owned(), ProjectStatus::Active).await.unwrap();
+        vault.register_agent(&platform, "builder".to_owned(), "acme".to_owned()).await.unwrap();
+        vault.register_runtime(&platform, "acme-runtime".to_owned(), "acme".to_owned()).await.unwrap();
+        vault.unregister_agent(&platform, "nobody".to_owned()).await.unwrap();
+        vault.unregister_runtime(&platform, "nobody".to_owned()).await.unwrap();
+        vault.delete_project(&platform, "nowhere".to_owned()).await.unwrap();
+        let registrar = project_vault::domain::ServiceId::parse("platform").unwrap();
+        vault.set_registrar(&registrar, true).await.unwrap();
+        assert_eq!(world.events().await, before);
+    }
+
+    async fn an_agent_is_assigned_where_its_organization_takes_part(world: World) {
+        world.demo().await;
+        let (vault, alice, platform) = (&world.vault, user("alice"), service("platform"));
+        vault.register_agent(&platform, "outsider".to_owned(), "initech".to_owned()).await.unwrap();
+        let unknown = vault.assign_agent(&alice, agent("nobody", None)).await.unwrap_err();
+        let outside = vault.assign_agent(&alice, agent("outsider", None)).await.unwrap_err();
+        assert_eq!((unknown.code(), unknown.to_string()), ("NOT_FOUND", outside.to_string()));
+        assert_eq!(code(vault.assign_agent(&alice, agent("builder", Some("nowhere"))).await), "NOT_FOUND");
+        let on = vault.assign_agent(&alice, agent("builder", Some("demo-launch"))).await.unwrap();
+        assert_eq!(on.milestones, [World::milestone()]);
+        let off = vault.unassign_agent(&alice, agent("builder", Some("demo-launch"))).await.unwrap();
+        assert_eq!(off.milestones, []);
+        vault.assign_agent(&alice, agent("builder", Some("demo-launch"))).await.unwrap();
+        vault.unassign_agent(&alice, agent("builder", None)).await.unwrap();
+        let builder = AgentId::parse("builder").unwrap();
+        assert_eq!(world.tuples(TupleFilter::projects_of_agent(&builder)).await, []);
+        assert_eq!(world.tuples(TupleFilter::milestones_of_agent(&builder)).await, []);
+        vault.unregister_agent(&platform, "deployer".to_owned()).await.unwrap();
+        let deployer = AgentId::parse("deployer").unwrap();
+        for filter in [
+            TupleFilter::projects_of_agent(&deployer),
+            TupleFilter::milestones_of_agent(&deployer),
+            TupleFilter::organizations_of_agent(&deployer),
+        ] {
+            assert_eq!(world.tuples(filter).await, []);
+        }
+        vault.register_agent(&platform, "outsider".to_owned(), "acme".to_owned()).await.unwrap();
+        let outsider = AgentId::parse("outsider").unwrap();
+        let acme = OrganizationId::parse("acme").unwrap();
+        let moved = world.tuples(TupleFilter::organizations_of_agent(&outsider)).await;
+        assert_eq!(moved, [Tuple::agent_of(&acme, &outsider)], "an agent has one organization");
+        assert_eq!(code(vault.assign_agent(&alice, agent("outsider", None)).await), "OK");
+    }
+
+    async fn a_milestone_belongs_to_one_project_and_goes_with_its_entries(world: World) {
+        world.demo().await;
+        let (vault, platform) = (&world.vault, service("platform"));
+        vault.register_project(&platform, project("other")).await.unwrap();
+        let at = |millis| Some(Timestamp::from_millis(millis));
+        let open = Phase::default();
+        assert_eq!(code(vault.put_milestone(&platform, milestone("demo-launch", "other", open)).await), "CONFLICT");
+        assert_eq!(code(vault.put_milestone(&platform, milestone("m", "nowhere", open)).await), "NOT_FOUND");
+        for (opens_at, closes_at) in [(at(5), at(5)), (at(6), at(5))] {
+            let backwards = milestone("m", "demo", Phase { opens_at, closes_at });
+            assert_eq!(code(vault.put_milestone(&platform, backwards).await), "INVALID_INPUT");
+        }
+        let phased = NewEntry { milestone: Some("demo-launch".to_owned()), ..entry("PHASED", "v") };
+        vault.create_entry(&user("bob"), phased).await.unwrap();
+        vault.create_entry(&user("bob"), entry("KEPT", "v")).await.unwrap();
+        let (_, entries) = vault.delete_milestone(&platform, "demo-launch".to_owned()).await.unwrap();
+        assert_eq!((entries, world.number("SELECT count(*) AS n FROM entries").await), (1, 1));
+        assert_eq!(world.tuples(TupleFilter::of_object("milestone:demo-launch")).await, []);
+        // The id is free again, and nobody who was on the old one is on the new one.
+        vault.put_milestone(&platform, milestone("demo-launch", "other", open)).await.unwrap();
+        let own = world.tuples(TupleFilter::of_object("milestone:demo-launch")).await;
+        assert_eq!(own, [Tuple::milestone_of(&World::milestone(), &ProjectId::parse("other").unwrap())]);
+    }
+
+    async fn ids_of_other_systems_are_opaque(world: World) {
+        world.demo().await;
+        let (vault, alice) = (&world.vault, user("alice"));
+        for id in ["*", "auth0|5f7c", "spiffe://acme.example/people#x", "a%2Ab", "team:owners#member"] {
+            vault.assign_role(&alice, role(id, Role::Informed)).await.unwrap();
+            let query = "{ projectVault(projectId: \"demo\") { viewer { role } } }";
+            let seen = world.ask(&user(id), query, json!({})).await;
+            assert_eq!(*seen.ok("/projectVault/viewer/role"), json!("INFORMED"), "{id}");
+            let stranger = world.ask(&user("anybody"), query, json!({})).await;
+            assert!(stranger.ok("/projectVault").is_null(), "{id} opened the project to everybody");
+            vault.revoke_role(&alice, role(id, Role::Informed)).await.unwrap();
+        }
+        let members = world.ask(&alice, "{ projectVault(projectId: \"demo\") { members { user { id } role } } }", json!({})).await;
+        assert_eq!(members.ok("/projectVault/members").as_array().unwrap().len(), 4);
+    }
+}
+
+fn contains(stored: &[u8], text: &str) -> bool {
+    stored.windows(text.len()).any(|window| window == text.as_bytes())
+}

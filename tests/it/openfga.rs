@@ -1,0 +1,157 @@
+//! OpenFGA with its tuples in PostgreSQL, stopped and started again: an outage closes the vault and loses nothing.
+
+use crate::support::{Backend, Database, World, agent_asks, entry, runtime, service, setting, tool_asks, user};
+use project_vault::authz::OpenFgaConfig;
+use project_vault::domain::{Error, ProjectId, ProjectStatus};
+use project_vault::vault::NewProject;
+use serde_json::json;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// An OpenFGA server of one test's own.
+struct Server {
+    process: Option<Child>,
+    datastore: String,
+    port: u16,
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Server {
+    fn set_up(datastore: &str) -> Self {
+        let status = Command::new(setting("VAULT_TEST_OPENFGA_BIN"))
+            .args(["migrate", "--datastore-engine", "postgres", "--datastore-uri", datastore])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        assert!(status.unwrap().success(), "openfga migrate");
+        Self { process: None, datastore: datastore.to_owned(), port: free_port() }
+    }
+
+    async fn start(&mut self, more: &[&str]) {
+        let address = format!("127.0.0.1:{}", self.port);
+        let process = Command::new(setting("VAULT_TEST_OPENFGA_BIN"))
+            .args([
+                "run",
+                "--datastore-engine",
+                "postgres",
+                "--datastore-uri",
+                &self.datastore,
+                "--grpc-addr",
+                &address,
+            ])
+            .args(["--http-addr", &format!("127.0.0.1:{}", free_port()), "--playground-enabled=false"])
+            .args(["--metrics-enabled=false", "--log-level", "error"])
+            .args(more)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.process = Some(process.unwrap());
+        let started = Instant::now();
+        while tokio::net::TcpStream::connect(&address).await.is_err() {
+            assert!(started.elapsed() < Duration::from_secs(30), "OpenFGA does not start");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _gone = process.kill();
+            let _gone = process.wait();
+        }
+    }
+
+    fn config(&self) -> OpenFgaConfig {
+        OpenFgaConfig { url: format!("http://127.0.0.1:{}", self.port), store: "project-vault".to_owned(), token: None }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn project(id: &str) -> NewProject {
+    NewProject {
+        project: id.to_owned(),
+        participants: vec!["acme".to_owned()],
+        accountable: vec!["zoe".to_owned()],
+        status: ProjectStatus::Active,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_closes_the_vault_and_loses_nothing() {
+    let datastore = Database::new(Backend::Postgres).await;
+    let mut server = Server::set_up(&datastore.url);
+    server.start(&[]).await;
+    let world = World::with_openfga(&server.config()).await;
+    world.demo().await;
+    let id = world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap().id.to_string();
+    let asked = || tool_asks(agent_asks("builder", &["TOKEN"]));
+    assert!(world.vault.resolve_secrets(&runtime("acme-runtime"), asked()).await.is_ok());
+
+    server.stop();
+    let before = world.number("SELECT count(*) AS n FROM audit_events").await;
+    let started = Instant::now();
+    let refused = world.vault.resolve_secrets(&runtime("acme-runtime"), asked()).await.err().unwrap();
+    assert!(matches!(refused, Error::Unavailable { will_take_effect: false, .. }), "{refused:?}");
+    let answer = world.ask(&user("alice"), "{ projectVault(projectId: \"demo\") { status } }", json!({})).await;
+    assert_eq!(answer.codes(), ["UNAVAILABLE"]);
+    assert!(answer.at("/projectVault").is_null());
+    let refused = world.vault.disable_entry(&user("bob"), id.clone()).await.err().unwrap();
+    assert_eq!(refused.code(), "UNAVAILABLE");
+    assert!(started.elapsed() < Duration::from_secs(15), "the wait is bounded");
+    assert_eq!(world.number("SELECT count(*) AS n FROM audit_events").await, before, "nothing happened");
+
+    server.start(&[]).await;
+    let recovered = Instant::now();
+    while world.authorizer.ready().await.is_err() {
+        assert!(recovered.elapsed() < Duration::from_secs(15), "the vault does not recover by itself");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(world.vault.resolve_secrets(&runtime("acme-runtime"), asked()).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_openfga_does_not_take_yet_takes_effect_later() {
+    let datastore = Database::new(Backend::Postgres).await;
+    let mut server = Server::set_up(&datastore.url);
+    // It answers checks and takes single tuples; a project's three at once it refuses.
+    server.start(&["--max-tuples-per-write=1"]).await;
+    let world = World::with_openfga(&server.config()).await;
+    let registrar = project_vault::domain::ServiceId::parse("platform").unwrap();
+    world.vault.set_registrar(&registrar, true).await.unwrap();
+    let mutation = "mutation { registerProjectVault(input: { projectId: \"p\", participantIds: [\"acme\"], accountableUserIds: [\"zoe\"] })
+        { vault { status } userErrors { code } } }";
+    let answer = world.ask(&service("platform"), mutation, json!({})).await;
+    assert_eq!(answer.codes(), ["UNAVAILABLE"]);
+    assert_eq!(answer.errors()[0]["extensions"]["willTakeEffect"], json!(true));
+    assert_eq!(world.number("SELECT count(*) AS n FROM projects").await, 1);
+    assert_eq!(world.number("SELECT count(*) AS n FROM outbox").await, 1);
+    let query = "{ projectVault(projectId: \"p\") { status } }";
+    assert!(world.ask(&user("zoe"), query, json!({})).await.ok("/projectVault").is_null());
+    let later = world.vault.delete_project(&service("platform"), "p".to_owned()).await.err().unwrap();
+    assert!(matches!(later, Error::Unavailable { will_take_effect: false, .. }), "what waits comes first: {later:?}");
+    world.vault.apply_outbox().await.expect_err("it still does not take them");
+
+    server.stop();
+    server.start(&[]).await;
+    let recovered = Instant::now();
+    while world.vault.apply_outbox().await.is_err() {
+        assert!(recovered.elapsed() < Duration::from_secs(15), "the outbox does not go on by itself");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(world.number("SELECT count(*) AS n FROM outbox").await, 0);
+    assert_eq!(*world.ask(&user("zoe"), query, json!({})).await.ok("/projectVault/status"), json!("ACTIVE"));
+    let conflict = world.vault.register_project(&service("platform"), project("p")).await.err().unwrap();
+    assert_eq!(conflict.code(), "CONFLICT");
+    world.vault.delete_project(&service("platform"), "p".to_owned()).await.unwrap();
+    let filter = project_vault::authz::TupleFilter::of_project(&ProjectId::parse("p").unwrap());
+    let left = world.authorizer.read(&mut world.store.conn().await.unwrap(), &filter).await.unwrap();
+    assert_eq!(left, []);
+}

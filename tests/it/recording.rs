@@ -1,0 +1,147 @@
+//! What leaves an event, and what does not (`product.md`, section 6).
+
+use crate::support::{World, entry, runtime, service, tool_asks, user};
+use project_vault::domain::{AuditAction, AuditOutcome};
+use project_vault::vault::{AgentQuestion, AuditEvent, AuditQuery, NewEntry, NewProject};
+use serde_json::json;
+use std::time::Duration;
+
+async fn denials(world: &World) -> Vec<AuditEvent> {
+    let query = AuditQuery { outcomes: Some(vec![AuditOutcome::Denied]), ..AuditQuery::default() };
+    let page = world.vault.vault_audit_events(&user("audrey"), None, &query).await.unwrap();
+    page.items.into_iter().map(|(event, _)| event).collect()
+}
+
+both! {
+    async fn a_denial_is_an_event_at_once_and_its_repetitions_one_more(world: World) {
+        world.demo().await;
+        let carol = user("carol");
+        for _ in 0..5 {
+            world.vault.create_entry(&carol, entry("TOKEN", "v")).await.err().expect("refused");
+        }
+        let told = denials(&world).await;
+        assert_eq!(told.len(), 1);
+        assert_eq!(
+            (told[0].action, told[0].actor.as_str(), told[0].reason.as_deref(), told[0].count),
+            (AuditAction::EntryCreated, "user:carol", Some("FORBIDDEN"), 1)
+        );
+        world.vault.record_repeated_denials(false).await.unwrap();
+        assert_eq!(denials(&world).await.len(), 1, "the minute has not ended");
+        world.clock.advance(Duration::from_secs(60));
+        world.vault.record_repeated_denials(false).await.unwrap();
+        let told = denials(&world).await;
+        assert_eq!(told.iter().map(|event| event.count).collect::<Vec<_>>(), [4, 1]);
+        world.vault.create_entry(&carol, entry("TOKEN", "v")).await.err().expect("refused");
+        assert_eq!(denials(&world).await.len(), 3, "a new minute begins with an event");
+        world.vault.create_entry(&user("dave"), entry("TOKEN", "v")).await.err().expect("refused");
+        assert_eq!(denials(&world).await.len(), 4, "another actor is another denial");
+    }
+
+    async fn who_cannot_see_an_existing_project_is_recorded_and_a_missing_one_is_not(world: World) {
+        world.demo().await;
+        let made = world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+        let mallory = user("mallory");
+        let before = denials(&world).await.len();
+        let missing = NewEntry { project: "nowhere".to_owned(), ..entry("A", "v") };
+        let of_missing = world.vault.create_entry(&mallory, missing).await.err().unwrap();
+        assert_eq!(denials(&world).await.len(), before);
+        let of_hidden = world.vault.create_entry(&mallory, entry("A", "v")).await.err().unwrap();
+        assert_eq!((of_hidden.code(), of_hidden.to_string()), (of_missing.code(), of_missing.to_string()));
+        let of_entry = world.vault.disable_entry(&mallory, made.id.to_string()).await.err().unwrap();
+        let of_none = world.vault.disable_entry(&mallory, project_vault::domain::EntryId::new().to_string()).await;
+        assert_eq!(of_entry.to_string(), of_none.err().unwrap().to_string());
+        let told = denials(&world).await;
+        assert_eq!(told.len(), before + 2);
+        assert!(told.iter().all(|event| event.project.as_deref() == Some("demo")));
+    }
+
+    async fn the_same_work_is_done_for_what_is_missing_and_what_is_hidden(world: World) {
+        world.demo().await;
+        let made = world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap().id.to_string();
+        let mallory = user("mallory");
+        let none = project_vault::domain::EntryId::new().to_string();
+        let documents = [
+            "query($id: ID!) { vaultEntry(id: $id) { name maskedValue } }",
+            "query($id: ID!) { _entities(representations: [{ __typename: \"VaultEntry\", id: $id }]) { ... on VaultEntry { name maskedValue } } }",
+        ];
+        for document in documents {
+            let mut work = Vec::new();
+            for id in [&made, &none] {
+                let (statements, batches) = (world.statements(), world.batches());
+                let answer = world.ask(&mallory, document, json!({ "id": id })).await;
+                let answer = answer.ok("").to_string();
+                work.push((answer, world.statements() - statements, world.batches() - batches));
+            }
+            assert_eq!(work[0], work[1], "{document}");
+        }
+        let documents = [
+            "query($id: ID!) { projectVault(projectId: $id) { status entries { totalCount } } }",
+            "query($id: ID!) { _entities(representations: [{ __typename: \"Project\", id: $id }]) { ... on Project { vault { status } } } }",
+        ];
+        for document in documents {
+            let mut work = Vec::new();
+            for id in ["demo", "nowhere"] {
+                let (statements, batches) = (world.statements(), world.batches());
+                let answer = world.ask(&mallory, document, json!({ "id": id })).await;
+                let answer = answer.ok("").to_string();
+                work.push((answer, world.statements() - statements, world.batches() - batches));
+            }
+            assert_eq!(work[0], work[1], "{document}");
+        }
+    }
+
+    async fn refused_input_conflicts_and_limits_are_no_events(world: World) {
+        world.demo().await;
+        world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+        let before = world.number("SELECT count(*) AS n FROM audit_events").await;
+        for new in [entry("TOKEN", "v"), entry("PATH", "v"), entry("A", ""), entry("A", &"x".repeat(70_000))] {
+            world.vault.create_entry(&user("bob"), new).await.err().expect("refused");
+        }
+        let many = AgentQuestion {
+            project: "demo".to_owned(),
+            agent: "builder".to_owned(),
+            milestone: None,
+            names: Some(vec!["A".to_owned(); 501]),
+            provided: vec![],
+        };
+        world.vault.resolve_secrets(&runtime("acme-runtime"), tool_asks(many)).await.err().expect("refused");
+        assert_eq!(world.number("SELECT count(*) AS n FROM audit_events").await, before);
+    }
+
+    async fn an_accountable_person_reads_their_projects_events_only(world: World) {
+        world.demo().await;
+        let other = NewProject {
+            project: "other".to_owned(),
+            participants: vec!["acme".to_owned()],
+            accountable: vec!["zoe".to_owned()],
+            status: project_vault::domain::ProjectStatus::Active,
+        };
+        world.vault.register_project(&service("platform"), other).await.unwrap();
+        let query = "query($p: ID!, $f: VaultAuditFilter, $after: String) { projectVault(projectId: $p) {
+            auditEvents(first: 2, filter: $f, after: $after) { nodes { projectId action actor count requestId } pageInfo { hasNextPage endCursor } } } }";
+        let own = world.ask(&user("zoe"), query, json!({ "p": "other" })).await;
+        let nodes = own.ok("/projectVault/auditEvents/nodes").clone();
+        assert_eq!(nodes.as_array().unwrap().len(), 1);
+        assert_eq!((&nodes[0]["action"], &nodes[0]["actor"]), (&json!("PROJECT_REGISTERED"), &json!("service:platform")));
+        let audrey = user("audrey");
+        let mut seen = 0;
+        let mut after = json!(null);
+        loop {
+            let page = world.ask(&audrey, query, json!({ "p": "demo", "after": after })).await;
+            seen += page.ok("/projectVault/auditEvents/nodes").as_array().unwrap().len();
+            after = page.at("/projectVault/auditEvents/pageInfo/endCursor").clone();
+            if page.at("/projectVault/auditEvents/pageInfo/hasNextPage") == &json!(false) {
+                break;
+            }
+        }
+        let all = world.number("SELECT count(*) AS n FROM audit_events WHERE project_id = 'demo'").await;
+        assert_eq!(i64::try_from(seen).unwrap(), all);
+        let filter = json!({ "actions": ["ROLE_ASSIGNED"], "outcomes": ["ALLOWED"], "since": "2030-01-01T00:00:00Z" });
+        let roles = world.ask(&audrey, query, json!({ "p": "demo", "f": filter })).await;
+        assert!(roles.ok("/projectVault/auditEvents/nodes").as_array().unwrap().iter().all(|node| node["action"] == "ROLE_ASSIGNED"));
+        for filter in [json!({ "actions": [] }), json!({ "entryId": "nonsense" }), json!({ "until": "2030-01-01T00:00:00Z" })] {
+            let none = world.ask(&audrey, query, json!({ "p": "demo", "f": filter })).await;
+            assert_eq!(*none.ok("/projectVault/auditEvents/nodes"), json!([]), "{filter}");
+        }
+    }
+}

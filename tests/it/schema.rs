@@ -1,0 +1,91 @@
+//! The SDL holds everything the contract names, with the same types, nullability, defaults and directives.
+
+use async_graphql::Positioned;
+use async_graphql::parser::parse_schema;
+use async_graphql::parser::types::{
+    ConstDirective, FieldDefinition, InputValueDefinition, ServiceDocument, TypeKind, TypeSystemDefinition,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Every definition as lines such as `type Query.projectVault(projectId: ID!): ProjectVault`, with what it is marked by.
+fn lines(document: &ServiceDocument) -> BTreeMap<String, BTreeSet<String>> {
+    let mut lines = BTreeMap::new();
+    for definition in &document.definitions {
+        let TypeSystemDefinition::Type(definition) = definition else { continue };
+        let definition = &definition.node;
+        let name = definition.name.node.as_str();
+        // What every federation subgraph has besides.
+        if name.starts_with('_') {
+            continue;
+        }
+        let kind = match &definition.kind {
+            TypeKind::Scalar => "scalar",
+            TypeKind::Object(_) => "type",
+            TypeKind::Enum(_) => "enum",
+            TypeKind::InputObject(_) => "input",
+            TypeKind::Interface(_) | TypeKind::Union(_) => {
+                panic!("{name}: the contract has neither interfaces nor unions")
+            }
+        };
+        lines.insert(format!("{kind} {name}"), marks(&definition.directives));
+        match &definition.kind {
+            TypeKind::Object(object) => {
+                for field in &object.fields {
+                    lines.insert(format!("{name}.{}", field_line(&field.node)), marks(&field.node.directives));
+                }
+            }
+            TypeKind::InputObject(input) => {
+                for field in &input.fields {
+                    lines.insert(format!("{name}.{}", input_line(&field.node)), marks(&field.node.directives));
+                }
+            }
+            TypeKind::Enum(values) => {
+                for value in &values.values {
+                    lines.insert(format!("{name}.{}", value.node.value.node), marks(&value.node.directives));
+                }
+            }
+            _ => {}
+        }
+    }
+    lines
+}
+
+fn field_line(field: &FieldDefinition) -> String {
+    let mut arguments: Vec<String> = field.arguments.iter().map(|argument| input_line(&argument.node)).collect();
+    arguments.sort();
+    format!("{}({}): {}", field.name.node, arguments.join(", "), field.ty.node)
+}
+
+fn input_line(value: &InputValueDefinition) -> String {
+    let default = value.default_value.as_ref().map(|default| format!(" = {}", default.node)).unwrap_or_default();
+    format!("{}: {}{default}", value.name.node, value.ty.node)
+}
+
+fn marks(directives: &[Positioned<ConstDirective>]) -> BTreeSet<String> {
+    directives
+        .iter()
+        .map(|directive| {
+            let mut arguments: Vec<String> =
+                directive.node.arguments.iter().map(|(name, value)| format!("{}: {}", name.node, value.node)).collect();
+            arguments.sort();
+            format!("@{}({})", directive.node.name.node, arguments.join(", "))
+        })
+        .collect()
+}
+
+#[test]
+fn the_sdl_is_the_contracts() {
+    let sdl = project_vault::graphql::sdl();
+    let ours = lines(&parse_schema(&sdl).expect("our SDL"));
+    let theirs = lines(&parse_schema(include_str!("../corpus/contract.graphql")).expect("the contract"));
+    assert!(theirs.len() > 250, "the contract was not read: {} lines", theirs.len());
+    let wrong: Vec<String> = theirs
+        .iter()
+        .filter(|(line, marks)| ours.get(*line) != Some(marks))
+        .map(|(line, marks)| format!("{line} {marks:?}, but ours is {:?}", ours.get(line)))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let more: Vec<&String> = ours.keys().filter(|line| !theirs.contains_key(*line)).collect();
+    assert!(more.is_empty(), "additions are welcome, but say so here: {more:?}");
+    assert!(sdl.contains("https://specs.apollo.dev/federation/v2"), "the SDL links federation 2");
+}

@@ -1,0 +1,114 @@
+//! What the database itself holds fast, whatever the code above it does.
+
+use crate::support::{Database, World, entry, service, user};
+use diesel::result::{DatabaseErrorKind, Error, QueryResult};
+use project_vault::domain::{Phase, ProjectStatus, Timestamp};
+use project_vault::store::Store;
+use project_vault::vault::{NewMilestone, NewProject};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+#[track_caller]
+fn refused(result: QueryResult<usize>, kind: &DatabaseErrorKind) {
+    match result {
+        Err(Error::DatabaseError(found, info)) => {
+            // PostgreSQL tells them apart; SQLite's foreign keys may have a kind of their own or none.
+            assert_eq!(format!("{found:?}"), format!("{kind:?}"), "{}", info.message());
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// Copies the only entry there is, under another id.
+async fn copy_entry(world: &World, name: &str, deleted_at: &str) -> QueryResult<usize> {
+    let columns = "project_id, milestone_id, description, category, expires_at, disabled, current_version, revision, \
+                   rotation_interval_days, created_at, created_by, updated_at, updated_by, data_key_id, mac";
+    let id = world.id(Uuid::now_v7());
+    world
+        .sql(&format!(
+            "INSERT INTO entries (id, name, deleted_at, {columns}) \
+             SELECT {id}, {name}, {deleted_at}, {columns} FROM entries WHERE deleted_at IS NULL LIMIT 1"
+        ))
+        .await
+}
+
+both! {
+    async fn two_live_entries_of_one_name_in_a_scope_are_refused(world: World) {
+        world.demo().await;
+        for milestone in [None, Some("demo-launch".to_owned())] {
+            let mut new = entry("TOKEN", "a-value");
+            new.milestone = milestone;
+            let id = world.vault.create_entry(&user("bob"), new).await.unwrap().id;
+            refused(copy_entry(&world, "name", "NULL").await, &DatabaseErrorKind::UniqueViolation);
+            assert_eq!(copy_entry(&world, "name", "1").await, Ok(1));
+            assert_eq!(copy_entry(&world, "'OTHER'", "2").await, Ok(1));
+            world.vault.delete_entry(&user("alice"), id.to_string()).await.unwrap();
+        }
+    }
+
+    async fn a_version_twice_is_refused(world: World) {
+        world.demo().await;
+        world.vault.create_entry(&user("bob"), entry("TOKEN", "a-value")).await.unwrap();
+        let again = world.sql("INSERT INTO versions SELECT * FROM versions").await;
+        refused(again, &DatabaseErrorKind::UniqueViolation);
+    }
+
+    async fn an_entry_of_another_projects_milestone_is_refused(world: World) {
+        world.demo().await;
+        let platform = service("platform");
+        let other = NewProject {
+            project: "other".to_owned(),
+            participants: vec!["acme".to_owned()],
+            accountable: vec!["alice".to_owned()],
+            status: ProjectStatus::Active,
+        };
+        world.vault.register_project(&platform, other).await.unwrap();
+        let milestone = NewMilestone { id: "theirs".to_owned(), project: "other".to_owned(), phase: Phase::default() };
+        world.vault.put_milestone(&platform, milestone).await.unwrap();
+        world.vault.create_entry(&user("bob"), entry("TOKEN", "a-value")).await.unwrap();
+        refused(
+            world.sql("UPDATE entries SET milestone_id = 'theirs'").await,
+            &DatabaseErrorKind::ForeignKeyViolation,
+        );
+        assert_eq!(world.sql("UPDATE entries SET milestone_id = 'demo-launch'").await, Ok(1));
+    }
+
+    async fn a_fresh_database_is_migrated_by_two_at_once(world: World) {
+        let database = Database::new(world.backend).await;
+        let (one, other) = (Store::open(&database.url, None).unwrap(), Store::open(&database.url, None).unwrap());
+        assert!(!one.is_migrated().await.unwrap());
+        let results = tokio::join!(one.migrate(), other.migrate());
+        assert!(matches!(results, (Ok(()), Ok(()))), "{results:?}");
+        assert!(one.is_migrated().await.unwrap());
+        one.migrate().await.unwrap();
+        assert!(one.conn().await.unwrap().outbox_lanes().await.unwrap().is_empty());
+    }
+
+    async fn an_installation_that_keeps_what_it_answered_is_taken(world: World) {
+        world.store.require_durable().await.unwrap();
+    }
+
+    async fn a_transaction_that_is_dropped_leaves_nothing_and_holds_nobody_up(world: World) {
+        let now = Timestamp::from_millis(1);
+        // So many connections that the one with the open transaction would not be the next to be used again.
+        let idle = futures::future::join_all((0..4).map(|_| world.store.conn())).await;
+        drop(idle);
+        let other_server = Store::open(world.url(), None).unwrap();
+        for _ in 0..4 {
+            let started = Instant::now();
+            let mut tx = world.store.begin().await.unwrap();
+            tx.lock_name("lane").await.unwrap();
+            tx.push_outbox("lane", "{}", now).await.unwrap();
+            drop(tx);
+            let mut tx = other_server.begin().await.unwrap();
+            tx.lock_name("lane").await.unwrap();
+            assert!(tx.outbox_of("lane").await.unwrap().is_empty());
+            tx.rollback().await.unwrap();
+            assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+        }
+        let mut tx = world.store.begin().await.unwrap();
+        tx.push_outbox("lane", "{}", now).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(world.number("SELECT COUNT(*) AS n FROM outbox").await, 1);
+    }
+}

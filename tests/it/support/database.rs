@@ -1,0 +1,129 @@
+//! A database for one test.
+
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, QueryableByName, SqliteConnection};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// What a test runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// A SQLite file, with the embedded authorizer.
+    Sqlite,
+    /// A database in PostgreSQL, with a store in OpenFGA.
+    Postgres,
+}
+
+/// The setting that `scripts/test` makes; without it there is nothing to test with, which is no success.
+pub fn setting(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run the tests with scripts/test, which starts the servers"))
+}
+
+/// An empty database that goes with its value.
+pub struct Database {
+    pub url: String,
+    _dir: Option<TempDir>,
+    dropped_at_end: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct Text {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    t: String,
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    n: i64,
+}
+
+impl Database {
+    pub async fn new(backend: Backend) -> Self {
+        match backend {
+            Backend::Sqlite => {
+                let dir = TempDir::new().unwrap();
+                let url = format!("sqlite:{}", dir.path().join("vault.db").display());
+                Self { url, _dir: Some(dir), dropped_at_end: None }
+            }
+            Backend::Postgres => {
+                let server = setting("VAULT_TEST_POSTGRES");
+                let name = format!("t_{}", Uuid::now_v7().simple());
+                administer(&format!("CREATE DATABASE {name}")).await.unwrap();
+                let (server, _) = server.rsplit_once('/').unwrap();
+                Self { url: format!("{server}/{name}"), _dir: None, dropped_at_end: Some(name) }
+            }
+        }
+    }
+
+    /// Runs SQL as somebody who can write to the database. Gives the number of rows it changed.
+    pub async fn sql(&self, sql: &str) -> diesel::QueryResult<usize> {
+        match self.url.strip_prefix("sqlite:") {
+            Some(path) => diesel::RunQueryDsl::execute(diesel::sql_query(sql), &mut sqlite(path)),
+            None => diesel::sql_query(sql).execute(&mut postgres(&self.url).await).await,
+        }
+    }
+
+    /// Everything the database holds: the files of SQLite, the rows of PostgreSQL as text.
+    pub async fn stored_bytes(&self) -> Vec<u8> {
+        if let Some(path) = self.url.strip_prefix("sqlite:") {
+            let files = [path.to_owned(), format!("{path}-wal")];
+            return files.iter().filter_map(|file| std::fs::read(file).ok()).flatten().collect();
+        }
+        #[derive(QueryableByName)]
+        struct Rows {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            xml: String,
+        }
+        let sql =
+            "SELECT schema_to_xml('public', true, false, '')::text AS xml FROM set_config('xmlbinary', 'hex', false)";
+        let rows: Rows = diesel::sql_query(sql).get_result(&mut postgres(&self.url).await).await.unwrap();
+        rows.xml.into_bytes()
+    }
+
+    /// The answer `t` of a query for one text.
+    pub async fn text(&self, sql: &str) -> String {
+        let row: Text = match self.url.strip_prefix("sqlite:") {
+            Some(path) => diesel::RunQueryDsl::get_result(diesel::sql_query(sql), &mut sqlite(path)).unwrap(),
+            None => diesel::sql_query(sql).get_result(&mut postgres(&self.url).await).await.unwrap(),
+        };
+        row.t
+    }
+
+    /// The answer `n` of a query for one number.
+    pub async fn number(&self, sql: &str) -> i64 {
+        let row: Number = match self.url.strip_prefix("sqlite:") {
+            Some(path) => diesel::RunQueryDsl::get_result(diesel::sql_query(sql), &mut sqlite(path)).unwrap(),
+            None => diesel::sql_query(sql).get_result(&mut postgres(&self.url).await).await.unwrap(),
+        };
+        row.n
+    }
+}
+
+fn sqlite(path: &str) -> SqliteConnection {
+    let mut conn = SqliteConnection::establish(path).unwrap();
+    conn.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON").unwrap();
+    conn
+}
+
+async fn postgres(url: &str) -> AsyncPgConnection {
+    AsyncPgConnection::establish(url).await.unwrap()
+}
+
+async fn administer(sql: &str) -> diesel::QueryResult<usize> {
+    diesel::sql_query(sql).execute(&mut postgres(&setting("VAULT_TEST_POSTGRES")).await).await
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let Some(name) = self.dropped_at_end.take() else { return };
+        // A runtime of its own, since the test's may be the one that is dropping. What cannot be dropped goes with the cluster.
+        let drop = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(administer(&format!("DROP DATABASE {name} WITH (FORCE)"))).map_err(std::io::Error::other)
+        });
+        let _best_effort = drop.join();
+    }
+}

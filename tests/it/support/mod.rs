@@ -1,0 +1,32 @@
+//! What tests stand on: a vault of their own on either backend, and words for what they do with it.
+
+mod api;
+mod counter;
+mod database;
+mod demo;
+mod world;
+
+pub use api::Answer;
+pub use database::{Backend, Database, setting};
+pub use demo::{agent_asks, entry, names, runtime, service, tool_asks, user};
+pub use world::{World, in_time, openfga_url};
+
+/// Makes two tests of each function, one on each backend: `name::sqlite` and `name::postgres`.
+macro_rules! both {
+    ($($(#[$meta:meta])* async fn $name:ident($world:ident: World) $body:block)+) => {$(
+        async fn $name($world: $crate::support::World) $body
+
+        $(#[$meta])*
+        mod $name {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                $crate::support::in_time($crate::support::Backend::Sqlite, super::$name).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                $crate::support::in_time($crate::support::Backend::Postgres, super::$name).await;
+            }
+        }
+    )+};
+}

@@ -1,0 +1,133 @@
+//! A vault of one test's own, with everything around it.
+
+use super::counter::Counter;
+use super::database::{Backend, Database, setting};
+use project_vault::authz::{Authorizer, OpenFgaConfig};
+use project_vault::crypto::Keyring;
+use project_vault::domain::{ManualClock, Timestamp};
+use project_vault::store::Store;
+use project_vault::vault::{KeySource, Vault};
+use secrecy::ExposeSecret as _;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// The longest a test may take; one that waits for ever fails by its name.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a test on a world of its own.
+pub async fn in_time<T: Future<Output = ()>>(backend: Backend, test: impl FnOnce(World) -> T) {
+    let test = async { test(World::new(backend).await).await };
+    tokio::time::timeout(PATIENCE, test).await.expect("the test ends in a minute");
+}
+
+/// Where OpenFGA answers gRPC.
+pub fn openfga_url() -> String {
+    setting("VAULT_TEST_OPENFGA")
+}
+
+/// A vault with its parts, on a database and a store of tuples that nobody else uses.
+pub struct World {
+    pub store: Store,
+    pub authorizer: Authorizer,
+    pub vault: Vault,
+    pub clock: Arc<ManualClock>,
+    pub backend: Backend,
+    counter: Arc<Counter>,
+    database: Database,
+}
+
+impl World {
+    /// An installation that is set up and holds nothing.
+    pub async fn new(backend: Backend) -> Self {
+        match backend {
+            Backend::Sqlite => Self::build(backend, None).await,
+            Backend::Postgres => {
+                let store = format!("t-{}", Uuid::now_v7().simple());
+                let config = OpenFgaConfig { url: openfga_url(), store, token: None };
+                Self::build(backend, Some(&config)).await
+            }
+        }
+    }
+
+    /// The same on PostgreSQL, with this OpenFGA.
+    pub async fn with_openfga(config: &OpenFgaConfig) -> Self {
+        Self::build(Backend::Postgres, Some(config)).await
+    }
+
+    async fn build(backend: Backend, openfga: Option<&OpenFgaConfig>) -> Self {
+        let database = Database::new(backend).await;
+        let counter = Arc::<Counter>::default();
+        let store = Store::open(&database.url, Some(counter.instrument())).unwrap();
+        store.migrate().await.unwrap();
+        let authorizer = match openfga {
+            None => {
+                Authorizer::set_up_embedded(&store).await.unwrap();
+                Authorizer::embedded(store.clone()).unwrap()
+            }
+            Some(config) => {
+                Authorizer::set_up_openfga(config, &store).await.unwrap();
+                Authorizer::openfga(config, &store).await.unwrap()
+            }
+        };
+        let clock = Arc::new(ManualClock::new(Timestamp::parse("2030-01-01T00:00:00Z").unwrap()));
+        let vault = Vault::new(store.clone(), authorizer.clone(), keys(), clock.clone(), RETENTION);
+        Self { store, authorizer, vault, clock, backend, counter, database }
+    }
+
+    /// The URL of the database.
+    pub fn url(&self) -> &str {
+        &self.database.url
+    }
+
+    /// How many statements the store has sent so far, without BEGIN and COMMIT, and without the embedded authorizer's.
+    pub fn statements(&self) -> u64 {
+        self.counter.statements()
+    }
+
+    /// How many statements the embedded authorizer has sent so far.
+    pub fn statements_of_authorizer(&self) -> u64 {
+        self.counter.of_authorizer()
+    }
+
+    /// How many batches the authorizer was asked so far.
+    pub fn batches(&self) -> u64 {
+        self.authorizer.batches()
+    }
+
+    /// Runs SQL as somebody who can write to the database. Gives the number of rows it changed.
+    pub async fn sql(&self, sql: &str) -> diesel::QueryResult<usize> {
+        self.database.sql(sql).await
+    }
+
+    /// The answer `n` of a query for one number.
+    pub async fn number(&self, sql: &str) -> i64 {
+        self.database.number(sql).await
+    }
+
+    /// The answer `t` of a query for one text.
+    pub async fn text(&self, sql: &str) -> String {
+        self.database.text(sql).await
+    }
+
+    /// Everything the database holds, as it is stored.
+    pub async fn stored_bytes(&self) -> Vec<u8> {
+        self.database.stored_bytes().await
+    }
+
+    /// One of our own ids in this database's SQL.
+    pub fn id(&self, id: Uuid) -> String {
+        match self.backend {
+            Backend::Sqlite => format!("x'{}'", id.simple()),
+            Backend::Postgres => format!("'{id}'::uuid"),
+        }
+    }
+}
+
+/// One keyring in memory, the same each time it is read.
+fn keys() -> KeySource {
+    let text = Keyring::generate().unwrap().to_text();
+    Arc::new(move || Keyring::parse(text.expose_secret()))
+}
