@@ -2,13 +2,15 @@
 
 use super::aead::{self, KeyBytes, NONCE_BYTES};
 use super::fields::Fields;
+use super::installation_key::InstallationKey;
 use super::{CryptoError, DataKey};
-use crate::domain::{DataKeyId, ProjectId};
+use crate::domain::{DataKeyId, KeyPurpose, ProjectId};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 const WRAP: &[u8] = b"project-vault/v1/wrap";
 const DATA_KEY: &[u8] = b"data-key";
+const INSTALLATION_KEY: &[u8] = b"installation-key";
 /// The longest id of a master key.
 const MAX_ID: usize = 64;
 
@@ -149,19 +151,26 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError::Crypto`] when the operating system gives no randomness.
     pub fn wrap(&self, project: &ProjectId, id: DataKeyId, key: &DataKey) -> Result<WrappedKey, KeyringError> {
-        self.wrap_with(aead::random_nonce()?, project, id, key)
+        self.wrap_with(aead::random_nonce()?, of_project(project, id), key.secret())
+    }
+
+    /// Wraps a key of the installation, as [`Self::wrap`] does a project's; it is bound to its purpose.
+    ///
+    /// # Errors
+    /// As [`Self::wrap`].
+    pub fn wrap_own(&self, key: &InstallationKey) -> Result<WrappedKey, KeyringError> {
+        self.wrap_with(aead::random_nonce()?, of_installation(key.purpose()), key.secret())
     }
 
     fn wrap_with(
         &self,
         nonce: [u8; NONCE_BYTES],
-        project: &ProjectId,
-        id: DataKeyId,
-        key: &DataKey,
+        bound: Fields,
+        secret: &KeyBytes,
     ) -> Result<WrappedKey, KeyringError> {
         let master = self.keys.get(&self.current).ok_or_else(|| KeyringError::CurrentNotThere(self.current.clone()))?;
-        let bound = bound_to(project, id, &self.current);
-        let bytes = aead::seal(&master.derive(WRAP)?, nonce, &bound, key.secret().expose())?;
+        let bound = bound.bytes(self.current.as_bytes()).finish();
+        let bytes = aead::seal(&master.derive(WRAP)?, nonce, &bound, secret.expose())?;
         Ok(WrappedKey { master_key: self.current.clone(), bytes })
     }
 
@@ -171,13 +180,24 @@ impl Keyring {
     /// [`KeyringError::UnknownKey`] when the keyring lacks the master key, [`KeyringError::WrongKey`] when its key of that id
     /// does not open these bytes for this project and data key.
     pub fn unwrap(&self, project: &ProjectId, id: DataKeyId, wrapped: &WrappedKey) -> Result<DataKey, KeyringError> {
+        Ok(DataKey::from_secret(self.unwrap_secret(of_project(project, id), wrapped)?)?)
+    }
+
+    /// Unwraps a key of the installation.
+    ///
+    /// # Errors
+    /// As [`Self::unwrap`].
+    pub fn unwrap_own(&self, purpose: KeyPurpose, wrapped: &WrappedKey) -> Result<InstallationKey, KeyringError> {
+        Ok(InstallationKey::new(purpose, self.unwrap_secret(of_installation(purpose), wrapped)?))
+    }
+
+    fn unwrap_secret(&self, bound: Fields, wrapped: &WrappedKey) -> Result<KeyBytes, KeyringError> {
         let name = &wrapped.master_key;
         let master = self.keys.get(name).ok_or_else(|| KeyringError::UnknownKey(name.clone()))?;
-        let secret = aead::open(&master.derive(WRAP)?, &bound_to(project, id, name), &wrapped.bytes)
+        aead::open(&master.derive(WRAP)?, &bound.bytes(name.as_bytes()).finish(), &wrapped.bytes)
             .ok()
             .and_then(|secret| KeyBytes::copy_of(&secret))
-            .ok_or_else(|| KeyringError::WrongKey(name.clone()))?;
-        Ok(DataKey::from_secret(secret)?)
+            .ok_or_else(|| KeyringError::WrongKey(name.clone()))
     }
 }
 
@@ -187,12 +207,13 @@ pub(super) fn is_id(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
-fn bound_to(project: &ProjectId, id: DataKeyId, master_key: &str) -> Vec<u8> {
-    Fields::new(DATA_KEY)
-        .bytes(project.as_str().as_bytes())
-        .bytes(id.0.as_bytes())
-        .bytes(master_key.as_bytes())
-        .finish()
+/// What a wrapped key is bound to, but for the master key's id, which ends it.
+fn of_project(project: &ProjectId, id: DataKeyId) -> Fields {
+    Fields::new(DATA_KEY).bytes(project.as_str().as_bytes()).bytes(id.0.as_bytes())
+}
+
+fn of_installation(purpose: KeyPurpose) -> Fields {
+    Fields::new(INSTALLATION_KEY).bytes(purpose.as_str().as_bytes())
 }
 
 #[cfg(test)]
@@ -220,7 +241,7 @@ mod tests {
         let place = place.place(&project);
         let ring = Keyring::parse(&known.keyring).unwrap();
         let nonce = bytes(&known.nonce).try_into().unwrap();
-        let wrapped = ring.wrap_with(nonce, &project, place.data_key, &key).unwrap();
+        let wrapped = ring.wrap_with(nonce, of_project(&project, place.data_key), key.secret()).unwrap();
         assert_eq!(wrapped.master_key, known.master_key);
         assert_eq!(wrapped.bytes, bytes(&known.bytes));
         let unwrapped = ring.unwrap(&project, place.data_key, &wrapped).unwrap();

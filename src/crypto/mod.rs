@@ -8,24 +8,31 @@
 //! Plaintext and keys live in types that are zeroized on drop and that cannot be printed or serialized.
 
 mod aead;
+mod audit_key;
 mod certificate;
 mod data_key;
 mod fields;
 mod hint;
+mod installation_key;
 mod keyring;
 mod keyring_file;
 mod mask;
 mod row_mac;
+mod signing_key;
 #[cfg(test)]
 mod vectors;
 
 pub use aead::OVERHEAD;
+pub use audit_key::{AuditKey, Record};
 pub use certificate::{Certificate, read_certificate};
 pub use data_key::{DataKey, Place};
 pub use hint::Hint;
+pub use installation_key::InstallationKey;
 pub use keyring::{Keyring, KeyringError, WrappedKey};
 pub use mask::{mask, shown};
 pub use row_mac::{EntryFacts, VersionFacts};
+pub(crate) use signing_key::{key_set, public_parts};
+pub use signing_key::{SigningKey, Statement, StatementError, verify_statement};
 
 /// The format of everything this module writes; a new format gets a new label, and both are told apart by it.
 const FORMAT: &[u8] = b"project-vault/v1";
@@ -52,7 +59,7 @@ pub enum CryptoError {
 
 #[cfg(test)]
 mod tests {
-    use super::{DataKey, Hint, Keyring, aead::KeyBytes};
+    use super::{AuditKey, DataKey, Hint, InstallationKey, Keyring, SigningKey, aead::KeyBytes};
 
     trait Printable<Marker> {
         fn holds() {}
@@ -74,5 +81,8 @@ mod tests {
         <Keyring as Printable<_>>::holds();
         <KeyBytes as Printable<_>>::holds();
         <Hint as Printable<_>>::holds();
+        <InstallationKey as Printable<_>>::holds();
+        <AuditKey as Printable<_>>::holds();
+        <SigningKey as Printable<_>>::holds();
     }
 }

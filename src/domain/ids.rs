@@ -140,6 +140,8 @@ own_id! {
     DataKeyId;
     /// An audit event.
     EventId;
+    /// A chain of audit events.
+    ChainId;
 }
 
 /// Names one request in answers, logs and audit events: 1 to 200 visible ASCII characters.

@@ -5,6 +5,7 @@ pub mod dotenv;
 mod entry;
 mod error;
 mod ids;
+mod key_purpose;
 mod name;
 mod principal;
 mod roles;
@@ -14,9 +15,10 @@ pub use audit::{AuditAction, AuditOutcome, Purpose, SecretOutcome};
 pub use entry::{Category, EntryStatus, Phase, Scope};
 pub use error::{Error, Field, Result};
 pub use ids::{
-    AgentId, DataKeyId, EntryId, EventId, IdError, MilestoneId, OrganizationId, ProjectId, RequestId, RuntimeId,
+    AgentId, ChainId, DataKeyId, EntryId, EventId, IdError, MilestoneId, OrganizationId, ProjectId, RequestId, RuntimeId,
     ServiceId, TeamId, UserId,
 };
+pub use key_purpose::KeyPurpose;
 pub use name::{NameError, SecretName};
 pub use principal::{Actor, Narrowing, Principal};
 pub use roles::{ProjectStatus, Role};

@@ -1,8 +1,8 @@
 //! The domain's values as columns, the same for both databases but for our own ids.
 
 use crate::domain::{
-    AgentId, AuditAction, AuditOutcome, Category, DataKeyId, EntryId, EventId, MilestoneId, ProjectId, ProjectStatus,
-    Purpose, Role, Timestamp, UserId,
+    AgentId, AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EventId, KeyPurpose, MilestoneId, ProjectId,
+    ProjectStatus, Purpose, Role, Timestamp, UserId,
 };
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, Queryable};
@@ -96,6 +96,7 @@ text_columns! {
     Purpose => |text| Self::parse(&text);
     AuditAction => |text| Self::parse(&text);
     AuditOutcome => |text| Self::parse(&text);
+    KeyPurpose => |text| Self::parse(&text);
 }
 
 column!(Timestamp, BigInt);
@@ -153,4 +154,4 @@ macro_rules! id_columns {
     )+};
 }
 
-id_columns!(EntryId, DataKeyId, EventId);
+id_columns!(ChainId, EntryId, DataKeyId, EventId);

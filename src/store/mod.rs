@@ -9,12 +9,12 @@ mod postgres;
 pub mod records;
 mod sqlite;
 
-use crate::domain::{DataKeyId, EntryId, MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
+use crate::domain::{ChainId, DataKeyId, EntryId, KeyPurpose, MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 pub use error::Error;
 use records::{
-    Candidates, CiphertextRow, DataKeyRow, EntryPage, EntryRow, EntrySelection, EntryView, ErasedRows, EventRow,
-    EventSelection, MilestoneRow, OutboxRow, ProjectRow, TupleRow, VersionRow, VersionView,
+    Candidates, ChainRow, ChainedEvent, CiphertextRow, DataKeyRow, EntryPage, EntryRow, EntrySelection, EntryView, ErasedRows, EventRow,
+    EventSelection, InstallationKeyRow, Link, MilestoneRow, OutboxRow, ProjectRow, TipRow, TupleRow, VersionRow, VersionView,
 };
 use std::sync::Arc;
 
@@ -133,7 +133,7 @@ impl Store {
             Conn::Postgres(conn) => postgres::begin(conn).await?,
             Conn::Sqlite(conn) => sqlite::begin(conn).await?,
         }
-        Ok(Tx(Some(conn)))
+        Ok(Tx { conn: Some(conn), end: End::RolledBack, at_end: Vec::new() })
     }
 }
 
@@ -147,25 +147,54 @@ pub enum Conn {
 }
 
 /// A transaction. Dropped without a commit, its connection is closed, and with it what was not committed is gone.
-pub struct Tx(Option<Conn>);
+pub struct Tx {
+    conn: Option<Conn>,
+    end: End,
+    at_end: Vec<Hook>,
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It is durable.
+    Committed,
+    /// Nothing of it is there.
+    RolledBack,
+    /// The database went away while it was asked to commit.
+    Unknown,
+}
+
+/// Told how a transaction ended.
+type Hook = Box<dyn FnOnce(End) + Send>;
 
 impl Tx {
+    /// Has `hook` told how the transaction ends, whichever way that is.
+    pub fn at_end(&mut self, hook: impl FnOnce(End) + Send + 'static) {
+        self.at_end.push(Box::new(hook));
+    }
+
     /// Makes it durable.
     ///
     /// # Errors
     /// When the database cannot; then nothing of it is there.
     pub async fn commit(mut self) -> Result<()> {
+        // Whoever drops this while it waits does not know either.
+        self.end = End::Unknown;
         let committed = match &mut *self {
             Conn::Postgres(conn) => postgres::commit(conn).await,
             Conn::Sqlite(conn) => sqlite::commit(conn).await,
         };
         match committed.map_err(Error::from) {
             Ok(()) => {
+                self.end = End::Committed;
                 self.give_back();
                 Ok(())
             }
             Err(Error::Unavailable(reason)) => Err(Error::Unknown(reason)),
-            Err(error) => Err(error),
+            Err(error) => {
+                self.end = End::RolledBack;
+                Err(error)
+            }
         }
     }
 
@@ -184,7 +213,7 @@ impl Tx {
 
     /// Lets the pool have the connection, which holds no open transaction any more.
     fn give_back(mut self) {
-        drop(self.0.take());
+        drop(self.conn.take());
     }
 }
 
@@ -192,10 +221,13 @@ impl Drop for Tx {
     /// The pool looks at a connection only when it hands it out again: an open transaction that lay there would keep its
     /// locks until then.
     fn drop(&mut self) {
-        match self.0.take() {
+        match self.conn.take() {
             Some(Conn::Postgres(conn)) => drop(Object::take(conn)),
             Some(Conn::Sqlite(conn)) => drop(Object::take(conn)),
             None => {}
+        }
+        for hook in self.at_end.drain(..) {
+            hook(self.end);
         }
     }
 }
@@ -206,13 +238,13 @@ const HELD: &str = "a transaction holds its connection until it is gone";
 impl std::ops::Deref for Tx {
     type Target = Conn;
     fn deref(&self) -> &Conn {
-        self.0.as_ref().unwrap_or_else(|| unreachable!("{HELD}"))
+        self.conn.as_ref().unwrap_or_else(|| unreachable!("{HELD}"))
     }
 }
 
 impl std::ops::DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut Conn {
-        self.0.as_mut().unwrap_or_else(|| unreachable!("{HELD}"))
+        self.conn.as_mut().unwrap_or_else(|| unreachable!("{HELD}"))
     }
 }
 
@@ -272,6 +304,30 @@ queries! {
         pub fn master_keys_in_use() -> Vec<String>;
         /// Some data key that this master key wraps.
         pub fn data_key_under(master_key: &str) -> Option<(ProjectId, DataKeyRow)>;
+    }
+    chains {
+        /// The installation's key for a purpose, wrapped.
+        pub fn installation_key(purpose: KeyPurpose) -> Option<InstallationKeyRow>;
+        /// Adds the installation's key for a purpose; whether there was none.
+        pub fn insert_installation_key(purpose: KeyPurpose, key: &InstallationKeyRow, now: Timestamp) -> bool;
+        /// Every chain of events.
+        pub fn chain_rows() -> Vec<ChainRow>;
+        /// Begins a chain, which nobody else appends to.
+        pub fn insert_chain(chain: &ChainRow) -> ();
+        /// Takes a chain that nobody appends to; none where somebody was faster.
+        pub fn claim_chain(chain: ChainId) -> Option<ChainRow>;
+        /// Lets others append to these chains.
+        pub fn release_chains(chains: &[ChainId]) -> ();
+        /// A chain's last event.
+        pub fn last_link(chain: ChainId) -> Option<Link>;
+        /// The newest event of all.
+        pub fn newest_link() -> Option<Link>;
+        /// Where every chain stands that has events.
+        pub fn chain_tips() -> Vec<TipRow>;
+        /// Keeps a signed head.
+        pub fn insert_head(statement: &str, now: Timestamp) -> ();
+        /// Signed heads, newest first.
+        pub fn heads(limit: i64) -> Vec<String>;
     }
     entries {
         /// Entries as people see them.
@@ -369,10 +425,12 @@ backend_queries! {
     fn lock_project(id: &ProjectId) -> Option<ProjectStatus>;
     /// Takes a lock by name, until the transaction ends.
     fn lock_name(name: &str) -> ();
+    /// A chain that nobody appends to now.
+    fn released_chain() -> Option<ChainId>;
     /// Adds audit events.
-    fn insert_events(events: &[EventRow]) -> ();
-    /// Counts one use of each entry.
-    fn record_usage(entries: &[EntryId], now: Timestamp) -> ();
+    fn insert_events(events: &[ChainedEvent]) -> ();
+    /// Counts so many uses of each entry.
+    fn record_usage(entries: &[EntryId], times: i64, now: Timestamp) -> ();
     /// Makes the file forget what was erased, outside a transaction.
     fn forget_erased() -> ();
 }

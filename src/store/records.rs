@@ -1,7 +1,7 @@
 //! What the queries take and give: rows in the domain's types. They hold ciphertext, never plaintext.
 
 use crate::domain::{
-    AuditAction, AuditOutcome, Category, DataKeyId, EntryId, EventId, MilestoneId, Phase, ProjectId, ProjectStatus,
+    AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EventId, MilestoneId, Phase, ProjectId, ProjectStatus,
     Purpose, Role, Timestamp, UserId,
 };
 use diesel::Queryable;
@@ -236,6 +236,83 @@ pub struct EventRow {
     pub tool: Option<String>,
     /// The request it belongs to.
     pub request_id: String,
+}
+
+/// An event's place in a chain.
+#[derive(Clone, Queryable)]
+pub struct Link {
+    /// Which chain.
+    pub chain: ChainId,
+    /// Its place, from 1.
+    pub seq: i64,
+    /// The MAC of the event before it; of the first, that of the chain's beginning.
+    pub prev: Vec<u8>,
+    /// Authenticates the event at its place.
+    pub mac: Vec<u8>,
+}
+
+/// An event in its chain.
+#[derive(Clone, Queryable)]
+pub struct ChainedEvent {
+    /// What it says.
+    pub event: EventRow,
+    /// Where it stands.
+    pub link: Link,
+}
+
+/// A chain of events.
+#[derive(Clone, Queryable)]
+pub struct ChainRow {
+    /// Its id.
+    pub id: ChainId,
+    /// When it began.
+    pub opened_at: Timestamp,
+    /// Another chain's event that was there then.
+    pub anchor: Option<Anchor>,
+    /// Up to where its events are past their retention and gone.
+    pub cut: Option<Cut>,
+}
+
+/// An event of another chain, by its place and MAC.
+#[derive(Clone, Queryable)]
+pub struct Anchor {
+    /// Which chain.
+    pub chain: ChainId,
+    /// Its place.
+    pub seq: i64,
+    /// Its MAC.
+    pub mac: Vec<u8>,
+}
+
+/// Where retention cut a chain.
+#[derive(Clone)]
+pub struct Cut {
+    /// The last event that is gone.
+    pub seq: i64,
+    /// That event's MAC.
+    pub event_mac: Vec<u8>,
+    /// Authenticates the cut.
+    pub mac: Vec<u8>,
+}
+
+/// Where a chain stands.
+#[derive(Clone, Queryable)]
+pub struct TipRow {
+    /// Which chain.
+    pub chain: ChainId,
+    /// Its last event.
+    pub seq: i64,
+    /// That event's MAC.
+    pub mac: Vec<u8>,
+}
+
+/// A wrapped key of the installation.
+#[derive(Clone, Queryable)]
+pub struct InstallationKeyRow {
+    /// The master key it is wrapped with.
+    pub master_key: String,
+    /// Nonce, ciphertext and tag.
+    pub wrapped: Vec<u8>,
 }
 
 /// A change of tuples that is committed and not yet known to be applied.

@@ -17,7 +17,7 @@ diesel::table! {
 }
 diesel::table! {
     use super::types::*;
-    deleted_projects (id) { id -> Text, deleted_at -> BigInt, }
+    deleted_projects (id) { id -> Text, deleted_at -> BigInt, receipt -> Nullable<Text>, }
 }
 diesel::table! {
     use super::types::*;
@@ -37,6 +37,7 @@ diesel::table! {
         master_key -> Text,
         wrapped -> Binary,
         encrypting -> Bool,
+        sealed -> BigInt,
         created_at -> BigInt,
     }
 }
@@ -113,7 +114,33 @@ diesel::table! {
         session_id -> Nullable<Text>,
         tool -> Nullable<Text>,
         request_id -> Text,
+        chain_id -> Id,
+        seq -> BigInt,
+        prev -> Binary,
+        mac -> Binary,
     }
+}
+diesel::table! {
+    use super::types::*;
+    audit_chains (id) {
+        id -> Id,
+        opened_at -> BigInt,
+        anchor_chain -> Nullable<Id>,
+        anchor_seq -> Nullable<BigInt>,
+        anchor_mac -> Nullable<Binary>,
+        released -> Bool,
+        cut_seq -> BigInt,
+        cut_event_mac -> Nullable<Binary>,
+        cut_mac -> Nullable<Binary>,
+    }
+}
+diesel::table! {
+    use super::types::*;
+    audit_heads (seq) { seq -> BigInt, signed_at -> BigInt, statement -> Text, }
+}
+diesel::table! {
+    use super::types::*;
+    installation_keys (purpose) { purpose -> Text, master_key -> Text, wrapped -> Binary, created_at -> BigInt, }
 }
 diesel::table! {
     use super::types::*;
@@ -133,3 +160,4 @@ diesel::allow_tables_to_appear_in_same_query!(
     versions,
     entry_usage,
 );
+diesel::allow_tables_to_appear_in_same_query!(audit_chains, audit_events);

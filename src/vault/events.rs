@@ -1,5 +1,6 @@
 //! Recording: what is done commits with its event, what is refused leaves one as well.
 
+use super::recorder::Record;
 use super::{Caller, Vault};
 use crate::domain::{
     Actor, AuditAction, AuditOutcome, EntryId, Error, EventId, MilestoneId, ProjectId, Result, Timestamp,
@@ -184,10 +185,7 @@ impl Vault {
 
     /// Makes events durable by themselves.
     pub(super) async fn record(&self, events: &[EventRow]) -> Result<()> {
-        let mut tx = self.0.store.begin().await?;
-        tx.insert_events(events).await?;
-        tx.commit().await?;
-        Ok(())
+        self.make_durable(Record { events: events.to_vec(), used: vec![] }).await
     }
 
     /// Records the repetitions of denials whose minute has ended, or of all when the server stops. Called every few seconds.

@@ -1,8 +1,8 @@
 //! Data keys: made, wrapped, unwrapped and remembered for a while.
 
 use super::Vault;
-use crate::crypto::{DataKey, Keyring, KeyringError, WrappedKey};
-use crate::domain::{Clock, DataKeyId, Error, ProjectId, Result, Timestamp};
+use crate::crypto::{DataKey, InstallationKey, Keyring, KeyringError, WrappedKey};
+use crate::domain::{Clock, DataKeyId, Error, KeyPurpose, ProjectId, Result, Timestamp};
 use crate::store::records::DataKeyRow;
 use moka::sync::Cache;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -102,6 +102,21 @@ impl Keys {
 }
 
 impl Vault {
+    /// Wraps a key of the installation with the encrypting master key.
+    pub(super) fn wrap_own_key(&self, key: &InstallationKey) -> Result<WrappedKey> {
+        self.0.keys.ring()?.wrap_own(key).map_err(Error::internal)
+    }
+
+    /// Unwraps a key of the installation.
+    pub(super) fn open_own_key(&self, purpose: KeyPurpose, wrapped: &WrappedKey) -> Result<InstallationKey> {
+        let keys = &self.0.keys;
+        let opened = match keys.ring()?.unwrap_own(purpose, wrapped) {
+            Err(KeyringError::UnknownKey(_)) => keys.reload(&*self.0.clock)?.unwrap_own(purpose, wrapped),
+            opened => opened,
+        };
+        opened.map_err(Error::internal)
+    }
+
     pub(super) fn open_key(&self, project: &ProjectId, row: &DataKeyRow) -> Result<Arc<DataKey>> {
         self.0.keys.open(&*self.0.clock, project, row)
     }

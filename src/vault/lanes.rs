@@ -148,7 +148,7 @@ impl Vault {
         steps: &[Step],
     ) -> Result<()> {
         let name = lane.to_string();
-        tx.insert_events(events).await?;
+        self.append(&mut tx, events).await?;
         for step in steps {
             let step = serde_json::to_string(step).map_err(Error::internal)?;
             tx.push_outbox(&name, &step, self.now()).await?;

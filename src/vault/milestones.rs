@@ -83,7 +83,7 @@ impl Vault {
         let phase = row.phase().closed(now);
         if phase != row.phase() {
             tx.set_phase(&row.id, phase, true).await?;
-            tx.insert_events(&[event]).await?;
+            self.append(&mut tx, &[event]).await?;
             tx.commit().await?;
         }
         Ok(Milestone { open: false, phase, id: row.id, project: row.project })
@@ -118,7 +118,7 @@ impl Vault {
             Some(row) if row.phase() == phase => {}
             Some(_) => {
                 tx.set_phase(&milestone, phase, false).await?;
-                tx.insert_events(&[event]).await?;
+                self.append(&mut tx, &[event]).await?;
                 tx.commit().await?;
             }
             None => {

@@ -11,11 +11,14 @@ mod events;
 mod health;
 mod keys;
 mod lanes;
+mod ledger;
 mod milestones;
 mod operators;
 mod outcomes;
+mod own_keys;
 mod preview;
 mod projects;
+mod recorder;
 mod registry;
 mod resolve;
 mod roles;
@@ -43,6 +46,9 @@ use crate::domain::{Clock, Error, Principal, RequestId, Result, Timestamp, UserI
 use crate::store::Store;
 use events::Denials;
 use keys::Keys;
+use ledger::Ledger;
+use own_keys::OwnKeys;
+use recorder::Recorder;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -79,6 +85,9 @@ struct Parts {
     store: Store,
     authorizer: Authorizer,
     keys: Keys,
+    own_keys: OwnKeys,
+    ledger: Ledger,
+    recorder: Recorder,
     clock: Arc<dyn Clock>,
     denials: Denials,
     /// Bounds the transactions that wait for the authorizer.
@@ -100,6 +109,9 @@ impl Vault {
             store,
             authorizer,
             keys: Keys::new(keys),
+            own_keys: OwnKeys::default(),
+            ledger: Ledger::default(),
+            recorder: Recorder::default(),
             clock,
             denials: Denials::default(),
             lanes: Arc::new(Semaphore::new(lanes::LANES)),

@@ -76,7 +76,7 @@ impl Vault {
         let mut tx = self.0.store.begin().await?;
         if tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)? != status {
             tx.set_project_status(&project, status).await?;
-            tx.insert_events(&[caller.event(action, self.now()).in_project(&project)]).await?;
+            self.append(&mut tx, &[caller.event(action, self.now()).in_project(&project)]).await?;
             tx.commit().await?;
         }
         Ok(Project { id: project, status })

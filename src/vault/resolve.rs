@@ -2,6 +2,7 @@
 
 use super::agent_view::{AgentQuestion, Asked, REFUSED, of_version, runtime};
 use super::entries::place;
+use super::recorder::Record;
 use super::{Caller, Vault};
 use crate::domain::{
     AuditAction, AuditOutcome, Category, EntryId, Error, Purpose, Result, Scope, SecretOutcome, Timestamp,
@@ -121,12 +122,7 @@ impl Vault {
         }
         if !events.is_empty() {
             let used: Vec<EntryId> = released().map(|row| row.entry.id).collect();
-            let mut tx = self.0.store.begin().await?;
-            tx.insert_events(&events).await?;
-            if !used.is_empty() {
-                tx.record_usage(&used, now).await?;
-            }
-            tx.commit().await?;
+            self.make_durable(Record { events, used }).await?;
         }
         Ok(resolved)
     }

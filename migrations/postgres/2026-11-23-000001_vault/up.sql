@@ -15,7 +15,9 @@ CREATE TABLE projects (
 -- Tombstones: an id is never registered twice, since tuples that outlived the project would come to life again.
 CREATE TABLE deleted_projects (
     id TEXT COLLATE "C" PRIMARY KEY,
-    deleted_at BIGINT NOT NULL
+    deleted_at BIGINT NOT NULL,
+    -- What was erased, signed; answered again when the deletion is repeated.
+    receipt TEXT COLLATE "C"
 );
 
 CREATE TABLE milestones (
@@ -37,10 +39,20 @@ CREATE TABLE data_keys (
     wrapped BYTEA NOT NULL,
     -- The one that encrypts what is written next.
     encrypting BOOLEAN NOT NULL,
+    -- How many ciphertexts of values were made with it, at most; as many of hints, with another subkey.
+    sealed BIGINT NOT NULL DEFAULT 0,
     created_at BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX data_keys_encrypting ON data_keys (project_id) WHERE encrypting;
 CREATE INDEX data_keys_master_key ON data_keys (master_key);
+
+-- The installation's own keys, wrapped by a master key: one for the chains of events, one that signs receipts and heads.
+CREATE TABLE installation_keys (
+    purpose TEXT COLLATE "C" PRIMARY KEY CHECK (purpose IN ('AUDIT', 'SIGNING')),
+    master_key TEXT COLLATE "C" NOT NULL,
+    wrapped BYTEA NOT NULL,
+    created_at BIGINT NOT NULL
+);
 
 -- An entry belongs to its milestone where it has one, else to the whole project: a scope without its milestone cannot be written down.
 CREATE TABLE entries (
@@ -104,6 +116,31 @@ CREATE TABLE entry_usage (
     last_resolved_at BIGINT
 );
 
+-- Chains of events. One is appended to by one transaction at a time; a process takes those that nobody has, and opens new ones.
+CREATE TABLE audit_chains (
+    id UUID PRIMARY KEY,
+    opened_at BIGINT NOT NULL,
+    -- Another chain's event that was there when this one began; its first event names both.
+    anchor_chain UUID,
+    anchor_seq BIGINT,
+    anchor_mac BYTEA,
+    -- No process appends to it now.
+    released BOOLEAN NOT NULL,
+    -- Events up to this one are past their retention and gone; authenticated by cut_mac.
+    cut_seq BIGINT NOT NULL,
+    cut_event_mac BYTEA,
+    cut_mac BYTEA,
+    CHECK ((anchor_chain IS NULL) = (anchor_seq IS NULL) AND (anchor_chain IS NULL) = (anchor_mac IS NULL)),
+    CHECK ((cut_seq = 0) = (cut_mac IS NULL) AND (cut_mac IS NULL) = (cut_event_mac IS NULL))
+);
+
+-- Where the chains stood, signed, newest last.
+CREATE TABLE audit_heads (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    signed_at BIGINT NOT NULL,
+    statement TEXT COLLATE "C" NOT NULL
+);
+
 -- Survives its project, so it refers to nothing.
 CREATE TABLE audit_events (
     id UUID PRIMARY KEY,
@@ -126,10 +163,18 @@ CREATE TABLE audit_events (
     purpose TEXT COLLATE "C",
     session_id TEXT COLLATE "C",
     tool TEXT COLLATE "C",
-    request_id TEXT COLLATE "C" NOT NULL
+    request_id TEXT COLLATE "C" NOT NULL,
+    chain_id UUID NOT NULL REFERENCES audit_chains (id),
+    -- Its place in the chain, from 1.
+    seq BIGINT NOT NULL CHECK (seq >= 1),
+    -- The MAC of the one before it; of the first, that of the chain's beginning.
+    prev BYTEA NOT NULL,
+    mac BYTEA NOT NULL,
+    UNIQUE (chain_id, seq)
 );
 CREATE INDEX audit_events_time ON audit_events (occurred_at, id);
 CREATE INDEX audit_events_project ON audit_events (project_id, occurred_at, id);
+CREATE INDEX audit_events_change ON audit_events (entry_id, entry_revision) WHERE entry_revision IS NOT NULL;
 CREATE INDEX audit_events_entry ON audit_events (entry_id, occurred_at, id) WHERE entry_id IS NOT NULL;
 
 -- Changes of tuples that are committed and not yet known to be applied. Those of one lane are applied in order.

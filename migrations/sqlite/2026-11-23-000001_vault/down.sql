@@ -1,10 +1,13 @@
 DROP TABLE tuples;
 DROP TABLE outbox;
 DROP TABLE audit_events;
+DROP TABLE audit_heads;
+DROP TABLE audit_chains;
 DROP TABLE entry_usage;
 DROP TABLE versions;
 DROP TABLE ciphertexts;
 DROP TABLE entries;
+DROP TABLE installation_keys;
 DROP TABLE data_keys;
 DROP TABLE milestones;
 DROP TABLE deleted_projects;

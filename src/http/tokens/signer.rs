@@ -1,11 +1,11 @@
 //! Making tokens for development and tests. A platform's own issuer makes those of a real installation.
 
 use super::Kind;
+use crate::crypto::{key_set, public_parts};
 use crate::domain::{Narrowing, Timestamp};
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
@@ -81,10 +81,7 @@ impl Signer {
     fn of(pair: &Ed25519KeyPair) -> Option<Self> {
         // Version 1, as OpenSSL reads no other.
         let key = EncodingKey::from_ed_der(pair.to_pkcs8v1().ok()?.as_ref());
-        let x = URL_SAFE_NO_PAD.encode(pair.public_key());
-        // The members in the order and form that RFC 7638, section 3, and RFC 8037, section 2, ask for.
-        let members = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
-        let kid = URL_SAFE_NO_PAD.encode(digest(&SHA256, members.as_bytes()));
+        let (x, kid) = public_parts(pair);
         Some(Self { key, x, kid })
     }
 
@@ -109,9 +106,7 @@ impl Signer {
     /// The public key set, with one key and its `kid`.
     #[must_use]
     pub fn jwks(&self) -> String {
-        let Self { x, kid, .. } = self;
-        json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": kid, "x": x }] })
-            .to_string()
+        key_set(&self.x, &self.kid).to_string()
     }
 
     /// A token that says this, in compact form. It is not checked whether a verifier would take it.

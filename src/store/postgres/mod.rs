@@ -12,9 +12,9 @@ pub mod backend {
     pub type IdSql = diesel::sql_types::Uuid;
 }
 
-use super::records::EventRow;
+use super::records::ChainedEvent;
 use super::{Error, Instrument};
-use crate::domain::{EntryId, ProjectId, ProjectStatus, Timestamp};
+use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus, Timestamp};
 use backend::Connection;
 use diesel::prelude::*;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
@@ -22,7 +22,7 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfi
 use diesel_async::{AnsiTransactionManager, AsyncConnection, RunQueryDsl, TransactionManager};
 use futures::FutureExt;
 use queries::events::{NewEvent, ROWS_PER_STATEMENT};
-use schema::{audit_events, projects};
+use schema::{audit_chains, audit_events, projects};
 use std::time::Duration;
 
 /// Connections one server holds at most.
@@ -103,7 +103,7 @@ pub async fn lock_name(conn: &mut Connection, name: &str) -> QueryResult<()> {
 }
 
 /// Adds audit events, many in one statement.
-pub async fn insert_events(conn: &mut Connection, events: &[EventRow]) -> QueryResult<()> {
+pub async fn insert_events(conn: &mut Connection, events: &[ChainedEvent]) -> QueryResult<()> {
     for chunk in events.chunks(ROWS_PER_STATEMENT) {
         let rows: Vec<NewEvent<'_>> = chunk.iter().map(NewEvent::from).collect();
         diesel::insert_into(audit_events::table).values(rows).execute(conn).await?;
@@ -111,16 +111,17 @@ pub async fn insert_events(conn: &mut Connection, events: &[EventRow]) -> QueryR
     Ok(())
 }
 
-/// Counts one use of each entry. The rows are locked in one order, so that two resolves never wait for each other.
-pub async fn record_usage(conn: &mut Connection, entries: &[EntryId], now: Timestamp) -> QueryResult<()> {
+/// Counts so many uses of each entry. The rows are locked in one order, so that two resolves never wait for each other.
+pub async fn record_usage(conn: &mut Connection, entries: &[EntryId], times: i64, now: Timestamp) -> QueryResult<()> {
     diesel::sql_query(
-        "UPDATE entry_usage SET resolve_count = resolve_count + 1, \
+        "UPDATE entry_usage SET resolve_count = resolve_count + $3, \
          last_resolved_at = GREATEST(COALESCE(last_resolved_at, $2), $2) \
          FROM (SELECT entry_id AS id FROM entry_usage WHERE entry_id = ANY($1) ORDER BY entry_id FOR UPDATE) AS used \
          WHERE entry_usage.entry_id = used.id",
     )
     .bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(entries)
     .bind::<diesel::sql_types::BigInt, _>(now)
+    .bind::<diesel::sql_types::BigInt, _>(times)
     .execute(conn)
     .await?;
     Ok(())
@@ -129,4 +130,16 @@ pub async fn record_usage(conn: &mut Connection, entries: &[EntryId], now: Times
 /// Erased pages are the server's to reuse; nothing to do here.
 pub async fn forget_erased(_: &mut Connection) -> QueryResult<()> {
     Ok(())
+}
+
+/// A chain that nobody appends to. Never waits for one that another transaction is about to take.
+pub async fn released_chain(conn: &mut Connection) -> QueryResult<Option<ChainId>> {
+    audit_chains::table
+        .filter(audit_chains::released)
+        .select(audit_chains::id)
+        .for_update()
+        .skip_locked()
+        .first(conn)
+        .await
+        .optional()
 }

@@ -4,15 +4,15 @@
 
 use super::super::backend::{Connection, Db};
 use super::super::schema::audit_events;
-use crate::domain::{AuditAction, AuditOutcome, EntryId, EventId, Purpose, Role, Timestamp};
-use crate::store::records::{EventRow, EventSelection};
+use crate::domain::{AuditAction, AuditOutcome, ChainId, EntryId, EventId, Purpose, Role, Timestamp};
+use crate::store::records::{ChainedEvent, EventRow, EventSelection};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-/// So many rows fit into one statement: SQLite takes 32,766 parameters, PostgreSQL 65,535, and a row has 20.
-pub const ROWS_PER_STATEMENT: usize = 1_500;
+/// So many rows fit into one statement: SQLite takes 32,766 parameters, PostgreSQL 65,535, and a row has 24.
+pub const ROWS_PER_STATEMENT: usize = 1_300;
 
-/// An [`EventRow`] to insert. Every column is written, so that SQLite takes many rows in one statement.
+/// A [`ChainedEvent`] to insert. Every column is written, so that SQLite takes many rows in one statement.
 #[derive(Insertable)]
 #[diesel(table_name = audit_events, treat_none_as_default_value = false)]
 pub struct NewEvent<'a> {
@@ -36,10 +36,14 @@ pub struct NewEvent<'a> {
     session_id: Option<&'a str>,
     tool: Option<&'a str>,
     request_id: &'a str,
+    chain_id: ChainId,
+    seq: i64,
+    prev: &'a [u8],
+    mac: &'a [u8],
 }
 
-impl<'a> From<&'a EventRow> for NewEvent<'a> {
-    fn from(event: &'a EventRow) -> Self {
+impl<'a> From<&'a ChainedEvent> for NewEvent<'a> {
+    fn from(ChainedEvent { event, link }: &'a ChainedEvent) -> Self {
         Self {
             id: event.id,
             occurred_at: event.occurred_at,
@@ -61,9 +65,60 @@ impl<'a> From<&'a EventRow> for NewEvent<'a> {
             session_id: event.session.as_deref(),
             tool: event.tool.as_deref(),
             request_id: &event.request_id,
+            chain_id: link.chain,
+            seq: link.seq,
+            prev: &link.prev,
+            mac: &link.mac,
         }
     }
 }
+
+type EventColumns = (
+    audit_events::id,
+    audit_events::occurred_at,
+    audit_events::project_id,
+    audit_events::action,
+    audit_events::outcome,
+    audit_events::reason,
+    audit_events::count,
+    audit_events::actor,
+    audit_events::subject,
+    audit_events::role,
+    audit_events::agent_id,
+    audit_events::entry_id,
+    audit_events::entry_name,
+    audit_events::entry_version,
+    audit_events::entry_revision,
+    audit_events::milestone_id,
+    audit_events::purpose,
+    audit_events::session_id,
+    audit_events::tool,
+    audit_events::request_id,
+);
+
+/// What an [`EventRow`] is read from.
+pub const EVENT: EventColumns = (
+    audit_events::id,
+    audit_events::occurred_at,
+    audit_events::project_id,
+    audit_events::action,
+    audit_events::outcome,
+    audit_events::reason,
+    audit_events::count,
+    audit_events::actor,
+    audit_events::subject,
+    audit_events::role,
+    audit_events::agent_id,
+    audit_events::entry_id,
+    audit_events::entry_name,
+    audit_events::entry_version,
+    audit_events::entry_revision,
+    audit_events::milestone_id,
+    audit_events::purpose,
+    audit_events::session_id,
+    audit_events::tool,
+    audit_events::request_id,
+);
 
 pub async fn events_page(conn: &mut Connection, selection: &EventSelection) -> QueryResult<Vec<EventRow>> {
     let mut query = audit_events::table.into_boxed::<Db>();
@@ -89,5 +144,10 @@ pub async fn events_page(conn: &mut Connection, selection: &EventSelection) -> Q
         query = query
             .filter(audit_events::occurred_at.lt(at).or(audit_events::occurred_at.eq(at).and(audit_events::id.lt(id))));
     }
-    query.order((audit_events::occurred_at.desc(), audit_events::id.desc())).limit(selection.limit).load(conn).await
+    query
+        .order((audit_events::occurred_at.desc(), audit_events::id.desc()))
+        .limit(selection.limit)
+        .select(EVENT)
+        .load(conn)
+        .await
 }

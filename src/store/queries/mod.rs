@@ -1,5 +1,6 @@
 //! The queries, written once and compiled for each backend: `backend` and `schema` are the including module's.
 
+pub mod chains;
 pub mod entries;
 pub mod entry_writes;
 pub mod events;

@@ -12,9 +12,9 @@ pub mod backend {
     pub type IdSql = diesel::sql_types::Binary;
 }
 
-use super::records::EventRow;
+use super::records::ChainedEvent;
 use super::{Error, Instrument};
-use crate::domain::{EntryId, ProjectId, ProjectStatus, Timestamp};
+use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus, Timestamp};
 use backend::Connection;
 use diesel::connection::AnsiTransactionManager;
 use diesel::prelude::*;
@@ -23,7 +23,7 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfi
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager as _};
 use futures::FutureExt;
 use queries::events::{NewEvent, ROWS_PER_STATEMENT};
-use schema::{audit_events, entry_usage, projects};
+use schema::{audit_chains, audit_events, entry_usage, projects};
 use std::time::Duration;
 
 /// Connections one process holds at most: many read, one writes.
@@ -86,7 +86,7 @@ pub async fn lock_name(_: &mut Connection, _: &str) -> QueryResult<()> {
 }
 
 /// Adds audit events, many in one statement, which `diesel` offers for SQLite on its blocking connection only.
-pub async fn insert_events(conn: &mut Connection, events: &[EventRow]) -> QueryResult<()> {
+pub async fn insert_events(conn: &mut Connection, events: &[ChainedEvent]) -> QueryResult<()> {
     let events = events.to_vec();
     conn.spawn_blocking(move |conn| {
         for chunk in events.chunks(ROWS_PER_STATEMENT) {
@@ -99,9 +99,9 @@ pub async fn insert_events(conn: &mut Connection, events: &[EventRow]) -> QueryR
 }
 
 /// Counts one use of each entry.
-pub async fn record_usage(conn: &mut Connection, entries: &[EntryId], now: Timestamp) -> QueryResult<()> {
+pub async fn record_usage(conn: &mut Connection, entries: &[EntryId], times: i64, now: Timestamp) -> QueryResult<()> {
     diesel::update(entry_usage::table.filter(entry_usage::entry_id.eq_any(entries.to_vec())))
-        .set((entry_usage::resolve_count.eq(entry_usage::resolve_count + 1), entry_usage::last_resolved_at.eq(now)))
+        .set((entry_usage::resolve_count.eq(entry_usage::resolve_count + times), entry_usage::last_resolved_at.eq(now)))
         .execute(conn)
         .await?;
     Ok(())
@@ -110,4 +110,14 @@ pub async fn record_usage(conn: &mut Connection, entries: &[EntryId], now: Times
 /// `secure_delete` overwrites the pages, but their old content stays in the write-ahead log until that is cut off.
 pub async fn forget_erased(conn: &mut Connection) -> QueryResult<()> {
     conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").await
+}
+
+/// A chain that nobody appends to. The transaction holds the database's one write lock already.
+pub async fn released_chain(conn: &mut Connection) -> QueryResult<Option<ChainId>> {
+    audit_chains::table
+        .filter(audit_chains::released)
+        .select(audit_chains::id)
+        .first(conn)
+        .await
+        .optional()
 }

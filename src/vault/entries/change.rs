@@ -120,7 +120,7 @@ impl Vault {
             rotation_interval_days: new.rotation_interval_days,
         };
         let row = insert_entry(&mut tx, &by, draft, &value, (&data_key, &key), caller.person()?, now).await?;
-        tx.insert_events(&[caller.event(action, now).on_entry(&row)]).await?;
+        self.append(&mut tx, &[caller.event(action, now).on_entry(&row)]).await?;
         let entry = self.entry_in(&mut tx, row.id).await?;
         tx.commit().await?;
         Ok(entry)
@@ -251,7 +251,7 @@ impl Vault {
     /// Commits a change with its event.
     pub(super) async fn save<P: ChangesEntries>(&self, mut changing: Changing<'_, P>) -> Result<Entry> {
         let event = changing.write().await?;
-        changing.tx.insert_events(&[event]).await?;
+        self.append(&mut changing.tx, &[event]).await?;
         self.end(changing).await
     }
 

@@ -137,7 +137,7 @@ impl Vault {
                 }
             }
         }
-        tx.insert_events(&events).await?;
+        self.append(&mut tx, &events).await?;
         let ids: Vec<EntryId> = done.created.iter().chain(&done.rotated).copied().collect();
         let views = tx.entries_by_id(&ids).await?;
         tx.commit().await?;

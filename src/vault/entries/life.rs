@@ -79,7 +79,7 @@ impl Vault {
         let id = changing.row.id;
         changing.tx.erase_entries(&[id]).await?;
         let event = caller.event(AuditAction::EntryPurged, changing.now).on_entry(&changing.row);
-        changing.tx.insert_events(&[event]).await?;
+        self.append(&mut changing.tx, &[event]).await?;
         changing.tx.commit().await?;
         self.forget_erased().await;
         Ok(id)

@@ -1,0 +1,100 @@
+//! MACs of the records: events in chains, the beginnings of chains, and where retention cut them.
+
+use super::fields::Fields;
+use super::{CryptoError, InstallationKey};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+/// What a record's MAC is for; no MAC for one passes for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Record {
+    /// An event, at its place in its chain.
+    Event,
+    /// The beginning of a chain.
+    Chain,
+    /// Up to where a chain's events are past their retention.
+    Cut,
+}
+
+impl Record {
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Event => b"audit-event",
+            Self::Chain => b"audit-chain",
+            Self::Cut => b"audit-cut",
+        }
+    }
+}
+
+/// Authenticates records with HMAC-SHA256 (RFC 2104), under a key derived from the installation's. It cannot be printed, copied
+/// or serialized.
+pub struct AuditKey(Box<Hmac<Sha256>>);
+
+impl AuditKey {
+    /// The key for records.
+    ///
+    /// # Errors
+    /// [`CryptoError::Limit`] never, with a key of 32 bytes.
+    pub fn new(key: &InstallationKey) -> Result<Self, CryptoError> {
+        let derived = key.secret().derive(b"project-vault/v1/audit")?;
+        Ok(Self(Box::new(Hmac::new_from_slice(derived.expose()).map_err(|_| CryptoError::Limit)?)))
+    }
+
+    /// The MAC of a record's fields, each the text that `audit export` writes for it, or none where it writes null.
+    pub fn mac<'a>(&self, record: Record, fields: impl IntoIterator<Item = Option<&'a str>>) -> [u8; 32] {
+        let fields = fields.into_iter().fold(Fields::new(record.label()), |fields, field| {
+            fields.option(field.map(str::as_bytes))
+        });
+        (*self.0).clone().chain_update(fields.finish()).finalize().into_bytes().into()
+    }
+
+    /// Checks a MAC in constant time.
+    ///
+    /// # Errors
+    /// [`CryptoError::NotAuthentic`] unless it is whole and was made with this key over exactly these fields.
+    pub fn verify<'a>(
+        &self,
+        record: Record,
+        fields: impl IntoIterator<Item = Option<&'a str>>,
+        mac: &[u8],
+    ) -> Result<(), CryptoError> {
+        use subtle::ConstantTimeEq as _;
+        let expected = self.mac(record, fields);
+        if expected.ct_eq(mac).into() { Ok(()) } else { Err(CryptoError::NotAuthentic) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::Keyring;
+    use crate::domain::KeyPurpose;
+
+    fn key() -> AuditKey {
+        AuditKey::new(&InstallationKey::generate(KeyPurpose::Audit).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_mac_is_for_its_record_and_fields_alone() {
+        let key = key();
+        let mac = key.mac(Record::Event, [Some("a"), None]);
+        assert!(key.verify(Record::Event, [Some("a"), None], &mac).is_ok());
+        assert!(key.verify(Record::Cut, [Some("a"), None], &mac).is_err());
+        assert!(key.verify(Record::Event, [Some("a"), Some("")], &mac).is_err());
+        assert!(key.verify(Record::Event, [Some("a")], &mac).is_err());
+        assert!(key.verify(Record::Event, [Some("a"), None], &mac[..31]).is_err());
+        assert!(self::key().verify(Record::Event, [Some("a"), None], &mac).is_err());
+    }
+
+    #[test]
+    fn a_wrapped_key_of_the_installation_opens_for_its_purpose_alone() {
+        let ring = Keyring::generate().unwrap();
+        let own = InstallationKey::generate(KeyPurpose::Audit).unwrap();
+        let wrapped = ring.wrap_own(&own).unwrap();
+        let mac = AuditKey::new(&own).unwrap().mac(Record::Event, []);
+        let unwrapped = ring.unwrap_own(KeyPurpose::Audit, &wrapped).unwrap();
+        assert_eq!(AuditKey::new(&unwrapped).unwrap().mac(Record::Event, []), mac);
+        assert!(ring.unwrap_own(KeyPurpose::Signing, &wrapped).is_err());
+        assert!(Keyring::generate().unwrap().unwrap_own(KeyPurpose::Audit, &wrapped).is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! Records of calls that arrive together are committed together: whoever comes while a commit is under way waits for the next
+//! one, which then takes everybody's along. So no call waits for more than two commits, however many there are.
+
+use super::Vault;
+use crate::domain::{EntryId, Error, Result, Timestamp};
+use crate::store::records::EventRow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::oneshot;
+
+/// So many events are committed at once, unless one call has more by itself.
+const MOST_EVENTS: usize = 5_000;
+
+/// What waits to be recorded.
+#[derive(Default)]
+pub(super) struct Recorder {
+    waiting: Mutex<Vec<Waiting>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// One call's records.
+struct Waiting {
+    record: Record,
+    /// None for a failure that is not this record's own.
+    done: oneshot::Sender<Option<Result<()>>>,
+}
+
+#[derive(Default)]
+pub(super) struct Record {
+    pub events: Vec<EventRow>,
+    /// The entries of which a value is about to leave.
+    pub used: Vec<EntryId>,
+}
+
+impl Recorder {
+    fn add(&self, record: Record) -> oneshot::Receiver<Option<Result<()>>> {
+        let (done, receiver) = oneshot::channel();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Waiting { record, done });
+        receiver
+    }
+
+    /// As many as fit into one commit, oldest first.
+    fn next(&self) -> Vec<Waiting> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = 0;
+        let fit = waiting.iter().take_while(|one| {
+            events += one.record.events.len();
+            events <= MOST_EVENTS
+        });
+        let count = fit.count().max(1).min(waiting.len());
+        waiting.drain(..count).collect()
+    }
+}
+
+impl Vault {
+    /// Makes records durable, together with those of other calls.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when they are not; then nothing may leave.
+    pub(super) async fn make_durable(&self, record: Record) -> Result<()> {
+        let mut done = self.0.recorder.add(record);
+        loop {
+            let turn = self.0.recorder.turn.lock().await;
+            match done.try_recv() {
+                Ok(Some(result)) => return result,
+                Ok(None) | Err(oneshot::error::TryRecvError::Closed) => {
+                    return Err(Error::unavailable("The vault's database cannot answer now; nothing was released. Try again."));
+                }
+                Err(oneshot::error::TryRecvError::Empty) => {}
+            }
+            let batch = self.0.recorder.next();
+            self.commit_batch(batch).await;
+            drop(turn);
+        }
+    }
+
+    async fn commit_batch(&self, batch: Vec<Waiting>) {
+        let count = batch.len();
+        let merged = self.commit_records(batch.iter().map(|waiting| &waiting.record)).await;
+        match merged {
+            Ok(()) => batch.into_iter().for_each(|waiting| tell(waiting, Some(Ok(())))),
+            // One that the database refuses does not take the others with it.
+            Err(error) if count > 1 && !matches!(error, Error::Unavailable { .. }) => {
+                for waiting in batch {
+                    let alone = self.commit_records([&waiting.record]).await;
+                    tell(waiting, Some(alone));
+                }
+            }
+            Err(error) => {
+                let mut error = Some(error);
+                batch.into_iter().for_each(|waiting| tell(waiting, error.take().map(Err)));
+            }
+        }
+    }
+
+    async fn commit_records<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
+        let (mut events, mut used) = (Vec::new(), HashMap::<EntryId, i64>::new());
+        let mut now: Option<Timestamp> = None;
+        for record in records {
+            events.extend_from_slice(&record.events);
+            now = now.max(record.events.iter().map(|event| event.occurred_at).max());
+            for id in &record.used {
+                *used.entry(*id).or_default() += 1;
+            }
+        }
+        let mut by_times = BTreeMap::<i64, Vec<EntryId>>::new();
+        for (id, times) in used {
+            by_times.entry(times).or_default().push(id);
+        }
+        let mut tx = self.0.store.begin().await?;
+        for (times, ids) in by_times {
+            tx.record_usage(&ids, times, now.unwrap_or_else(|| self.now())).await?;
+        }
+        self.append(&mut tx, &events).await?;
+        tx.commit().await?;
+        metrics::counter!("vault_audit_commits_total").increment(1);
+        metrics::counter!("vault_audit_events_total").increment(events.len() as u64);
+        Ok(())
+    }
+}
+
+/// Who does not wait any more needs no answer.
+fn tell(waiting: Waiting, result: Option<Result<()>>) {
+    let _ = waiting.done.send(result);
+}
