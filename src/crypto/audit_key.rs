@@ -1,4 +1,5 @@
-//! MACs of the records: events in chains, the beginnings of chains, and where retention cut them.
+//! MACs of the installation's own records: events in chains, the beginnings of chains, where retention cut them, and changes of
+//! tuples that wait.
 
 use super::fields::Fields;
 use super::{CryptoError, InstallationKey};
@@ -14,6 +15,8 @@ pub enum Record {
     Chain,
     /// Up to where a chain's events are past their retention.
     Cut,
+    /// A change of tuples that waits to be applied.
+    Outbox,
 }
 
 impl Record {
@@ -22,6 +25,7 @@ impl Record {
             Self::Event => b"audit-event",
             Self::Chain => b"audit-chain",
             Self::Cut => b"audit-cut",
+            Self::Outbox => b"outbox",
         }
     }
 }

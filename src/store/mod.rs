@@ -338,6 +338,8 @@ queries! {
         pub fn entries_named(project: &ProjectId, milestone: Option<&MilestoneId>, names: &[&str]) -> Vec<EntryRow>;
         /// One entry's row.
         pub fn entry_row(id: EntryId) -> Option<EntryRow>;
+        /// The revision that an entry's newest change left behind, by its event.
+        pub fn newest_change(entry: EntryId) -> Option<i32>;
         /// How many entries of a project are not deleted.
         pub fn count_live(project: &ProjectId) -> i64;
         /// How many entries a list has.
@@ -379,7 +381,7 @@ queries! {
     }
     outbox {
         /// Adds a change of tuples at the end of a lane.
-        pub fn push_outbox(lane: &str, change: &str, now: Timestamp) -> ();
+        pub fn push_outbox(lane: &str, change: &str, mac: &[u8], now: Timestamp) -> ();
         /// The changes of a lane, in order.
         pub fn outbox_of(lane: &str) -> Vec<OutboxRow>;
         /// The lanes with changes.

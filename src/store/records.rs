@@ -181,6 +181,8 @@ pub struct CandidateRow {
     pub value: Vec<u8>,
     /// The data key of the entry.
     pub data_key: DataKeyRow,
+    /// The revision that the entry's newest change left behind, by its event.
+    pub newest_change: Option<i32>,
 }
 
 /// Everything a resolve needs to know, from one statement.
@@ -324,6 +326,8 @@ pub struct OutboxRow {
     pub lane: String,
     /// The change, as JSON.
     pub change: String,
+    /// Authenticates lane and change.
+    pub mac: Vec<u8>,
 }
 
 /// What was erased.

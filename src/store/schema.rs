@@ -144,7 +144,7 @@ diesel::table! {
 }
 diesel::table! {
     use super::types::*;
-    outbox (seq) { seq -> BigInt, lane -> Text, change -> Text, created_at -> BigInt, }
+    outbox (seq) { seq -> BigInt, lane -> Text, change -> Text, mac -> Binary, created_at -> BigInt, }
 }
 diesel::table! {
     use super::types::*;
@@ -152,6 +152,8 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
+    audit_chains,
+    audit_events,
     projects,
     milestones,
     data_keys,
@@ -160,4 +162,3 @@ diesel::allow_tables_to_appear_in_same_query!(
     versions,
     entry_usage,
 );
-diesel::allow_tables_to_appear_in_same_query!(audit_chains, audit_events);

@@ -3,6 +3,7 @@
 
 use super::{Caller, Vault};
 use crate::authz::{Authorized, ProjectPermission, Tuple, TupleChange, TupleFilter};
+use crate::crypto::Record;
 use crate::domain::{AgentId, Error, ProjectId, Result, RuntimeId};
 use crate::store::Tx;
 use crate::store::records::EventRow;
@@ -149,9 +150,11 @@ impl Vault {
     ) -> Result<()> {
         let name = lane.to_string();
         self.append(&mut tx, events).await?;
+        let key = self.audit_key(&mut tx).await?;
         for step in steps {
             let step = serde_json::to_string(step).map_err(Error::internal)?;
-            tx.push_outbox(&name, &step, self.now()).await?;
+            let mac = key.mac(Record::Outbox, [Some(name.as_str()), Some(&step)]);
+            tx.push_outbox(&name, &step, &mac, self.now()).await?;
         }
         tx.commit().await?;
         self.apply_lane(&name).await.map_err(|error| {
@@ -182,7 +185,16 @@ impl Vault {
     }
 
     async fn apply_waiting(&self, tx: &mut Tx, lane: &str) -> Result<()> {
-        for row in tx.outbox_of(lane).await? {
+        let waiting = tx.outbox_of(lane).await?;
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let key = self.audit_key(tx).await?;
+        for row in waiting {
+            key.verify(Record::Outbox, [Some(row.lane.as_str()), Some(&row.change)], &row.mac).map_err(|error| {
+                tracing::error!(row = row.seq, "a change of tuples was not written by the vault; remove its row from the outbox");
+                Error::internal(error)
+            })?;
             match serde_json::from_str(&row.change).map_err(Error::internal)? {
                 Step::Change(change) => self.0.authorizer.apply(tx, &change).await?,
                 Step::Erase { object, last } => self.erase_tuples(tx, &object, last).await?,

@@ -31,6 +31,13 @@ fn deaths() -> impl Iterator<Item = (usize, usize)> {
     (0..600).map(|round| (round, 1 + round % 60))
 }
 
+/// Waits until a transaction that was cut off has ended: a commit that was under way is still carried out by the database.
+async fn ended(world: &World, lane: &str) {
+    let mut tx = world.store.begin().await.unwrap();
+    tx.lock_name(lane).await.unwrap();
+    tx.rollback().await.unwrap();
+}
+
 fn project(id: &str) -> NewProject {
     NewProject {
         project: id.to_owned(),
@@ -59,6 +66,7 @@ both! {
             let change = RoleChange { project: "demo".to_owned(), user: person.clone(), role: Role::Informed };
             let alice = user("alice");
             let done = cut(world.vault.assign_role(&alice, change), polls).await;
+            ended(&world, "project:demo").await;
             let recorded = world.number(&format!("SELECT count(*) AS n FROM audit_events WHERE subject = 'user:{person}'")).await;
             let tuple = Tuple::role(&demo, Role::Informed, &UserId::parse(person).unwrap());
             let waits = world.number("SELECT count(*) AS n FROM outbox").await > 0;
@@ -93,6 +101,7 @@ both! {
             let new = NewEntry { project: id.clone(), ..entry("TOKEN", "v") };
             world.vault.create_entry(&user("zoe"), new).await.unwrap();
             let done = cut(world.vault.delete_project(&platform, id.clone()), polls).await;
+            ended(&world, &format!("project:{id}")).await;
             let erased = events(&world, "PROJECT_DELETED", &id).await == 1;
             world.vault.apply_outbox().await.unwrap();
             let rows = world.number(&format!("SELECT count(*) AS n FROM entries WHERE project_id = '{id}'")).await;

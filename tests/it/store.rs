@@ -98,7 +98,7 @@ both! {
             let started = Instant::now();
             let mut tx = world.store.begin().await.unwrap();
             tx.lock_name("lane").await.unwrap();
-            tx.push_outbox("lane", "{}", now).await.unwrap();
+            tx.push_outbox("lane", "{}", b"mac", now).await.unwrap();
             drop(tx);
             let mut tx = other_server.begin().await.unwrap();
             tx.lock_name("lane").await.unwrap();
@@ -107,7 +107,7 @@ both! {
             assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
         }
         let mut tx = world.store.begin().await.unwrap();
-        tx.push_outbox("lane", "{}", now).await.unwrap();
+        tx.push_outbox("lane", "{}", b"mac", now).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(world.number("SELECT COUNT(*) AS n FROM outbox").await, 1);
     }

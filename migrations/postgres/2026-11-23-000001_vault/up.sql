@@ -182,6 +182,8 @@ CREATE TABLE outbox (
     seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     lane TEXT COLLATE "C" NOT NULL,
     change TEXT COLLATE "C" NOT NULL,
+    -- Only the vault can make it: who writes rows here grants nothing.
+    mac BYTEA NOT NULL,
     created_at BIGINT NOT NULL
 );
 CREATE INDEX outbox_lane ON outbox (lane, seq);

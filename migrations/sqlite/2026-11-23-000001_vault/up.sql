@@ -182,6 +182,8 @@ CREATE TABLE outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     lane TEXT NOT NULL,
     change TEXT NOT NULL,
+    -- Only the vault can make it: who writes rows here grants nothing.
+    mac BLOB NOT NULL,
     created_at BIGINT NOT NULL
 );
 CREATE INDEX outbox_lane ON outbox (lane, seq);

@@ -1,7 +1,7 @@
 //! Reading entries, versions and what an agent may receive.
 
 use super::super::backend::{Connection, Db};
-use super::super::schema::{ciphertexts, data_keys, entries, entry_usage, milestones, projects, versions};
+use super::super::schema::{audit_events, ciphertexts, data_keys, entries, entry_usage, milestones, projects, versions};
 use crate::domain::{EntryId, EntryStatus, MilestoneId, ProjectId, Timestamp};
 use crate::store::records::{
     CandidateRow, Candidates, EntryPage, EntryRow, EntrySelection, EntrySort, EntryView, MilestoneRow, ProjectRow,
@@ -168,6 +168,15 @@ pub async fn entries_page(
     query.limit(page.limit).load(conn).await
 }
 
+pub async fn newest_change(conn: &mut Connection, entry: EntryId) -> QueryResult<Option<i32>> {
+    audit_events::table
+        .filter(audit_events::entry_id.eq(entry))
+        .filter(audit_events::entry_revision.is_not_null())
+        .select(diesel::dsl::max(audit_events::entry_revision))
+        .first(conn)
+        .await
+}
+
 /// A scope as text, to compare with `coalesce(milestone_id, '')`: no milestone has an empty id.
 fn scope(milestone: Option<&MilestoneId>) -> String {
     milestone.map_or_else(String::new, |id| id.as_str().to_owned())
@@ -240,6 +249,11 @@ pub async fn candidates(
                 ciphertexts::data_key_id,
                 ciphertexts::value,
                 (data_keys::id, data_keys::master_key, data_keys::wrapped),
+                audit_events::table
+                    .filter(audit_events::entry_id.eq(entries::id.nullable()))
+                    .filter(audit_events::entry_revision.is_not_null())
+                    .select(diesel::dsl::max(audit_events::entry_revision))
+                    .single_value(),
             )
                 .nullable(),
         ))

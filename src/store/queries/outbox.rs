@@ -7,9 +7,15 @@ use crate::store::records::OutboxRow;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-pub async fn push_outbox(conn: &mut Connection, lane: &str, change: &str, now: Timestamp) -> QueryResult<()> {
+pub async fn push_outbox(
+    conn: &mut Connection,
+    lane: &str,
+    change: &str,
+    mac: &[u8],
+    now: Timestamp,
+) -> QueryResult<()> {
     diesel::insert_into(outbox::table)
-        .values((outbox::lane.eq(lane), outbox::change.eq(change), outbox::created_at.eq(now)))
+        .values((outbox::lane.eq(lane), outbox::change.eq(change), outbox::mac.eq(mac), outbox::created_at.eq(now)))
         .execute(conn)
         .await?;
     Ok(())
@@ -19,7 +25,7 @@ pub async fn outbox_of(conn: &mut Connection, lane: &str) -> QueryResult<Vec<Out
     outbox::table
         .filter(outbox::lane.eq(lane))
         .order(outbox::seq)
-        .select((outbox::seq, outbox::lane, outbox::change))
+        .select((outbox::seq, outbox::lane, outbox::change, outbox::mac))
         .load(conn)
         .await
 }

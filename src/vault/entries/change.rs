@@ -3,7 +3,7 @@
 
 use super::input::{Change, EntryChanges, NewEntry, Rollback, Rotation};
 use super::reading::{Entry, status};
-use super::rows::{place, sign_entry, sign_version, verify_entry, verify_version};
+use super::rows::{place, sign_entry, sign_version, verify_entry, verify_newest, verify_version};
 use super::values::{self, Value};
 use crate::authz::{Authorized, CanWrite, ChangesEntries};
 use crate::crypto::DataKey;
@@ -55,7 +55,8 @@ impl Vault {
         }
         let key = tx.data_key(row.data_key).await?;
         let key = self.open_key(&row.project, &key)?;
-        verify_entry(&row, &key).map_err(|error| {
+        let newest = tx.newest_change(row.id).await?;
+        verify_entry(&row, &key).and_then(|()| verify_newest(&row, newest)).map_err(|error| {
             tracing::error!(entry = %row.id, "an entry's row fails authentication; it is not changed");
             Error::internal(error)
         })?;

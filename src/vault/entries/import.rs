@@ -3,7 +3,7 @@
 use super::change::{Changing, Draft, insert_entry, require_room, scope};
 use super::input::Change;
 use super::reading::{Entry, status};
-use super::rows::verify_entry;
+use super::rows::{verify_entry, verify_newest};
 use super::values;
 use crate::authz::CanWrite;
 use crate::domain::{AuditAction, Category, EntryId, EntryStatus, Error, ProjectId, Result, dotenv};
@@ -106,7 +106,8 @@ impl Vault {
                 Some(row) => {
                     let own = tx.data_key(row.data_key).await?;
                     let own = self.open_key(&project, &own)?;
-                    verify_entry(&row, &own).map_err(Error::internal)?;
+                    let newest = tx.newest_change(row.id).await?;
+                    verify_entry(&row, &own).and_then(|()| verify_newest(&row, newest)).map_err(Error::internal)?;
                     if status(&row, now) == EntryStatus::Expired {
                         return Err(at_line(Error::invalid(
                             DOTENV,
