@@ -70,6 +70,14 @@ impl DataKey {
         &self.secret
     }
 
+    /// What the key can be told by without being known: 32 bytes derived from it, in hex.
+    ///
+    /// # Errors
+    /// [`CryptoError::Limit`] never.
+    pub fn fingerprint(&self) -> Result<String, CryptoError> {
+        Ok(data_encoding::HEXLOWER.encode(self.secret.derive(b"project-vault/v1/fingerprint")?.expose()))
+    }
+
     /// The keyed start of a row's MAC.
     pub(super) fn row_mac(&self) -> Hmac<Sha256> {
         (*self.row_mac).clone()

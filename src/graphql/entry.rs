@@ -5,11 +5,11 @@
 use super::answer::{granted, nullable, proof, required};
 use super::connections::connection;
 use super::loaders::session;
-use super::project::{Milestone, Project, User};
+use super::project::{Agent, Milestone, Project, User};
 use super::scalars::{DateTime, VaultCategory, VaultEntryStatus, VaultScope};
 use crate::authz::{Authorized, CanAdminister, CanList, CanViewMasked};
 use crate::domain::{Category, Result};
-use crate::vault::{Entry, EntryFilter, Page, Version, page_versions};
+use crate::vault::{Entry, EntryFilter, Page, Vault, Version, page_versions};
 use async_graphql::{Context, ID, Object, SimpleObject};
 
 /// A credential of a project, without its value.
@@ -39,6 +39,17 @@ impl VaultEntry {
         Ok(Some(VaultEntryVersionConnection { page: super::connections::map(page, shown) }))
     }
 
+    async fn read_exposures(&self, ctx: &Context<'_>) -> Result<Option<Vec<VaultExposure>>> {
+        let access = granted(ctx, &self.0.project, TYPE, "exposures").await?;
+        let exposures = session(ctx)?.exposures(self.0.id).await?;
+        let shown = Vault::exposures(&proof::<CanAdminister>(&access)?, &exposures).iter().map(|exposure| VaultExposure {
+            agent: Agent { id: ID(exposure.agent.clone()) },
+            since: exposure.since.into(),
+            last_received_at: exposure.last.into(),
+        });
+        Ok(Some(shown.collect()))
+    }
+
     async fn read_certificate(&self, ctx: &Context<'_>) -> Result<Option<VaultCertificate>> {
         if self.0.category != Category::Certificate {
             return Ok(None);
@@ -53,6 +64,17 @@ impl VaultEntry {
             fingerprint: certificate.fingerprint,
         }))
     }
+}
+
+/// An agent that holds an entry's current value.
+#[derive(SimpleObject)]
+pub(super) struct VaultExposure {
+    /// Which agent.
+    agent: Agent,
+    /// When it first received it.
+    since: DateTime,
+    /// When it last did.
+    last_received_at: DateTime,
 }
 
 /// A credential of a project, without its value.
@@ -168,6 +190,12 @@ impl VaultEntry {
     async fn resolve_count(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<i32>> {
         let granted = granted(ctx, &self.0.project, TYPE, "resolveCount").await;
         nullable(granted.map(|_| Some(i32::try_from(self.0.usage.count).unwrap_or(i32::MAX))))
+    }
+
+    /// The agents that received the current version, by the access records: whom a leak concerns, and what a rotation makes safe.
+    /// Accountable only.
+    async fn exposures(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<VaultExposure>>> {
+        nullable(self.read_exposures(ctx).await)
     }
 
     /// Read from a CERTIFICATE's first certificate; null for every other category.

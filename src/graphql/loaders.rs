@@ -2,7 +2,7 @@
 
 use crate::authz::Permission;
 use crate::domain::{EntryId, Error, MilestoneId, ProjectId};
-use crate::vault::{Access, Ask, Caller, Entry, Milestone, Vault, Version};
+use crate::vault::{Access, Ask, Caller, Entry, Exposure, Milestone, Vault, Version};
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
 use async_graphql::runtime::{TokioSpawner, TokioTimer};
@@ -27,12 +27,14 @@ pub(super) struct Session {
     access: Cached<Decisions>,
     entries: Cached<Entries>,
     versions: Cached<Versions>,
+    exposures: Cached<Exposures>,
     milestones: Cached<Milestones>,
 }
 
 struct Decisions(Vault, Caller);
 struct Entries(Vault);
 struct Versions(Vault);
+struct Exposures(Vault);
 struct Milestones(Vault);
 
 impl Loader<Asked> for Decisions {
@@ -61,6 +63,15 @@ impl Loader<EntryId> for Versions {
 
     async fn load(&self, keys: &[EntryId]) -> Result<HashMap<EntryId, Vec<Version>>, Shared> {
         Ok(self.0.versions_of(keys).await?)
+    }
+}
+
+impl Loader<EntryId> for Exposures {
+    type Value = Vec<Exposure>;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[EntryId]) -> Result<HashMap<EntryId, Vec<Exposure>>, Shared> {
+        Ok(self.0.exposures_of(keys).await?)
     }
 }
 
@@ -94,6 +105,7 @@ impl Session {
             access: cached(Decisions(vault.clone(), caller.clone())),
             entries: cached(Entries(vault.clone())),
             versions: cached(Versions(vault.clone())),
+            exposures: cached(Exposures(vault.clone())),
             milestones: cached(Milestones(vault.clone())),
             vault,
             caller,
@@ -120,6 +132,10 @@ impl Session {
         Ok(self.versions.load_one(id).await.map_err(|error| own(&error))?.unwrap_or_default())
     }
 
+    pub(super) async fn exposures(&self, id: EntryId) -> Result<Vec<Exposure>, Error> {
+        Ok(self.exposures.load_one(id).await.map_err(|error| own(&error))?.unwrap_or_default())
+    }
+
     /// Reads the versions of these entries at once, for fields that will ask for them one by one.
     pub(super) async fn know_versions(&self, ids: impl IntoIterator<Item = EntryId>) -> Result<(), Error> {
         self.versions.load_many(ids).await.map(drop).map_err(|error| own(&error))
@@ -139,6 +155,7 @@ impl Session {
         self.access.clear::<Asked>();
         self.entries.clear::<EntryId>();
         self.versions.clear::<EntryId>();
+        self.exposures.clear::<EntryId>();
         self.milestones.clear::<MilestoneId>();
     }
 }

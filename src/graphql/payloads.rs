@@ -184,6 +184,9 @@ pub(super) struct DeleteProjectVaultPayload {
     entries_erased: i32,
     /// How many versions.
     versions_erased: i32,
+    /// A signed statement (JWS, EdDSA) of what was erased and when; of the deletion before, when this one repeats it. Its keys are
+    /// at /.well-known/project-vault/jwks.json.
+    receipt: Option<String>,
     /// What the caller can put right.
     user_errors: Vec<VaultUserError>,
 }
@@ -200,12 +203,13 @@ impl Payload for DeleteProjectVaultPayload {
             project_id: Some(ID(done.project.as_str().to_owned())),
             entries_erased: count(done.entries),
             versions_erased: count(done.versions),
+            receipt: done.receipt,
             user_errors: vec![],
         }
     }
 
     fn refused(user_errors: Vec<VaultUserError>) -> Self {
-        Self { project_id: None, entries_erased: 0, versions_erased: 0, user_errors }
+        Self { project_id: None, entries_erased: 0, versions_erased: 0, receipt: None, user_errors }
     }
 }
 

@@ -21,6 +21,7 @@ pub const FIELDS: &[(&str, &str, Permission)] = &[
     ("VaultEntry", "lastResolvedAt", Permission::CanViewMasked),
     ("VaultEntry", "resolveCount", Permission::CanViewMasked),
     ("VaultEntry", "certificate", Permission::CanList),
+    ("VaultEntry", "exposures", Permission::CanAdminister),
     ("VaultViewer", "canList", Permission::CanList),
     ("VaultViewer", "canViewMasked", Permission::CanViewMasked),
     ("VaultViewer", "canWrite", Permission::CanWrite),

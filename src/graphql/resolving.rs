@@ -1,10 +1,12 @@
 //! Resolving and previewing as the API shows them.
 
+use super::answer::nullable;
 use super::entry::VaultEntry;
 use super::is_runtime;
+use super::loaders::session;
 use super::scalars::{DateTime, SecretOutcome, SecretsBlock, VaultCategory, VaultResolvePurpose, VaultScope};
-use crate::vault::{AgentQuestion, Preview, ResolveRequest, Resolved};
-use async_graphql::{ID, InputObject, SimpleObject};
+use crate::vault::{AgentQuestion, Preview, Resolution, ResolveReceipt, ResolveRequest, Resolved};
+use async_graphql::{ComplexObject, Context, ID, InputObject, SimpleObject};
 use secrecy::ExposeSecret as _;
 
 /// What an agent would receive.
@@ -112,10 +114,25 @@ impl From<ResolveSecretsInput> for ResolveRequest {
 
 /// The answers, one a name.
 #[derive(SimpleObject)]
-#[graphql(inaccessible, visible = "is_runtime")]
+#[graphql(inaccessible, visible = "is_runtime", complex)]
 pub(super) struct ResolvedSecrets {
     /// In the order of the names asked for, else in byte order.
     secrets: Vec<ResolvedSecret>,
+    #[graphql(skip)]
+    receipt: ResolveReceipt,
+}
+
+#[ComplexObject]
+impl ResolvedSecrets {
+    /// A signed statement (JWS, EdDSA) of what was released to whom, when, and under which records; it holds no value. Its keys are
+    /// at /.well-known/project-vault/jwks.json.
+    async fn receipt(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<String>> {
+        let signed = match session(ctx) {
+            Ok(session) => session.vault.sign_receipt(&self.receipt).await.map(Some),
+            Err(error) => Err(error),
+        };
+        nullable(signed)
+    }
 }
 
 /// The answer for one name.
@@ -140,9 +157,12 @@ pub(super) struct ResolvedSecret {
     expires_at: Option<DateTime>,
 }
 
-impl From<Vec<Resolved>> for ResolvedSecrets {
-    fn from(resolved: Vec<Resolved>) -> Self {
-        Self { secrets: resolved.into_iter().map(ResolvedSecret::from).collect() }
+impl From<Resolution> for ResolvedSecrets {
+    fn from(resolution: Resolution) -> Self {
+        Self {
+            secrets: resolution.secrets.into_iter().map(ResolvedSecret::from).collect(),
+            receipt: resolution.receipt,
+        }
     }
 }
 

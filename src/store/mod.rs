@@ -9,11 +9,11 @@ mod postgres;
 pub mod records;
 mod sqlite;
 
-use crate::domain::{ChainId, DataKeyId, EntryId, KeyPurpose, MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
+use crate::domain::{ChainId, DataKeyId, EntryId, EventId, KeyPurpose, MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 pub use error::Error;
 use records::{
-    Candidates, ChainRow, ChainedEvent, CiphertextRow, DataKeyRow, EntryPage, EntryRow, EntrySelection, EntryView, ErasedRows, EventRow,
+    Candidates, ChainRow, ChainedEvent, CiphertextRow, Cut, DataKeyRow, ExposureRow, EntryPage, EntryRow, EntrySelection, EntryView, ErasedRows, EventRow,
     EventSelection, InstallationKeyRow, Link, MilestoneRow, OutboxRow, ProjectRow, TipRow, TupleRow, VersionRow, VersionView,
 };
 use std::sync::Arc;
@@ -274,10 +274,10 @@ queries! {
         pub fn insert_project(id: &ProjectId, status: ProjectStatus, now: Timestamp) -> ();
         /// Sets a project's status.
         pub fn set_project_status(id: &ProjectId, status: ProjectStatus) -> ();
-        /// Whether a project of this id was deleted.
-        pub fn is_tombstoned(id: &ProjectId) -> bool;
-        /// Remembers that a project was deleted.
-        pub fn insert_tombstone(id: &ProjectId, now: Timestamp) -> ();
+        /// Whether a project of this id was deleted; with the receipt of it.
+        pub fn tombstone(id: &ProjectId) -> Option<Option<String>>;
+        /// Remembers that a project was deleted, with the receipt of it.
+        pub fn insert_tombstone(id: &ProjectId, receipt: &str, now: Timestamp) -> ();
         /// Which of these milestones exist.
         pub fn milestones_by_id(ids: &[MilestoneId]) -> Vec<MilestoneRow>;
         /// The milestones of these projects, by id.
@@ -302,6 +302,8 @@ queries! {
         pub fn data_key(id: DataKeyId) -> DataKeyRow;
         /// The ids of the master keys that wrap data keys.
         pub fn master_keys_in_use() -> Vec<String>;
+        /// A project's data keys.
+        pub fn data_keys_of(project: &ProjectId) -> Vec<DataKeyRow>;
         /// Some data key that this master key wraps.
         pub fn data_key_under(master_key: &str) -> Option<(ProjectId, DataKeyRow)>;
     }
@@ -328,6 +330,18 @@ queries! {
         pub fn insert_head(statement: &str, now: Timestamp) -> ();
         /// Signed heads, newest first.
         pub fn heads(limit: i64) -> Vec<String>;
+        /// Forgets all but the newest heads.
+        pub fn prune_heads(keep: i64) -> ();
+        /// One chain.
+        pub fn chain_row(chain: ChainId) -> Option<ChainRow>;
+        /// A chain's events after a place.
+        pub fn chain_events(chain: ChainId, after: i64, limit: i64) -> Vec<ChainedEvent>;
+        /// The last event of a chain before the first one that is not older than `before`.
+        pub fn cut_before(chain: ChainId, before: Timestamp) -> Option<Link>;
+        /// Erases a chain's events up to a cut, but an entry's newest change; how many are gone.
+        pub fn cut_chain(chain: ChainId, cut: &Cut) -> usize;
+        /// Entries whose row does not name the revision of their newest change event: entry, the row's, the event's.
+        pub fn entries_unlike_events() -> Vec<(EntryId, i32, Option<i32>)>;
     }
     entries {
         /// Entries as people see them.
@@ -378,6 +392,12 @@ queries! {
     events {
         /// One page of audit events, newest first.
         pub fn events_page(selection: &EventSelection) -> Vec<EventRow>;
+        /// Events with their places, oldest first, after a place in that order.
+        pub fn events_after(selection: &EventSelection, after: Option<(Timestamp, EventId)>) -> Vec<ChainedEvent>;
+        /// How many events a selection has.
+        pub fn count_events(selection: &EventSelection) -> i64;
+        /// Which agents received the current version of entries: from when on, and when last.
+        pub fn exposures_of(entries: &[EntryId]) -> Vec<ExposureRow>;
     }
     outbox {
         /// Adds a change of tuples at the end of a lane.

@@ -425,3 +425,16 @@ pub struct TupleRow {
     /// Who: an object, or a userset.
     pub subject: String,
 }
+
+/// An agent that received the current version of an entry.
+#[derive(Debug, Clone, Queryable)]
+pub struct ExposureRow {
+    /// Which entry.
+    pub entry: Option<EntryId>,
+    /// Which agent.
+    pub agent: Option<String>,
+    /// When first.
+    pub since: Option<Timestamp>,
+    /// When last.
+    pub last: Option<Timestamp>,
+}

@@ -92,6 +92,11 @@ pub(super) fn beginning(key: &AuditKey, chain: &ChainRow) -> [u8; 32] {
     key.mac(Record::Chain, fields.iter().map(Option::as_deref))
 }
 
+/// What the MAC of a cut covers: the chain, the last event that is gone, and that event's MAC.
+pub(super) fn cut_fields(chain: ChainId, seq: i64, event_mac: &[u8]) -> [String; 3] {
+    [chain.to_string(), seq.to_string(), HEXLOWER.encode(event_mac)]
+}
+
 impl Vault {
     /// Writes events into a chain; they are there when the transaction commits.
     pub(super) async fn append(&self, tx: &mut Tx, events: &[EventRow]) -> Result<()> {

@@ -8,6 +8,9 @@ mod audit;
 mod cursor;
 mod entries;
 mod events;
+mod export;
+mod exposures;
+mod heads;
 mod health;
 mod keys;
 mod lanes;
@@ -19,10 +22,13 @@ mod own_keys;
 mod preview;
 mod projects;
 mod recorder;
+mod receipts;
 mod registry;
 mod resolve;
+mod retention;
 mod roles;
 mod sweeper;
+mod verify;
 
 pub use access::{Access, Ask, Project};
 pub use agent_view::AgentQuestion;
@@ -33,13 +39,18 @@ pub use entries::{
     Change, Entry, EntryChanges, EntryFilter, EntryOrder, EntryQuery, Import, Imported, NewEntry, OnConflict,
     OrderField, Rollback, Rotation, SealedHint, Usage, Version, page_versions,
 };
+pub use export::{Export, ExportFilter};
+pub use exposures::Exposure;
+pub use heads::{Head, HeadChain};
 pub use keys::KeySource;
 pub use milestones::{Milestone, NewMilestone};
 pub use operators::Auditor;
 pub use preview::{Block, Preview, Previewed};
 pub use projects::{Erased, NewProject};
-pub use resolve::{ResolveRequest, Resolved, ResolvedEntry};
+pub use receipts::{ErasureReceipt, ResolveReceipt};
+pub use resolve::{Resolution, ResolveRequest, Resolved, ResolvedEntry};
 pub use roles::{RoleChange, RoleHolder};
+pub use verify::{Break, Verification};
 
 use crate::authz::Authorizer;
 use crate::domain::{Clock, Error, Principal, RequestId, Result, Timestamp, UserId};

@@ -1,12 +1,16 @@
 //! The life of a project's vault: registered, given a status and participants, deleted.
 
 use super::access::NO_SUCH_PROJECT;
+use super::heads::seconds;
 use super::lanes::{Lane, Step};
+use super::receipts::{ErasedKey, ErasureReceipt};
 use super::roles::id;
 use super::{Caller, Project, Vault};
 use crate::authz::{CanManageProjects, Object, Tuple, TupleChange, TupleFilter};
+use crate::crypto::Statement;
 use crate::domain::{AgentId, AuditAction, Error, OrganizationId, ProjectId, ProjectStatus, Result, Role, UserId};
 use crate::store::Tx;
+use crate::store::records::DataKeyRow;
 use std::collections::{BTreeSet, HashSet};
 
 /// A project that gets a vault.
@@ -31,6 +35,8 @@ pub struct Erased {
     pub entries: i64,
     /// How many versions.
     pub versions: i64,
+    /// The signed receipt: of this deletion, or of the one that was before; none where there was nothing to delete.
+    pub receipt: Option<String>,
 }
 
 impl Vault {
@@ -48,7 +54,7 @@ impl Vault {
 
         let lane = Lane::Project(&project);
         let mut tx = self.begin_in(lane).await?;
-        if tx.is_tombstoned(&project).await? {
+        if tx.tombstone(&project).await?.is_some() {
             return Err(Error::Conflict("A project of this id was deleted; an id is never used twice.".to_owned()));
         }
         if tx.lock_project(&project).await?.is_some() {
@@ -91,10 +97,14 @@ impl Vault {
         self.permit_service::<CanManageProjects>(caller, action).await?;
         let project = id(ProjectId::parse(project), &["projectId"])?;
         let lane = Lane::Project(&project);
+        let signing = self.signing_key().await?;
         let mut tx = self.begin_in(lane).await?;
         if tx.lock_project(&project).await?.is_none() {
-            return Ok(Erased { project, entries: 0, versions: 0 });
+            let receipt = tx.tombstone(&project).await?.flatten();
+            tx.commit().await?;
+            return Ok(Erased { project, entries: 0, versions: 0, receipt });
         }
+        let data_keys = self.erased_keys(&project, tx.data_keys_of(&project).await?);
         let mut steps: Vec<Step> = tx
             .milestones_of(std::slice::from_ref(&project))
             .await?
@@ -105,13 +115,34 @@ impl Vault {
         let entries = tx.entry_ids_of_project(&project).await?;
         let erased = tx.erase_entries(&entries).await?;
         tx.erase_project(&project).await?;
-        tx.insert_tombstone(&project, self.now()).await?;
-        let event = caller.event(action, self.now()).in_project(&project);
+        let now = self.now();
+        let event = caller.event(action, now).in_project(&project);
+        let receipt = ErasureReceipt {
+            iat: seconds(now),
+            sub: event.actor.clone(),
+            project: project.as_str().to_owned(),
+            event: event.id.to_string(),
+            entries: erased.entries,
+            versions: erased.versions,
+            data_keys,
+        };
+        let receipt = signing.sign(Statement::ErasureReceipt, &receipt).map_err(Error::internal)?;
+        tx.insert_tombstone(&project, &receipt, now).await?;
         let finished = self.finish_in(tx, lane, &[event], &steps).await;
         self.0.keys.forget(&project);
         self.forget_erased().await;
         finished?;
-        Ok(Erased { project, entries: erased.entries, versions: erased.versions })
+        Ok(Erased { project, entries: erased.entries, versions: erased.versions, receipt: Some(receipt) })
+    }
+
+    /// What a receipt says of data keys. One that no master key opens any more is erased like the others.
+    fn erased_keys(&self, project: &ProjectId, rows: Vec<DataKeyRow>) -> Vec<ErasedKey> {
+        let erased = |row: DataKeyRow| ErasedKey {
+            fingerprint: self.open_key(project, &row).ok().and_then(|key| key.fingerprint().ok()),
+            id: row.id.to_string(),
+            master_key: row.master_key,
+        };
+        rows.into_iter().map(erased).collect()
     }
 
     /// Lets an organization take part. Doing it again changes nothing.

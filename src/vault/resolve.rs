@@ -2,6 +2,7 @@
 
 use super::agent_view::{AgentQuestion, Asked, REFUSED, of_version, runtime};
 use super::entries::place;
+use super::receipts::ResolveReceipt;
 use super::recorder::Record;
 use super::{Caller, Vault};
 use crate::domain::{
@@ -38,6 +39,14 @@ pub struct Resolved {
     pub entry: Option<ResolvedEntry>,
 }
 
+/// What a call is answered.
+pub struct Resolution {
+    /// A name each.
+    pub secrets: Vec<Resolved>,
+    /// What a receipt of it says; [`Vault::sign_receipt`] signs it.
+    pub receipt: ResolveReceipt,
+}
+
 /// The entry that decided an answer.
 #[derive(Debug, Clone)]
 pub struct ResolvedEntry {
@@ -59,7 +68,7 @@ impl Vault {
     /// # Errors
     /// FORBIDDEN by section 4, LIMIT_EXCEEDED beyond its bounds, INTERNAL when a row or value fails authentication; nothing
     /// is released then.
-    pub async fn resolve_secrets(&self, caller: &Caller, request: ResolveRequest) -> Result<Vec<Resolved>> {
+    pub async fn resolve_secrets(&self, caller: &Caller, request: ResolveRequest) -> Result<Resolution> {
         let now = self.now();
         let mut asked = match (Asked::read(request.question), runtime(caller)) {
             (Ok(asked), _) => asked,
@@ -114,6 +123,7 @@ impl Vault {
         }
 
         let mut events: Vec<EventRow> = released().map(|row| of_version(&event, row)).collect();
+        let receipt = ResolveReceipt::of(&event, request.purpose, &events, now);
         if asked.names.is_some() {
             for outcome in [SecretOutcome::NotFound, SecretOutcome::Expired] {
                 let count = answers.iter().filter(|answer| answer.outcome == outcome).count();
@@ -124,7 +134,7 @@ impl Vault {
             let used: Vec<EntryId> = released().map(|row| row.entry.id).collect();
             self.make_durable(Record { events, used }).await?;
         }
-        Ok(resolved)
+        Ok(Resolution { secrets: resolved, receipt })
     }
 }
 

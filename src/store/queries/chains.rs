@@ -1,9 +1,10 @@
 //! Chains of audit events, their signed heads, and the installation's own keys.
 
 use super::super::backend::Connection;
-use super::super::schema::{audit_chains, audit_events, audit_heads, installation_keys};
-use crate::domain::{ChainId, KeyPurpose, Timestamp};
-use crate::store::records::{Anchor, ChainRow, Cut, InstallationKeyRow, Link, TipRow};
+use super::super::schema::{audit_chains, audit_events, audit_heads, entries, installation_keys};
+use super::events::EVENT;
+use crate::domain::{ChainId, EntryId, KeyPurpose, Timestamp};
+use crate::store::records::{Anchor, ChainRow, ChainedEvent, Cut, InstallationKeyRow, Link, TipRow};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
@@ -54,7 +55,7 @@ const CHAIN: (
     (audit_chains::cut_seq, audit_chains::cut_event_mac, audit_chains::cut_mac),
 );
 
-fn chain_row((id, opened_at, anchor, cut): Columns) -> ChainRow {
+fn read_chain((id, opened_at, anchor, cut): Columns) -> ChainRow {
     let anchor = match anchor {
         (Some(chain), Some(seq), Some(mac)) => Some(Anchor { chain, seq, mac }),
         _ => None,
@@ -68,7 +69,7 @@ fn chain_row((id, opened_at, anchor, cut): Columns) -> ChainRow {
 
 pub async fn chain_rows(conn: &mut Connection) -> QueryResult<Vec<ChainRow>> {
     let rows: Vec<Columns> = audit_chains::table.select(CHAIN).order(audit_chains::id).load(conn).await?;
-    Ok(rows.into_iter().map(chain_row).collect())
+    Ok(rows.into_iter().map(read_chain).collect())
 }
 
 pub async fn insert_chain(conn: &mut Connection, chain: &ChainRow) -> QueryResult<()> {
@@ -105,7 +106,7 @@ pub async fn claim_chain(conn: &mut Connection, chain: ChainId) -> QueryResult<O
         return Ok(None);
     }
     let row: Columns = audit_chains::table.find(chain).select(CHAIN).first(conn).await?;
-    Ok(Some(chain_row(row)))
+    Ok(Some(read_chain(row)))
 }
 
 const LINK: (audit_events::chain_id, audit_events::seq, audit_events::prev, audit_events::mac) =
@@ -156,4 +157,98 @@ pub async fn insert_head(conn: &mut Connection, statement: &str, now: Timestamp)
 /// Newest first.
 pub async fn heads(conn: &mut Connection, limit: i64) -> QueryResult<Vec<String>> {
     audit_heads::table.order(audit_heads::seq.desc()).limit(limit).select(audit_heads::statement).load(conn).await
+}
+
+/// Forgets all but the newest heads.
+pub async fn prune_heads(conn: &mut Connection, keep: i64) -> QueryResult<()> {
+    let oldest: Option<i64> = audit_heads::table
+        .order(audit_heads::seq.desc())
+        .offset(keep - 1)
+        .select(audit_heads::seq)
+        .first(conn)
+        .await
+        .optional()?;
+    if let Some(oldest) = oldest {
+        diesel::delete(audit_heads::table.filter(audit_heads::seq.lt(oldest))).execute(conn).await?;
+    }
+    Ok(())
+}
+
+pub async fn chain_row(conn: &mut Connection, chain: ChainId) -> QueryResult<Option<ChainRow>> {
+    let row: Option<Columns> = audit_chains::table.find(chain).select(CHAIN).first(conn).await.optional()?;
+    Ok(row.map(read_chain))
+}
+
+pub async fn chain_events(
+    conn: &mut Connection,
+    chain: ChainId,
+    after: i64,
+    limit: i64,
+) -> QueryResult<Vec<ChainedEvent>> {
+    audit_events::table
+        .filter(audit_events::chain_id.eq(chain))
+        .filter(audit_events::seq.gt(after))
+        .order(audit_events::seq)
+        .limit(limit)
+        .select((EVENT, LINK))
+        .load(conn)
+        .await
+}
+
+/// Where retention would cut a chain: the last event before the first one that is to stay.
+pub async fn cut_before(conn: &mut Connection, chain: ChainId, before: Timestamp) -> QueryResult<Option<Link>> {
+    let stays: Option<i64> = audit_events::table
+        .filter(audit_events::chain_id.eq(chain))
+        .filter(audit_events::occurred_at.ge(before))
+        .order(audit_events::seq)
+        .select(audit_events::seq)
+        .first(conn)
+        .await
+        .optional()?;
+    audit_events::table
+        .filter(audit_events::chain_id.eq(chain))
+        .filter(audit_events::seq.lt(stays.unwrap_or(i64::MAX)))
+        .order(audit_events::seq.desc())
+        .select(LINK)
+        .first(conn)
+        .await
+        .optional()
+}
+
+/// Erases a chain's events up to its cut, but an entry's newest change, and remembers the cut. How many are gone.
+pub async fn cut_chain(conn: &mut Connection, chain: ChainId, cut: &Cut) -> QueryResult<usize> {
+    diesel::update(audit_chains::table.find(chain))
+        .set((
+            audit_chains::cut_seq.eq(cut.seq),
+            audit_chains::cut_event_mac.eq(&cut.event_mac),
+            audit_chains::cut_mac.eq(&cut.mac),
+        ))
+        .execute(conn)
+        .await?;
+    let newest = entries::table
+        .filter(entries::id.nullable().eq(audit_events::entry_id))
+        .filter(entries::revision.nullable().eq(audit_events::entry_revision));
+    diesel::delete(
+        audit_events::table
+            .filter(audit_events::chain_id.eq(chain))
+            .filter(audit_events::seq.le(cut.seq))
+            .filter(diesel::dsl::not(diesel::dsl::exists(newest))),
+    )
+    .execute(conn)
+    .await
+}
+
+/// Entries whose row does not name the revision of their newest change event: entry, the row's, the event's.
+pub async fn entries_unlike_events(conn: &mut Connection) -> QueryResult<Vec<(EntryId, i32, Option<i32>)>> {
+    let newest = audit_events::table
+        .filter(audit_events::entry_id.eq(entries::id.nullable()))
+        .filter(audit_events::entry_revision.is_not_null())
+        .select(diesel::dsl::max(audit_events::entry_revision))
+        .single_value();
+    entries::table
+        .filter(newest.is_null().or(newest.ne(entries::revision.nullable())))
+        .order(entries::id)
+        .select((entries::id, entries::revision, newest))
+        .load(conn)
+        .await
 }

@@ -3,9 +3,9 @@
 #![allow(clippy::ref_option_ref, reason = "in the code that Insertable derives")]
 
 use super::super::backend::{Connection, Db};
-use super::super::schema::audit_events;
+use super::super::schema::{audit_events, entries};
 use crate::domain::{AuditAction, AuditOutcome, ChainId, EntryId, EventId, Purpose, Role, Timestamp};
-use crate::store::records::{ChainedEvent, EventRow, EventSelection};
+use crate::store::records::{ChainedEvent, EventRow, EventSelection, ExposureRow};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
@@ -120,26 +120,34 @@ pub const EVENT: EventColumns = (
     audit_events::request_id,
 );
 
+/// What is common to all that read a selection.
+macro_rules! selected {
+    ($selection:ident) => {{
+        let mut query = audit_events::table.into_boxed::<Db>();
+        if let Some(project) = &$selection.project {
+            query = query.filter(audit_events::project_id.eq(project));
+        }
+        if let Some(entry) = $selection.entry {
+            query = query.filter(audit_events::entry_id.eq(entry));
+        }
+        if let Some(actions) = &$selection.actions {
+            query = query.filter(audit_events::action.eq_any(actions));
+        }
+        if let Some(outcomes) = &$selection.outcomes {
+            query = query.filter(audit_events::outcome.eq_any(outcomes));
+        }
+        if let Some(since) = $selection.since {
+            query = query.filter(audit_events::occurred_at.ge(since));
+        }
+        if let Some(until) = $selection.until {
+            query = query.filter(audit_events::occurred_at.lt(until));
+        }
+        query
+    }};
+}
+
 pub async fn events_page(conn: &mut Connection, selection: &EventSelection) -> QueryResult<Vec<EventRow>> {
-    let mut query = audit_events::table.into_boxed::<Db>();
-    if let Some(project) = &selection.project {
-        query = query.filter(audit_events::project_id.eq(project));
-    }
-    if let Some(entry) = selection.entry {
-        query = query.filter(audit_events::entry_id.eq(entry));
-    }
-    if let Some(actions) = &selection.actions {
-        query = query.filter(audit_events::action.eq_any(actions));
-    }
-    if let Some(outcomes) = &selection.outcomes {
-        query = query.filter(audit_events::outcome.eq_any(outcomes));
-    }
-    if let Some(since) = selection.since {
-        query = query.filter(audit_events::occurred_at.ge(since));
-    }
-    if let Some(until) = selection.until {
-        query = query.filter(audit_events::occurred_at.lt(until));
-    }
+    let mut query = selected!(selection);
     if let Some((at, id)) = selection.after {
         query = query
             .filter(audit_events::occurred_at.lt(at).or(audit_events::occurred_at.eq(at).and(audit_events::id.lt(id))));
@@ -148,6 +156,53 @@ pub async fn events_page(conn: &mut Connection, selection: &EventSelection) -> Q
         .order((audit_events::occurred_at.desc(), audit_events::id.desc()))
         .limit(selection.limit)
         .select(EVENT)
+        .load(conn)
+        .await
+}
+
+pub async fn events_after(
+    conn: &mut Connection,
+    selection: &EventSelection,
+    after: Option<(Timestamp, EventId)>,
+) -> QueryResult<Vec<ChainedEvent>> {
+    let mut query = selected!(selection);
+    if let Some((at, id)) = after {
+        query = query
+            .filter(audit_events::occurred_at.gt(at).or(audit_events::occurred_at.eq(at).and(audit_events::id.gt(id))));
+    }
+    let link = (audit_events::chain_id, audit_events::seq, audit_events::prev, audit_events::mac);
+    query
+        .order((audit_events::occurred_at, audit_events::id))
+        .limit(selection.limit)
+        .select((EVENT, link))
+        .load(conn)
+        .await
+}
+
+pub async fn count_events(conn: &mut Connection, selection: &EventSelection) -> QueryResult<i64> {
+    selected!(selection).count().get_result(conn).await
+}
+
+pub async fn exposures_of(conn: &mut Connection, of: &[EntryId]) -> QueryResult<Vec<ExposureRow>> {
+    audit_events::table
+        .inner_join(
+            entries::table.on(entries::id
+                .nullable()
+                .eq(audit_events::entry_id)
+                .and(entries::current_version.nullable().eq(audit_events::entry_version))),
+        )
+        .filter(entries::id.eq_any(of.to_vec()))
+        .filter(audit_events::action.eq(AuditAction::SecretResolved))
+        .filter(audit_events::outcome.eq(AuditOutcome::Allowed))
+        .filter(audit_events::agent_id.is_not_null())
+        .group_by((audit_events::entry_id, audit_events::agent_id))
+        .order((audit_events::entry_id, audit_events::agent_id))
+        .select((
+            audit_events::entry_id,
+            audit_events::agent_id,
+            diesel::dsl::min(audit_events::occurred_at),
+            diesel::dsl::max(audit_events::occurred_at),
+        ))
         .load(conn)
         .await
 }

@@ -40,6 +40,15 @@ pub async fn data_key(conn: &mut Connection, id: crate::domain::DataKeyId) -> Qu
     data_keys::table.find(id).select((data_keys::id, data_keys::master_key, data_keys::wrapped)).first(conn).await
 }
 
+pub async fn data_keys_of(conn: &mut Connection, project: &ProjectId) -> QueryResult<Vec<DataKeyRow>> {
+    data_keys::table
+        .filter(data_keys::project_id.eq(project))
+        .order(data_keys::id)
+        .select((data_keys::id, data_keys::master_key, data_keys::wrapped))
+        .load(conn)
+        .await
+}
+
 pub async fn master_keys_in_use(conn: &mut Connection) -> QueryResult<Vec<String>> {
     data_keys::table.select(data_keys::master_key).distinct().order(data_keys::master_key).load(conn).await
 }

@@ -29,13 +29,18 @@ pub async fn set_project_status(conn: &mut Connection, id: &ProjectId, status: P
     Ok(())
 }
 
-pub async fn is_tombstoned(conn: &mut Connection, id: &ProjectId) -> QueryResult<bool> {
-    diesel::select(diesel::dsl::exists(deleted_projects::table.find(id))).get_result(conn).await
+pub async fn tombstone(conn: &mut Connection, id: &ProjectId) -> QueryResult<Option<Option<String>>> {
+    deleted_projects::table.find(id).select(deleted_projects::receipt).first(conn).await.optional()
 }
 
-pub async fn insert_tombstone(conn: &mut Connection, id: &ProjectId, now: Timestamp) -> QueryResult<()> {
+pub async fn insert_tombstone(
+    conn: &mut Connection,
+    id: &ProjectId,
+    receipt: &str,
+    now: Timestamp,
+) -> QueryResult<()> {
     diesel::insert_into(deleted_projects::table)
-        .values((deleted_projects::id.eq(id), deleted_projects::deleted_at.eq(now)))
+        .values((deleted_projects::id.eq(id), deleted_projects::receipt.eq(receipt), deleted_projects::deleted_at.eq(now)))
         .execute(conn)
         .await?;
     Ok(())

@@ -66,13 +66,14 @@ pub(super) fn verify_version(entry: &EntryRow, row: &VersionRow, key: &DataKey) 
     Ok(key.verify_version_mac(&version_facts(entry, row), &row.mac)?)
 }
 
-/// Checks an entry, its current version and that the ciphertext names the entry's data key. Gives the ciphertext's place.
 /// Whether a row is the one that the entry's newest change left behind, by that change's event. One that was put back whole has
 /// a MAC that is right, and a revision that is not.
 pub fn verify_newest(row: &EntryRow, newest_change: Option<i32>) -> Result<(), Tampered> {
     if newest_change == Some(row.revision) { Ok(()) } else { Err(Tampered) }
 }
 
+/// Checks an entry, its current version, that the ciphertext names the entry's data key, and that nothing newer is on record. Gives
+/// the ciphertext's place.
 pub fn verify_candidate<'a>(row: &'a CandidateRow, key: &DataKey) -> Result<Place<'a>, Tampered> {
     verify_entry(&row.entry, key)?;
     verify_version(&row.entry, &row.version, key)?;

@@ -1,0 +1,105 @@
+//! Writing events out, for another system or another verifier.
+
+use super::Vault;
+use super::ledger::fields;
+use crate::domain::{EventId, KeyPurpose, Result, Timestamp};
+use crate::store::records::{ChainedEvent, EventSelection};
+use data_encoding::{BASE64, HEXLOWER};
+use serde_json::{Value, json};
+
+/// So many events are read at once.
+const BATCH: i64 = 1_000;
+
+/// The names of an event's fields in an export, in the order in which its MAC covers their texts.
+const NAMES: [&str; 23] = [
+    "chain", "seq", "prev", "id", "occurredAt", "projectId", "action", "outcome", "reason", "count", "actor", "subject", "role",
+    "agentId", "entryId", "entryName", "entryVersion", "entryRevision", "milestoneId", "purpose", "sessionId", "tool",
+    "requestId",
+];
+
+/// Which events are written out.
+#[derive(Debug, Clone, Default)]
+pub struct ExportFilter {
+    /// Of this project.
+    pub project: Option<String>,
+    /// From this instant on.
+    pub since: Option<Timestamp>,
+    /// Before this instant.
+    pub until: Option<Timestamp>,
+}
+
+impl ExportFilter {
+    fn selection(&self) -> EventSelection {
+        EventSelection {
+            project: self.project.clone(),
+            since: self.since,
+            until: self.until,
+            limit: BATCH,
+            ..EventSelection::default()
+        }
+    }
+}
+
+/// Where an export stands.
+pub struct Export {
+    vault: Vault,
+    selection: EventSelection,
+    after: Option<(Timestamp, EventId)>,
+}
+
+impl Export {
+    /// The next events, oldest first, a JSON object each; none at the end.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the database cannot be reached.
+    pub async fn next(&mut self) -> Result<Vec<Value>> {
+        let events = self.vault.0.store.conn().await?.events_after(&self.selection, self.after).await?;
+        if let Some(last) = events.last() {
+            self.after = Some((last.event.occurred_at, last.event.id));
+        }
+        Ok(events.iter().map(line).collect())
+    }
+}
+
+fn line(ChainedEvent { event, link }: &ChainedEvent) -> Value {
+    let fields = NAMES.iter().zip(fields(link.chain, link.seq, &link.prev, event));
+    let mut line: serde_json::Map<String, Value> =
+        fields.map(|(name, text)| ((*name).to_owned(), Value::from(text))).collect();
+    line.insert("mac".to_owned(), HEXLOWER.encode(&link.mac).into());
+    Value::Object(line)
+}
+
+impl Vault {
+    /// Begins to write events out; says how many there are.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the database cannot be reached.
+    pub async fn export_events(&self, filter: &ExportFilter) -> Result<(Export, u64)> {
+        let selection = filter.selection();
+        let count = self.0.store.conn().await?.count_events(&selection).await?;
+        let export = Export { vault: self.clone(), selection, after: None };
+        Ok((export, u64::try_from(count).unwrap_or_default()))
+    }
+
+    /// What another verifier needs besides the events: the wrapped key of the chains, their beginnings and cuts.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the database cannot be reached.
+    pub async fn export_chains(&self) -> Result<Vec<Value>> {
+        let mut conn = self.0.store.conn().await?;
+        let mut lines = Vec::new();
+        if let Some(key) = conn.installation_key(KeyPurpose::Audit).await? {
+            lines.push(json!({ "auditKey": { "masterKey": key.master_key, "wrapped": BASE64.encode(&key.wrapped) } }));
+        }
+        for chain in conn.chain_rows().await? {
+            let anchor = chain.anchor.map(|anchor| {
+                json!({ "chain": anchor.chain.to_string(), "seq": anchor.seq.to_string(), "mac": HEXLOWER.encode(&anchor.mac) })
+            });
+            let cut = chain.cut.map(|cut| {
+                json!({ "seq": cut.seq.to_string(), "eventMac": HEXLOWER.encode(&cut.event_mac), "mac": HEXLOWER.encode(&cut.mac) })
+            });
+            lines.push(json!({ "auditChain": chain.id.to_string(), "anchor": anchor, "cut": cut }));
+        }
+        Ok(lines)
+    }
+}

@@ -1,0 +1,248 @@
+//! Verifying the chains of events: whether what is recorded is all that was recorded, as it was.
+
+use super::Vault;
+use super::heads::{KEPT, jwk_set, read_head};
+use super::ledger::{beginning, cut_fields, fields};
+use crate::crypto::{AuditKey, Record, StatementError};
+use crate::domain::{ChainId, EntryId, EventId, Result};
+use crate::store::records::{ChainRow, ChainedEvent};
+use data_encoding::HEXLOWER;
+use std::collections::{BTreeMap, HashSet};
+
+/// So many events are read at once.
+const BATCH: i64 = 1_000;
+
+/// What a verification found.
+#[derive(Debug, Default)]
+pub struct Verification {
+    /// How many events there are.
+    pub events: u64,
+    /// How many chains.
+    pub chains: usize,
+    /// How many signed heads were compared, those kept elsewhere included.
+    pub heads: usize,
+    /// What is not as it was recorded.
+    pub breaks: Vec<Break>,
+}
+
+/// Where the records are not as they were made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Break {
+    /// An event's row does not have the MAC of what it says.
+    #[error("chain {chain}, event {seq} ({event}): changed, moved or copied; its MAC is not that of what it says there")]
+    Changed {
+        /// Which chain.
+        chain: ChainId,
+        /// At which place.
+        seq: i64,
+        /// Which event.
+        event: EventId,
+    },
+    /// Events are not there.
+    #[error("chain {chain}: events {from} to {to} were removed")]
+    Removed {
+        /// Which chain.
+        chain: ChainId,
+        /// The first that is not there.
+        from: i64,
+        /// The last.
+        to: i64,
+    },
+    /// An event that is whole does not follow the one before it.
+    #[error("chain {chain}, event {seq}: it does not follow the event before it; one of the two was replaced or reordered")]
+    Unlinked {
+        /// Which chain.
+        chain: ChainId,
+        /// At which place.
+        seq: i64,
+    },
+    /// A chain ends before the place where it stood once.
+    #[error("chain {chain}: it ends at event {last}, but a signed head or another chain names event {named}; its end was cut off")]
+    Truncated {
+        /// Which chain.
+        chain: ChainId,
+        /// Where it ends now.
+        last: i64,
+        /// Where it stood.
+        named: i64,
+    },
+    /// Another event stands where a head, or another chain, names one.
+    #[error("chain {chain}, event {seq}: it is another one than a signed head or another chain names")]
+    Replaced {
+        /// Which chain.
+        chain: ChainId,
+        /// At which place.
+        seq: i64,
+    },
+    /// What a chain's row says of its cut is not what retention wrote.
+    #[error("chain {chain}: where its events were cut off by retention was changed")]
+    Cut {
+        /// Which chain.
+        chain: ChainId,
+    },
+    /// A head in the database, or one that was kept elsewhere, is not this installation's.
+    #[error("signed head {number}: {reason}")]
+    Head {
+        /// Which, from 1, newest first.
+        number: usize,
+        /// What is wrong with it.
+        reason: StatementError,
+    },
+    /// An entry's row is not the one that its newest change left behind.
+    #[error("entry {entry}: its row has revision {row}, its newest change event {}; an old row was put back, or events were removed",
+        .event.map_or_else(|| "is gone".to_owned(), |event| format!("revision {event}")))]
+    Entry {
+        /// Which entry.
+        entry: EntryId,
+        /// The row's revision.
+        row: i32,
+        /// The event's.
+        event: Option<i32>,
+    },
+}
+
+/// The places that heads and other chains name, with the MACs there.
+type Named = BTreeMap<(ChainId, i64), HashSet<String>>;
+
+impl Vault {
+    /// Checks every chain, against the heads in the database and those that were kept elsewhere. `seen` is told how many more
+    /// events were read.
+    ///
+    /// # Errors
+    /// When the database or the keyring cannot be read; what is wrong with the records is no error.
+    pub async fn verify_audit(&self, kept: &[String], mut seen: impl FnMut(u64)) -> Result<Verification> {
+        let mut tx = self.0.store.begin().await?;
+        let key = self.audit_key(&mut tx).await?;
+        tx.commit().await?;
+        let keys = jwk_set(&self.statement_keys().await?)?;
+        let mut conn = self.0.store.conn().await?;
+        let stored = conn.heads(KEPT).await?;
+        let mut found = Verification::default();
+        let mut named = Named::new();
+        for (index, text) in kept.iter().chain(&stored).enumerate() {
+            match read_head(text, &keys) {
+                Ok(head) => {
+                    found.heads += 1;
+                    for chain in head.chains {
+                        if let Some(point) = chain.point() {
+                            named.entry(point).or_default().insert(chain.mac);
+                        }
+                    }
+                }
+                Err(reason) => found.breaks.push(Break::Head { number: index + 1, reason }),
+            }
+        }
+        let chains = conn.chain_rows().await?;
+        for anchor in chains.iter().filter_map(|chain| chain.anchor.as_ref()) {
+            named.entry((anchor.chain, anchor.seq)).or_default().insert(HEXLOWER.encode(&anchor.mac));
+        }
+        drop(conn);
+        found.chains = chains.len();
+        for chain in &chains {
+            self.verify_chain(&key, chain, &mut named, &mut found, &mut seen).await?;
+        }
+        // Only of chains that are not there at all.
+        let mut gone = BTreeMap::<ChainId, i64>::new();
+        for (chain, seq) in named.into_keys() {
+            gone.entry(chain).and_modify(|named| *named = seq.max(*named)).or_insert(seq);
+        }
+        found.breaks.extend(gone.into_iter().map(|(chain, named)| Break::Truncated { chain, last: 0, named }));
+        let unlike = self.0.store.conn().await?.entries_unlike_events().await?;
+        found.breaks.extend(unlike.into_iter().map(|(entry, row, event)| Break::Entry { entry, row, event }));
+        Ok(found)
+    }
+
+    async fn verify_chain(
+        &self,
+        key: &AuditKey,
+        chain: &ChainRow,
+        named: &mut Named,
+        found: &mut Verification,
+        seen: &mut impl FnMut(u64),
+    ) -> Result<()> {
+        let mut walk = Walk::begin(key, chain, found);
+        let mut after = 0;
+        loop {
+            let events = self.0.store.conn().await?.chain_events(chain.id, after, BATCH).await?;
+            let Some(last) = events.last() else { break };
+            after = last.link.seq;
+            for event in &events {
+                walk.step(event, named, found);
+            }
+            found.events += events.len() as u64;
+            seen(events.len() as u64);
+        }
+        walk.end(named, found);
+        Ok(())
+    }
+}
+
+/// A walk along one chain.
+struct Walk<'a> {
+    key: &'a AuditKey,
+    chain: ChainId,
+    /// Events up to here are gone by retention, but some.
+    cut: i64,
+    cut_mac: String,
+    last: i64,
+    mac: Vec<u8>,
+}
+
+impl<'a> Walk<'a> {
+    fn begin(key: &'a AuditKey, chain: &ChainRow, found: &mut Verification) -> Self {
+        let (cut, mac) = match &chain.cut {
+            Some(cut) => {
+                let fields = cut_fields(chain.id, cut.seq, &cut.event_mac);
+                if key.verify(Record::Cut, fields.iter().map(|field| Some(field.as_str())), &cut.mac).is_err() {
+                    found.breaks.push(Break::Cut { chain: chain.id });
+                }
+                (cut.seq, cut.event_mac.clone())
+            }
+            None => (0, beginning(key, chain).to_vec()),
+        };
+        Self { key, chain: chain.id, cut, cut_mac: HEXLOWER.encode(&mac), last: cut, mac }
+    }
+
+    fn step(&mut self, ChainedEvent { event, link }: &ChainedEvent, named: &mut Named, found: &mut Verification) {
+        let (chain, seq) = (self.chain, link.seq);
+        let says = fields(chain, seq, &link.prev, event);
+        if self.key.verify(Record::Event, says.iter().map(Option::as_deref), &link.mac).is_err() {
+            found.breaks.push(Break::Changed { chain, seq, event: event.id });
+        }
+        if let Some(macs) = named.remove(&(chain, seq))
+            && !macs.iter().all(|mac| *mac == HEXLOWER.encode(&link.mac))
+        {
+            found.breaks.push(Break::Replaced { chain, seq });
+        }
+        if seq <= self.cut {
+            // Kept beyond its retention, because it is an entry's newest change; those around it are gone.
+            return;
+        }
+        if seq > self.last + 1 {
+            found.breaks.push(Break::Removed { chain, from: self.last + 1, to: seq - 1 });
+        } else if link.prev != self.mac {
+            found.breaks.push(Break::Unlinked { chain, seq });
+        }
+        self.last = seq;
+        self.mac.clone_from(&link.mac);
+    }
+
+    /// What is still named of this chain is not there: before the cut by retention, else because its end was cut off, or the
+    /// place was reported as removed.
+    fn end(self, named: &mut Named, found: &mut Verification) {
+        let here: Vec<i64> = named.range((self.chain, i64::MIN)..=(self.chain, i64::MAX)).map(|((_, seq), _)| *seq).collect();
+        let mut cut_off = None;
+        for seq in here {
+            let macs = named.remove(&(self.chain, seq)).unwrap_or_default();
+            if seq == self.cut && !macs.iter().all(|mac| *mac == self.cut_mac) {
+                found.breaks.push(Break::Replaced { chain: self.chain, seq });
+            }
+            if seq > self.last {
+                cut_off = Some(seq);
+            }
+        }
+        if let Some(named) = cut_off {
+            found.breaks.push(Break::Truncated { chain: self.chain, last: self.last, named });
+        }
+    }
+}
