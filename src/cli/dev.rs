@@ -72,7 +72,15 @@ impl Dev {
         if !self.no_demo {
             demo::seed(&vault).await?;
         }
-        let parts = Parts { vault, verifier, introspection: true, listen, runtime_listen: None, tls: None };
+        let parts = Parts {
+            vault,
+            verifier,
+            introspection: true,
+            audit_retention: None,
+            listen,
+            runtime_listen: None,
+            tls: None,
+        };
         let named = self.data_dir;
         server::run(parts, move |addresses| print(&welcome(addresses, &dir, &named, !self.no_demo)?)).await
     }

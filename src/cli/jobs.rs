@@ -11,23 +11,51 @@ use tokio_util::sync::CancellationToken;
 const OUTBOX: Duration = Duration::from_secs(1);
 const DENIALS: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(5 * 60);
+const HEAD: Duration = Duration::from_secs(60);
+const RETENTION: Duration = Duration::from_secs(60 * 60);
 
-type Job = fn(Vault) -> BoxFuture<'static, Result<()>>;
+type Job = Box<dyn Fn(Vault) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
-/// Runs until it is told to stop, then records what is left of the denials.
-pub async fn run(vault: Vault, stop: CancellationToken) {
+/// Runs until it is told to stop, then records what is left of the denials and signs where the chains stand. Events are erased
+/// once they are older than `audit_retention`, where there is one.
+pub async fn run(vault: Vault, audit_retention: Option<Duration>, stop: CancellationToken) {
     let every = |period, what, job: Job| repeat(&vault, &stop, period, what, job);
+    let sweep_events: Job = Box::new(move |vault| {
+        Box::pin(async move {
+            match audit_retention {
+                Some(retention) => vault.sweep_events(retention).await.map(drop),
+                None => Ok(()),
+            }
+        })
+    });
     tokio::join!(
-        every(OUTBOX, "applying changes of tuples", |vault| Box::pin(async move { vault.apply_outbox().await })),
-        every(DENIALS, "recording repeated denials", |vault| {
-            Box::pin(async move { vault.record_repeated_denials(false).await })
-        }),
-        every(SWEEP, "erasing entries past their retention", |vault| {
-            Box::pin(async move { vault.sweep().await.map(drop) })
-        }),
+        every(
+            OUTBOX,
+            "applying changes of tuples",
+            Box::new(|vault| Box::pin(async move { vault.apply_outbox().await }))
+        ),
+        every(
+            DENIALS,
+            "recording repeated denials",
+            Box::new(|vault| Box::pin(async move { vault.record_repeated_denials(false).await }))
+        ),
+        every(
+            SWEEP,
+            "erasing entries past their retention",
+            Box::new(|vault| Box::pin(async move { vault.sweep().await.map(drop) }))
+        ),
+        every(
+            HEAD,
+            "signing where the chains of events stand",
+            Box::new(|vault| Box::pin(async move { vault.sign_head().await.map(drop) }))
+        ),
+        every(RETENTION, "erasing events past their retention", sweep_events),
     );
     if let Err(error) = vault.record_repeated_denials(true).await {
         tracing::warn!(%error, "the counts of repeated denials are lost");
+    }
+    if let Err(error) = vault.end_records().await {
+        tracing::warn!(%error, "where the chains of events stand could not be signed");
     }
 }
 

@@ -47,6 +47,7 @@ impl Serve {
             vault,
             verifier,
             introspection: server.introspection,
+            audit_retention: server.audit_retention,
             listen: server.listen,
             runtime_listen: server.runtime_listen,
             tls: server.tls,

@@ -26,6 +26,8 @@ pub struct Parts {
     pub verifier: Verifier,
     /// Whether clients may ask for the schema.
     pub introspection: bool,
+    /// How long events are kept; for ever where none.
+    pub audit_retention: Option<Duration>,
     /// Where it listens.
     pub listen: SocketAddr,
     /// Where it listens for runtimes, when not there as well.
@@ -54,13 +56,13 @@ struct Listening {
 
 /// Serves until SIGTERM or SIGINT; calls `ready` once requests are accepted.
 pub async fn run(parts: Parts, ready: impl FnOnce(Addresses) -> Result) -> Result {
-    let vault = parts.vault.clone();
+    let (vault, audit_retention) = (parts.vault.clone(), parts.audit_retention);
     let mut signals = Signals::new().map_err(Failure::Runtime)?;
     let stop = CancellationToken::new();
     let Listening { addresses, serving } = listen(parts, stop.clone()).await?;
     let mut serving = tokio::spawn(serving);
     let stop_jobs = CancellationToken::new();
-    let jobs = tokio::spawn(jobs::run(vault.clone(), stop_jobs.clone()));
+    let jobs = tokio::spawn(jobs::run(vault.clone(), audit_retention, stop_jobs.clone()));
     let runtimes = addresses.runtime_address.map(tracing::field::display);
     tracing::info!(address = %addresses.address, runtimes, "listening");
     ready(addresses)?;

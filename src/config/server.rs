@@ -34,6 +34,8 @@ pub struct Server {
     pub introspection: bool,
     /// How long a deleted entry can be restored.
     pub retention: Duration,
+    /// How long audit events are kept; for ever where none.
+    pub audit_retention: Option<Duration>,
 }
 
 /// Where the master keys come from.
@@ -69,6 +71,7 @@ pub(super) fn read(reader: &mut Reader, settings: &ServerSettings) -> Option<Ser
     let introspection =
         reader.choice("VAULT_INTROSPECTION", settings.introspection.as_ref(), &words).unwrap_or_default();
     let days = reader.number("VAULT_DELETED_RETENTION_DAYS", settings.deleted_retention_days.as_ref(), 0..=36_500, 30);
+    let audit_days = reader.number("VAULT_AUDIT_RETENTION_DAYS", settings.audit_retention_days.as_ref(), 0..=36_500, 0);
     let max_age = reader.number("VAULT_AUTHZ_MAX_AGE_MS", settings.authz_max_age_ms.as_ref(), 0..=3_600_000, 0);
     let refresh = reader.number("VAULT_JWKS_REFRESH_SECONDS", settings.jwks_refresh_seconds.as_ref(), 1..=43_200, 300);
     let keyring = keyring(reader, settings);
@@ -83,6 +86,7 @@ pub(super) fn read(reader: &mut Reader, settings: &ServerSettings) -> Option<Ser
         authz_max_age: Duration::from_millis(max_age),
         introspection,
         retention: DAY * u32::try_from(days).unwrap_or(u32::MAX),
+        audit_retention: u32::try_from(audit_days).ok().filter(|days| *days > 0).map(|days| DAY * days),
     })
 }
 

@@ -73,6 +73,15 @@ pub struct ServerSettings {
         help_heading = "Server"
     )]
     pub deleted_retention_days: Option<OsString>,
+    /// How long audit events are kept, in days; 0 keeps them for ever [default: 0]
+    #[arg(
+        long,
+        env = "VAULT_AUDIT_RETENTION_DAYS",
+        hide_env_values = true,
+        value_name = "DAYS",
+        help_heading = "Server"
+    )]
+    pub audit_retention_days: Option<OsString>,
     /// How long an allowing decision may be used again, in milliseconds; 0 asks every time [default: 0]
     #[arg(long, env = "VAULT_AUTHZ_MAX_AGE_MS", hide_env_values = true, value_name = "MS", help_heading = "Server")]
     pub authz_max_age_ms: Option<OsString>,

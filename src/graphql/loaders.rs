@@ -141,6 +141,11 @@ impl Session {
         self.versions.load_many(ids).await.map(drop).map_err(|error| own(&error))
     }
 
+    /// As [`Self::know_versions`], for exposures.
+    pub(super) async fn know_exposures(&self, ids: impl IntoIterator<Item = EntryId>) -> Result<(), Error> {
+        self.exposures.load_many(ids).await.map(drop).map_err(|error| own(&error))
+    }
+
     pub(super) async fn milestone(&self, id: MilestoneId) -> Result<Option<Milestone>, Error> {
         self.milestones.load_one(id).await.map_err(|error| own(&error))
     }

@@ -310,10 +310,14 @@ async fn list(ctx: &Context<'_>, access: &vault::Access, query: EntryQuery) -> R
     };
     let page = session.vault.list_entries(&by, deleted.as_ref(), &query).await?;
     let selected = ctx.look_ahead();
-    if selected.field("nodes").field("versions").exists()
-        || selected.field("edges").field("node").field("versions").exists()
-    {
-        session.know_versions(page.items.iter().map(|(entry, _)| entry.id)).await?;
+    let selects =
+        |name| selected.field("nodes").field(name).exists() || selected.field("edges").field("node").field(name).exists();
+    let ids = || page.items.iter().map(|(entry, _)| entry.id);
+    if selects("versions") {
+        session.know_versions(ids()).await?;
+    }
+    if selects("exposures") {
+        session.know_exposures(ids()).await?;
     }
     Ok(VaultEntryConnection { page: map(page, VaultEntry), by, deleted, filter: query.filter })
 }

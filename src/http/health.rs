@@ -1,4 +1,4 @@
-//! `/healthz`: the process runs. `/readyz`: its parts answer.
+//! `/healthz`: the process runs. `/readyz`: its parts answer. And the public keys of its statements.
 
 use crate::vault::Vault;
 use axum::extract::State;
@@ -53,4 +53,15 @@ pub(super) async fn readyz(State(readiness): State<Arc<Readiness>>) -> Response 
         (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "unavailable", "parts": silent }))
     };
     (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+/// `/.well-known/project-vault/jwks.json`: what receipts and heads are verified with.
+pub(super) async fn statement_keys(State(vault): State<Vault>) -> Response {
+    match vault.statement_keys().await {
+        Ok(keys) => ([(CONTENT_TYPE, "application/jwk-set+json")], keys.to_string()).into_response(),
+        Err(error) => {
+            tracing::warn!(%error, "the public keys of statements cannot be read");
+            (StatusCode::SERVICE_UNAVAILABLE, "unavailable\n").into_response()
+        }
+    }
 }

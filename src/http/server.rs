@@ -1,7 +1,7 @@
 //! Listening, and ending in good order.
 
 use super::endpoint::{Endpoint, Serves, graphql};
-use super::health::{Readiness, healthz, readyz};
+use super::health::{Readiness, healthz, readyz, statement_keys};
 use super::metrics;
 use super::observe::observe;
 use super::tokens::Verifier;
@@ -194,11 +194,13 @@ impl Listening {
 }
 
 fn router(endpoint: Endpoint, readiness: Arc<Readiness>) -> Router {
+    let vault = endpoint.api.vault().clone();
     Router::new()
         .route("/graphql", any(graphql).with_state(Arc::new(endpoint)))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz).with_state(readiness))
         .route("/metrics", get(metrics::page))
+        .route("/.well-known/project-vault/jwks.json", get(statement_keys).with_state(vault))
         .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
         .layer(from_fn(observe))
 }

@@ -144,11 +144,12 @@ impl Vault {
         Ok(Tip { chain: chain.id, seq: 0, mac: beginning(key, &chain).to_vec() })
     }
 
-    /// Leaves the chains of this process to others. Called when it ends.
+    /// Signs where the chains stand and leaves those of this process to others. Called when it ends.
     ///
     /// # Errors
     /// When the database cannot be reached; the next process opens chains of its own then.
-    pub async fn release_chains(&self) -> Result<()> {
+    pub async fn end_records(&self) -> Result<()> {
+        self.sign_head().await?;
         let chains: Vec<ChainId> = self.0.ledger.take_all().into_iter().map(|tip| tip.chain).collect();
         if !chains.is_empty() {
             self.0.store.conn().await?.release_chains(&chains).await?;

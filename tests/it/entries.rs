@@ -185,7 +185,7 @@ both! {
         // Version 2 is gone by now, but what version 12 refers to is not.
         let acme = crate::support::runtime("acme-runtime");
         let asked = crate::support::tool_asks(crate::support::agent_asks("builder", &["TOKEN"]));
-        let found = world.vault.resolve_secrets(&acme, asked).await.unwrap();
+        let found = world.vault.resolve_secrets(&acme, asked).await.unwrap().secrets;
         let value = found[0].value.as_ref().map(secrecy::ExposeSecret::expose_secret);
         assert_eq!(value, Some("002-value-number-002"));
         let kept = world.number("SELECT count(*) AS n FROM ciphertexts").await;

@@ -28,7 +28,7 @@ fn on_milestone(names: Option<&[&str]>, provided: &[&str]) -> AgentQuestion {
 }
 
 async fn resolve(world: &World, caller: &Caller, question: AgentQuestion) -> Result<Vec<Resolved>, Error> {
-    world.vault.resolve_secrets(caller, tool_asks(question)).await
+    Ok(world.vault.resolve_secrets(caller, tool_asks(question)).await?.secrets)
 }
 
 fn values(resolved: &[Resolved]) -> Vec<(&str, Option<&str>)> {

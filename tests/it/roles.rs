@@ -98,6 +98,7 @@ const QUERIES: &[Row] = &[
     ("VaultEntry.lastResolvedAt", "lastResolvedAt", "", MASKED),
     ("VaultEntry.resolveCount", "resolveCount", "", MASKED),
     ("VaultEntry.certificate", "certificate", "{ subject }", LISTED),
+    ("VaultEntry.exposures", "exposures", "{ agent { id } since lastReceivedAt }", "0FFFy0000"),
 ];
 
 const PROJECT_ID: &str =

@@ -54,6 +54,7 @@ impl Scene {
         let question = AgentQuestion { names: None, ..agent_asks("builder", &[]) };
         match self.world.vault.resolve_secrets(&runtime("acme-runtime"), tool_asks(question)).await {
             Ok(found) => Ok(found
+                .secrets
                 .iter()
                 .map(|answer| {
                     let value = answer.value.as_ref().map_or("-", |value| value.expose_secret());

@@ -21,7 +21,7 @@ async fn resolve(world: &World, by: &str, agent: &str, wanted: &[&str]) -> Resul
         session: Some("s-1".to_owned()),
         tool: None,
     };
-    world.vault.resolve_secrets(&runtime(by), request).await
+    Ok(world.vault.resolve_secrets(&runtime(by), request).await?.secrets)
 }
 
 both! {
