@@ -67,6 +67,12 @@ pub enum Failure {
     /// The server stopped by itself.
     #[error("the server stopped: {0}")]
     Stopped(String),
+    /// What was checked is not as it should be.
+    #[error("{0}")]
+    Broken(String),
+    /// What was to be checked could not be looked at.
+    #[error(transparent)]
+    CannotLook(Box<Failure>),
     /// Standard output cannot be written.
     #[error("standard output cannot be written: {0}")]
     Output(io::Error),
@@ -90,8 +96,12 @@ impl Failure {
         |error| Self::File { path, error }
     }
 
-    const fn status(&self) -> u8 {
+    fn status(&self) -> u8 {
         match self {
+            Self::CannotLook(failure) => match failure.status() {
+                2 => 2,
+                _ => 6,
+            },
             Self::Config(_) | Self::Usage(_) => 2,
             Self::Store(_)
             | Self::NotMigrated
@@ -104,6 +114,7 @@ impl Failure {
             | Self::File { .. }
             | Self::Listen(_)
             | Self::Stopped(_)
+            | Self::Broken(_)
             | Self::Output(_)
             | Self::Runtime(_) => 1,
         }

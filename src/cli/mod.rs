@@ -1,5 +1,6 @@
 //! The command line: one file per command. Each parses, puts the pieces together and runs; rules of the vault are elsewhere.
 
+mod audit;
 mod auditor;
 mod data_dir;
 mod demo;
@@ -69,6 +70,8 @@ enum Command {
     Registrar(registrar::Registrar),
     /// Says who may read every audit log
     Auditor(auditor::Auditor),
+    /// Checks, signs and writes out what is recorded
+    Audit(audit::Audit),
     /// Makes master keys
     Keys(keys::Keys),
 }
@@ -98,6 +101,7 @@ fn run(command: Command) -> Result {
         Command::Token(command) => command.run(),
         Command::Registrar(command) => in_runtime(command.run()),
         Command::Auditor(command) => in_runtime(command.run()),
+        Command::Audit(command) => in_runtime(command.run()),
         Command::Keys(command) => command.run(),
     }
 }

@@ -1,0 +1,163 @@
+//! `audit`.
+
+use super::failure::{Failure, Result};
+use super::open::Place;
+use super::print;
+use crate::config::SECRETS_HELP;
+use crate::crypto::{Statement, verify_statement};
+use crate::domain::{ProjectId, Timestamp};
+use crate::vault::{ExportFilter, Verification};
+use indicatif::{ProgressBar, ProgressStyle};
+use jsonwebtoken::jwk::JwkSet;
+use serde_json::Value;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Checks, signs and writes out what is recorded.
+#[derive(clap::Args)]
+pub struct Audit {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Checks every chain of events, and prints where one breaks
+    ///
+    /// Exit status: 0 everything is as it was recorded, 1 it is not, 6 it could not be looked at.
+    #[command(after_help = SECRETS_HELP)]
+    Verify {
+        /// Checks against the heads in this file too, a line each, as `audit head` printed them: only what is kept elsewhere
+        /// shows that the whole database was put back
+        #[arg(long, value_name = "FILE")]
+        head: Option<PathBuf>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Prints where the chains stand, signed; keep it elsewhere
+    #[command(after_help = SECRETS_HELP)]
+    Head {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Writes events as JSON Lines, oldest first
+    #[command(after_help = SECRETS_HELP)]
+    Export {
+        /// Of this project alone
+        #[arg(long, value_name = "ID", value_parser = |id: &str| ProjectId::parse(id))]
+        project: Option<ProjectId>,
+        /// From this instant on, RFC 3339
+        #[arg(long, value_name = "INSTANT", value_parser = instant)]
+        since: Option<Timestamp>,
+        /// Before this instant, RFC 3339
+        #[arg(long, value_name = "INSTANT", value_parser = instant)]
+        until: Option<Timestamp>,
+        /// Writes first what another verifier needs: the wrapped key of the chains, their beginnings and cuts
+        #[arg(long)]
+        chains: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Checks a resolve or erasure receipt, offline, and prints what it says
+    ///
+    /// Exit status: 0 it is this installation's, 1 it is not, 6 a file could not be read.
+    VerifyReceipt {
+        /// The receipt, a compact JWS; `-` for standard input
+        file: PathBuf,
+        /// The installation's public keys, once saved from /.well-known/project-vault/jwks.json
+        #[arg(long, value_name = "FILE")]
+        keys: PathBuf,
+    },
+}
+
+fn instant(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| "write an instant such as 2030-01-31T00:00:00Z".to_owned())
+}
+
+impl Audit {
+    /// Runs the command.
+    pub async fn run(self) -> Result {
+        match self.command {
+            Command::Verify { head, place } => verify(head.as_deref(), &place).await,
+            Command::Head { place } => print(&format!("{}\n", place.vault().await?.sign_head().await?)),
+            Command::Export { project, since, until, chains, place } => {
+                let project = project.map(|project| project.as_str().to_owned());
+                export(&place, &ExportFilter { project, since, until }, chains).await
+            }
+            Command::VerifyReceipt { file, keys } => verify_receipt(&file, &keys),
+        }
+    }
+}
+
+/// On a terminal, a bar of how many of so many are done.
+fn bar(length: u64, what: &'static str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style).with_message(what)
+}
+
+fn read(path: &Path) -> Result<String> {
+    let read = if path == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
+    read.map_err(|error| Failure::CannotLook(Box::new(Failure::file(path)(error))))
+}
+
+async fn verify(head: Option<&Path>, place: &Place) -> Result {
+    let kept: Vec<String> = match head {
+        Some(path) => read(path)?.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+        None => Vec::new(),
+    };
+    let look = async {
+        let vault = place.vault().await?;
+        let (_, count) = vault.export_events(&ExportFilter::default()).await?;
+        let bar = bar(count, "verifying");
+        let found = vault.verify_audit(&kept, |more| bar.inc(more)).await?;
+        bar.finish_and_clear();
+        Ok(found)
+    };
+    let Verification { events, chains, heads, breaks } =
+        look.await.map_err(|failure| Failure::CannotLook(Box::new(failure)))?;
+    if breaks.is_empty() {
+        return print(&format!(
+            "{events} events in {chains} chains are as they were recorded; {heads} signed heads agree\n"
+        ));
+    }
+    print(&breaks.iter().map(|one| format!("{one}\n")).collect::<String>())?;
+    Err(Failure::Broken(format!("{} breaks in {events} events of {chains} chains", breaks.len())))
+}
+
+async fn export(place: &Place, filter: &ExportFilter, chains: bool) -> Result {
+    let vault = place.vault().await?;
+    let (mut export, count) = vault.export_events(filter).await?;
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut write = |lines: Vec<Value>| -> Result {
+        lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush()).map_err(Failure::Output)
+    };
+    if chains {
+        write(vault.export_chains().await?)?;
+    }
+    let bar = bar(count, "exporting");
+    loop {
+        let lines = export.next().await?;
+        if lines.is_empty() {
+            bar.finish_and_clear();
+            return Ok(());
+        }
+        bar.inc(lines.len() as u64);
+        write(lines)?;
+    }
+}
+
+fn verify_receipt(file: &Path, keys: &Path) -> Result {
+    let receipt = read(file)?;
+    let keys: JwkSet = serde_json::from_str(&read(keys)?)
+        .map_err(|_| Failure::Broken(format!("{} holds no JSON Web Key Set", keys.display())))?;
+    let (kind, says) = verify_statement::<Value>(&receipt, &keys).map_err(|error| Failure::Broken(error.to_string()))?;
+    let kind = match kind {
+        Statement::ResolveReceipt => "a resolve receipt",
+        Statement::ErasureReceipt => "an erasure receipt",
+        Statement::AuditHead => "an audit head",
+    };
+    print(&format!("{kind}, signed by this installation:\n{says:#}\n"))
+}
