@@ -94,12 +94,14 @@ fn bar(length: u64, what: &'static str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} {eta}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(length).with_style(style).with_message(what)
 }
 
 fn read(path: &Path) -> Result<String> {
-    let read = if path == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
+    let read =
+        if path == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
     read.map_err(|error| Failure::CannotLook(Box::new(Failure::file(path)(error))))
 }
 
@@ -153,7 +155,8 @@ fn verify_receipt(file: &Path, keys: &Path) -> Result {
     let receipt = read(file)?;
     let keys: JwkSet = serde_json::from_str(&read(keys)?)
         .map_err(|_| Failure::Broken(format!("{} holds no JSON Web Key Set", keys.display())))?;
-    let (kind, says) = verify_statement::<Value>(&receipt, &keys).map_err(|error| Failure::Broken(error.to_string()))?;
+    let (kind, says) =
+        verify_statement::<Value>(&receipt, &keys).map_err(|error| Failure::Broken(error.to_string()))?;
     let kind = match kind {
         Statement::ResolveReceipt => "a resolve receipt",
         Statement::ErasureReceipt => "an erasure receipt",

@@ -46,9 +46,9 @@ impl AuditKey {
 
     /// The MAC of a record's fields, each the text that `audit export` writes for it, or none where it writes null.
     pub fn mac<'a>(&self, record: Record, fields: impl IntoIterator<Item = Option<&'a str>>) -> [u8; 32] {
-        let fields = fields.into_iter().fold(Fields::new(record.label()), |fields, field| {
-            fields.option(field.map(str::as_bytes))
-        });
+        let fields = fields
+            .into_iter()
+            .fold(Fields::new(record.label()), |fields, field| fields.option(field.map(str::as_bytes)));
         (*self.0).clone().chain_update(fields.finish()).finalize().into_bytes().into()
     }
 

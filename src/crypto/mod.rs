@@ -31,8 +31,8 @@ pub use installation_key::InstallationKey;
 pub use keyring::{Keyring, KeyringError, WrappedKey};
 pub use mask::{mask, shown};
 pub use row_mac::{EntryFacts, VersionFacts};
-pub(crate) use signing_key::{key_set, public_parts};
 pub use signing_key::{SigningKey, Statement, StatementError, verify_statement};
+pub(crate) use signing_key::{key_set, public_parts};
 
 /// The format of everything this module writes; a new format gets a new label, and both are told apart by it.
 const FORMAT: &[u8] = b"project-vault/v1";

@@ -15,8 +15,8 @@ pub use audit::{AuditAction, AuditOutcome, Purpose, SecretOutcome};
 pub use entry::{Category, EntryStatus, Phase, Scope};
 pub use error::{Error, Field, Result};
 pub use ids::{
-    AgentId, ChainId, DataKeyId, EntryId, EventId, IdError, MilestoneId, OrganizationId, ProjectId, RequestId, RuntimeId,
-    ServiceId, TeamId, UserId,
+    AgentId, ChainId, DataKeyId, EntryId, EventId, IdError, MilestoneId, OrganizationId, ProjectId, RequestId,
+    RuntimeId, ServiceId, TeamId, UserId,
 };
 pub use key_purpose::KeyPurpose;
 pub use name::{NameError, SecretName};

@@ -42,11 +42,12 @@ impl VaultEntry {
     async fn read_exposures(&self, ctx: &Context<'_>) -> Result<Option<Vec<VaultExposure>>> {
         let access = granted(ctx, &self.0.project, TYPE, "exposures").await?;
         let exposures = session(ctx)?.exposures(self.0.id).await?;
-        let shown = Vault::exposures(&proof::<CanAdminister>(&access)?, &exposures).iter().map(|exposure| VaultExposure {
-            agent: Agent { id: ID(exposure.agent.clone()) },
-            since: exposure.since.into(),
-            last_received_at: exposure.last.into(),
-        });
+        let shown =
+            Vault::exposures(&proof::<CanAdminister>(&access)?, &exposures).iter().map(|exposure| VaultExposure {
+                agent: Agent { id: ID(exposure.agent.clone()) },
+                since: exposure.since.into(),
+                last_received_at: exposure.last.into(),
+            });
         Ok(Some(shown.collect()))
     }
 

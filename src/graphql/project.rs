@@ -310,8 +310,9 @@ async fn list(ctx: &Context<'_>, access: &vault::Access, query: EntryQuery) -> R
     };
     let page = session.vault.list_entries(&by, deleted.as_ref(), &query).await?;
     let selected = ctx.look_ahead();
-    let selects =
-        |name| selected.field("nodes").field(name).exists() || selected.field("edges").field("node").field(name).exists();
+    let selects = |name| {
+        selected.field("nodes").field(name).exists() || selected.field("edges").field("node").field(name).exists()
+    };
     let ids = || page.items.iter().map(|(entry, _)| entry.id);
     if selects("versions") {
         session.know_versions(ids()).await?;

@@ -9,12 +9,15 @@ mod postgres;
 pub mod records;
 mod sqlite;
 
-use crate::domain::{ChainId, DataKeyId, EntryId, EventId, KeyPurpose, MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
+use crate::domain::{
+    ChainId, DataKeyId, EntryId, EventId, KeyPurpose, MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp,
+};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 pub use error::Error;
 use records::{
-    Candidates, ChainRow, ChainedEvent, CiphertextRow, Cut, DataKeyRow, ExposureRow, EntryPage, EntryRow, EntrySelection, EntryView, ErasedRows, EventRow,
-    EventSelection, InstallationKeyRow, Link, MilestoneRow, OutboxRow, ProjectRow, TipRow, TupleRow, VersionRow, VersionView,
+    Candidates, ChainRow, ChainedEvent, CiphertextRow, Cut, DataKeyRow, EntryPage, EntryRow, EntrySelection, EntryView,
+    ErasedRows, EventRow, EventSelection, ExposureRow, InstallationKeyRow, Link, MilestoneRow, OutboxRow, ProjectRow,
+    TipRow, TupleRow, VersionRow, VersionView,
 };
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! What the queries take and give: rows in the domain's types. They hold ciphertext, never plaintext.
 
 use crate::domain::{
-    AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EventId, MilestoneId, Phase, ProjectId, ProjectStatus,
-    Purpose, Role, Timestamp, UserId,
+    AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EventId, MilestoneId, Phase, ProjectId,
+    ProjectStatus, Purpose, Role, Timestamp, UserId,
 };
 use diesel::Queryable;
 

@@ -12,8 +12,28 @@ const BATCH: i64 = 1_000;
 
 /// The names of an event's fields in an export, in the order in which its MAC covers their texts.
 const NAMES: [&str; 23] = [
-    "chain", "seq", "prev", "id", "occurredAt", "projectId", "action", "outcome", "reason", "count", "actor", "subject", "role",
-    "agentId", "entryId", "entryName", "entryVersion", "entryRevision", "milestoneId", "purpose", "sessionId", "tool",
+    "chain",
+    "seq",
+    "prev",
+    "id",
+    "occurredAt",
+    "projectId",
+    "action",
+    "outcome",
+    "reason",
+    "count",
+    "actor",
+    "subject",
+    "role",
+    "agentId",
+    "entryId",
+    "entryName",
+    "entryVersion",
+    "entryRevision",
+    "milestoneId",
+    "purpose",
+    "sessionId",
+    "tool",
     "requestId",
 ];
 

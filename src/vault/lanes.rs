@@ -192,7 +192,10 @@ impl Vault {
         let key = self.audit_key(tx).await?;
         for row in waiting {
             key.verify(Record::Outbox, [Some(row.lane.as_str()), Some(&row.change)], &row.mac).map_err(|error| {
-                tracing::error!(row = row.seq, "a change of tuples was not written by the vault; remove its row from the outbox");
+                tracing::error!(
+                    row = row.seq,
+                    "a change of tuples was not written by the vault; remove its row from the outbox"
+                );
                 Error::internal(error)
             })?;
             match serde_json::from_str(&row.change).map_err(Error::internal)? {

@@ -40,7 +40,8 @@ impl Vault {
             return Ok(key.clone());
         }
         let mut tx = self.0.store.begin().await?;
-        let key = Arc::new(SigningKey::new(&self.own_key(&mut tx, KeyPurpose::Signing).await?).map_err(Error::internal)?);
+        let key =
+            Arc::new(SigningKey::new(&self.own_key(&mut tx, KeyPurpose::Signing).await?).map_err(Error::internal)?);
         tx.commit().await?;
         Ok(self.0.own_keys.signing.get_or_init(|| key).clone())
     }

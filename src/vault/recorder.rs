@@ -64,7 +64,9 @@ impl Vault {
             match done.try_recv() {
                 Ok(Some(result)) => return result,
                 Ok(None) | Err(oneshot::error::TryRecvError::Closed) => {
-                    return Err(Error::unavailable("The vault's database cannot answer now; nothing was released. Try again."));
+                    return Err(Error::unavailable(
+                        "The vault's database cannot answer now; nothing was released. Try again.",
+                    ));
                 }
                 Err(oneshot::error::TryRecvError::Empty) => {}
             }

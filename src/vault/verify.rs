@@ -29,7 +29,9 @@ pub struct Verification {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Break {
     /// An event's row does not have the MAC of what it says.
-    #[error("chain {chain}, event {seq} ({event}): changed, moved or copied; its MAC is not that of what it says there")]
+    #[error(
+        "chain {chain}, event {seq} ({event}): changed, moved or copied; its MAC is not that of what it says there"
+    )]
     Changed {
         /// Which chain.
         chain: ChainId,
@@ -49,7 +51,9 @@ pub enum Break {
         to: i64,
     },
     /// An event that is whole does not follow the one before it.
-    #[error("chain {chain}, event {seq}: it does not follow the event before it; one of the two was replaced or reordered")]
+    #[error(
+        "chain {chain}, event {seq}: it does not follow the event before it; one of the two was replaced or reordered"
+    )]
     Unlinked {
         /// Which chain.
         chain: ChainId,
@@ -57,7 +61,9 @@ pub enum Break {
         seq: i64,
     },
     /// A chain ends before the place where it stood once.
-    #[error("chain {chain}: it ends at event {last}, but a signed head or another chain names event {named}; its end was cut off")]
+    #[error(
+        "chain {chain}: it ends at event {last}, but a signed head or another chain names event {named}; its end was cut off"
+    )]
     Truncated {
         /// Which chain.
         chain: ChainId,
@@ -230,7 +236,8 @@ impl<'a> Walk<'a> {
     /// What is still named of this chain is not there: before the cut by retention, else because its end was cut off, or the
     /// place was reported as removed.
     fn end(self, named: &mut Named, found: &mut Verification) {
-        let here: Vec<i64> = named.range((self.chain, i64::MIN)..=(self.chain, i64::MAX)).map(|((_, seq), _)| *seq).collect();
+        let here: Vec<i64> =
+            named.range((self.chain, i64::MIN)..=(self.chain, i64::MAX)).map(|((_, seq), _)| *seq).collect();
         let mut cut_off = None;
         for seq in here {
             let macs = named.remove(&(self.chain, seq)).unwrap_or_default();

@@ -36,12 +36,8 @@ pub async fn insert_installation_key(
     Ok(rows == 1)
 }
 
-type Columns = (
-    ChainId,
-    Timestamp,
-    (Option<ChainId>, Option<i64>, Option<Vec<u8>>),
-    (i64, Option<Vec<u8>>, Option<Vec<u8>>),
-);
+type Columns =
+    (ChainId, Timestamp, (Option<ChainId>, Option<i64>, Option<Vec<u8>>), (i64, Option<Vec<u8>>, Option<Vec<u8>>));
 
 const CHAIN: (
     audit_chains::id,
@@ -136,10 +132,12 @@ pub async fn chain_tips(conn: &mut Connection) -> QueryResult<Vec<TipRow>> {
     let newer = diesel::alias!(audit_events as newer);
     audit_chains::table
         .inner_join(audit_events::table.on(audit_events::chain_id.eq(audit_chains::id)))
-        .filter(audit_events::seq.nullable().eq(newer
-            .filter(newer.field(audit_events::chain_id).eq(audit_chains::id))
-            .select(diesel::dsl::max(newer.field(audit_events::seq)))
-            .single_value()))
+        .filter(
+            audit_events::seq.nullable().eq(newer
+                .filter(newer.field(audit_events::chain_id).eq(audit_chains::id))
+                .select(diesel::dsl::max(newer.field(audit_events::seq)))
+                .single_value()),
+        )
         .order(audit_chains::id)
         .select((audit_events::chain_id, audit_events::seq, audit_events::mac))
         .load(conn)

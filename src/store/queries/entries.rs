@@ -1,7 +1,9 @@
 //! Reading entries, versions and what an agent may receive.
 
 use super::super::backend::{Connection, Db};
-use super::super::schema::{audit_events, ciphertexts, data_keys, entries, entry_usage, milestones, projects, versions};
+use super::super::schema::{
+    audit_events, ciphertexts, data_keys, entries, entry_usage, milestones, projects, versions,
+};
 use crate::domain::{EntryId, EntryStatus, MilestoneId, ProjectId, Timestamp};
 use crate::store::records::{
     CandidateRow, Candidates, EntryPage, EntryRow, EntrySelection, EntrySort, EntryView, MilestoneRow, ProjectRow,

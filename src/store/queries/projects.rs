@@ -33,14 +33,13 @@ pub async fn tombstone(conn: &mut Connection, id: &ProjectId) -> QueryResult<Opt
     deleted_projects::table.find(id).select(deleted_projects::receipt).first(conn).await.optional()
 }
 
-pub async fn insert_tombstone(
-    conn: &mut Connection,
-    id: &ProjectId,
-    receipt: &str,
-    now: Timestamp,
-) -> QueryResult<()> {
+pub async fn insert_tombstone(conn: &mut Connection, id: &ProjectId, receipt: &str, now: Timestamp) -> QueryResult<()> {
     diesel::insert_into(deleted_projects::table)
-        .values((deleted_projects::id.eq(id), deleted_projects::receipt.eq(receipt), deleted_projects::deleted_at.eq(now)))
+        .values((
+            deleted_projects::id.eq(id),
+            deleted_projects::receipt.eq(receipt),
+            deleted_projects::deleted_at.eq(now),
+        ))
         .execute(conn)
         .await?;
     Ok(())

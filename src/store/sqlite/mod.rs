@@ -114,10 +114,5 @@ pub async fn forget_erased(conn: &mut Connection) -> QueryResult<()> {
 
 /// A chain that nobody appends to. The transaction holds the database's one write lock already.
 pub async fn released_chain(conn: &mut Connection) -> QueryResult<Option<ChainId>> {
-    audit_chains::table
-        .filter(audit_chains::released)
-        .select(audit_chains::id)
-        .first(conn)
-        .await
-        .optional()
+    audit_chains::table.filter(audit_chains::released).select(audit_chains::id).first(conn).await.optional()
 }

@@ -36,6 +36,7 @@ pub struct World {
     pub clock: Arc<ManualClock>,
     pub backend: Backend,
     counter: Arc<Counter>,
+    keys: KeySource,
     database: Database,
 }
 
@@ -73,8 +74,14 @@ impl World {
             }
         };
         let clock = Arc::new(ManualClock::new(Timestamp::parse("2030-01-01T00:00:00Z").unwrap()));
-        let vault = Vault::new(store.clone(), authorizer.clone(), keys(), clock.clone(), RETENTION);
-        Self { store, authorizer, vault, clock, backend, counter, database }
+        let keys = keys();
+        let vault = Vault::new(store.clone(), authorizer.clone(), keys.clone(), clock.clone(), RETENTION);
+        Self { store, authorizer, vault, clock, backend, counter, keys, database }
+    }
+
+    /// Another server on the same database and store, with the same keys.
+    pub fn another_server(&self) -> Vault {
+        Vault::new(self.store.clone(), self.authorizer.clone(), self.keys.clone(), self.clock.clone(), RETENTION)
     }
 
     /// The URL of the database.

@@ -1,0 +1,35 @@
+//! The records: every event is in a chain, and what is done to them behind the vault's back shows.
+
+mod chains;
+mod receipts;
+mod retention;
+mod rollback;
+mod tampering;
+
+use crate::support::{World, agent_asks, entry, runtime, tool_asks, user};
+use project_vault::vault::{Break, Verification};
+
+impl World {
+    /// What a verification finds, against these heads that were kept elsewhere.
+    async fn verified_against(&self, kept: &[String]) -> Verification {
+        self.vault.verify_audit(kept, |_| {}).await.unwrap()
+    }
+
+    /// What a verification finds wrong.
+    async fn breaks(&self) -> Vec<Break> {
+        self.verified_against(&[]).await.breaks
+    }
+
+    async fn events_there(&self) -> i64 {
+        self.number("SELECT count(*) AS n FROM audit_events").await
+    }
+
+    /// The demo with an entry that was used, changed and asked for in vain.
+    async fn used_demo(&self) {
+        self.demo().await;
+        self.vault.create_entry(&user("bob"), entry("TOKEN", "the value of the token")).await.unwrap();
+        let acme = runtime("acme-runtime");
+        self.vault.resolve_secrets(&acme, tool_asks(agent_asks("builder", &["TOKEN", "NONE"]))).await.unwrap();
+        self.vault.resolve_secrets(&acme, tool_asks(agent_asks("deployer", &["TOKEN"]))).await.err().unwrap();
+    }
+}

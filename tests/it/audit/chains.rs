@@ -1,0 +1,92 @@
+//! Writing chains: by many at once, by servers side by side and one after the other, and by transactions that come to nothing.
+
+use crate::support::{agent_asks, entry, runtime, tool_asks, user};
+use futures::future::join_all;
+
+both! {
+    async fn everything_that_is_done_refused_or_failed_is_in_a_chain(world: World) {
+        world.used_demo().await;
+        let verified = world.verified_against(&[]).await;
+        assert_eq!(verified.breaks, []);
+        assert_eq!(i64::try_from(verified.events).unwrap(), world.events_there().await);
+        for outcome in ["ALLOWED", "DENIED", "FAILED"] {
+            let sql = format!("SELECT count(*) AS n FROM audit_events WHERE outcome = '{outcome}'");
+            assert!(world.number(&sql).await > 0, "{outcome}");
+        }
+    }
+
+    async fn one_after_the_other_uses_one_chain(world: World) {
+        world.used_demo().await;
+        assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains").await, 1);
+        world.vault.end_records().await.unwrap();
+        let next = world.another_server();
+        next.create_entry(&user("bob"), entry("OTHER", "v")).await.unwrap();
+        assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains").await, 1, "a server goes on with what the last one left");
+        assert_eq!(world.breaks().await, []);
+    }
+
+    async fn servers_side_by_side_and_many_writers_leave_chains_that_verify(world: World) {
+        world.used_demo().await;
+        let other = world.another_server();
+        let servers = [&world.vault, &other];
+        let (acme, bob) = (runtime("acme-runtime"), user("bob"));
+        let writes = (0..40).map(|n| {
+            let (vault, acme, bob) = (servers[n % 2], &acme, &bob);
+            async move {
+                if n % 4 < 2 {
+                    vault.resolve_secrets(acme, tool_asks(agent_asks("builder", &["TOKEN"]))).await.map(drop)
+                } else {
+                    vault.create_entry(bob, entry(&format!("E{n}"), "v")).await.map(drop)
+                }
+            }
+        });
+        for done in join_all(writes).await {
+            done.unwrap();
+        }
+        let verified = world.verified_against(&[]).await;
+        assert_eq!(verified.breaks, []);
+        assert!(verified.chains > 1);
+        assert_eq!(world.number("SELECT resolve_count AS n FROM entry_usage JOIN entries ON id = entry_id WHERE name = 'TOKEN'").await, 21);
+    }
+
+    async fn a_change_that_comes_to_nothing_leaves_no_gap(world: World) {
+        world.used_demo().await;
+        let before = world.events_there().await;
+        let bob = user("bob");
+        for n in 0..30 {
+            world.vault.create_entry(&bob, entry(&format!("CUT_{n}"), "v")).into_cut(n).await;
+        }
+        world.vault.create_entry(&user("bob"), entry("WHOLE", "v")).await.unwrap();
+        assert!(world.events_there().await > before);
+        assert_eq!(world.breaks().await, []);
+    }
+
+    async fn records_of_calls_that_arrive_together_are_committed_together(world: World) {
+        world.used_demo().await;
+        let acme = runtime("acme-runtime");
+        let before = world.statements();
+        let calls = (0..64).map(|_| world.vault.resolve_secrets(&acme, tool_asks(agent_asks("builder", &["TOKEN"]))));
+        for done in join_all(calls).await {
+            done.unwrap();
+        }
+        // One statement a call to read, and two a commit: the events, and the uses.
+        let commits = (world.statements() - before - 64) / 2;
+        assert!(commits <= 8, "{commits} commits for 64 records");
+        assert_eq!(world.breaks().await, []);
+    }
+}
+
+/// Runs a future for so many polls and drops it where it stands.
+trait IntoCut: Future + Sized {
+    async fn into_cut(self, polls: usize) {
+        let mut future = std::pin::pin!(self);
+        for _ in 0..polls {
+            if futures::poll!(&mut future).is_ready() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+}
+
+impl<F: Future> IntoCut for F {}
