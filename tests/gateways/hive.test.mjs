@@ -1,20 +1,13 @@
 // Behind Hive's gateway, a process of its own, configured as an operator would.
 import { after, before } from 'node:test';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { behind } from './behind.mjs';
 import { composeGuild } from './compose.mjs';
+import { freePort } from './free-port.mjs';
 import { sdl, startProjects } from './projects.mjs';
 import { start, startVault } from './vault.mjs';
-
-const freePort = () => new Promise((resolve) => {
-  const server = createServer().listen(0, '127.0.0.1', () => {
-    const { port } = server.address();
-    server.close(() => resolve(port));
-  });
-});
 
 let vault, projects, gateway, url, dir;
 before(async () => {
