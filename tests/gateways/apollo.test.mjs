@@ -1,21 +1,35 @@
 // Behind Apollo's gateway.
-import { after, before } from 'node:test';
+import { after, before, test } from 'node:test';
+import assert from 'node:assert/strict';
 import { startApollo } from './apollo.mjs';
 import { behind } from './behind.mjs';
 import { sdl, startProjects } from './projects.mjs';
-import { startVault } from './vault.mjs';
+import { startRecorder } from './record.mjs';
+import { ask, startVault } from './vault.mjs';
 
-let vault, projects, gateway;
+// The caller's token goes to every subgraph.
+const headers = ({ context }) => (context.authorization ? { authorization: context.authorization } : {});
+
+let vault, projects, recorder, gateway, subgraphs;
 before(async () => {
   [vault, projects] = await Promise.all([startVault(), startProjects()]);
-  gateway = await startApollo([
+  recorder = await startRecorder(vault.url);
+  subgraphs = [
     { name: 'projects', url: projects.url, sdl },
-    { name: 'vault', url: vault.url, sdl: await vault.sdl() },
-  ], {
-    // The caller's token goes to every subgraph.
-    headers: ({ context }) => (context.authorization ? { authorization: context.authorization } : {}),
-  });
+    { name: 'vault', url: recorder.url, sdl: await vault.sdl() },
+  ];
+  gateway = await startApollo(subgraphs, { headers });
 });
-after(() => Promise.all([gateway?.stop(), vault?.stop(), projects?.stop()]));
+after(() => Promise.all([gateway, recorder, vault, projects].map((part) => part?.stop())));
 
-behind('apollo', () => ({ url: gateway.url, vault }));
+behind('apollo', () => ({ url: gateway.url, vault, recorder }));
+
+test('apollo: as it comes it tells a client where the vault is, once its token is refused', async () => {
+  const bare = await startApollo(subgraphs, { headers, formatError: undefined });
+  try {
+    const { body } = await ask(bare.url, '{ project(id: "demo") { vault { status } } }');
+    assert.equal(body.errors[0].extensions.response.url, recorder.url);
+  } finally {
+    await bare.stop();
+  }
+});
