@@ -1,5 +1,6 @@
 //! The server as its clients see it.
 
+mod limits;
 mod world;
 
 use project_vault::http::tokens::Kind;
