@@ -11,4 +11,5 @@ pub mod domain;
 pub mod graphql;
 pub mod http;
 pub mod store;
+pub mod trace;
 pub mod vault;

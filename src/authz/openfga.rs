@@ -5,6 +5,7 @@ use super::model::{JSON, Model};
 use super::{Question, Tuple, TupleChange, TupleFilter};
 use crate::domain::{Error, Result};
 use crate::store::Store;
+use crate::trace::TraceContext;
 use futures::future::try_join_all;
 use openfga_client::client::{
     AuthorizationModel, BatchCheckItem, BatchCheckRequest, CheckRequestTupleKey, ConsistencyPreference,
@@ -61,6 +62,14 @@ impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(token) = &self.0 {
             request.metadata_mut().insert("authorization", token.clone());
+        }
+        if let Some(trace) = TraceContext::current() {
+            let headers = [("traceparent", Some(trace.to_string())), ("tracestate", trace.state().map(str::to_owned))];
+            for (name, value) in headers {
+                if let Some(value) = value.and_then(|value| value.parse().ok()) {
+                    request.metadata_mut().insert(name, value);
+                }
+            }
         }
         Ok(request)
     }
@@ -347,5 +356,23 @@ fn answered<T>(result: Result<Result<T, Status>, tokio::time::error::Elapsed>) -
             tracing::warn!("OpenFGA did not answer in time");
             Err(unavailable())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_carries_the_token_and_the_trace_of_its_request() {
+        let headers = async || Bearer(Some("Bearer t".parse().unwrap())).call(Request::new(())).unwrap().into_parts().0;
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let trace = TraceContext::of(Some(parent), Some("a=b"));
+        let within = trace.clone().within(headers()).await;
+        let text = |name| within.get(name).map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(text("authorization").as_deref(), Some("Bearer t"));
+        assert_eq!(text("traceparent"), Some(trace.to_string()));
+        assert_eq!(text("tracestate").as_deref(), Some("a=b"));
+        assert!(headers().await.get("traceparent").is_none(), "what no request asks for has no trace");
     }
 }

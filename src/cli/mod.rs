@@ -28,6 +28,9 @@ use std::time::Duration;
 
 /// How long threads that are blocked may go on when a command has ended.
 const STRAGGLERS: Duration = Duration::from_secs(2);
+/// The stack of a worker, in bytes. The deepest document that is accepted needs more than the usual 2 MiB in a debug build, and a
+/// stack that overflows ends the process. What is not used of it is no memory.
+const STACK: usize = 16 * 1024 * 1024;
 
 /// A credential vault for AI agents that work on one project: a GraphQL federation subgraph.
 #[derive(Parser)]
@@ -107,7 +110,8 @@ fn run(command: Command) -> Result {
 }
 
 fn in_runtime(work: impl Future<Output = Result>) -> Result {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.enable_all().thread_stack_size(STACK).build().map_err(Failure::Runtime)?;
     let result = runtime.block_on(work);
     // What blocks a thread, such as a database that does not answer, does not keep the process.
     runtime.shutdown_timeout(STRAGGLERS);

@@ -2,10 +2,11 @@
 
 use crate::authz::Permission;
 use crate::domain::{EntryId, Error, MilestoneId, ProjectId};
+use crate::trace::InRequest;
 use crate::vault::{Access, Ask, Caller, Entry, Exposure, Milestone, Vault, Version};
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
-use async_graphql::runtime::{TokioSpawner, TokioTimer};
+use async_graphql::runtime::TokioTimer;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,8 +96,7 @@ fn own(error: &Shared) -> Error {
 }
 
 fn cached<T>(loader: T) -> Cached<T> {
-    DataLoader::with_cache(loader, TokioSpawner::current(), TokioTimer::default(), HashMapCache::default())
-        .delay(GATHER)
+    DataLoader::with_cache(loader, InRequest::current(), TokioTimer::default(), HashMapCache::default()).delay(GATHER)
 }
 
 impl Session {

@@ -8,6 +8,8 @@ mod document;
 mod entities;
 mod entry;
 mod error;
+mod executor;
+mod federated_tracing;
 mod inputs;
 mod loaders;
 mod mutation;
@@ -24,10 +26,12 @@ pub use document::{Inspected, MAX_LEVELS, Refusal, inspect};
 use crate::domain::{Principal, RequestId};
 use crate::vault::{Caller, Vault};
 use async_graphql::{
-    Context, EmptySubscription, IntrospectionMode, MergedObject, Request, Response, SDLExportOptions, Schema,
-    SchemaBuilder, ServerError, Value, Variables,
+    Context, EmptySubscription, IntrospectionMode, MergedObject, ObjectType, Request, Response, SDLExportOptions,
+    Schema, SchemaBuilder, ServerError, Value, Variables,
 };
 use entities::{Begun, Root};
+use executor::Executor;
+use federated_tracing::{EXTENSION, Tracer};
 use loaders::Session;
 use mutation::ByPeople;
 use platform::ByPlatform;
@@ -59,7 +63,7 @@ fn is_runtime(ctx: &Context<'_>) -> bool {
 /// The API: the schema over one vault. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {
-    schema: Schema<Root, Mutation, EmptySubscription>,
+    schema: Executor,
     vault: Vault,
     introspection: bool,
 }
@@ -81,13 +85,25 @@ pub struct Call {
     pub operation_name: Option<String>,
     /// The values of its variables.
     pub variables: Variables,
+    /// Whether the answer tells which field took how long, in `extensions.ftv1`.
+    pub traced: bool,
 }
 
 impl Api {
     /// Puts the schema over a vault.
     #[must_use]
     pub fn new(vault: Vault, introspection: bool) -> Self {
-        Self { schema: build().finish(), vault, introspection }
+        Self { schema: Executor::new(build), vault, introspection }
+    }
+
+    /// Executes another schema in the place of the vault's, under the same rules: for suites of tests that bring their own.
+    #[must_use]
+    pub fn with_schema<Q, M>(self, build: fn() -> SchemaBuilder<Q, M, EmptySubscription>) -> Self
+    where
+        Q: ObjectType + 'static,
+        M: ObjectType + 'static,
+    {
+        Self { schema: Executor::new(build), ..self }
     }
 
     /// The vault.
@@ -122,7 +138,16 @@ impl Api {
         if let Some(caller) = call.caller {
             request = request.data(Session::new(self.vault.clone(), caller));
         }
-        error::complete(self.schema.execute(request).await, &call.request_id)
+        let tracer = call.traced.then(Tracer::begin);
+        if let Some(tracer) = &tracer {
+            request = request.data(tracer.clone());
+        }
+        let mut response = error::complete(self.schema.execute(request, call.traced).await, &call.request_id);
+        if let Some(tracer) = tracer {
+            let trace = tracer.finish(&response.errors);
+            response = response.extension(EXTENSION, trace);
+        }
+        response
     }
 
     /// The answer to a request that never reached execution.

@@ -3,6 +3,7 @@
 use super::endpoint::Refusal;
 use super::metrics;
 use crate::domain::{Principal, RequestId};
+use crate::trace::TraceContext;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -66,12 +67,28 @@ fn name(method: &Method) -> &'static str {
     known.into_iter().find(|(known, _)| known == method).map_or("other", |(_, name)| name)
 }
 
+/// The trace that the request belongs to.
+fn trace(headers: &HeaderMap) -> TraceContext {
+    let text = |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default());
+    // Two of the one are none; the other is a list, in as many headers as there are.
+    let mut parents = text("traceparent");
+    let parent = parents.next().filter(|_| parents.next().is_none());
+    let state = text("tracestate").collect::<Vec<_>>().join(",");
+    TraceContext::of(parent, Some(&state))
+}
+
 /// Handles one request.
 pub(super) async fn observe(mut request: Request, next: Next) -> Response {
     let noted = Arc::new(Noted::of(request.headers()));
     request.extensions_mut().insert(noted.clone());
     // At the level of errors, so that an error's line has the id whatever is filtered.
-    let span = tracing::error_span!("request", request_id = noted.request_id.as_str());
+    let trace = trace(request.headers());
+    let span = tracing::error_span!(
+        "request",
+        request_id = noted.request_id.as_str(),
+        trace_id = trace.trace_id(),
+        parent_id = trace.parent_id(),
+    );
     let mut line = Line {
         noted: noted.clone(),
         method: name(request.method()),
@@ -80,7 +97,8 @@ pub(super) async fn observe(mut request: Request, next: Next) -> Response {
         status: None,
         span: span.clone(),
     };
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+    let work = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
+    let answered = trace.within(work).await;
     let mut response = answered.unwrap_or_else(|_| {
         span.in_scope(|| tracing::error!("the handling of a request panicked"));
         Refusal::internal().respond_json(&noted.request_id)
@@ -146,6 +164,48 @@ mod tests {
         assert_eq!(body["errors"][0]["extensions"]["code"], "INTERNAL");
         assert_eq!(body["errors"][0]["extensions"]["requestId"], "r-1");
         assert!(!body.to_string().contains("sk-live"));
+    }
+
+    /// What a request with these headers leaves in the log.
+    async fn logged(headers: &[(&str, &str)]) -> String {
+        #[derive(Clone, Default)]
+        struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+        impl std::io::Write for Log {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+        let app: Router = Router::new().route("/graphql", get(async || "")).layer(axum::middleware::from_fn(observe));
+        let request =
+            headers.iter().fold(Request::get("/graphql"), |request, (name, value)| request.header(*name, *value));
+        let _logging = tracing::subscriber::set_default(subscriber);
+        app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let bytes = log.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_log_names_the_trace_that_a_request_continues() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let line = logged(&[("traceparent", parent), ("x-request-id", "r-1")]).await;
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let span = &line["span"];
+        assert_eq!(span["request_id"], "r-1");
+        assert_eq!(span["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(span["parent_id"], "00f067aa0ba902b7");
+        for headers in [&[][..], &[("traceparent", "nonsense")], &[("traceparent", parent), ("traceparent", parent)]] {
+            let begun = logged(headers).await;
+            assert!(
+                begun.contains("trace_id") && !begun.contains("4bf92f35") && !begun.contains("parent_id"),
+                "{begun}"
+            );
+        }
     }
 
     #[test]

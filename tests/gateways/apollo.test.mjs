@@ -1,39 +1,35 @@
 // Behind Apollo's gateway.
-import { after, before } from 'node:test';
-import { ApolloGateway, RemoteGraphQLDataSource } from '@apollo/gateway';
-import { ApolloServer } from '@apollo/server';
-import { startStandaloneServer } from '@apollo/server/standalone';
+import { after, before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { startApollo } from './apollo.mjs';
 import { behind } from './behind.mjs';
-import { composeApollo } from './compose.mjs';
 import { sdl, startProjects } from './projects.mjs';
-import { startVault } from './vault.mjs';
+import { startRecorder } from './record.mjs';
+import { ask, startVault } from './vault.mjs';
 
-let vault, projects, server, url;
+// The caller's token goes to every subgraph.
+const headers = ({ context }) => (context.authorization ? { authorization: context.authorization } : {});
+
+let vault, projects, recorder, gateway, subgraphs;
 before(async () => {
   [vault, projects] = await Promise.all([startVault(), startProjects()]);
-  const { supergraphSdl } = composeApollo([
+  recorder = await startRecorder(vault.url);
+  subgraphs = [
     { name: 'projects', url: projects.url, sdl },
-    { name: 'vault', url: vault.url, sdl: await vault.sdl() },
-  ]);
-  const gateway = new ApolloGateway({
-    supergraphSdl,
-    // The caller's token goes to every subgraph.
-    buildService: ({ url }) => new RemoteGraphQLDataSource({
-      url,
-      willSendRequest: ({ request, context }) => {
-        if (context.authorization) request.http.headers.set('authorization', context.authorization);
-      },
-    }),
-  });
-  server = new ApolloServer({ gateway });
-  ({ url } = await startStandaloneServer(server, {
-    listen: { port: 0, host: '127.0.0.1' },
-    context: async ({ req }) => ({ authorization: req.headers.authorization }),
-  }));
+    { name: 'vault', url: recorder.url, sdl: await vault.sdl() },
+  ];
+  gateway = await startApollo(subgraphs, { headers });
 });
-after(async () => {
-  await server?.stop();
-  await Promise.all([vault?.stop(), projects?.stop()]);
-});
+after(() => Promise.all([gateway, recorder, vault, projects].map((part) => part?.stop())));
 
-behind('apollo', () => ({ url, vault }));
+behind('apollo', () => ({ url: gateway.url, vault, recorder }));
+
+test('apollo: as it comes it tells a client where the vault is, once its token is refused', async () => {
+  const bare = await startApollo(subgraphs, { headers, formatError: undefined });
+  try {
+    const { body } = await ask(bare.url, '{ project(id: "demo") { vault { status } } }');
+    assert.equal(body.errors[0].extensions.response.url, recorder.url);
+  } finally {
+    await bare.stop();
+  }
+});

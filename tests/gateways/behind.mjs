@@ -1,11 +1,20 @@
 // What the vault has to do behind every gateway.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { parse } from 'graphql';
 import { ask } from './vault.mjs';
 
 const codes = (body) => (body.errors ?? []).map((error) => error.extensions?.code);
 
-/** Declares the tests; `place()` gives the gateway's URL and the vault. */
+/** The root fields that the supergraph must not have, as operations that ask for them by name. */
+function inaccessible(sdl) {
+  const roots = parse(sdl).definitions.filter(({ name }) => ['Query', 'Mutation'].includes(name?.value));
+  return roots.flatMap(({ name, fields }) => fields
+    .filter(({ directives }) => directives.some((directive) => directive.name.value === 'inaccessible'))
+    .map((field) => `${name.value.toLowerCase()} { ${field.name.value} { __typename } }`));
+}
+
+/** Declares the tests; `place()` gives the gateway's URL, the vault, and what stands between the two. */
 export function behind(name, place) {
   const as = async (who, query, variables) => {
     const { url, vault } = place();
@@ -46,6 +55,7 @@ export function behind(name, place) {
       b: { vault: { viewer: { canList: true, canWrite: false } } },
       projects: [{ id: 'demo', vault: { status: 'ACTIVE' } }, { id: 'nowhere', vault: null }],
     });
+    assert.ok(place().recorder.asked.some(({ query }) => query.includes('_entities')));
   });
 
   test(`${name}: a mutation is followed by a fetch of its entity`, async () => {
@@ -77,14 +87,45 @@ export function behind(name, place) {
     });
   });
 
-  test(`${name}: what is inaccessible is refused by name`, async () => {
-    for (const [who, query] of [
-      ['runtime:acme-runtime', '{ resolveSecrets(input: { projectId: "demo", agentId: "builder", purpose: CODING_SESSION }) { secrets { value } } }'],
-      ['service:platform', 'mutation { deleteProjectVault(projectId: "demo") { projectId } }'],
+  test(`${name}: a reference to an entry in another subgraph becomes the entry`, async () => {
+    const known = await as('user:bob', '{ projectVault(projectId: "demo") { entry(name: "GITHUB_TOKEN") { id } } }');
+    const variables = { id: known.data.projectVault.entry.id };
+    const pin = 'mutation($id: ID!) { pinEntry(projectId: "demo", entryId: $id) { title pinnedEntry { id name maskedValue project { title } } } }';
+    const body = await as('user:carol', pin, variables);
+    assert.deepEqual(body.errors, undefined);
+    assert.deepEqual(body.data.pinEntry, {
+      title: 'Project demo',
+      pinnedEntry: { id: variables.id, name: 'GITHUB_TOKEN', maskedValue: 'gh-****s3Y', project: { title: 'Project demo' } },
+    });
+    const stranger = await as('user:mallory', '{ project(id: "demo") { title pinnedEntry { name } } }');
+    assert.deepEqual(stranger.data.project, { title: 'Project demo', pinnedEntry: null });
+  });
+
+  test(`${name}: what is inaccessible is refused by name, and not to be found`, async () => {
+    const { vault } = place();
+    const operations = inaccessible(await vault.sdl());
+    assert.ok(operations.length >= 10 && operations.some((operation) => operation.includes('resolveSecrets')), operations.join('\n'));
+    for (const operation of [
+      ...operations,
+      '{ resolveSecrets(input: { projectId: "demo", agentId: "builder", purpose: CODING_SESSION }) { secrets { value } } }',
+      '{ project(id: "demo") { vault { resolveSecrets { secrets { value } } } } }',
     ]) {
-      const body = await as(who, query);
-      assert.equal(body.data ?? null, null);
-      assert.deepEqual(codes(body), ['GRAPHQL_VALIDATION_FAILED'], JSON.stringify(body));
+      for (const who of ['runtime:acme-runtime', 'service:platform']) {
+        const body = await as(who, operation);
+        assert.equal(body.data ?? null, null, operation);
+        assert.deepEqual([...new Set(codes(body))], ['GRAPHQL_VALIDATION_FAILED'], `${operation}: ${JSON.stringify(body)}`);
+      }
+    }
+  });
+
+  test(`${name}: without a good token nothing is told, and nothing of the inside`, async () => {
+    const { url, recorder } = place();
+    const inside = new URL(recorder.url).host;
+    for (const token of [undefined, 'nonsense']) {
+      const { body } = await ask(url, '{ project(id: "demo") { title vault { status } } }', { token });
+      assert.equal(body.data?.project?.vault ?? null, null);
+      assert.ok(codes(body).includes('UNAUTHENTICATED'), JSON.stringify(body));
+      assert.ok(!JSON.stringify(body).includes(inside), JSON.stringify(body));
     }
   });
 }

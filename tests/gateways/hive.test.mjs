@@ -1,49 +1,32 @@
-// Behind Hive's gateway, a process of its own, configured as an operator would.
-import { after, before } from 'node:test';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+// Behind Hive's gateway.
+import { after, before, test } from 'node:test';
+import assert from 'node:assert/strict';
 import { behind } from './behind.mjs';
-import { composeGuild } from './compose.mjs';
+import { startHive } from './hive.mjs';
 import { sdl, startProjects } from './projects.mjs';
-import { start, startVault } from './vault.mjs';
+import { startRecorder } from './record.mjs';
+import { ask, startVault } from './vault.mjs';
 
-const freePort = () => new Promise((resolve) => {
-  const server = createServer().listen(0, '127.0.0.1', () => {
-    const { port } = server.address();
-    server.close(() => resolve(port));
-  });
-});
-
-let vault, projects, gateway, url, dir;
+let vault, projects, recorder, gateway;
 before(async () => {
   [vault, projects] = await Promise.all([startVault(), startProjects()]);
-  const { supergraphSdl } = composeGuild([
+  recorder = await startRecorder(vault.url);
+  gateway = await startHive([
     { name: 'projects', url: projects.url, sdl },
-    { name: 'vault', url: vault.url, sdl: await vault.sdl() },
+    { name: 'vault', url: recorder.url, sdl: await vault.sdl() },
   ]);
-  const here = fileURLToPath(new URL('.', import.meta.url));
-  dir = await mkdtemp(join(here, '.hive-'));
-  await writeFile(join(dir, 'supergraph.graphql'), supergraphSdl);
-  // The caller's token goes to every subgraph, and an error's code to the client.
-  await writeFile(join(dir, 'gateway.config.mjs'), `
-    import { defineConfig } from '@graphql-hive/gateway';
-    export const gatewayConfig = defineConfig({
-      maskedErrors: false,
-      propagateHeaders: { fromClientToSubgraphs: ({ request }) => ({ authorization: request.headers.get('authorization') }) },
-    });
-  `);
-  const port = await freePort();
-  url = `http://127.0.0.1:${port}/graphql`;
-  const program = join(here, 'node_modules/.bin/hive-gateway');
-  const args = ['supergraph', './supergraph.graphql', '--config-path', './gateway.config.mjs', '--host', '127.0.0.1', '--port', String(port), '--fork', '1'];
-  gateway = await start(program, args, /[Ll]istening on|Serving|Started/, { cwd: dir, env: { ...process.env, LOG_LEVEL: 'info' } });
 });
-after(async () => {
-  await gateway?.stop();
-  await Promise.all([vault?.stop(), projects?.stop()]);
-  if (dir) await rm(dir, { recursive: true, force: true });
-});
+after(() => Promise.all([gateway, recorder, vault, projects].map((part) => part?.stop())));
 
-behind('hive', () => ({ url, vault }));
+behind('hive', () => ({ url: gateway.url, vault, recorder }));
+
+test('hive: the fetches of one step come as one operation of many aliased _entities', async () => {
+  const token = await vault.token('user:carol');
+  recorder.asked.length = 0;
+  const many = Array.from({ length: 40 }, (_, i) => `p${i}: project(id: "demo") { vault { entries(first: ${i}) { totalCount nodes { name } } } }`);
+  const { body } = await ask(gateway.url, `{ ${many.join(' ')} }`, { token });
+  assert.equal(body.errors, undefined, JSON.stringify(body.errors));
+  assert.equal(body.data.p3.vault.entries.nodes.length, 3);
+  const merged = recorder.asked.map(({ query }) => query.match(/_entities/g)?.length ?? 0);
+  assert.ok(Math.max(...merged) > 30, `${merged}: more aliases than another operation may have`);
+});

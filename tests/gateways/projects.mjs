@@ -9,13 +9,24 @@ export const sdl = readFileSync(new URL('projects.graphql', import.meta.url), 'u
 
 const named = (id) => ({ id, displayName: id });
 const milestone = (id) => ({ id, title: `Milestone ${id}` });
-const project = (id) => ({ id, title: `Project ${id}`, milestones: id === 'demo' ? [milestone('demo-launch')] : [] });
+const pinned = new Map();
+const project = (id) => ({
+  id,
+  title: `Project ${id}`,
+  milestones: id === 'demo' ? [milestone('demo-launch')] : [],
+  pinnedEntry: pinned.has(id) ? { id: pinned.get(id) } : null,
+});
+const pin = (projectId, entryId) => {
+  pinned.set(projectId, entryId);
+  return project(projectId);
+};
 const entity = (make) => ({ __resolveReference: ({ id }) => make(id) });
 
 /** Starts it on a free port. */
 export async function startProjects() {
   const resolvers = {
     Query: { project: (_, { id }) => project(id), projects: () => ['demo', 'nowhere'].map(project) },
+    Mutation: { pinEntry: (_, { projectId, entryId }) => pin(projectId, entryId) },
     Project: entity(project),
     Milestone: entity(milestone),
     User: entity(named),

@@ -58,12 +58,12 @@ export async function startVault() {
   };
 }
 
-/** Asks over HTTP; gives status and body. */
-export async function ask(url, query, { token, variables } = {}) {
+/** Asks over HTTP; gives status, headers and body. */
+export async function ask(url, query, { token, variables, headers } = {}) {
   const response = await fetch(url, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
+    headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }), ...headers },
     body: JSON.stringify({ query, variables }),
   });
-  return { status: response.status, body: await response.json() };
+  return { status: response.status, headers: response.headers, body: await response.json() };
 }

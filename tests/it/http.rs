@@ -1,5 +1,6 @@
 //! The server as its clients see it.
 
+mod limits;
 mod world;
 
 use project_vault::http::tokens::Kind;
@@ -233,6 +234,22 @@ async fn a_request_id_is_taken_over_or_made_on_every_route() {
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(world.request(Method::POST, path).send().await.unwrap().status(), 405);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trace_of_an_operation_is_in_the_answer_of_who_asks_for_it() {
+    let world = World::new().await;
+    let user = world.token(Kind::User, "ada");
+    for (format, traced) in [("ftv1", true), ("FTV1", false), ("ftv2", false), ("", false)] {
+        for query in [SOMEONE, "{ nonsense }"] {
+            let request = world.post(query).bearer_auth(&user).header("apollo-federation-include-trace", format);
+            let body: Value = request.send().await.unwrap().json().await.unwrap();
+            assert_eq!(body["extensions"]["ftv1"].is_string(), traced, "{format} {query}: {body}");
+            assert_eq!(body.get("extensions").is_some(), traced, "{format} {query}: {body}");
+        }
+    }
+    let body: Value = world.post(SOMEONE).bearer_auth(&user).send().await.unwrap().json().await.unwrap();
+    assert_eq!(body, json!({ "data": { "projectVault": null } }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

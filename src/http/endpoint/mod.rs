@@ -12,6 +12,7 @@ use super::observe::Noted;
 use super::tokens::Verifier;
 use crate::domain::{Principal, RequestId};
 use crate::graphql::{Api, Call, Inspected};
+use crate::trace::InRequest;
 use crate::vault::Caller;
 use async_graphql::parser::types::OperationType;
 use axum::extract::{Request, State};
@@ -26,7 +27,9 @@ pub(super) use refusal::Refusal;
 use refusal::{respond, was_executed};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument as _;
+
+/// By this header a gateway asks for the trace of what it fetches.
+const INCLUDE_TRACE: &str = "apollo-federation-include-trace";
 
 /// Whom an address serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +101,8 @@ impl Endpoint {
         if principal.is_none() && !operation.anonymous_only {
             return Err(Refusal::no_token());
         }
-        self.execute(principal, form, operation, noted.request_id.clone()).await
+        let traced = head.headers.get(INCLUDE_TRACE).is_some_and(|format| format == "ftv1");
+        self.execute(principal, form, operation, noted.request_id.clone(), traced).await
     }
 
     /// Who calls; none without a token, where that is enough for some operations.
@@ -130,6 +134,7 @@ impl Endpoint {
         form: Form,
         operation: Inspected,
         request_id: RequestId,
+        traced: bool,
     ) -> Result<async_graphql::Response, Refusal> {
         super::metrics::count_operation(operation.kind);
         let call = Call {
@@ -138,9 +143,10 @@ impl Endpoint {
             operation,
             operation_name: form.operation_name,
             variables: form.variables,
+            traced,
         };
         let api = self.api.clone();
-        let task = self.running.spawn(async move { api.execute(call).await }.in_current_span());
+        let task = InRequest::current().spawn(&self.running, async move { api.execute(call).await });
         task.await.map_err(|error| {
             // Its text may quote what was worked on.
             tracing::error!(panicked = error.is_panic(), "the execution of an operation ended without an answer");

@@ -9,6 +9,7 @@ use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
 const FORBIDDEN: &str = "FORBIDDEN";
@@ -103,6 +104,8 @@ struct Answer<'a> {
     errors: &'a [async_graphql::ServerError],
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a async_graphql::Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    extensions: &'a BTreeMap<String, async_graphql::Value>,
 }
 
 /// Whether an operation was executed, so that the answer has `data`, be it null.
@@ -115,7 +118,8 @@ pub(super) fn was_executed(response: &async_graphql::Response) -> bool {
 
 pub(super) fn respond(status: StatusCode, media: Media, response: &async_graphql::Response) -> Response {
     let data = was_executed(response).then_some(&response.data);
-    let (status, body) = match serde_json::to_vec(&Answer { errors: &response.errors, data }) {
+    let answer = Answer { errors: &response.errors, data, extensions: &response.extensions };
+    let (status, body) = match serde_json::to_vec(&answer) {
         Ok(body) => (status, body),
         // Neither a map with keys that are no text, nor a failing type, is in an answer.
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, b"{\"errors\":[{\"message\":\"internal\"}]}".to_vec()),

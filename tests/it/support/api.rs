@@ -62,6 +62,7 @@ impl World {
             operation,
             operation_name: None,
             variables: Variables::from_json(variables),
+            traced: false,
         };
         Answer(serde_json::to_value(api.execute(call).await).expect("JSON"))
     }

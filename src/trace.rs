@@ -1,0 +1,215 @@
+//! The distributed trace that a request belongs to (W3C Trace Context): taken over from `traceparent` or begun, written to the
+//! log, and carried down to the calls of other servers.
+
+use futures::task::{FutureObj, Spawn, SpawnError};
+use std::fmt;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
+use uuid::Uuid;
+
+/// The flag that says that the caller records the trace; the only one of version 00.
+const SAMPLED: u8 = 1;
+/// A longer `tracestate` is not passed on, in bytes; the specification asks for at least so many.
+const MAX_STATE: usize = 512;
+
+tokio::task_local! {
+    static CURRENT: TraceContext;
+}
+
+/// A request's place in its trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceContext {
+    trace: u128,
+    parent: Option<u64>,
+    span: u64,
+    flags: u8,
+    state: Option<Arc<str>>,
+}
+
+impl TraceContext {
+    /// Continues the trace of these headers, or begins one where they name none.
+    #[must_use]
+    pub fn of(traceparent: Option<&str>, tracestate: Option<&str>) -> Self {
+        let span = random().1;
+        match traceparent.and_then(parse) {
+            Some((trace, parent, flags)) => {
+                let fits = |state: &&str| {
+                    !state.is_empty() && state.len() <= MAX_STATE && state.bytes().all(|b| (b' '..=b'~').contains(&b))
+                };
+                let state = tracestate.filter(fits).map(Into::into);
+                Self { trace, parent: Some(parent), span, flags: flags & SAMPLED, state }
+            }
+            // Nobody records it, so nobody is asked to.
+            None => Self { trace: random().0, parent: None, span, flags: 0, state: None },
+        }
+    }
+
+    /// The trace's id: 32 hex digits.
+    #[must_use]
+    pub fn trace_id(&self) -> String {
+        format!("{:032x}", self.trace)
+    }
+
+    /// The id of the caller's span, if there is one: 16 hex digits.
+    #[must_use]
+    pub fn parent_id(&self) -> Option<String> {
+        self.parent.map(|parent| format!("{parent:016x}"))
+    }
+
+    /// What is passed on as `tracestate`.
+    #[must_use]
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+
+    /// The trace of what runs now.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Clone::clone).ok()
+    }
+
+    /// Does this work as a part of the trace.
+    pub async fn within<F: Future>(self, work: F) -> F::Output {
+        CURRENT.scope(self, work).await
+    }
+}
+
+/// The value of `traceparent` for the calls that are made in this place of the trace.
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.span, self.flags)
+    }
+}
+
+/// An id of a trace and one of a span; neither is ever zero, since a UUID's version is not.
+fn random() -> (u128, u64) {
+    (Uuid::now_v7().as_u128(), Uuid::now_v7().as_u64_pair().1)
+}
+
+/// Reads `traceparent`: trace, parent and flags. Of a later version the same four parts are read, and what follows is not.
+fn parse(text: &str) -> Option<(u128, u64, u8)> {
+    let mut parts = text.trim().splitn(5, '-');
+    let mut hex = |digits: usize| {
+        let part = parts.next()?;
+        let lower = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
+        (part.len() == digits && part.bytes().all(lower)).then_some(part)
+    };
+    let (version, trace, parent, flags) = (hex(2)?, hex(32)?, hex(16)?, hex(2)?);
+    if version == "ff" || (version == "00" && parts.next().is_some()) {
+        return None;
+    }
+    let trace = u128::from_str_radix(trace, 16).ok().filter(|trace| *trace != 0)?;
+    let parent = u64::from_str_radix(parent, 16).ok().filter(|parent| *parent != 0)?;
+    Some((trace, parent, u8::from_str_radix(flags, 16).ok()?))
+}
+
+/// Spawns tasks that belong to the request that asks for them: their log lines carry its ids, their calls its trace.
+pub struct InRequest {
+    runtime: Handle,
+    span: Span,
+    trace: Option<TraceContext>,
+}
+
+impl InRequest {
+    /// Of the request that is being handled.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    #[must_use]
+    pub fn current() -> Self {
+        Self { runtime: Handle::current(), span: Span::current(), trace: TraceContext::current() }
+    }
+
+    /// Spawns work that `tracker` counts.
+    pub fn spawn<F>(self, tracker: &TaskTracker, work: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let work = work.instrument(self.span);
+        match self.trace {
+            Some(trace) => tracker.spawn_on(trace.within(work), &self.runtime),
+            None => tracker.spawn_on(work, &self.runtime),
+        }
+    }
+}
+
+impl Spawn for InRequest {
+    fn spawn_obj(&self, future: FutureObj<'static, ()>) -> Result<(), SpawnError> {
+        let future = future.instrument(self.span.clone());
+        match self.trace.clone() {
+            Some(trace) => drop(self.runtime.spawn(trace.within(future))),
+            None => drop(self.runtime.spawn(future)),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn a_trace_is_continued_under_a_span_of_its_own() {
+        let context = TraceContext::of(Some(PARENT), Some("congo=t61rcWkgMzE"));
+        assert_eq!(context.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(context.parent_id().as_deref(), Some("00f067aa0ba902b7"));
+        assert_eq!(context.state(), Some("congo=t61rcWkgMzE"));
+        let passed_on = context.to_string();
+        assert!(passed_on.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && passed_on.ends_with("-01"));
+        assert!(!passed_on.contains("00f067aa0ba902b7"), "{passed_on}");
+        assert_ne!(passed_on, TraceContext::of(Some(PARENT), None).to_string(), "each request is a span of its own");
+        let later = TraceContext::of(Some(&format!("cc{}-what-comes", &PARENT[2..])), None);
+        assert_eq!(later.trace_id(), context.trace_id());
+    }
+
+    #[test]
+    fn a_trace_is_begun_where_the_header_names_none() {
+        for bad in [
+            "",
+            "00",
+            "nonsense",
+            &PARENT.to_uppercase(),
+            &PARENT[..54],
+            &format!("{PARENT}-more"),
+            &format!("ff{}", &PARENT[2..]),
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0g",
+            "00-+bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ] {
+            let context = TraceContext::of(Some(bad), Some("congo=t61rcWkgMzE"));
+            assert!(context.parent_id().is_none() && context.state().is_none(), "{bad}");
+            assert_ne!(context.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736", "{bad}");
+            assert!(parse(&context.to_string()).is_some(), "{context}");
+        }
+    }
+
+    #[test]
+    fn a_state_that_is_too_long_or_no_header_is_left_out() {
+        for state in ["", "a=\u{7f}", &"x".repeat(MAX_STATE + 1)] {
+            assert_eq!(TraceContext::of(Some(PARENT), Some(state)).state(), None);
+        }
+        let longest = "x".repeat(MAX_STATE);
+        assert_eq!(TraceContext::of(Some(PARENT), Some(&longest)).state(), Some(&*longest));
+    }
+
+    #[tokio::test]
+    async fn what_a_request_spawns_belongs_to_its_trace() {
+        let context = TraceContext::of(Some(PARENT), None);
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let work = async {
+            let spawner = InRequest::current();
+            let task = async move { drop(tell.send(TraceContext::current())) };
+            spawner.spawn_obj(FutureObj::new(Box::new(task))).unwrap();
+        };
+        context.clone().within(work).await;
+        assert_eq!(told.await.unwrap(), Some(context));
+        assert_eq!(TraceContext::current(), None);
+    }
+}
