@@ -38,6 +38,21 @@ pub struct LogSettings {
     pub log_format: Option<OsString>,
 }
 
+/// Where the master keys are.
+#[derive(Args, Clone, Default)]
+#[command(next_help_heading = "Keys")]
+pub struct KeySettings {
+    /// Where master keys are: `keyring` [default: keyring]
+    #[arg(long, env = "VAULT_KEY_PROVIDER", hide_env_values = true, value_name = "PROVIDER")]
+    pub key_provider: Option<OsString>,
+    /// The master keyring, a file of mode 0640 at most; `project-vault keys generate` makes one
+    #[arg(long, env = "VAULT_KEYRING_FILE", hide_env_values = true, value_name = "FILE")]
+    pub keyring_file: Option<OsString>,
+    /// Instead: a command for `sh -c` that prints the keyring within 10 seconds, for a KMS or HSM
+    #[arg(long, env = "VAULT_KEYRING_COMMAND", hide_env_values = true, value_name = "COMMAND")]
+    pub keyring_command: Option<OsString>,
+}
+
 /// What a server needs besides.
 #[derive(Args, Clone, Default)]
 pub struct ServerSettings {
@@ -76,16 +91,6 @@ pub struct ServerSettings {
     /// How long an allowing decision may be used again, in milliseconds; 0 asks every time [default: 0]
     #[arg(long, env = "VAULT_AUTHZ_MAX_AGE_MS", hide_env_values = true, value_name = "MS", help_heading = "Server")]
     pub authz_max_age_ms: Option<OsString>,
-
-    /// Where master keys are: `keyring` [default: keyring]
-    #[arg(long, env = "VAULT_KEY_PROVIDER", hide_env_values = true, value_name = "PROVIDER", help_heading = "Keys")]
-    pub key_provider: Option<OsString>,
-    /// The master keyring, a file of mode 0640 at most; `project-vault keys generate` makes one
-    #[arg(long, env = "VAULT_KEYRING_FILE", hide_env_values = true, value_name = "FILE", help_heading = "Keys")]
-    pub keyring_file: Option<OsString>,
-    /// Instead: a command for `sh -c` that prints the keyring within 10 seconds, for a KMS or HSM
-    #[arg(long, env = "VAULT_KEYRING_COMMAND", hide_env_values = true, value_name = "COMMAND", help_heading = "Keys")]
-    pub keyring_command: Option<OsString>,
 
     /// The one issuer of tokens, its `iss`
     #[arg(long, env = "VAULT_JWT_ISSUER", hide_env_values = true, value_name = "ISS", help_heading = "Tokens")]

@@ -326,7 +326,9 @@ mod tests {
         let ring = Keyring::generate().unwrap();
         let name = ring.current_id().to_owned();
         let wrapping = ring.keys[&name].derive(WRAP).unwrap();
-        let bytes = aead::seal(&wrapping, [0; 12], &bound_to(&project(), id(), &name), &[1; 31]).unwrap();
+        let bytes =
+            aead::seal(&wrapping, [0; 12], &of_project(&project(), id()).bytes(name.as_bytes()).finish(), &[1; 31])
+                .unwrap();
         let wrapped = WrappedKey { master_key: name, bytes };
         assert!(matches!(refusal(&ring, &wrapped), Some(KeyringError::WrongKey(_))));
     }
