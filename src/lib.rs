@@ -10,5 +10,6 @@ pub mod crypto;
 pub mod domain;
 pub mod graphql;
 pub mod http;
+pub mod kms;
 pub mod store;
 pub mod vault;

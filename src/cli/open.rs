@@ -2,10 +2,10 @@
 
 use super::data_dir::DataDir;
 use super::failure::{Failure, Result};
-use super::keyring_command::key_source;
+use super::keyring_command::master_keys;
 use super::logs;
 use crate::authz::Authorizer;
-use crate::config::{self, Authz, Backend, BackendSettings, KeySettings, KeyringSource, Log, LogSettings, Secrets};
+use crate::config::{self, Authz, Backend, BackendSettings, KeySettings, Keys, Log, LogSettings, Secrets};
 use crate::domain::SystemClock;
 use crate::store::Store;
 use crate::vault::Vault;
@@ -72,13 +72,13 @@ impl Place {
             Some(path) => {
                 let log = Log::of(&self.log, "warn")?;
                 let dir = DataDir::open(path)?;
-                (dir.backend()?, KeyringSource::File(dir.keyring()), log)
+                (dir.backend()?, Keys::in_file(dir.keyring()), log)
             }
             None => config::of_command(&self.backend, &self.keys, &self.log, &Secrets::from_env())?,
         };
         logs::begin(log);
         let store = store(&backend)?;
         let authorizer = authorizer(&backend, &store).await?;
-        Ok(Vault::new(store, authorizer, key_source(&keys), Arc::new(SystemClock), Duration::MAX))
+        Ok(Vault::new(store, authorizer, master_keys(&keys)?, Arc::new(SystemClock), Duration::MAX))
     }
 }

@@ -1,7 +1,7 @@
 //! `serve`.
 
 use super::failure::Result;
-use super::keyring_command::key_source;
+use super::keyring_command::master_keys;
 use super::server::{self, Parts};
 use super::{logs, open};
 use crate::config::{
@@ -42,7 +42,7 @@ impl Serve {
             open::migrate(&backend, &store).await?;
         }
         let authorizer = open::authorizer(&backend, &store).await?.with_max_age(server.authz_max_age, clock.clone());
-        let vault = Vault::new(store, authorizer, key_source(&keys), clock, server.retention);
+        let vault = Vault::new(store, authorizer, master_keys(&keys)?, clock, server.retention);
         vault.check_keyring().await?;
         for problem in verifier.load().await {
             tracing::warn!(problem, "a key set cannot be read; its issuer's tokens are refused until it can be");

@@ -11,7 +11,7 @@ mod settings;
 mod tests;
 
 pub use backend::{Authz, Backend};
-pub use keys::KeyringSource;
+pub use keys::{Keys, KeyringSource, Provider};
 pub use log::{Log, LogFormat};
 pub use problems::Problems;
 pub use server::{Server, listen_address};
@@ -27,8 +27,8 @@ use problems::Reader;
 pub struct Config {
     /// Where the vault keeps things, and who decides.
     pub backend: Backend,
-    /// Where the master keys come from.
-    pub keys: KeyringSource,
+    /// Where the master keys are.
+    pub keys: Keys,
     /// What the server needs besides.
     pub server: Server,
     /// What is logged.
@@ -49,7 +49,7 @@ impl Config {
     ) -> Result<Self, Problems> {
         let mut reader = Reader::default();
         let backend = backend::read(&mut reader, backend, secrets);
-        let keys = keys::read(&mut reader, keys);
+        let keys = keys::read(&mut reader, keys, secrets);
         let server = server::read(&mut reader, server);
         let log = log::read(&mut reader, log, "info");
         let config = match (backend, keys, server, log) {
@@ -83,10 +83,10 @@ pub fn of_command(
     keys: &KeySettings,
     log: &LogSettings,
     secrets: &Secrets,
-) -> Result<(Backend, KeyringSource, Log), Problems> {
+) -> Result<(Backend, Keys, Log), Problems> {
     let mut reader = Reader::default();
     let backend = backend::read(&mut reader, backend, secrets);
-    let keys = keys::read(&mut reader, keys);
+    let keys = keys::read(&mut reader, keys, secrets);
     let all = match (backend, keys, log::read(&mut reader, log, "warn")) {
         (Some(backend), Some(keys), Some(log)) => Some((backend, keys, log)),
         _ => None,

@@ -33,7 +33,7 @@ impl Given {
             keys: KeySettings::default(),
             server: ServerSettings::default(),
             log: LogSettings::default(),
-            secrets: Secrets { database_url: os("sqlite:vault.db"), openfga_token: None },
+            secrets: Secrets { database_url: os("sqlite:vault.db"), ..Secrets::default() },
         };
         let ring = Keyring::generate().unwrap().to_text();
         given.keys.keyring_file = given.file("keyring.toml", ring.expose_secret());
@@ -89,7 +89,14 @@ fn an_empty_variable_counts_as_not_set() {
     given.backend.authz = empty();
     given.secrets.openfga_token = empty();
     given.log = LogSettings { log: empty(), log_format: empty() };
-    given.keys = KeySettings { key_provider: empty(), keyring_command: empty(), ..given.keys };
+    given.keys = KeySettings {
+        key_provider: empty(),
+        keyring_command: empty(),
+        transit_url: empty(),
+        transit_key: empty(),
+        transit_token_file: empty(),
+        ..given.keys
+    };
     given.server = ServerSettings {
         listen: empty(),
         runtime_listen: empty(),
@@ -218,13 +225,56 @@ fn the_keyring_is_a_file_or_a_command_but_not_both() {
     given.keys.keyring_command = os("cat hunter2");
     assert_eq!(given.settings(), ["VAULT_KEYRING_FILE"]);
     given.keys.keyring_file = None;
-    let config = given.read().ok().unwrap();
-    assert_eq!(config.keys, KeyringSource::Command("cat hunter2".to_owned()));
+    let source = |given: &Given| given.read().ok().unwrap().keys.keyring;
+    let words = |words: &[&str]| Some(KeyringSource::Command(words.iter().map(ToString::to_string).collect()));
+    assert_eq!(source(&given), words(&["cat", "hunter2"]));
+    given.keys.keyring_command = os(r#"gpg --decrypt "/etc/my ring.gpg" '$HOME;' a\ b"#);
+    assert_eq!(source(&given), words(&["gpg", "--decrypt", "/etc/my ring.gpg", "$HOME;", "a b"]));
+    for bad in ["cat 'hunter2", "cat \"hunter2", "cat hunter2\\", "''", "  ", "# hunter2"] {
+        given.keys.keyring_command = os(bad);
+        assert_eq!(given.settings(), ["VAULT_KEYRING_COMMAND"], "{bad}");
+        assert!(!given.problems()[0].contains("hunter2"), "{bad}");
+    }
     given.keys.keyring_command = None;
     assert_eq!(given.settings(), ["VAULT_KEYRING_FILE"]);
+}
+
+#[test]
+fn the_transit_engine_needs_its_address_key_and_token() {
+    let mut given = Given::good();
+    given.keys.keyring_file = None;
     given.keys.key_provider = os("transit");
-    assert_eq!(given.settings(), ["VAULT_KEY_PROVIDER"]);
-    assert!(given.problems()[0].contains("not available in this version"));
+    assert_eq!(given.settings(), ["VAULT_TRANSIT_URL", "VAULT_TRANSIT_KEY", "VAULT_TRANSIT_TOKEN"]);
+    given.keys.transit_url = os("https://bao.example:8200");
+    given.keys.transit_key = os("project-vault");
+    given.secrets.transit_token = os("hunter2");
+    let keys = given.read().ok().unwrap().keys;
+    assert!(keys.provider == Provider::Transit && keys.keyring.is_none());
+    assert_eq!(keys.transit.unwrap().token.expose_secret(), "hunter2");
+    given.keys.transit_token_file = given.file("token", "other\n");
+    assert_eq!(given.settings(), ["VAULT_TRANSIT_TOKEN"]);
+    given.secrets.transit_token = None;
+    assert_eq!(given.read().ok().unwrap().keys.transit.unwrap().token.expose_secret(), "other");
+    for (url, key) in [("http://bao.example", "k"), ("https://hunter2:x@bao", "k"), ("https://bao", "../hunter2")] {
+        given.keys.transit_url = os(url);
+        given.keys.transit_key = os(key);
+        assert_eq!(given.settings().len(), 1, "{url} {key}");
+        assert!(!given.problems()[0].contains("hunter2"), "{:?}", given.problems());
+    }
+}
+
+#[test]
+fn the_other_provider_may_be_given_for_what_it_wrapped() {
+    let mut given = Given::good();
+    given.keys.transit_url = os("http://127.0.0.1:8200");
+    assert_eq!(given.settings(), ["VAULT_TRANSIT_KEY", "VAULT_TRANSIT_TOKEN"]);
+    given.keys.transit_key = os("k");
+    given.secrets.transit_token = os("t");
+    for (word, provider) in [("", Provider::Keyring), ("transit", Provider::Transit)] {
+        given.keys.key_provider = os(word);
+        let keys = given.read().ok().unwrap().keys;
+        assert!(keys.provider == provider && keys.keyring.is_some() && keys.transit.is_some());
+    }
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Vault {
         }
         let now = self.now();
         tx.insert_project(&project, new.status, now).await?;
-        tx.insert_data_key(&project, &self.0.keys.create(&project)?, now).await?;
+        tx.insert_data_key(&project, &self.new_data_key(&project).await?.0, now).await?;
         let mut write = vec![Tuple::vault_of(&project)];
         write.extend(participants.iter().map(|organization| Tuple::participant(&project, organization)));
         write.extend(accountable.iter().map(|user| Tuple::role(&project, Role::Accountable, user)));
@@ -108,7 +108,7 @@ impl Vault {
         tx.insert_tombstone(&project, self.now()).await?;
         let event = caller.event(action, self.now()).in_project(&project);
         let finished = self.finish_in(tx, lane, &[event], &steps).await;
-        self.0.keys.forget(&project);
+        self.0.keys.forget(&project).await;
         self.forget_erased().await;
         finished?;
         Ok(Erased { project, entries: erased.entries, versions: erased.versions })
