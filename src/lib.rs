@@ -10,6 +10,7 @@ pub mod crypto;
 pub mod domain;
 pub mod graphql;
 pub mod http;
+pub mod kms;
 pub mod store;
 pub mod trace;
 pub mod vault;

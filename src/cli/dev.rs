@@ -2,10 +2,10 @@
 
 use super::data_dir::{self, DataDir};
 use super::failure::{Failure, Result};
-use super::keyring_command::key_source;
+use super::keyring_command::master_keys;
 use super::server::{self, Addresses, Parts};
 use super::{demo, logs, open, print};
-use crate::config::{KeyringSource, Log, LogSettings, Problems, listen_address};
+use crate::config::{Keys, Log, LogSettings, Problems, listen_address};
 use crate::domain::{Clock, SystemClock};
 use crate::http::tokens::{IssuerConfig, KeySource, Kind, Verifier};
 use crate::vault::Vault;
@@ -66,7 +66,7 @@ impl Dev {
         let store = open::store(&backend)?;
         open::migrate(&backend, &store).await?;
         let authorizer = open::authorizer(&backend, &store).await?;
-        let keys = key_source(&KeyringSource::File(dir.keyring()));
+        let keys = master_keys(&Keys::in_file(dir.keyring()))?;
         let vault = Vault::new(store, authorizer, keys, clock, RETENTION);
         vault.check_keyring().await?;
         if !self.no_demo {

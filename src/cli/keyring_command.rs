@@ -1,15 +1,15 @@
-//! A keyring that a command prints, such as the client of a KMS or HSM.
+//! The master keys of a configuration; among them a keyring that a command prints, such as the client of a KMS or HSM.
 
-use crate::config::{KeyringSource, SECRET_VARIABLES};
+use crate::config::{KeyringSource, Keys, Provider, SECRET_VARIABLES};
 use crate::crypto::{Keyring, KeyringError};
-use crate::vault::KeySource;
+use crate::kms::{KeyProvider, KeySource, KeyringProvider, MasterKeys, Transit};
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{self, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
-use tokio::runtime::{Handle, RuntimeFlavor};
 use zeroize::Zeroizing;
 
 /// How long the command may take.
@@ -20,7 +20,9 @@ const MAX_BYTES: usize = 1024 * 1024;
 /// Why a command gave no keyring. The command itself is not repeated: it may hold a secret.
 #[derive(Debug, thiserror::Error)]
 enum CommandError {
-    #[error("VAULT_KEYRING_COMMAND: it cannot be run: {0}")]
+    #[error(
+        "VAULT_KEYRING_COMMAND: it cannot be run: {0}; it is a program with its arguments, and no shell takes part"
+    )]
     Run(#[from] io::Error),
     #[error("VAULT_KEYRING_COMMAND: it did not end within {} seconds; make it faster, or use VAULT_KEYRING_FILE", .0.as_secs())]
     Slow(Duration),
@@ -38,29 +40,37 @@ impl From<CommandError> for KeyringError {
     }
 }
 
+/// The master keys of a configuration; nothing is read or asked yet.
+pub fn master_keys(keys: &Keys) -> Result<MasterKeys, KeyringError> {
+    let keyring = keys.keyring.as_ref().map(|source| Box::new(KeyringProvider::new(key_source(source))) as Box<_>);
+    let transit = match &keys.transit {
+        Some(config) => Some(Box::new(Transit::new(config)?) as Box<dyn KeyProvider>),
+        None => None,
+    };
+    let (provider, older) = match keys.provider {
+        Provider::Keyring => (keyring, transit),
+        Provider::Transit => (transit, keyring),
+    };
+    Ok(MasterKeys::with_older(provider.ok_or(KeyringError::NoCurrent)?, older))
+}
+
 /// Reads the keyring from where the configuration says, whenever it is asked to.
-pub fn key_source(source: &KeyringSource) -> KeySource {
+fn key_source(source: &KeyringSource) -> KeySource {
     match source.clone() {
         KeyringSource::File(path) => Arc::new(move || Keyring::read_file(&path)),
-        KeyringSource::Command(command) => Arc::new(move || {
-            let read = || Keyring::parse(&run(&command, PATIENCE)?);
-            // Other tasks of this thread go on elsewhere meanwhile.
-            match Handle::try_current().map(|handle| handle.runtime_flavor()) {
-                Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(read),
-                _ => read(),
-            }
-        }),
+        KeyringSource::Command(words) => Arc::new(move || Keyring::parse(&run(&words, PATIENCE)?)),
     }
 }
 
-fn run(command: &str, patience: Duration) -> Result<Zeroizing<String>, CommandError> {
+fn run(words: &[String], patience: Duration) -> Result<Zeroizing<String>, CommandError> {
     let began = Instant::now();
-    let mut shell = Command::new("sh");
-    shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput).map_err(io::Error::from)?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
     for name in SECRET_VARIABLES {
-        shell.env_remove(name);
+        command.env_remove(name);
     }
-    let mut child = shell.spawn()?;
+    let mut child = command.spawn()?;
     let Some(stdout) = child.stdout.take() else { return Err(CommandError::NotText) };
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
@@ -101,8 +111,7 @@ fn ended(child: &mut Child, until: Instant) -> io::Result<Option<std::process::E
 
 /// Ends a process that has not been waited for, with those it started. What cannot be done is left undone.
 fn kill(child: &mut Child) {
-    let group = format!("kill -s KILL -- -{}", child.id());
-    let _ = Command::new("sh").args(["-c", &group]).stderr(Stdio::null()).status();
+    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
     let _ = child.kill();
     let _ = child.wait();
 }
@@ -112,8 +121,12 @@ mod tests {
     use super::*;
     use secrecy::ExposeSecret as _;
 
+    fn words(command: &str) -> Vec<String> {
+        shlex::split(command).unwrap()
+    }
+
     fn refusal(command: &str) -> String {
-        let error = run(command, Duration::from_secs(5)).err().unwrap();
+        let error = run(&words(command), Duration::from_secs(5)).err().unwrap();
         crate::config::with_causes(&KeyringError::from(error))
     }
 
@@ -121,32 +134,46 @@ mod tests {
     fn a_keyring_is_what_the_command_prints() {
         let ring = Keyring::generate().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ring");
+        let path = folder.path().join("my ring");
         std::fs::write(&path, ring.to_text().expose_secret()).unwrap();
-        let source = key_source(&KeyringSource::Command(format!("echo noise >&2; cat {}", path.display())));
+        let source = key_source(&KeyringSource::Command(words(&format!("cat '{}'", path.display()))));
         assert_eq!(source().ok().unwrap().current_id(), ring.current_id());
     }
 
     #[test]
+    fn no_shell_reads_the_command() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("mark");
+        let mark = mark.to_str().unwrap();
+        for command in [format!("echo $(touch {mark})"), format!("echo a; touch {mark}"), format!("echo a > {mark}")] {
+            let printed = run(&words(&command), Duration::from_secs(5)).ok().unwrap();
+            assert!(printed.contains(mark), "{command}");
+        }
+        assert!(!std::path::Path::new(mark).exists());
+        assert!(refusal("exit 3").contains("no shell"));
+    }
+
+    #[test]
     fn a_command_that_fails_is_told_without_being_repeated() {
-        let said = refusal("echo s3cret >&2; echo s3cret; exit 3 # s3cret");
+        let said = refusal("sh -c 'echo s3cret >&2; echo s3cret; exit 3'");
         assert!(said.contains("VAULT_KEYRING_COMMAND") && said.contains("exit status: 3"), "{said}");
         assert!(!said.contains("s3cret"), "{said}");
+        assert!(!refusal("/no/such/s3cret").contains("s3cret"));
     }
 
     #[test]
     fn a_command_that_prints_too_much_is_stopped() {
         assert!(refusal("yes").contains("1 MiB"));
-        assert!(refusal("printf '\\377'").contains("UTF-8"));
+        assert!(refusal(r"printf '\377'").contains("UTF-8"));
     }
 
     #[test]
     fn a_command_that_takes_too_long_is_stopped_with_what_it_started() {
         let folder = tempfile::tempdir().unwrap();
         let mark = folder.path().join("mark");
-        let command = format!("(sleep 2; touch {}) & wait", mark.display());
+        let command = format!("sh -c '(sleep 2; touch {}) & wait'", mark.display());
         let began = Instant::now();
-        let error = run(&command, Duration::from_millis(200)).err().unwrap();
+        let error = run(&words(&command), Duration::from_millis(200)).err().unwrap();
         assert!(matches!(error, CommandError::Slow(_)) && began.elapsed() < Duration::from_millis(1800));
         std::thread::sleep(Duration::from_millis(2200));
         assert!(!mark.exists());

@@ -18,7 +18,7 @@ pub struct Migrate {
 impl Migrate {
     /// Does it, and says so.
     pub async fn run(self) -> Result {
-        let (backend, log) = config::of_command(&self.backend, &self.log, &Secrets::from_env())?;
+        let (backend, log) = config::without_keys(&self.backend, &self.log, &Secrets::from_env())?;
         logs::begin(log);
         let store = open::store(&backend)?;
         let was_current = store.is_migrated().await?;

@@ -2,10 +2,10 @@
 
 use super::data_dir::DataDir;
 use super::failure::{Failure, Result};
+use super::keyring_command::master_keys;
 use super::logs;
 use crate::authz::Authorizer;
-use crate::config::{self, Authz, Backend, BackendSettings, Log, LogSettings, Secrets};
-use crate::crypto::KeyringError;
+use crate::config::{self, Authz, Backend, BackendSettings, KeySettings, Keys, Log, LogSettings, Secrets};
 use crate::domain::SystemClock;
 use crate::store::Store;
 use crate::vault::Vault;
@@ -60,23 +60,25 @@ pub struct Place {
     #[command(flatten)]
     backend: BackendSettings,
     #[command(flatten)]
+    keys: KeySettings,
+    #[command(flatten)]
     log: LogSettings,
 }
 
 impl Place {
-    /// Opens it, for what needs no keys.
+    /// Opens it. Whatever is done in it is recorded under the installation's key, so that nothing goes without keys.
     pub async fn vault(&self) -> Result<Vault> {
-        let (backend, log) = match &self.data_dir {
+        let (backend, keys, log) = match &self.data_dir {
             Some(path) => {
                 let log = Log::of(&self.log, "warn")?;
-                (DataDir::open(path)?.backend()?, log)
+                let dir = DataDir::open(path)?;
+                (dir.backend()?, Keys::in_file(dir.keyring()), log)
             }
-            None => config::of_command(&self.backend, &self.log, &Secrets::from_env())?,
+            None => config::of_command(&self.backend, &self.keys, &self.log, &Secrets::from_env())?,
         };
         logs::begin(log);
         let store = store(&backend)?;
         let authorizer = authorizer(&backend, &store).await?;
-        let no_keys = Arc::new(|| Err(KeyringError::NoCurrent));
-        Ok(Vault::new(store, authorizer, no_keys, Arc::new(SystemClock), Duration::MAX))
+        Ok(Vault::new(store, authorizer, master_keys(&keys)?, Arc::new(SystemClock), Duration::MAX))
     }
 }

@@ -1,10 +1,12 @@
 //! `serve`.
 
 use super::failure::Result;
-use super::keyring_command::key_source;
+use super::keyring_command::master_keys;
 use super::server::{self, Parts};
 use super::{logs, open};
-use crate::config::{BackendSettings, Config, LogSettings, Problems, SECRETS_HELP, Secrets, ServerSettings};
+use crate::config::{
+    BackendSettings, Config, KeySettings, LogSettings, Problems, SECRETS_HELP, Secrets, ServerSettings,
+};
 use crate::domain::{Clock, SystemClock};
 use crate::http::tokens::Verifier;
 use crate::vault::Vault;
@@ -22,14 +24,16 @@ pub struct Serve {
     #[command(flatten)]
     backend: BackendSettings,
     #[command(flatten)]
+    keys: KeySettings,
+    #[command(flatten)]
     log: LogSettings,
 }
 
 impl Serve {
     /// Serves until it is told to stop.
     pub async fn run(self) -> Result {
-        let Config { backend, server, log } =
-            Config::of_server(&self.backend, &self.server, &self.log, &Secrets::from_env())?;
+        let Config { backend, keys, server, log } =
+            Config::of_server(&self.backend, &self.keys, &self.server, &self.log, &Secrets::from_env())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let verifier = Verifier::new(server.issuers, clock.clone(), server.jwks_refresh).map_err(Problems)?;
         logs::begin(log);
@@ -38,7 +42,7 @@ impl Serve {
             open::migrate(&backend, &store).await?;
         }
         let authorizer = open::authorizer(&backend, &store).await?.with_max_age(server.authz_max_age, clock.clone());
-        let vault = Vault::new(store, authorizer, key_source(&server.keyring), clock, server.retention);
+        let vault = Vault::new(store, authorizer, master_keys(&keys)?, clock, server.retention);
         vault.check_keyring().await?;
         for problem in verifier.load().await {
             tracing::warn!(problem, "a key set cannot be read; its issuer's tokens are refused until it can be");

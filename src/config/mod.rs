@@ -2,6 +2,7 @@
 //! its setting. Nothing else reads the environment.
 
 mod backend;
+mod keys;
 mod log;
 mod problems;
 mod server;
@@ -10,10 +11,13 @@ mod settings;
 mod tests;
 
 pub use backend::{Authz, Backend};
+pub use keys::{Keys, KeyringSource, Provider};
 pub use log::{Log, LogFormat};
 pub use problems::Problems;
-pub use server::{KeyringSource, Server, listen_address};
-pub use settings::{BackendSettings, LogSettings, SECRET_VARIABLES, SECRETS_HELP, Secrets, ServerSettings};
+pub use server::{Server, listen_address};
+pub use settings::{
+    BackendSettings, KeySettings, LogSettings, SECRET_VARIABLES, SECRETS_HELP, Secrets, ServerSettings,
+};
 
 pub(crate) use problems::with_causes;
 
@@ -23,6 +27,8 @@ use problems::Reader;
 pub struct Config {
     /// Where the vault keeps things, and who decides.
     pub backend: Backend,
+    /// Where the master keys are.
+    pub keys: Keys,
     /// What the server needs besides.
     pub server: Server,
     /// What is logged.
@@ -36,28 +42,54 @@ impl Config {
     /// Every problem there is.
     pub fn of_server(
         backend: &BackendSettings,
+        keys: &KeySettings,
         server: &ServerSettings,
         log: &LogSettings,
         secrets: &Secrets,
     ) -> Result<Self, Problems> {
         let mut reader = Reader::default();
         let backend = backend::read(&mut reader, backend, secrets);
+        let keys = keys::read(&mut reader, keys, secrets);
         let server = server::read(&mut reader, server);
         let log = log::read(&mut reader, log, "info");
-        let config = match (backend, server, log) {
-            (Some(backend), Some(server), Some(log)) => Some(Self { backend, server, log }),
+        let config = match (backend, keys, server, log) {
+            (Some(backend), Some(keys), Some(server), Some(log)) => Some(Self { backend, keys, server, log }),
             _ => None,
         };
         reader.finish(config)
     }
 }
 
+/// Validates what a command needs that works on the tables or the authorizer, not on what they hold.
+///
+/// # Errors
+/// Every problem there is.
+pub fn without_keys(
+    backend: &BackendSettings,
+    log: &LogSettings,
+    secrets: &Secrets,
+) -> Result<(Backend, Log), Problems> {
+    let mut reader = Reader::default();
+    let both = backend::read(&mut reader, backend, secrets).zip(log::read(&mut reader, log, "warn"));
+    reader.finish(both)
+}
+
 /// Validates what a command needs that works on the data of a server.
 ///
 /// # Errors
 /// Every problem there is.
-pub fn of_command(backend: &BackendSettings, log: &LogSettings, secrets: &Secrets) -> Result<(Backend, Log), Problems> {
+pub fn of_command(
+    backend: &BackendSettings,
+    keys: &KeySettings,
+    log: &LogSettings,
+    secrets: &Secrets,
+) -> Result<(Backend, Keys, Log), Problems> {
     let mut reader = Reader::default();
-    let both = backend::read(&mut reader, backend, secrets).zip(log::read(&mut reader, log, "warn"));
-    reader.finish(both)
+    let backend = backend::read(&mut reader, backend, secrets);
+    let keys = keys::read(&mut reader, keys, secrets);
+    let all = match (backend, keys, log::read(&mut reader, log, "warn")) {
+        (Some(backend), Some(keys), Some(log)) => Some((backend, keys, log)),
+        _ => None,
+    };
+    reader.finish(all)
 }

@@ -1,20 +1,18 @@
-//! What a server needs besides its database and authorizer: addresses, keys, issuers, limits.
+//! What a server needs besides its database, authorizer and keys: addresses, issuers, limits.
 
-use super::problems::{Problems, Reader, with_causes};
+use super::problems::{Problems, Reader};
 use super::settings::ServerSettings;
-use crate::crypto::Keyring;
 use crate::http::TlsFiles;
 use crate::http::tokens::{IssuerConfig, JwksUrl, KeySource, Kind, parse_issuers};
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4000);
 const ADDRESS: &str = "is no address; write IP:PORT, such as 127.0.0.1:4000 or [::]:4000";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a server needs besides its database and authorizer.
+/// What a server needs besides its database, authorizer and keys.
 pub struct Server {
     /// Where it listens.
     pub listen: SocketAddr,
@@ -22,8 +20,6 @@ pub struct Server {
     pub runtime_listen: Option<SocketAddr>,
     /// The certificate, for https.
     pub tls: Option<TlsFiles>,
-    /// Where the master keys come from.
-    pub keyring: KeyringSource,
     /// Who is trusted to issue tokens.
     pub issuers: Vec<IssuerConfig>,
     /// The age at which key sets are read again.
@@ -36,15 +32,6 @@ pub struct Server {
     pub retention: Duration,
     /// How long audit events are kept; for ever where none.
     pub audit_retention: Option<Duration>,
-}
-
-/// Where the master keys come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeyringSource {
-    /// A file.
-    File(PathBuf),
-    /// What a command prints.
-    Command(String),
 }
 
 /// Validates the address of a server that needs no other setting.
@@ -74,13 +61,11 @@ pub(super) fn read(reader: &mut Reader, settings: &ServerSettings) -> Option<Ser
     let audit_days = reader.number("VAULT_AUDIT_RETENTION_DAYS", settings.audit_retention_days.as_ref(), 0..=36_500, 0);
     let max_age = reader.number("VAULT_AUTHZ_MAX_AGE_MS", settings.authz_max_age_ms.as_ref(), 0..=3_600_000, 0);
     let refresh = reader.number("VAULT_JWKS_REFRESH_SECONDS", settings.jwks_refresh_seconds.as_ref(), 1..=43_200, 300);
-    let keyring = keyring(reader, settings);
     let issuers = issuers(reader, settings);
     Some(Server {
         listen,
         runtime_listen,
         tls,
-        keyring: keyring?,
         issuers: issuers?,
         jwks_refresh: Duration::from_secs(refresh),
         authz_max_age: Duration::from_millis(max_age),
@@ -110,37 +95,6 @@ fn tls(reader: &mut Reader, settings: &ServerSettings) -> Option<TlsFiles> {
         }
     }
     certificate.zip(key).map(|(certificate, key)| TlsFiles { certificate, key })
-}
-
-fn keyring(reader: &mut Reader, settings: &ServerSettings) -> Option<KeyringSource> {
-    if reader.text("VAULT_KEY_PROVIDER", settings.key_provider.as_ref()).is_some_and(|given| given == "transit") {
-        reader.problem("VAULT_KEY_PROVIDER", "transit is not available in this version; use keyring");
-        return None;
-    }
-    reader.choice("VAULT_KEY_PROVIDER", settings.key_provider.as_ref(), &[("keyring", ())]);
-    let file = Reader::path(settings.keyring_file.as_ref());
-    let command = reader.text("VAULT_KEYRING_COMMAND", settings.keyring_command.as_ref());
-    match (file, command) {
-        (Some(path), None) => {
-            // It is read again when it is used; here, so that what is wrong with it stands beside the other problems.
-            if let Err(error) = Keyring::read_file(&path) {
-                reader.problem("VAULT_KEYRING_FILE", with_causes(&error));
-            }
-            Some(KeyringSource::File(path))
-        }
-        (None, Some(command)) => Some(KeyringSource::Command(command)),
-        (Some(_), Some(_)) => {
-            reader.problem("VAULT_KEYRING_FILE", "is given, and VAULT_KEYRING_COMMAND as well; give one of the two");
-            None
-        }
-        (None, None) => {
-            reader.problem(
-                "VAULT_KEYRING_FILE",
-                "is missing; make a keyring with `project-vault keys generate`, or give VAULT_KEYRING_COMMAND",
-            );
-            None
-        }
-    }
 }
 
 fn issuers(reader: &mut Reader, settings: &ServerSettings) -> Option<Vec<IssuerConfig>> {

@@ -38,6 +38,31 @@ pub struct LogSettings {
     pub log_format: Option<OsString>,
 }
 
+/// Where the master keys are.
+#[derive(Args, Clone, Default)]
+#[command(next_help_heading = "Keys")]
+pub struct KeySettings {
+    /// Who keeps the master keys: `keyring`, or `transit`, an engine of OpenBao or HashiCorp Vault [default: keyring]
+    #[arg(long, env = "VAULT_KEY_PROVIDER", hide_env_values = true, value_name = "PROVIDER")]
+    pub key_provider: Option<OsString>,
+    /// The master keyring, a file of mode 0640 at most; `project-vault keys generate` makes one
+    #[arg(long, env = "VAULT_KEYRING_FILE", hide_env_values = true, value_name = "FILE")]
+    pub keyring_file: Option<OsString>,
+    /// Instead: a program with its arguments that prints the keyring within 10 seconds, for a KMS or HSM. It is run without a
+    /// shell; quote its arguments as for one
+    #[arg(long, env = "VAULT_KEYRING_COMMAND", hide_env_values = true, value_name = "COMMAND")]
+    pub keyring_command: Option<OsString>,
+    /// The Transit engine: https, or http on loopback; without a path, its mount is /v1/transit
+    #[arg(long, env = "VAULT_TRANSIT_URL", hide_env_values = true, value_name = "URL")]
+    pub transit_url: Option<OsString>,
+    /// The name of the key in the Transit engine
+    #[arg(long, env = "VAULT_TRANSIT_KEY", hide_env_values = true, value_name = "NAME")]
+    pub transit_key: Option<OsString>,
+    /// A file that holds `VAULT_TRANSIT_TOKEN`, the token for the Transit engine
+    #[arg(long, env = "VAULT_TRANSIT_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
+    pub transit_token_file: Option<OsString>,
+}
+
 /// What a server needs besides.
 #[derive(Args, Clone, Default)]
 pub struct ServerSettings {
@@ -86,16 +111,6 @@ pub struct ServerSettings {
     #[arg(long, env = "VAULT_AUTHZ_MAX_AGE_MS", hide_env_values = true, value_name = "MS", help_heading = "Server")]
     pub authz_max_age_ms: Option<OsString>,
 
-    /// Where master keys are: `keyring` [default: keyring]
-    #[arg(long, env = "VAULT_KEY_PROVIDER", hide_env_values = true, value_name = "PROVIDER", help_heading = "Keys")]
-    pub key_provider: Option<OsString>,
-    /// The master keyring, a file of mode 0640 at most; `project-vault keys generate` makes one
-    #[arg(long, env = "VAULT_KEYRING_FILE", hide_env_values = true, value_name = "FILE", help_heading = "Keys")]
-    pub keyring_file: Option<OsString>,
-    /// Instead: a command for `sh -c` that prints the keyring within 10 seconds, for a KMS or HSM
-    #[arg(long, env = "VAULT_KEYRING_COMMAND", hide_env_values = true, value_name = "COMMAND", help_heading = "Keys")]
-    pub keyring_command: Option<OsString>,
-
     /// The one issuer of tokens, its `iss`
     #[arg(long, env = "VAULT_JWT_ISSUER", hide_env_values = true, value_name = "ISS", help_heading = "Tokens")]
     pub jwt_issuer: Option<OsString>,
@@ -127,13 +142,16 @@ pub struct Secrets {
     pub database_url: Option<OsString>,
     /// `OPENFGA_TOKEN`.
     pub openfga_token: Option<OsString>,
+    /// `VAULT_TRANSIT_TOKEN`.
+    pub transit_token: Option<OsString>,
 }
 
 /// What `--help` says of [`Secrets`].
 pub const SECRETS_HELP: &str = "\
 Secrets, from the environment only:
-  DATABASE_URL   The database, postgres://... or sqlite:PATH; required, here or in DATABASE_URL_FILE
-  OPENFGA_TOKEN  The bearer token for OpenFGA, where it wants one; here or in OPENFGA_TOKEN_FILE";
+  DATABASE_URL         The database, postgres://... or sqlite:PATH; required, here or in DATABASE_URL_FILE
+  OPENFGA_TOKEN        The bearer token for OpenFGA, where it wants one; here or in OPENFGA_TOKEN_FILE
+  VAULT_TRANSIT_TOKEN  The token for the Transit engine, where that keeps the master key; here or in VAULT_TRANSIT_TOKEN_FILE";
 
 /// The variables that hold secrets; a command that is run on behalf of the vault does not get them.
 pub const SECRET_VARIABLES: [&str; 3] = ["DATABASE_URL", "OPENFGA_TOKEN", "VAULT_TRANSIT_TOKEN"];
@@ -142,6 +160,10 @@ impl Secrets {
     /// Reads them from the environment.
     #[must_use]
     pub fn from_env() -> Self {
-        Self { database_url: std::env::var_os("DATABASE_URL"), openfga_token: std::env::var_os("OPENFGA_TOKEN") }
+        Self {
+            database_url: std::env::var_os("DATABASE_URL"),
+            openfga_token: std::env::var_os("OPENFGA_TOKEN"),
+            transit_token: std::env::var_os("VAULT_TRANSIT_TOKEN"),
+        }
     }
 }

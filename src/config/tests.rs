@@ -14,6 +14,7 @@ use std::time::Duration;
 struct Given {
     folder: tempfile::TempDir,
     backend: BackendSettings,
+    keys: KeySettings,
     server: ServerSettings,
     log: LogSettings,
     secrets: Secrets,
@@ -29,12 +30,13 @@ impl Given {
         let mut given = Self {
             folder: tempfile::tempdir().unwrap(),
             backend: BackendSettings::default(),
+            keys: KeySettings::default(),
             server: ServerSettings::default(),
             log: LogSettings::default(),
-            secrets: Secrets { database_url: os("sqlite:vault.db"), openfga_token: None },
+            secrets: Secrets { database_url: os("sqlite:vault.db"), ..Secrets::default() },
         };
         let ring = Keyring::generate().unwrap().to_text();
-        given.server.keyring_file = given.file("keyring.toml", ring.expose_secret());
+        given.keys.keyring_file = given.file("keyring.toml", ring.expose_secret());
         given.server.jwt_issuer = os("https://id.example");
         given.server.jwks_url = os("https://id.example/jwks");
         given
@@ -49,7 +51,7 @@ impl Given {
     }
 
     fn read(&self) -> Result<Config, Problems> {
-        Config::of_server(&self.backend, &self.server, &self.log, &self.secrets)
+        Config::of_server(&self.backend, &self.keys, &self.server, &self.log, &self.secrets)
     }
 
     /// What is wrong, by the settings named.
@@ -66,7 +68,7 @@ impl Given {
 #[test]
 fn what_is_not_set_has_its_default() {
     let given = Given::good();
-    let Config { backend, server, log } = given.read().ok().unwrap();
+    let Config { backend, server, log, .. } = given.read().ok().unwrap();
     assert_eq!(backend.database_url.expose_secret(), "sqlite:vault.db");
     assert!(matches!(backend.authz, Authz::Embedded));
     assert_eq!(server.listen.to_string(), "127.0.0.1:4000");
@@ -87,6 +89,14 @@ fn an_empty_variable_counts_as_not_set() {
     given.backend.authz = empty();
     given.secrets.openfga_token = empty();
     given.log = LogSettings { log: empty(), log_format: empty() };
+    given.keys = KeySettings {
+        key_provider: empty(),
+        keyring_command: empty(),
+        transit_url: empty(),
+        transit_key: empty(),
+        transit_token_file: empty(),
+        ..given.keys
+    };
     given.server = ServerSettings {
         listen: empty(),
         runtime_listen: empty(),
@@ -95,8 +105,6 @@ fn an_empty_variable_counts_as_not_set() {
         introspection: empty(),
         deleted_retention_days: empty(),
         authz_max_age_ms: empty(),
-        key_provider: empty(),
-        keyring_command: empty(),
         jwks_file: empty(),
         issuers_file: empty(),
         jwks_refresh_seconds: empty(),
@@ -109,6 +117,7 @@ fn an_empty_variable_counts_as_not_set() {
 fn every_problem_is_told_at_once() {
     let given = Given {
         backend: BackendSettings { authz: os("opa"), openfga_url: os("localhost"), ..BackendSettings::default() },
+        keys: KeySettings { key_provider: os("vault"), ..KeySettings::default() },
         server: ServerSettings {
             listen: os("4000"),
             runtime_listen: os("somewhere"),
@@ -116,7 +125,6 @@ fn every_problem_is_told_at_once() {
             introspection: os("yes"),
             deleted_retention_days: os("-1"),
             authz_max_age_ms: os("1s"),
-            key_provider: os("vault"),
             jwks_url: os("http://id.example"),
             jwks_refresh_seconds: os("0"),
             ..ServerSettings::default()
@@ -214,27 +222,70 @@ fn a_secret_is_given_itself_or_as_a_file_but_not_both() {
 #[test]
 fn the_keyring_is_a_file_or_a_command_but_not_both() {
     let mut given = Given::good();
-    given.server.keyring_command = os("cat hunter2");
+    given.keys.keyring_command = os("cat hunter2");
     assert_eq!(given.settings(), ["VAULT_KEYRING_FILE"]);
-    given.server.keyring_file = None;
-    let config = given.read().ok().unwrap();
-    assert_eq!(config.server.keyring, KeyringSource::Command("cat hunter2".to_owned()));
-    given.server.keyring_command = None;
+    given.keys.keyring_file = None;
+    let source = |given: &Given| given.read().ok().unwrap().keys.keyring;
+    let words = |words: &[&str]| Some(KeyringSource::Command(words.iter().map(ToString::to_string).collect()));
+    assert_eq!(source(&given), words(&["cat", "hunter2"]));
+    given.keys.keyring_command = os(r#"gpg --decrypt "/etc/my ring.gpg" '$HOME;' a\ b"#);
+    assert_eq!(source(&given), words(&["gpg", "--decrypt", "/etc/my ring.gpg", "$HOME;", "a b"]));
+    for bad in ["cat 'hunter2", "cat \"hunter2", "cat hunter2\\", "''", "  ", "# hunter2"] {
+        given.keys.keyring_command = os(bad);
+        assert_eq!(given.settings(), ["VAULT_KEYRING_COMMAND"], "{bad}");
+        assert!(!given.problems()[0].contains("hunter2"), "{bad}");
+    }
+    given.keys.keyring_command = None;
     assert_eq!(given.settings(), ["VAULT_KEYRING_FILE"]);
-    given.server.key_provider = os("transit");
-    assert_eq!(given.settings(), ["VAULT_KEY_PROVIDER"]);
-    assert!(given.problems()[0].contains("not available in this version"));
+}
+
+#[test]
+fn the_transit_engine_needs_its_address_key_and_token() {
+    let mut given = Given::good();
+    given.keys.keyring_file = None;
+    given.keys.key_provider = os("transit");
+    assert_eq!(given.settings(), ["VAULT_TRANSIT_URL", "VAULT_TRANSIT_KEY", "VAULT_TRANSIT_TOKEN"]);
+    given.keys.transit_url = os("https://bao.example:8200");
+    given.keys.transit_key = os("project-vault");
+    given.secrets.transit_token = os("hunter2");
+    let keys = given.read().ok().unwrap().keys;
+    assert!(keys.provider == Provider::Transit && keys.keyring.is_none());
+    assert_eq!(keys.transit.unwrap().token.expose_secret(), "hunter2");
+    given.keys.transit_token_file = given.file("token", "other\n");
+    assert_eq!(given.settings(), ["VAULT_TRANSIT_TOKEN"]);
+    given.secrets.transit_token = None;
+    assert_eq!(given.read().ok().unwrap().keys.transit.unwrap().token.expose_secret(), "other");
+    for (url, key) in [("http://bao.example", "k"), ("https://hunter2:x@bao", "k"), ("https://bao", "../hunter2")] {
+        given.keys.transit_url = os(url);
+        given.keys.transit_key = os(key);
+        assert_eq!(given.settings().len(), 1, "{url} {key}");
+        assert!(!given.problems()[0].contains("hunter2"), "{:?}", given.problems());
+    }
+}
+
+#[test]
+fn the_other_provider_may_be_given_for_what_it_wrapped() {
+    let mut given = Given::good();
+    given.keys.transit_url = os("http://127.0.0.1:8200");
+    assert_eq!(given.settings(), ["VAULT_TRANSIT_KEY", "VAULT_TRANSIT_TOKEN"]);
+    given.keys.transit_key = os("k");
+    given.secrets.transit_token = os("t");
+    for (word, provider) in [("", Provider::Keyring), ("transit", Provider::Transit)] {
+        given.keys.key_provider = os(word);
+        let keys = given.read().ok().unwrap().keys;
+        assert!(keys.provider == provider && keys.keyring.is_some() && keys.transit.is_some());
+    }
 }
 
 #[test]
 fn a_keyring_that_is_open_to_others_or_none_is_a_problem() {
     let mut given = Given::good();
-    let path = PathBuf::from(given.server.keyring_file.clone().unwrap());
+    let path = PathBuf::from(given.keys.keyring_file.clone().unwrap());
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(given.problems()[0].starts_with("VAULT_KEYRING_FILE: ") && given.problems()[0].contains("chmod 640"));
-    given.server.keyring_file = given.file("bad.toml", "current = 'hunter2");
+    given.keys.keyring_file = given.file("bad.toml", "current = 'hunter2");
     assert!(!given.problems()[0].contains("hunter2"), "{:?}", given.problems());
-    given.server.keyring_file = os("/nowhere/keyring.toml");
+    given.keys.keyring_file = os("/nowhere/keyring.toml");
     assert!(given.problems()[0].contains("keys generate"), "{:?}", given.problems());
 }
 

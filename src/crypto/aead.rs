@@ -15,8 +15,9 @@ const TAG_BYTES: usize = 16;
 /// How much longer a sealed text is than its plaintext: a nonce of 12 bytes in front and a tag of 16 bytes behind.
 pub const OVERHEAD: usize = NONCE_BYTES + TAG_BYTES;
 
-/// 32 secret bytes. On the heap, so that moving the owner leaves no copy behind; zeroized on drop.
-pub(super) struct KeyBytes(Box<[u8; KEY_BYTES]>);
+/// 32 secret bytes. On the heap, so that moving the owner leaves no copy behind; zeroized on drop. They cannot be printed, copied
+/// or serialized.
+pub struct KeyBytes(Box<[u8; KEY_BYTES]>);
 
 impl KeyBytes {
     fn zeros() -> Self {
@@ -30,7 +31,7 @@ impl KeyBytes {
     }
 
     /// None unless there are exactly 32 bytes.
-    pub(super) fn copy_of(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn copy_of(bytes: &[u8]) -> Option<Self> {
         let mut key = Self::zeros();
         (bytes.len() == KEY_BYTES).then(|| {
             key.0.copy_from_slice(bytes);
@@ -38,7 +39,7 @@ impl KeyBytes {
         })
     }
 
-    pub(super) fn expose(&self) -> &[u8; KEY_BYTES] {
+    pub(crate) fn expose(&self) -> &[u8; KEY_BYTES] {
         &self.0
     }
 

@@ -40,7 +40,7 @@ impl Place<'_> {
 /// The key of one project's values: 32 random bytes, and the keys for each purpose that are derived from them by HKDF-SHA256
 /// (RFC 5869). Zeroized on drop; it cannot be printed, copied or serialized, only wrapped by a [`super::Keyring`].
 pub struct DataKey {
-    secret: KeyBytes,
+    pub(super) secret: KeyBytes,
     value: KeyBytes,
     hint: KeyBytes,
     row_mac: Box<Hmac<Sha256>>,
@@ -63,11 +63,6 @@ impl DataKey {
             row_mac: Box::new(Hmac::new_from_slice(row_mac.expose()).map_err(|_| CryptoError::Limit)?),
             secret,
         })
-    }
-
-    /// What a master key wraps.
-    pub(super) fn secret(&self) -> &KeyBytes {
-        &self.secret
     }
 
     /// What the key can be told by without being known: 32 bytes derived from it, in hex.

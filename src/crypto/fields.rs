@@ -13,6 +13,11 @@ impl Fields {
         Self(Vec::with_capacity(256)).bytes(FORMAT).bytes(purpose)
     }
 
+    /// Goes on with a list that was begun elsewhere.
+    pub(super) fn resume(begun: &[u8]) -> Self {
+        Self(begun.to_vec())
+    }
+
     pub(super) fn bytes(mut self, field: &[u8]) -> Self {
         // No field comes near 4 GiB: ids and names are at most some hundred bytes.
         let length = u32::try_from(field.len()).unwrap_or(u32::MAX);

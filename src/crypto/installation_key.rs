@@ -31,7 +31,7 @@ impl InstallationKey {
     }
 
     /// What a master key wraps.
-    pub(super) fn secret(&self) -> &KeyBytes {
+    pub(crate) fn secret(&self) -> &KeyBytes {
         &self.secret
     }
 }

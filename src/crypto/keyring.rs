@@ -1,16 +1,14 @@
 //! The keyring: the master keys, and wrapping data keys with them.
 
 use super::aead::{self, KeyBytes, NONCE_BYTES};
-use super::fields::Fields;
 use super::installation_key::InstallationKey;
+use super::wrapping::{Bound, WrappedKey};
 use super::{CryptoError, DataKey};
 use crate::domain::{DataKeyId, KeyPurpose, ProjectId};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 const WRAP: &[u8] = b"project-vault/v1/wrap";
-const DATA_KEY: &[u8] = b"data-key";
-const INSTALLATION_KEY: &[u8] = b"installation-key";
 /// The longest id of a master key.
 const MAX_ID: usize = 64;
 
@@ -20,12 +18,18 @@ pub enum KeyringError {
     /// The keyring lacks the key that something was wrapped with.
     #[error("the keyring lacks the key {0:?}, with which data keys are wrapped; add it to the keyring again")]
     UnknownKey(String),
-    /// The keyring has a key of this id, but it does not open what was wrapped under that id.
+    /// There is a master key of this id, but it does not open what was wrapped under that id.
     #[error(
-        "the keyring's key {0:?} does not open what was wrapped under this id: it is another key, or the wrapped data key \
+        "the master key {0:?} does not open what was wrapped under this id: it is another key, or the wrapped data key \
          was changed or moved"
     )]
     WrongKey(String),
+    /// The key that encrypts cannot be taken out.
+    #[error("the key {0:?} encrypts; make another one the current key first, with `project-vault keys generate --add`")]
+    Current(String),
+    /// Whoever keeps the master keys cannot wrap or unwrap now.
+    #[error(transparent)]
+    Provider(Box<dyn std::error::Error + Send + Sync>),
     /// There is no file.
     #[error("there is no keyring at {}; create one with `project-vault keys generate`", .0.display())]
     Missing(PathBuf),
@@ -88,15 +92,6 @@ pub enum KeyringError {
     Crypto(#[from] CryptoError),
 }
 
-/// A data key as it is stored.
-#[derive(Clone)]
-pub struct WrappedKey {
-    /// The id of the master key it is wrapped with.
-    pub master_key: String,
-    /// Nonce, ciphertext and tag.
-    pub bytes: Vec<u8>,
-}
-
 /// Master keys of 32 bytes, by id: one encrypts, all decrypt. Zeroized on drop; it cannot be printed, copied or serialized but
 /// by [`Self::to_text`].
 pub struct Keyring {
@@ -145,13 +140,24 @@ impl Keyring {
         self.keys.keys().map(String::as_str)
     }
 
+    /// Takes a key out.
+    ///
+    /// # Errors
+    /// [`KeyringError::Current`] for the key that encrypts, [`KeyringError::UnknownKey`] for one that is not there.
+    pub fn remove_key(&mut self, id: &str) -> Result<(), KeyringError> {
+        if id == self.current {
+            return Err(KeyringError::Current(id.to_owned()));
+        }
+        self.keys.remove(id).map(drop).ok_or_else(|| KeyringError::UnknownKey(id.to_owned()))
+    }
+
     /// Wraps a project's data key with the key that encrypts: AES-256-GCM (NIST SP 800-38D), bound to the project, the data
     /// key's id and the master key's.
     ///
     /// # Errors
     /// [`KeyringError::Crypto`] when the operating system gives no randomness.
     pub fn wrap(&self, project: &ProjectId, id: DataKeyId, key: &DataKey) -> Result<WrappedKey, KeyringError> {
-        self.wrap_with(aead::random_nonce()?, of_project(project, id), key.secret())
+        self.wrap_secret(key.secret(), &Bound::to_data_key(project, id))
     }
 
     /// Wraps a key of the installation, as [`Self::wrap`] does a project's; it is bound to its purpose.
@@ -159,18 +165,25 @@ impl Keyring {
     /// # Errors
     /// As [`Self::wrap`].
     pub fn wrap_own(&self, key: &InstallationKey) -> Result<WrappedKey, KeyringError> {
-        self.wrap_with(aead::random_nonce()?, of_installation(key.purpose()), key.secret())
+        self.wrap_secret(key.secret(), &Bound::to_installation(key.purpose()))
+    }
+
+    /// Wraps 32 secret bytes, as [`Self::wrap`] does a data key.
+    ///
+    /// # Errors
+    /// As [`Self::wrap`].
+    pub fn wrap_secret(&self, secret: &KeyBytes, bound: &Bound) -> Result<WrappedKey, KeyringError> {
+        self.wrap_with(aead::random_nonce()?, bound, secret)
     }
 
     fn wrap_with(
         &self,
         nonce: [u8; NONCE_BYTES],
-        bound: Fields,
+        bound: &Bound,
         secret: &KeyBytes,
     ) -> Result<WrappedKey, KeyringError> {
         let master = self.keys.get(&self.current).ok_or_else(|| KeyringError::CurrentNotThere(self.current.clone()))?;
-        let bound = bound.bytes(self.current.as_bytes()).finish();
-        let bytes = aead::seal(&master.derive(WRAP)?, nonce, &bound, secret.expose())?;
+        let bytes = aead::seal(&master.derive(WRAP)?, nonce, &bound.and(&self.current), secret.expose())?;
         Ok(WrappedKey { master_key: self.current.clone(), bytes })
     }
 
@@ -180,7 +193,7 @@ impl Keyring {
     /// [`KeyringError::UnknownKey`] when the keyring lacks the master key, [`KeyringError::WrongKey`] when its key of that id
     /// does not open these bytes for this project and data key.
     pub fn unwrap(&self, project: &ProjectId, id: DataKeyId, wrapped: &WrappedKey) -> Result<DataKey, KeyringError> {
-        Ok(DataKey::from_secret(self.unwrap_secret(of_project(project, id), wrapped)?)?)
+        DataKey::unwrapped(self.unwrap_secret(wrapped, &Bound::to_data_key(project, id))?)
     }
 
     /// Unwraps a key of the installation.
@@ -188,13 +201,18 @@ impl Keyring {
     /// # Errors
     /// As [`Self::unwrap`].
     pub fn unwrap_own(&self, purpose: KeyPurpose, wrapped: &WrappedKey) -> Result<InstallationKey, KeyringError> {
-        Ok(InstallationKey::new(purpose, self.unwrap_secret(of_installation(purpose), wrapped)?))
+        let secret = self.unwrap_secret(wrapped, &Bound::to_installation(purpose))?;
+        Ok(InstallationKey::unwrapped(purpose, secret))
     }
 
-    fn unwrap_secret(&self, bound: Fields, wrapped: &WrappedKey) -> Result<KeyBytes, KeyringError> {
+    /// Unwraps what [`Self::wrap_secret`] wrapped for the same place.
+    ///
+    /// # Errors
+    /// As [`Self::unwrap`].
+    pub fn unwrap_secret(&self, wrapped: &WrappedKey, bound: &Bound) -> Result<KeyBytes, KeyringError> {
         let name = &wrapped.master_key;
         let master = self.keys.get(name).ok_or_else(|| KeyringError::UnknownKey(name.clone()))?;
-        aead::open(&master.derive(WRAP)?, &bound.bytes(name.as_bytes()).finish(), &wrapped.bytes)
+        aead::open(&master.derive(WRAP)?, &bound.and(name), &wrapped.bytes)
             .ok()
             .and_then(|secret| KeyBytes::copy_of(&secret))
             .ok_or_else(|| KeyringError::WrongKey(name.clone()))
@@ -205,15 +223,6 @@ impl Keyring {
 pub(super) fn is_id(text: &str) -> bool {
     (1..=MAX_ID).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-}
-
-/// What a wrapped key is bound to, but for the master key's id, which ends it.
-fn of_project(project: &ProjectId, id: DataKeyId) -> Fields {
-    Fields::new(DATA_KEY).bytes(project.as_str().as_bytes()).bytes(id.0.as_bytes())
-}
-
-fn of_installation(purpose: KeyPurpose) -> Fields {
-    Fields::new(INSTALLATION_KEY).bytes(purpose.as_str().as_bytes())
 }
 
 #[cfg(test)]
@@ -241,7 +250,7 @@ mod tests {
         let place = place.place(&project);
         let ring = Keyring::parse(&known.keyring).unwrap();
         let nonce = bytes(&known.nonce).try_into().unwrap();
-        let wrapped = ring.wrap_with(nonce, of_project(&project, place.data_key), key.secret()).unwrap();
+        let wrapped = ring.wrap_with(nonce, &Bound::to_data_key(&project, place.data_key), key.secret()).unwrap();
         assert_eq!(wrapped.master_key, known.master_key);
         assert_eq!(wrapped.bytes, bytes(&known.bytes));
         let unwrapped = ring.unwrap(&project, place.data_key, &wrapped).unwrap();
@@ -327,7 +336,7 @@ mod tests {
         let name = ring.current_id().to_owned();
         let wrapping = ring.keys[&name].derive(WRAP).unwrap();
         let bytes =
-            aead::seal(&wrapping, [0; 12], &of_project(&project(), id()).bytes(name.as_bytes()).finish(), &[1; 31])
+            aead::seal(&wrapping, [0; 12], &Bound::to_data_key(&project(), id()).and(&name), &[1; 31])
                 .unwrap();
         let wrapped = WrappedKey { master_key: name, bytes };
         assert!(matches!(refusal(&ring, &wrapped), Some(KeyringError::WrongKey(_))));

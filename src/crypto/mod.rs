@@ -21,18 +21,20 @@ mod row_mac;
 mod signing_key;
 #[cfg(test)]
 mod vectors;
+mod wrapping;
 
-pub use aead::OVERHEAD;
+pub use aead::{KeyBytes, OVERHEAD};
 pub use audit_key::{AuditKey, Record};
 pub use certificate::{Certificate, read_certificate};
 pub use data_key::{DataKey, Place};
 pub use hint::Hint;
 pub use installation_key::InstallationKey;
-pub use keyring::{Keyring, KeyringError, WrappedKey};
+pub use keyring::{Keyring, KeyringError};
 pub use mask::{mask, shown};
 pub use row_mac::{EntryFacts, VersionFacts};
-pub use signing_key::{SigningKey, Statement, StatementError, verify_statement};
 pub(crate) use signing_key::{key_set, public_parts};
+pub use signing_key::{SigningKey, Statement, StatementError, verify_statement};
+pub use wrapping::{Bound, WrappedKey};
 
 /// The format of everything this module writes; a new format gets a new label, and both are told apart by it.
 const FORMAT: &[u8] = b"project-vault/v1";

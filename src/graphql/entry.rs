@@ -22,7 +22,7 @@ impl VaultEntry {
     async fn read_masked(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let access = granted(ctx, &self.0.project, TYPE, "maskedValue").await?;
         let by = proof::<CanViewMasked>(&access)?;
-        session(ctx)?.vault.masked(&by, &self.0.hint, self.0.category).map(Some)
+        session(ctx)?.vault.masked(&by, &self.0.hint, self.0.category).await.map(Some)
     }
 
     async fn read_versions(
@@ -56,7 +56,7 @@ impl VaultEntry {
             return Ok(None);
         }
         let access = granted(ctx, &self.0.project, TYPE, "certificate").await?;
-        let certificate = session(ctx)?.vault.certificate(&proof::<CanList>(&access)?, &self.0)?;
+        let certificate = session(ctx)?.vault.certificate(&proof::<CanList>(&access)?, &self.0).await?;
         Ok(certificate.map(|certificate| VaultCertificate {
             subject: certificate.subject,
             issuer: certificate.issuer,
@@ -238,7 +238,8 @@ impl VaultEntryVersion {
 
     /// Such as sk-****abc.
     async fn masked_value(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
-        required(session(ctx).and_then(|session| session.vault.masked(&self.by, &self.version.hint, self.category)))
+        let vault = &required(session(ctx))?.vault;
+        required(vault.masked(&self.by, &self.version.hint, self.category).await)
     }
 
     /// When it was made.

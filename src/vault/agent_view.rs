@@ -183,8 +183,10 @@ impl Vault {
                 "These values are more than 4 MiB together; ask for fewer names at once.",
             ));
         }
-        match self.authenticate(found) {
+        match self.authenticate(found).await {
             Ok(keys) => Ok(keys),
+            // Nothing is wrong with the row.
+            Err(Unauthentic { error: error @ Error::Unavailable { .. }, .. }) => Err(error),
             Err(Unauthentic { row, error }) => Err(self.record_failure(event, row, error).await),
         }
     }
@@ -202,13 +204,18 @@ impl Vault {
 
     /// Authenticates everything an answer rests on, not only what is released: a row that was switched off or renamed by
     /// hand would let another one through. Gives each entry's data key.
-    fn authenticate<'a>(&self, found: &'a Candidates) -> Result<HashMap<EntryId, Arc<DataKey>>, Unauthentic<'a>> {
-        let check = |row: &'a CandidateRow| {
-            let key = self.open_key(&row.entry.project, &row.data_key).map_err(|error| Unauthentic { row, error })?;
+    async fn authenticate<'a>(
+        &self,
+        found: &'a Candidates,
+    ) -> Result<HashMap<EntryId, Arc<DataKey>>, Unauthentic<'a>> {
+        let mut keys = HashMap::with_capacity(found.entries.len());
+        for row in &found.entries {
+            let opened = self.open_key(&row.entry.project, &row.data_key).await;
+            let key = opened.map_err(|error| Unauthentic { row, error })?;
             verify_candidate(row, &key).map_err(|error| Unauthentic { row, error: Error::internal(error) })?;
-            Ok((row.entry.id, key))
-        };
-        found.entries.iter().map(check).collect()
+            keys.insert(row.entry.id, key);
+        }
+        Ok(keys)
     }
 
     /// Records a refusal of a runtime or of whoever is none.

@@ -42,7 +42,7 @@ pub use entries::{
 pub use export::{Export, ExportFilter};
 pub use exposures::Exposure;
 pub use heads::{Head, HeadChain};
-pub use keys::KeySource;
+pub use crate::kms::{KeySource, MasterKeys};
 pub use milestones::{Milestone, NewMilestone};
 pub use operators::Auditor;
 pub use preview::{Block, Preview, Previewed};
@@ -112,14 +112,14 @@ impl Vault {
     pub fn new(
         store: Store,
         authorizer: Authorizer,
-        keys: KeySource,
+        keys: impl Into<MasterKeys>,
         clock: Arc<dyn Clock>,
         retention: Duration,
     ) -> Self {
         Self(Arc::new(Parts {
             store,
             authorizer,
-            keys: Keys::new(keys),
+            keys: Keys::new(keys.into()),
             own_keys: OwnKeys::default(),
             ledger: Ledger::default(),
             recorder: Recorder::default(),

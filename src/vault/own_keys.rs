@@ -49,10 +49,11 @@ impl Vault {
     async fn own_key(&self, tx: &mut Tx, purpose: KeyPurpose) -> Result<InstallationKey> {
         loop {
             if let Some(row) = tx.installation_key(purpose).await? {
-                return self.open_own_key(purpose, &WrappedKey { master_key: row.master_key, bytes: row.wrapped });
+                let wrapped = WrappedKey { master_key: row.master_key, bytes: row.wrapped };
+                return self.open_own_key(purpose, &wrapped).await;
             }
             let key = InstallationKey::generate(purpose).map_err(Error::internal)?;
-            let WrappedKey { master_key, bytes } = self.wrap_own_key(&key)?;
+            let WrappedKey { master_key, bytes } = self.wrap_own_key(&key).await?;
             let row = InstallationKeyRow { master_key, wrapped: bytes };
             if tx.insert_installation_key(purpose, &row, self.now()).await? {
                 return Ok(key);

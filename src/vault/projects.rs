@@ -62,7 +62,7 @@ impl Vault {
         }
         let now = self.now();
         tx.insert_project(&project, new.status, now).await?;
-        tx.insert_data_key(&project, &self.0.keys.create(&project)?, now).await?;
+        tx.insert_data_key(&project, &self.new_data_key(&project).await?.0, now).await?;
         let mut write = vec![Tuple::vault_of(&project)];
         write.extend(participants.iter().map(|organization| Tuple::participant(&project, organization)));
         write.extend(accountable.iter().map(|user| Tuple::role(&project, Role::Accountable, user)));
@@ -104,7 +104,7 @@ impl Vault {
             tx.commit().await?;
             return Ok(Erased { project, entries: 0, versions: 0, receipt });
         }
-        let data_keys = self.erased_keys(&project, tx.data_keys_of(&project).await?);
+        let data_keys = self.erased_keys(&project, tx.data_keys_of(&project).await?).await;
         let mut steps: Vec<Step> = tx
             .milestones_of(std::slice::from_ref(&project))
             .await?
@@ -129,20 +129,24 @@ impl Vault {
         let receipt = signing.sign(Statement::ErasureReceipt, &receipt).map_err(Error::internal)?;
         tx.insert_tombstone(&project, &receipt, now).await?;
         let finished = self.finish_in(tx, lane, &[event], &steps).await;
-        self.0.keys.forget(&project);
+        self.0.keys.forget(&project).await;
         self.forget_erased().await;
         finished?;
         Ok(Erased { project, entries: erased.entries, versions: erased.versions, receipt: Some(receipt) })
     }
 
     /// What a receipt says of data keys. One that no master key opens any more is erased like the others.
-    fn erased_keys(&self, project: &ProjectId, rows: Vec<DataKeyRow>) -> Vec<ErasedKey> {
-        let erased = |row: DataKeyRow| ErasedKey {
-            fingerprint: self.open_key(project, &row).ok().and_then(|key| key.fingerprint().ok()),
-            id: row.id.to_string(),
-            master_key: row.master_key,
-        };
-        rows.into_iter().map(erased).collect()
+    async fn erased_keys(&self, project: &ProjectId, rows: Vec<DataKeyRow>) -> Vec<ErasedKey> {
+        let mut erased = Vec::with_capacity(rows.len());
+        for row in rows {
+            let key = self.open_key(project, &row).await.ok();
+            erased.push(ErasedKey {
+                fingerprint: key.and_then(|key| key.fingerprint().ok()),
+                id: row.id.to_string(),
+                master_key: row.master_key,
+            });
+        }
+        erased
     }
 
     /// Lets an organization take part. Doing it again changes nothing.

@@ -4,10 +4,11 @@ use assert_cmd::Command;
 use project_vault::crypto::Keyring;
 use project_vault::domain::SystemClock;
 use project_vault::http::tokens::{IssuerConfig, KeySource, Kind, Signer, Verified, Verifier};
+use secrecy::ExposeSecret as _;
 use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -40,6 +41,14 @@ fn done(command: &mut Command) -> String {
 /// The settings that lines of errors name.
 fn named(err: &str) -> Vec<&str> {
     err.lines().map(|line| line.strip_prefix("error: ").unwrap().split(':').next().unwrap()).collect()
+}
+
+/// A new keyring in a folder.
+fn keyring(folder: &Path) -> PathBuf {
+    let path = folder.join("keyring.toml");
+    std::fs::write(&path, Keyring::generate().unwrap().to_text().expose_secret()).unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    path
 }
 
 fn mode(path: &Path) -> u32 {
@@ -173,8 +182,11 @@ fn a_secret_may_be_in_a_file_but_not_in_both_places() {
 #[test]
 fn a_database_that_cannot_be_reached_is_told_without_its_password() {
     let url = format!("postgres://vault:{PASSWORD}@127.0.0.1:1/vault");
+    let folder = tempfile::tempdir().unwrap();
+    let ring = keyring(folder.path());
     for args in [&["migrate", "--authz", "embedded"][..], &["registrar", "add", "platform", "--authz", "embedded"]] {
-        let (_, err, status) = outcome(vault(args).env("DATABASE_URL", &url).env("RUST_LOG", "trace"));
+        let (_, err, status) =
+            outcome(vault(args).env("DATABASE_URL", &url).env("VAULT_KEYRING_FILE", &ring).env("RUST_LOG", "trace"));
         assert!(err.contains("error: ") && err.contains("DATABASE_URL") && status == 1, "{err}");
     }
 }
@@ -192,7 +204,9 @@ fn migrating_twice_changes_nothing_the_second_time() {
 fn what_is_not_migrated_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("vault.db").display());
-    let (_, err, status) = outcome(vault(&["registrar", "add", "platform"]).env("DATABASE_URL", url));
+    let ring = keyring(folder.path());
+    let mut add = vault(&["registrar", "add", "platform"]);
+    let (_, err, status) = outcome(add.env("DATABASE_URL", url).env("VAULT_KEYRING_FILE", ring));
     assert!(err.contains("run `project-vault migrate`") && status == 1, "{err}");
 }
 
@@ -200,8 +214,9 @@ fn what_is_not_migrated_is_refused() {
 fn registrars_and_auditors_are_added_and_removed_once() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("vault.db").display());
-    let run = |args: &[&str]| done(vault(args).env("DATABASE_URL", &url));
-    run(&["migrate"]);
+    let ring = keyring(folder.path());
+    done(vault(&["migrate"]).env("DATABASE_URL", &url));
+    let run = |args: &[&str]| done(vault(args).env("DATABASE_URL", &url).env("VAULT_KEYRING_FILE", &ring));
     for (command, id, who) in [("registrar", "platform", "service:platform"), ("auditor", "user:audrey", "user:audrey")]
     {
         assert!(run(&[command, "remove", id]).contains("nothing was changed"));
@@ -213,6 +228,9 @@ fn registrars_and_auditors_are_added_and_removed_once() {
     }
     let (_, _, status) = outcome(vault(&["auditor", "add", "runtime:x"]).env("DATABASE_URL", &url));
     assert_eq!(status, 2);
+    // What is done is recorded under the installation's key.
+    let (_, err, status) = outcome(vault(&["registrar", "add", "platform"]).env("DATABASE_URL", &url));
+    assert_eq!((named(&err), status), (vec!["VAULT_KEYRING_FILE"], 2));
 }
 
 #[test]

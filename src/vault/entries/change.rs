@@ -54,7 +54,7 @@ impl Vault {
             return Err(NO_SUCH_ENTRY);
         }
         let key = tx.data_key(row.data_key).await?;
-        let key = self.open_key(&row.project, &key)?;
+        let key = self.open_key(&row.project, &key).await?;
         let newest = tx.newest_change(row.id).await?;
         verify_entry(&row, &key).and_then(|()| verify_newest(&row, newest)).map_err(|error| {
             tracing::error!(entry = %row.id, "an entry's row fails authentication; it is not changed");
@@ -111,7 +111,7 @@ impl Vault {
             return Err(Error::Conflict(NAME_TAKEN.to_owned()));
         }
         let data_key = tx.encrypting_key(&project).await?;
-        let key = self.open_key(&project, &data_key)?;
+        let key = self.open_key(&project, &data_key).await?;
         let draft = Draft {
             milestone,
             name,

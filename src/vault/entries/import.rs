@@ -93,7 +93,7 @@ impl Vault {
         let new = lines.len() - taken.len();
         require_room(&mut tx, &project, i64::try_from(new).unwrap_or(i64::MAX)).await?;
         let data_key = tx.encrypting_key(&project).await?;
-        let key = self.open_key(&project, &data_key)?;
+        let key = self.open_key(&project, &data_key).await?;
 
         let mut done = Done::default();
         let mut events = Vec::with_capacity(lines.len());
@@ -105,7 +105,7 @@ impl Vault {
                 }
                 Some(row) => {
                     let own = tx.data_key(row.data_key).await?;
-                    let own = self.open_key(&project, &own)?;
+                    let own = self.open_key(&project, &own).await?;
                     let newest = tx.newest_change(row.id).await?;
                     verify_entry(&row, &own).and_then(|()| verify_newest(&row, newest)).map_err(Error::internal)?;
                     if status(&row, now) == EntryStatus::Expired {

@@ -325,26 +325,26 @@ impl Vault {
     ///
     /// # Errors
     /// INTERNAL when the hint fails authentication, or belongs to another project than was checked.
-    pub fn masked(&self, by: &Authorized<CanViewMasked>, hint: &SealedHint, category: Category) -> Result<String> {
-        Ok(shown(&self.open_hint(by.project(), hint)?.masked, category))
+    pub async fn masked(&self, by: &Authorized<CanViewMasked>, hint: &SealedHint, category: Category) -> Result<String> {
+        Ok(shown(&self.open_hint(by.project(), hint).await?.masked, category))
     }
 
     /// What a certificate says; none for every other category.
     ///
     /// # Errors
     /// As [`Self::masked`].
-    pub fn certificate(&self, by: &Authorized<CanList>, entry: &Entry) -> Result<Option<Certificate>> {
+    pub async fn certificate(&self, by: &Authorized<CanList>, entry: &Entry) -> Result<Option<Certificate>> {
         if entry.category != Category::Certificate {
             return Ok(None);
         }
-        Ok(self.open_hint(by.project(), &entry.hint)?.certificate)
+        Ok(self.open_hint(by.project(), &entry.hint).await?.certificate)
     }
 
-    fn open_hint(&self, checked: &ProjectId, hint: &SealedHint) -> Result<crate::crypto::Hint> {
+    async fn open_hint(&self, checked: &ProjectId, hint: &SealedHint) -> Result<crate::crypto::Hint> {
         if hint.project != *checked {
             return Err(Error::internal("a hint was about to be shown under another project's permission"));
         }
-        let key = self.open_key(&hint.project, &hint.data_key)?;
+        let key = self.open_key(&hint.project, &hint.data_key).await?;
         let place = Place {
             project: &hint.project,
             entry: hint.entry,

@@ -1,0 +1,153 @@
+//! Where the master keys are.
+
+use super::problems::{Reader, with_causes};
+use super::settings::{KeySettings, Secrets};
+use crate::crypto::Keyring;
+use crate::kms::{TransitConfig, TransitUrl, is_key_name};
+use secrecy::ExposeSecret as _;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Where the master keys are: at least with the provider that wraps; with the other, too, where its settings are given, so that
+/// what it wrapped can still be unwrapped.
+pub struct Keys {
+    /// Who wraps.
+    pub provider: Provider,
+    /// The keyring.
+    pub keyring: Option<KeyringSource>,
+    /// The Transit engine.
+    pub transit: Option<TransitConfig>,
+}
+
+/// Who wraps with a master key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Provider {
+    /// A keyring in this process.
+    #[default]
+    Keyring,
+    /// The Transit engine of OpenBao or HashiCorp Vault.
+    Transit,
+}
+
+/// Where a keyring comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyringSource {
+    /// A file.
+    File(PathBuf),
+    /// What a program with these arguments prints.
+    Command(Vec<String>),
+}
+
+impl Keys {
+    /// Of a keyring's file.
+    #[must_use]
+    pub const fn in_file(path: PathBuf) -> Self {
+        Self { provider: Provider::Keyring, keyring: Some(KeyringSource::File(path)), transit: None }
+    }
+}
+
+pub(super) fn read(reader: &mut Reader, settings: &KeySettings, secrets: &Secrets) -> Option<Keys> {
+    let words = [("keyring", Provider::Keyring), ("transit", Provider::Transit)];
+    let provider = reader.choice("VAULT_KEY_PROVIDER", settings.key_provider.as_ref(), &words).unwrap_or_default();
+    // What is given is judged, needed or not.
+    let keyring = keyring(reader, settings, provider);
+    let transit = transit(reader, settings, secrets, provider);
+    let chosen_is_there = match provider {
+        Provider::Keyring => keyring.is_some(),
+        Provider::Transit => transit.is_some(),
+    };
+    chosen_is_there.then_some(Keys { provider, keyring, transit })
+}
+
+fn keyring(reader: &mut Reader, settings: &KeySettings, provider: Provider) -> Option<KeyringSource> {
+    let file = Reader::path(settings.keyring_file.as_ref());
+    let command = reader.text("VAULT_KEYRING_COMMAND", settings.keyring_command.as_ref());
+    match (file, command) {
+        (Some(path), None) => {
+            // It is read again when it is used; here, so that what is wrong with it stands beside the other problems.
+            if let Err(error) = Keyring::read_file(&path) {
+                reader.problem("VAULT_KEYRING_FILE", with_causes(&error));
+            }
+            Some(KeyringSource::File(path))
+        }
+        (None, Some(command)) => command_words(reader, &command).map(KeyringSource::Command),
+        (Some(_), Some(_)) => {
+            reader.problem("VAULT_KEYRING_FILE", "is given, and VAULT_KEYRING_COMMAND as well; give one of the two");
+            None
+        }
+        (None, None) if provider == Provider::Transit => None,
+        (None, None) => {
+            reader.problem(
+                "VAULT_KEYRING_FILE",
+                "is missing; make a keyring with `project-vault keys generate`, or give VAULT_KEYRING_COMMAND",
+            );
+            None
+        }
+    }
+}
+
+/// A program and its arguments. No shell takes part, so that nothing in them is expanded or run.
+fn command_words(reader: &mut Reader, command: &str) -> Option<Vec<String>> {
+    const SETTING: &str = "VAULT_KEYRING_COMMAND";
+    match shlex::split(command) {
+        Some(words) if words.first().is_some_and(|program| !program.is_empty()) => Some(words),
+        Some(_) => {
+            reader.problem(SETTING, "names no program; write a program and its arguments");
+            None
+        }
+        None => {
+            reader.problem(SETTING, "ends within a quotation or after a backslash; quote its arguments as for a shell");
+            None
+        }
+    }
+}
+
+fn transit(
+    reader: &mut Reader,
+    settings: &KeySettings,
+    secrets: &Secrets,
+    provider: Provider,
+) -> Option<TransitConfig> {
+    const TOKEN: &str = "VAULT_TRANSIT_TOKEN";
+    let given = |value: &Option<OsString>| value.as_ref().is_some_and(|value| !value.is_empty());
+    let url = reader.text("VAULT_TRANSIT_URL", settings.transit_url.as_ref());
+    let key = reader.text("VAULT_TRANSIT_KEY", settings.transit_key.as_ref());
+    let has_token = given(&secrets.transit_token) || given(&settings.transit_token_file);
+    let token = reader.secret(TOKEN, secrets.transit_token.as_ref(), settings.transit_token_file.as_ref());
+    if provider == Provider::Transit || url.is_some() || key.is_some() || has_token {
+        let missing = [
+            (
+                "VAULT_TRANSIT_URL",
+                given(&settings.transit_url),
+                "the engine's address, such as https://bao.example:8200/v1/transit",
+            ),
+            ("VAULT_TRANSIT_KEY", given(&settings.transit_key), "the name of the key in the engine"),
+            (TOKEN, has_token, "the token for the engine, here or in VAULT_TRANSIT_TOKEN_FILE"),
+        ];
+        for (setting, _, what) in missing.into_iter().filter(|(_, is_given, _)| !is_given) {
+            reader.problem(setting, format_args!("is missing; give {what}"));
+        }
+    }
+    let url = url.and_then(|text| match TransitUrl::parse(&text) {
+        Ok(url) => Some(url),
+        Err(reason) => {
+            reader.problem("VAULT_TRANSIT_URL", reason);
+            None
+        }
+    });
+    let key = key.filter(|name| {
+        let is_name = is_key_name(name);
+        if !is_name {
+            reader.problem("VAULT_TRANSIT_KEY", "is no name of a key: letters, digits, and - _ . between them");
+        }
+        is_name
+    });
+    let token = token.filter(|token| {
+        let is_sendable = token.expose_secret().bytes().all(|b| b.is_ascii_graphic());
+        if !is_sendable {
+            reader.problem(TOKEN, "holds a character that no header can carry; give the token alone");
+        }
+        is_sendable
+    });
+    Some(TransitConfig { url: url?, key: key?, token: token? })
+}

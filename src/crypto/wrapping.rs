@@ -1,0 +1,63 @@
+//! Wrapped keys: what a master key makes of 32 secret bytes, and what it binds them to.
+
+use super::fields::Fields;
+use super::keyring::KeyringError;
+use super::{DataKey, InstallationKey, KeyBytes};
+use crate::domain::{DataKeyId, KeyPurpose, ProjectId};
+
+const DATA_KEY: &[u8] = b"data-key";
+const INSTALLATION_KEY: &[u8] = b"installation-key";
+
+/// A wrapped key as it is stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WrappedKey {
+    /// The id of the master key it is wrapped with.
+    pub master_key: String,
+    /// What the master key's provider made of it; of a keyring: nonce, ciphertext and tag.
+    pub bytes: Vec<u8>,
+}
+
+/// What a wrapped key is bound to: it unwraps for the same and nothing else.
+pub struct Bound(Vec<u8>);
+
+impl Bound {
+    /// To a project's data key of this id.
+    #[must_use]
+    pub fn to_data_key(project: &ProjectId, id: DataKeyId) -> Self {
+        Self(Fields::new(DATA_KEY).bytes(project.as_str().as_bytes()).bytes(id.0.as_bytes()).finish())
+    }
+
+    /// To the installation's key for a purpose.
+    #[must_use]
+    pub fn to_installation(purpose: KeyPurpose) -> Self {
+        Self(Fields::new(INSTALLATION_KEY).bytes(purpose.as_str().as_bytes()).finish())
+    }
+
+    /// The associated data: this, and at its end what names the master key.
+    #[must_use]
+    pub fn and(&self, master_key: &str) -> Vec<u8> {
+        Fields::resume(&self.0).bytes(master_key.as_bytes()).finish()
+    }
+}
+
+impl DataKey {
+    /// What a master key wraps.
+    pub(crate) fn secret(&self) -> &KeyBytes {
+        &self.secret
+    }
+
+    /// The key whose secret was unwrapped.
+    ///
+    /// # Errors
+    /// [`super::CryptoError::Limit`] never, with 32 bytes.
+    pub(crate) fn unwrapped(secret: KeyBytes) -> Result<Self, KeyringError> {
+        Ok(Self::from_secret(secret)?)
+    }
+}
+
+impl InstallationKey {
+    /// The key whose secret was unwrapped.
+    pub(crate) fn unwrapped(purpose: KeyPurpose, secret: KeyBytes) -> Self {
+        Self::new(purpose, secret)
+    }
+}

@@ -1,0 +1,366 @@
+//! The Transit engine of OpenBao or HashiCorp Vault as the keeper of the master key, over its HTTP API: the master key never
+//! leaves it.
+//!
+//! `POST encrypt/NAME` and `POST decrypt/NAME` with `associated_data`, and `GET keys/NAME` for the key's versions
+//! (<https://openbao.org/api-docs/secret/transit/>). A master key's id is `transit:NAME:vN`, N as in the ciphertext `vault:vN:...`.
+//! `rewrap` takes no associated data, so a key is moved to a new version by decrypting and encrypting it.
+
+use super::{Answer, KeyProvider};
+use crate::crypto::{Bound, KeyBytes, KeyringError, WrappedKey};
+use data_encoding::BASE64;
+use reqwest::header::{HeaderValue, InvalidHeaderValue};
+use reqwest::{Client, Method, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// How long it may take to connect, and to answer.
+const CONNECT: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(4);
+/// An answer is no larger, in bytes.
+const MAX_BYTES: usize = 64 * 1024;
+/// Where the engine is mounted unless the address says so.
+const MOUNT: &str = "/v1/transit";
+const SCHEME: &str = "transit";
+/// The types of keys that bind associated data.
+const TYPES: [&str; 4] = ["aes256-gcm96", "aes128-gcm96", "chacha20-poly1305", "xchacha20-poly1305"];
+
+/// The address of an engine: https, or http on loopback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransitUrl(String);
+
+impl TransitUrl {
+    /// Checks an address; without a path it is that of the mount `/v1/transit`.
+    ///
+    /// # Errors
+    /// When keys must not be sent there; the text says why.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let mut url = reqwest::Url::parse(text).map_err(|_| "is no URL")?;
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no host")?;
+        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let is_loopback = host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("must not hold a user's name or password; give a token as VAULT_TRANSIT_TOKEN");
+        }
+        // Whoever sits on the way would see token and keys.
+        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
+            return Err("must be https; http is for loopback addresses only");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err("has something after its path; give the address alone");
+        }
+        if url.path() == "/" {
+            url.set_path(MOUNT);
+        }
+        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+    }
+}
+
+/// Where the engine is, which key it is to use, and the token for it.
+#[derive(Clone)]
+pub struct TransitConfig {
+    /// The engine.
+    pub url: TransitUrl,
+    /// The key's name.
+    pub key: String,
+    /// The token.
+    pub token: SecretString,
+}
+
+/// Whether a text is a name that the engine gives keys.
+#[must_use]
+pub fn is_key_name(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let end = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+    let bytes = text.as_bytes();
+    bytes.len() <= 128 && bytes.iter().copied().all(inner) && end(bytes.first()) && end(bytes.last())
+}
+
+/// Why the engine did not do it. It names settings and statuses, never what was sent or answered.
+#[derive(Debug, thiserror::Error)]
+pub enum TransitError {
+    /// It cannot be reached, or not in time.
+    #[error("VAULT_TRANSIT_URL: the engine cannot be reached: {0}")]
+    Unreachable(String),
+    /// The token may not do this.
+    #[error(
+        "VAULT_TRANSIT_TOKEN: the engine answers 403 to {0}: the token has expired, or its policy does not allow this"
+    )]
+    Forbidden(&'static str),
+    /// There is no such key.
+    #[error(
+        "VAULT_TRANSIT_KEY: the engine has no key of this name, or VAULT_TRANSIT_URL names another mount ({0} answers 404)"
+    )]
+    NoKey(&'static str),
+    /// The key cannot do what it is for.
+    #[error(
+        "VAULT_TRANSIT_KEY: the key cannot bind what it wraps to its place; use one of type aes256-gcm96 that is not derived"
+    )]
+    NoUse,
+    /// Another status than documented.
+    #[error("VAULT_TRANSIT_URL: the engine answers {status} to {what}")]
+    Status {
+        /// What was asked.
+        what: &'static str,
+        /// The status.
+        status: u16,
+    },
+    /// Not what the engine is documented to answer.
+    #[error("VAULT_TRANSIT_URL: the answer to {0} is not what OpenBao's Transit engine answers")]
+    Form(&'static str),
+    /// The client or the token's header cannot be made.
+    #[error("VAULT_TRANSIT_TOKEN: it cannot be sent: {0}")]
+    Client(String),
+}
+
+impl From<TransitError> for KeyringError {
+    fn from(error: TransitError) -> Self {
+        Self::Provider(Box::new(error))
+    }
+}
+
+/// A key of a Transit engine.
+pub struct Transit {
+    client: Client,
+    url: String,
+    key: String,
+    token: HeaderValue,
+}
+
+#[derive(Deserialize)]
+struct Answered<T> {
+    data: T,
+}
+
+#[derive(Deserialize)]
+struct Encrypted<'a> {
+    #[serde(borrow)]
+    ciphertext: std::borrow::Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Decrypted<'a> {
+    /// Borrowed from the answer, which is zeroized.
+    plaintext: &'a str,
+}
+
+#[derive(Deserialize)]
+struct KeyInfo {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    derived: bool,
+    latest_version: u32,
+    #[serde(default = "first")]
+    min_decryption_version: u32,
+    #[serde(default)]
+    keys: BTreeMap<String, serde::de::IgnoredAny>,
+}
+
+const fn first() -> u32 {
+    1
+}
+
+impl Transit {
+    /// Connects at first use.
+    ///
+    /// # Errors
+    /// When the token cannot be part of a header, or there is no TLS to be had.
+    pub fn new(config: &TransitConfig) -> Result<Self, TransitError> {
+        let client = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .timeout(PATIENCE)
+            .build()
+            .map_err(|error| TransitError::Client(crate::config::with_causes(&error)))?;
+        let mut token = HeaderValue::from_str(config.token.expose_secret())
+            .map_err(|error: InvalidHeaderValue| TransitError::Client(error.to_string()))?;
+        token.set_sensitive(true);
+        Ok(Self { client, url: config.url.0.clone(), key: config.key.clone(), token })
+    }
+
+    /// Sends a request; gives the status and the answer, which may hold a key.
+    async fn ask(
+        &self,
+        method: Method,
+        what: &'static str,
+        body: Option<Zeroizing<Vec<u8>>>,
+    ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), TransitError> {
+        let explain =
+            |error: reqwest::Error| TransitError::Unreachable(crate::config::with_causes(&error.without_url()));
+        let url = format!("{}/{what}/{}", self.url, self.key);
+        let mut request = self.client.request(method, url).header("X-Vault-Token", self.token.clone());
+        // Against requests that others have a browser or a proxy send; the engine's agent wants it.
+        request = request.header("X-Vault-Request", "true");
+        if let Some(body) = body {
+            // The client keeps it in buffers of its own: zeroizing can be promised for ours only.
+            request = request.header("Content-Type", "application/json").body(body.to_vec());
+        }
+        let mut response = request.send().await.map_err(explain)?;
+        let status = response.status();
+        let mut answer = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
+        while let Some(chunk) = response.chunk().await.map_err(explain)? {
+            if answer.len() + chunk.len() > MAX_BYTES {
+                return Err(TransitError::Form(what));
+            }
+            answer.extend_from_slice(&chunk);
+        }
+        Ok((status, answer))
+    }
+
+    /// The answer of a request that was done.
+    fn done(what: &'static str, status: StatusCode) -> Result<(), TransitError> {
+        match status {
+            StatusCode::OK => Ok(()),
+            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Err(TransitError::Forbidden(what)),
+            StatusCode::NOT_FOUND => Err(TransitError::NoKey(what)),
+            other => Err(TransitError::Status { what, status: other.as_u16() }),
+        }
+    }
+
+    async fn info(&self) -> Result<KeyInfo, TransitError> {
+        const WHAT: &str = "keys";
+        let (status, answer) = self.ask(Method::GET, WHAT, None).await?;
+        Self::done(WHAT, status)?;
+        let info: KeyInfo = read(WHAT, &answer)?;
+        if info.derived || !TYPES.contains(&info.kind.as_str()) {
+            return Err(TransitError::NoUse);
+        }
+        Ok(info)
+    }
+
+    fn id(&self, version: &str) -> String {
+        format!("{SCHEME}:{}:v{version}", self.key)
+    }
+
+    /// What a wrapped key is bound to: the place, and the key's name. Its version is told by the ciphertext, which opens with
+    /// that version alone.
+    fn associated(&self, bound: &Bound) -> String {
+        BASE64.encode(&bound.and(&format!("{SCHEME}:{}", self.key)))
+    }
+
+    async fn encrypt(&self, secret: &KeyBytes, bound: &Bound) -> Result<WrappedKey, TransitError> {
+        const WHAT: &str = "encrypt";
+        let plaintext = Zeroizing::new(BASE64.encode(secret.expose()));
+        let body = body(&[("plaintext", &plaintext), ("associated_data", &self.associated(bound))]);
+        let (status, answer) = self.ask(Method::POST, WHAT, Some(body)).await?;
+        Self::done(WHAT, status)?;
+        let Encrypted { ciphertext } = read(WHAT, &answer)?;
+        let version = version_of(&ciphertext).ok_or(TransitError::Form(WHAT))?;
+        Ok(WrappedKey { master_key: self.id(version), bytes: ciphertext.as_bytes().to_vec() })
+    }
+
+    async fn decrypt(&self, wrapped: &WrappedKey, bound: &Bound) -> Result<KeyBytes, KeyringError> {
+        const WHAT: &str = "decrypt";
+        let wrong = || KeyringError::WrongKey(wrapped.master_key.clone());
+        let ciphertext = std::str::from_utf8(&wrapped.bytes).map_err(|_| wrong())?;
+        if version_of(ciphertext).map(|version| self.id(version)).as_deref() != Some(&wrapped.master_key) {
+            return Err(wrong());
+        }
+        let body = body(&[("ciphertext", ciphertext), ("associated_data", &self.associated(bound))]);
+        let (status, answer) = self.ask(Method::POST, WHAT, Some(body)).await?;
+        if status == StatusCode::BAD_REQUEST {
+            // No such key, a version that may not be used any more, or not what was encrypted for this place.
+            return Err(wrong());
+        }
+        Self::done(WHAT, status)?;
+        let Decrypted { plaintext } = read(WHAT, &answer)?;
+        let secret = BASE64.decode(plaintext.as_bytes()).map(Zeroizing::new).map_err(|_| TransitError::Form(WHAT))?;
+        KeyBytes::copy_of(&secret).ok_or_else(wrong)
+    }
+}
+
+/// An object of JSON whose buffer does not grow and leaves no copy behind. The values are Base64 or a ciphertext.
+fn body(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
+    // JSON writes a byte as at most six.
+    let room = fields.iter().fold(2, |room, (name, value)| room + 6 * (name.len() + value.len()) + 6);
+    let mut body = Zeroizing::new(Vec::with_capacity(room));
+    let fields: BTreeMap<&str, &str> = fields.iter().copied().collect();
+    // Writing to memory does not fail.
+    let _ = serde_json::to_writer(&mut *body, &fields);
+    body
+}
+
+fn read<'a, T: Deserialize<'a>>(what: &'static str, answer: &'a [u8]) -> Result<T, TransitError> {
+    // The parser's own error could repeat what it read.
+    let answered: Answered<T> = serde_json::from_slice(answer).map_err(|_| TransitError::Form(what))?;
+    Ok(answered.data)
+}
+
+/// The version in `vault:vN:...`.
+fn version_of(ciphertext: &str) -> Option<&str> {
+    let (version, rest) = ciphertext.strip_prefix("vault:v")?.split_once(':')?;
+    let is_number = !version.is_empty() && version.len() <= 9 && version.bytes().all(|b| b.is_ascii_digit());
+    (is_number && !version.starts_with('0') && !rest.is_empty()).then_some(version)
+}
+
+impl KeyProvider for Transit {
+    fn owns(&self, master_key: &str) -> bool {
+        master_key.strip_prefix(SCHEME).and_then(|rest| rest.strip_prefix(':')).is_some_and(|rest| {
+            rest.rsplit_once(":v").is_some_and(|(key, version)| key == self.key && version.parse::<u32>().is_ok())
+        })
+    }
+
+    fn current(&self) -> Answer<'_, String> {
+        Box::pin(async { Ok(self.id(&self.info().await?.latest_version.to_string())) })
+    }
+
+    fn known(&self) -> Answer<'_, Vec<String>> {
+        Box::pin(async {
+            let info = self.info().await?;
+            let mut versions: Vec<u32> = info.keys.keys().filter_map(|version| version.parse().ok()).collect();
+            versions.retain(|version| *version >= info.min_decryption_version);
+            versions.sort_unstable();
+            Ok(versions.iter().map(|version| self.id(&version.to_string())).collect())
+        })
+    }
+
+    fn wrap<'a>(&'a self, secret: &'a KeyBytes, bound: &'a Bound) -> Answer<'a, WrappedKey> {
+        Box::pin(async { Ok(self.encrypt(secret, bound).await?) })
+    }
+
+    fn unwrap<'a>(&'a self, wrapped: &'a WrappedKey, bound: &'a Bound) -> Answer<'a, KeyBytes> {
+        Box::pin(self.decrypt(wrapped, bound))
+    }
+
+    fn reload(&self) -> Answer<'_, String> {
+        self.current()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_https_or_loopback_and_may_name_its_mount() {
+        let read = |text| TransitUrl::parse(text).map(|url| url.0);
+        assert_eq!(read("https://bao.example:8200").as_deref(), Ok("https://bao.example:8200/v1/transit"));
+        assert_eq!(read("http://127.0.0.1:8200/").as_deref(), Ok("http://127.0.0.1:8200/v1/transit"));
+        assert_eq!(read("https://bao/v1/ns/keys/").as_deref(), Ok("https://bao/v1/ns/keys"));
+        for bad in ["http://bao.example", "ftp://bao", "bao", "https://u:p@bao", "https://bao/v1/transit?x=1"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_ciphertext_tells_its_version() {
+        assert_eq!(version_of("vault:v12:abc"), Some("12"));
+        for bad in ["vault:v0:abc", "vault:v:abc", "vault:v1:", "vault:1:abc", "vault:v-1:a", "bao:v1:abc", ""] {
+            assert_eq!(version_of(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_has_a_name_that_a_path_can_hold() {
+        for good in ["vault", "a", "project-vault.v2", "_x_"] {
+            assert!(is_key_name(good), "{good}");
+        }
+        for bad in ["", "a/b", "-a", "a-", "..", "a b", "ä"] {
+            assert!(!is_key_name(bad), "{bad}");
+        }
+    }
+}
