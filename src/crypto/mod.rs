@@ -16,6 +16,7 @@ mod keyring;
 mod keyring_file;
 mod mask;
 mod row_mac;
+mod sealing;
 #[cfg(test)]
 mod vectors;
 
@@ -26,6 +27,7 @@ pub use hint::Hint;
 pub use keyring::{Keyring, KeyringError, WrappedKey};
 pub use mask::{mask, shown};
 pub use row_mac::{EntryFacts, VersionFacts};
+pub use sealing::{Recipient, RecipientKey, SealedCall, SealedPlace};
 
 /// The format of everything this module writes; a new format gets a new label, and both are told apart by it.
 const FORMAT: &[u8] = b"project-vault/v1";
@@ -48,6 +50,9 @@ pub enum CryptoError {
     /// No PEM with an X.509 certificate in it.
     #[error("this is not PEM with an X.509 certificate in it")]
     NoCertificate,
+    /// No public key that a value can be sealed for.
+    #[error("this is no X25519 public key in base64url")]
+    Recipient,
 }
 
 #[cfg(test)]

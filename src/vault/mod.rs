@@ -44,6 +44,7 @@ use crate::store::Store;
 use events::Denials;
 use keys::Keys;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -84,6 +85,8 @@ struct Parts {
     /// Bounds the transactions that wait for the authorizer.
     lanes: Arc<Semaphore>,
     retention: Duration,
+    /// How many values were opened.
+    decryptions: AtomicU64,
 }
 
 impl Vault {
@@ -104,6 +107,7 @@ impl Vault {
             denials: Denials::default(),
             lanes: Arc::new(Semaphore::new(lanes::LANES)),
             retention,
+            decryptions: AtomicU64::new(0),
         }))
     }
 
@@ -117,6 +121,12 @@ impl Vault {
     #[must_use]
     pub fn authorizer(&self) -> &Authorizer {
         &self.0.authorizer
+    }
+
+    /// How many values it has opened since it was put together.
+    #[must_use]
+    pub fn decryptions(&self) -> u64 {
+        self.0.decryptions.load(Ordering::Relaxed)
     }
 
     /// Makes the database's files forget what was erased. The erasure itself is done, whatever becomes of this: the next one
