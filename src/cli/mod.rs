@@ -1,11 +1,14 @@
 //! The command line: one file per command. Each parses, puts the pieces together and runs; rules of the vault are elsewhere.
 
+mod agent;
 mod auditor;
+mod completions;
 mod data_dir;
 mod demo;
 mod dev;
 mod duration;
 mod failure;
+mod get;
 mod jobs;
 mod keyring_command;
 mod keys;
@@ -18,6 +21,7 @@ mod schema;
 mod serve;
 mod server;
 mod token;
+mod whoami;
 
 use clap::{Parser, Subcommand};
 use failure::{Failure, Result};
@@ -71,6 +75,12 @@ enum Command {
     Auditor(auditor::Auditor),
     /// Makes master keys
     Keys(keys::Keys),
+    /// Resolves one secret for a tool, and writes its value to standard output
+    Get(Box<get::Get>),
+    /// Says what a token says: principal, issuer, expiry, what it is narrowed to
+    Whoami(whoami::Whoami),
+    /// Prints completions for a shell
+    Completions(completions::Completions),
 }
 
 /// Runs the command that the arguments ask for; gives the status to exit with.
@@ -99,6 +109,9 @@ fn run(command: Command) -> Result {
         Command::Registrar(command) => in_runtime(command.run()),
         Command::Auditor(command) => in_runtime(command.run()),
         Command::Keys(command) => command.run(),
+        Command::Get(command) => command.run(),
+        Command::Whoami(command) => command.run(),
+        Command::Completions(command) => command.run(),
     }
 }
 
@@ -108,6 +121,12 @@ fn in_runtime(work: impl Future<Output = Result>) -> Result {
     // What blocks a thread, such as a database that does not answer, does not keep the process.
     runtime.shutdown_timeout(STRAGGLERS);
     result
+}
+
+/// For what waits for one answer: no threads are started for it.
+fn in_one_thread<T>(work: impl Future<Output = T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
+    Ok(runtime.block_on(work))
 }
 
 /// Prints to standard output.

@@ -2,6 +2,7 @@
 //! its setting. Nothing else reads the environment.
 
 mod backend;
+mod client;
 mod log;
 mod problems;
 mod server;
@@ -10,6 +11,9 @@ mod settings;
 mod tests;
 
 pub use backend::{Authz, Backend};
+pub use client::{
+    Client, ClientSettings, TOKEN_FILE_VARIABLE, TOKEN_HELP, TOKEN_VARIABLE, TokenSettings, client_token,
+};
 pub use log::{Log, LogFormat};
 pub use problems::Problems;
 pub use server::{KeyringSource, Server, listen_address};
