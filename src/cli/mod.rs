@@ -7,6 +7,7 @@ mod data_dir;
 mod demo;
 mod dev;
 mod duration;
+mod exec;
 mod failure;
 mod get;
 mod jobs;
@@ -41,7 +42,7 @@ const STRAGGLERS: Duration = Duration::from_secs(2);
     subcommand_required = true,
     after_help = "\
 Every setting is an environment variable and, unless it is secret, a flag; `project-vault serve --help` names them.
-Exit status: 0 done, 1 failed while working, 2 wrong usage or configuration."
+Exit status: 0 done, 1 failed while working, 2 wrong usage or configuration; get and exec have more, see their --help."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -75,12 +76,17 @@ enum Command {
     Auditor(auditor::Auditor),
     /// Makes master keys
     Keys(keys::Keys),
+    /// Runs a command with the project's secrets in its environment, and keeps them out of its output
+    Exec(Box<exec::Exec>),
     /// Resolves one secret for a tool, and writes its value to standard output
     Get(Box<get::Get>),
     /// Says what a token says: principal, issuer, expiry, what it is narrowed to
     Whoami(whoami::Whoami),
     /// Prints completions for a shell
     Completions(completions::Completions),
+    /// Removes files when the process that named them is gone; `exec --file` starts it
+    #[command(name = exec::files::GUARD, hide = true)]
+    GuardFiles,
 }
 
 /// Runs the command that the arguments ask for; gives the status to exit with.
@@ -88,7 +94,7 @@ enum Command {
 pub fn main() -> ExitCode {
     match Cli::try_parse() {
         Ok(cli) => match run(cli.command) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(code) => code,
             Err(failure) => failure.report(),
         },
         Err(error) => {
@@ -99,8 +105,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result {
+fn run(command: Command) -> Result<ExitCode> {
     match command {
+        // The one that ends with another program's status.
+        Command::Exec(command) => return command.run(),
         Command::Dev(command) => in_runtime(command.run()),
         Command::Serve(command) => in_runtime(command.run()),
         Command::Migrate(command) => in_runtime(command.run()),
@@ -112,7 +120,9 @@ fn run(command: Command) -> Result {
         Command::Get(command) => command.run(),
         Command::Whoami(command) => command.run(),
         Command::Completions(command) => command.run(),
-    }
+        Command::GuardFiles => exec::files::guard(),
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn in_runtime(work: impl Future<Output = Result>) -> Result {

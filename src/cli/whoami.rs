@@ -27,8 +27,9 @@ impl Whoami {
     /// Reads the token and prints what it says.
     pub fn run(self) -> Result {
         let token = client_token(&self.token, hiding::take_token().as_ref())?;
-        let says = claims::read(&token)
-            .ok_or_else(|| AgentFailure::Input("PROJECT_VAULT_TOKEN: is no JSON Web Token; ask its issuer".to_owned()))?;
+        let says = claims::read(&token).ok_or_else(|| {
+            AgentFailure::Input("PROJECT_VAULT_TOKEN: is no JSON Web Token; ask its issuer".to_owned())
+        })?;
         let now = SystemClock.now();
         print(&match self.output {
             Output::Text => as_text(&says, now),

@@ -52,13 +52,7 @@ pub struct ClientSettings {
     #[arg(long, help_heading = "Vault")]
     pub insecure_http: bool,
     /// How long to wait for the vault, retries included, in seconds [default: 30]
-    #[arg(
-        long,
-        env = "PROJECT_VAULT_TIMEOUT",
-        hide_env_values = true,
-        value_name = "SECONDS",
-        help_heading = "Vault"
-    )]
+    #[arg(long, env = "PROJECT_VAULT_TIMEOUT", hide_env_values = true, value_name = "SECONDS", help_heading = "Vault")]
     pub timeout: Option<OsString>,
     /// Of which project [default: the one the token is narrowed to]
     #[arg(long, env = "PROJECT_VAULT_PROJECT", hide_env_values = true, value_name = "ID", help_heading = "Agent")]
@@ -108,8 +102,7 @@ impl Client {
         let url = reader.text("PROJECT_VAULT_URL", settings.url.as_ref());
         let url = read_url(url.as_deref().unwrap_or(DEFAULT_URL), settings.insecure_http);
         let url = url.map_err(|problem| reader.problem("PROJECT_VAULT_URL", problem)).ok();
-        let patience =
-            reader.number("PROJECT_VAULT_TIMEOUT", settings.timeout.as_ref(), 1..=3_600, DEFAULT_PATIENCE);
+        let patience = reader.number("PROJECT_VAULT_TIMEOUT", settings.timeout.as_ref(), 1..=3_600, DEFAULT_PATIENCE);
         let project = id(&mut reader, "PROJECT_VAULT_PROJECT", settings.project.as_ref());
         let agent = id(&mut reader, "PROJECT_VAULT_AGENT", settings.agent.as_ref());
         let milestone = id(&mut reader, "PROJECT_VAULT_MILESTONE", settings.milestone.as_ref());
@@ -217,7 +210,8 @@ mod tests {
         for url in ["https://vault.example/graphql", "http://127.0.0.1:4000/", "http://[::1]/", "http://localhost:1/"] {
             assert!(read_url(url, false).is_ok(), "{url}");
         }
-        for url in ["http://vault.example/", "http://10.0.0.1/", "http://127.0.0.1.example/", "http://localhost.evil/"] {
+        for url in ["http://vault.example/", "http://10.0.0.1/", "http://127.0.0.1.example/", "http://localhost.evil/"]
+        {
             assert!(read_url(url, false).is_err(), "{url}");
             assert!(read_url(url, true).is_ok(), "{url}");
         }

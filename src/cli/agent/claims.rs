@@ -89,12 +89,7 @@ pub fn read(token: &SecretString) -> Option<Says> {
     };
     #[allow(clippy::cast_possible_truncation, reason = "beyond a day in the year 100,000 nobody minds a millisecond")]
     let expires = body.exp.map(|seconds| Timestamp::from_millis((seconds * 1000.0) as i64));
-    Some(Says {
-        principal: format!("{kind}:{}", body.sub),
-        issuer: body.iss,
-        expires,
-        narrowed_to: body.narrowed_to,
-    })
+    Some(Says { principal: format!("{kind}:{}", body.sub), issuer: body.iss, expires, narrowed_to: body.narrowed_to })
 }
 
 #[cfg(test)]

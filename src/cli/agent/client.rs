@@ -93,12 +93,7 @@ impl VaultClient {
     ///
     /// # Errors
     /// When the vault says no, or cannot be asked in time.
-    pub async fn ask<T: DeserializeOwned>(
-        &self,
-        document: &str,
-        field: &str,
-        input: Value,
-    ) -> Result<T, AgentFailure> {
+    pub async fn ask<T: DeserializeOwned>(&self, document: &str, field: &str, input: Value) -> Result<T, AgentFailure> {
         let body = json!({ "query": document, "variables": { "input": input } }).to_string();
         let until = Instant::now() + self.patience;
         let mut attempt = 1;
@@ -130,10 +125,7 @@ impl VaultClient {
     }
 
     fn strange(&self, what: &str) -> AgentFailure {
-        AgentFailure::Unreachable(format!(
-            "{}: {what}; is this the address of a vault, of this version?",
-            self.place()
-        ))
+        AgentFailure::Unreachable(format!("{}: {what}; is this the address of a vault, of this version?", self.place()))
     }
 
     async fn attempt(&self, body: &str) -> Attempt {

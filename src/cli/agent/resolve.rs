@@ -161,8 +161,7 @@ impl Agent {
         input["tool"] = self.tool.as_deref().into();
         input["recipientKey"] = recipient.public_key().into();
         let Resolved { request_id, mut secrets } = self.vault.ask(RESOLVE, "resolveSecrets", input).await?;
-        let call =
-            SealedCall { project: self.project.as_str(), agent: self.agent.as_str(), request: &request_id };
+        let call = SealedCall { project: self.project.as_str(), agent: self.agent.as_str(), request: &request_id };
         for secret in &mut secrets {
             if secret.outcome == Outcome::Resolved {
                 secret.value = Some(open(secret, &recipient, &call)?);
