@@ -1,5 +1,6 @@
 //! Why a command did not do its work, and the status it exits with.
 
+use super::agent::AgentFailure;
 use crate::authz::SetupError;
 use crate::config::{Problems, with_causes};
 use crate::crypto::KeyringError;
@@ -22,6 +23,9 @@ pub enum Failure {
     /// Arguments that do not go together.
     #[error("{0}; see --help")]
     Usage(String),
+    /// An agent's command did not do its work.
+    #[error(transparent)]
+    Agent(#[from] AgentFailure),
     /// The database did not do its part.
     #[error("{}; check DATABASE_URL and the database", with_causes(.0))]
     Store(#[from] store::Error),
@@ -103,6 +107,7 @@ impl Failure {
                 _ => 6,
             },
             Self::Config(_) | Self::Usage(_) => 2,
+            Self::Agent(failure) => failure.status(),
             Self::Store(_)
             | Self::NotMigrated
             | Self::Setup(_)

@@ -1,12 +1,16 @@
 //! The command line: one file per command. Each parses, puts the pieces together and runs; rules of the vault are elsewhere.
 
+mod agent;
 mod audit;
 mod auditor;
+mod completions;
 mod data_dir;
 mod demo;
 mod dev;
 mod duration;
+mod exec;
 mod failure;
+mod get;
 mod jobs;
 mod keyring_command;
 mod keys;
@@ -19,6 +23,7 @@ mod schema;
 mod serve;
 mod server;
 mod token;
+mod whoami;
 
 use clap::{Parser, Subcommand};
 use failure::{Failure, Result};
@@ -41,7 +46,7 @@ const STACK: usize = 16 * 1024 * 1024;
     subcommand_required = true,
     after_help = "\
 Every setting is an environment variable and, unless it is secret, a flag; `project-vault serve --help` names them.
-Exit status: 0 done, 1 failed while working, 2 wrong usage or configuration."
+Exit status: 0 done, 1 failed while working, 2 wrong usage or configuration; get and exec have more, see their --help."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -77,6 +82,17 @@ enum Command {
     Audit(audit::Audit),
     /// Makes master keys
     Keys(keys::Keys),
+    /// Runs a command with the project's secrets in its environment, and keeps them out of its output
+    Exec(Box<exec::Exec>),
+    /// Resolves one secret for a tool, and writes its value to standard output
+    Get(Box<get::Get>),
+    /// Says what a token says: principal, issuer, expiry, what it is narrowed to
+    Whoami(whoami::Whoami),
+    /// Prints completions for a shell
+    Completions(completions::Completions),
+    /// Removes files when the process that named them is gone; `exec --file` starts it
+    #[command(name = exec::files::GUARD, hide = true)]
+    GuardFiles,
 }
 
 /// Runs the command that the arguments ask for; gives the status to exit with.
@@ -84,7 +100,7 @@ enum Command {
 pub fn main() -> ExitCode {
     match Cli::try_parse() {
         Ok(cli) => match run(cli.command) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(code) => code,
             Err(failure) => failure.report(),
         },
         Err(error) => {
@@ -95,8 +111,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result {
+fn run(command: Command) -> Result<ExitCode> {
     match command {
+        // The one that ends with another program's status.
+        Command::Exec(command) => return command.run(),
         Command::Dev(command) => in_runtime(command.run()),
         Command::Serve(command) => in_runtime(command.run()),
         Command::Migrate(command) => in_runtime(command.run()),
@@ -106,7 +124,12 @@ fn run(command: Command) -> Result {
         Command::Auditor(command) => in_runtime(command.run()),
         Command::Audit(command) => in_runtime(command.run()),
         Command::Keys(command) => command.run(),
-    }
+        Command::Get(command) => command.run(),
+        Command::Whoami(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::GuardFiles => exec::files::guard(),
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn in_runtime(work: impl Future<Output = Result>) -> Result {
@@ -116,6 +139,12 @@ fn in_runtime(work: impl Future<Output = Result>) -> Result {
     // What blocks a thread, such as a database that does not answer, does not keep the process.
     runtime.shutdown_timeout(STRAGGLERS);
     result
+}
+
+/// For what waits for one answer: no threads are started for it.
+fn in_one_thread<T>(work: impl Future<Output = T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
+    Ok(runtime.block_on(work))
 }
 
 /// Prints to standard output.

@@ -2,6 +2,7 @@
 //! its setting. Nothing else reads the environment.
 
 mod backend;
+mod client;
 mod keys;
 mod log;
 mod problems;
@@ -11,7 +12,10 @@ mod settings;
 mod tests;
 
 pub use backend::{Authz, Backend};
-pub use keys::{Keys, KeyringSource, Provider};
+pub use client::{
+    Client, ClientSettings, TOKEN_FILE_VARIABLE, TOKEN_HELP, TOKEN_VARIABLE, TokenSettings, client_token,
+};
+pub use keys::{KeyringSource, Keys, Provider};
 pub use log::{Log, LogFormat};
 pub use problems::Problems;
 pub use server::{Server, listen_address};

@@ -335,9 +335,7 @@ mod tests {
         let ring = Keyring::generate().unwrap();
         let name = ring.current_id().to_owned();
         let wrapping = ring.keys[&name].derive(WRAP).unwrap();
-        let bytes =
-            aead::seal(&wrapping, [0; 12], &Bound::to_data_key(&project(), id()).and(&name), &[1; 31])
-                .unwrap();
+        let bytes = aead::seal(&wrapping, [0; 12], &Bound::to_data_key(&project(), id()).and(&name), &[1; 31]).unwrap();
         let wrapped = WrappedKey { master_key: name, bytes };
         assert!(matches!(refusal(&ring, &wrapped), Some(KeyringError::WrongKey(_))));
     }

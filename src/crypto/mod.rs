@@ -18,6 +18,7 @@ mod keyring;
 mod keyring_file;
 mod mask;
 mod row_mac;
+mod sealing;
 mod signing_key;
 #[cfg(test)]
 mod vectors;
@@ -32,8 +33,9 @@ pub use installation_key::InstallationKey;
 pub use keyring::{Keyring, KeyringError};
 pub use mask::{mask, shown};
 pub use row_mac::{EntryFacts, VersionFacts};
-pub(crate) use signing_key::{key_set, public_parts};
+pub use sealing::{Recipient, RecipientKey, SealedCall, SealedPlace};
 pub use signing_key::{SigningKey, Statement, StatementError, verify_statement};
+pub(crate) use signing_key::{key_set, public_parts};
 pub use wrapping::{Bound, WrappedKey};
 
 /// The format of everything this module writes; a new format gets a new label, and both are told apart by it.
@@ -57,6 +59,9 @@ pub enum CryptoError {
     /// No PEM with an X.509 certificate in it.
     #[error("this is not PEM with an X.509 certificate in it")]
     NoCertificate,
+    /// No public key that a value can be sealed for.
+    #[error("this is no X25519 public key in base64url")]
+    Recipient,
 }
 
 #[cfg(test)]

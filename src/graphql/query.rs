@@ -104,9 +104,10 @@ impl Query {
     ) -> async_graphql::Result<ResolvedSecrets> {
         let read = async {
             let session = session(ctx)?;
-            session.vault.resolve_secrets(&session.caller, input.into()).await
+            let resolved = session.vault.resolve_secrets(&session.caller, input.into()).await?;
+            Ok(ResolvedSecrets::new(resolved, &session.caller.request_id))
         };
-        required(read.await.map(ResolvedSecrets::from))
+        required(read.await)
     }
 
     #[graphql(entity)]

@@ -5,6 +5,7 @@ use super::entry::VaultEntry;
 use super::is_runtime;
 use super::loaders::session;
 use super::scalars::{DateTime, SecretOutcome, SecretsBlock, VaultCategory, VaultResolvePurpose, VaultScope};
+use crate::domain::RequestId;
 use crate::vault::{AgentQuestion, Preview, Resolution, ResolveReceipt, ResolveRequest, Resolved};
 use async_graphql::{ComplexObject, Context, ID, InputObject, SimpleObject};
 use secrecy::ExposeSecret as _;
@@ -45,13 +46,17 @@ pub(super) struct SecretsPreview {
     secrets: Vec<SecretPreview>,
 }
 
-/// entry is null for a runtime, which sees names and outcomes only.
+/// entry is null for a runtime, which sees names, outcomes and what a resolve would tell beside the value.
 #[derive(SimpleObject)]
 pub(super) struct SecretPreview {
     /// The name.
     name: String,
     /// What would become of it.
     outcome: SecretOutcome,
+    /// To what the entry that decides it belongs, when outcome is RESOLVED or EXPIRED.
+    scope: Option<VaultScope>,
+    /// When that entry expires.
+    expires_at: Option<DateTime>,
     /// The entry that decides it.
     entry: Option<VaultEntry>,
 }
@@ -66,6 +71,8 @@ impl From<Preview> for SecretsPreview {
                 .map(|secret| SecretPreview {
                     name: secret.name,
                     outcome: secret.outcome.into(),
+                    scope: secret.scope.map(Into::into),
+                    expires_at: secret.expires_at.map(DateTime),
                     entry: secret.entry.map(VaultEntry),
                 })
                 .collect(),
@@ -93,6 +100,9 @@ pub(super) struct ResolveSecretsInput {
     session_id: Option<String>,
     /// The tool that needs the secret, for TOOL_EXECUTION.
     tool: Option<String>,
+    /// An X25519 public key, 32 bytes in base64url without padding, made for this call. With it values come as sealedValue, and
+    /// nobody between the vault and the key's owner can read them.
+    recipient_key: Option<String>,
 }
 
 impl From<ResolveSecretsInput> for ResolveRequest {
@@ -108,6 +118,7 @@ impl From<ResolveSecretsInput> for ResolveRequest {
             purpose: input.purpose.into(),
             session: input.session_id,
             tool: input.tool,
+            recipient: input.recipient_key,
         }
     }
 }
@@ -118,6 +129,8 @@ impl From<ResolveSecretsInput> for ResolveRequest {
 pub(super) struct ResolvedSecrets {
     /// In the order of the names asked for, else in byte order.
     secrets: Vec<ResolvedSecret>,
+    /// The request, as the access records name it; sealed values are bound to it.
+    request_id: String,
     #[graphql(skip)]
     receipt: ResolveReceipt,
 }
@@ -143,8 +156,11 @@ pub(super) struct ResolvedSecret {
     name: String,
     /// What became of it.
     outcome: SecretOutcome,
-    /// Set exactly when outcome is RESOLVED.
+    /// Set exactly when outcome is RESOLVED and no recipientKey was given.
     value: Option<String>,
+    /// Set exactly when outcome is RESOLVED and a recipientKey was given: HPKE (RFC 9180), base64url of the encapsulated key
+    /// and the ciphertext, bound to project, agent, request, entry, version and name.
+    sealed_value: Option<String>,
     /// The entry, when outcome is RESOLVED or EXPIRED.
     entry_id: Option<ID>,
     /// Its version.
@@ -157,10 +173,11 @@ pub(super) struct ResolvedSecret {
     expires_at: Option<DateTime>,
 }
 
-impl From<Resolution> for ResolvedSecrets {
-    fn from(resolution: Resolution) -> Self {
+impl ResolvedSecrets {
+    pub(super) fn new(resolution: Resolution, request: &RequestId) -> Self {
         Self {
             secrets: resolution.secrets.into_iter().map(ResolvedSecret::from).collect(),
+            request_id: request.as_str().to_owned(),
             receipt: resolution.receipt,
         }
     }
@@ -172,8 +189,9 @@ impl From<Resolved> for ResolvedSecret {
         Self {
             name: secret.name,
             outcome: secret.outcome.into(),
-            // The one place where a value leaves its type.
+            // The one place where a value leaves its type unsealed.
             value: secret.value.map(|value| value.expose_secret().to_owned()),
+            sealed_value: secret.sealed,
             entry_id: entry.map(|entry| ID(entry.id.to_string())),
             version: entry.map(|entry| entry.version),
             category: entry.map(|entry| entry.category.into()),

@@ -204,10 +204,7 @@ impl Vault {
 
     /// Authenticates everything an answer rests on, not only what is released: a row that was switched off or renamed by
     /// hand would let another one through. Gives each entry's data key.
-    async fn authenticate<'a>(
-        &self,
-        found: &'a Candidates,
-    ) -> Result<HashMap<EntryId, Arc<DataKey>>, Unauthentic<'a>> {
+    async fn authenticate<'a>(&self, found: &'a Candidates) -> Result<HashMap<EntryId, Arc<DataKey>>, Unauthentic<'a>> {
         let mut keys = HashMap::with_capacity(found.entries.len());
         for row in &found.entries {
             let opened = self.open_key(&row.entry.project, &row.data_key).await;

@@ -30,6 +30,7 @@ mod roles;
 mod sweeper;
 mod verify;
 
+pub use crate::kms::{KeySource, MasterKeys};
 pub use access::{Access, Ask, Project};
 pub use agent_view::AgentQuestion;
 pub use agents::{AgentAssignment, AgentChange};
@@ -42,7 +43,6 @@ pub use entries::{
 pub use export::{Export, ExportFilter};
 pub use exposures::Exposure;
 pub use heads::{Head, HeadChain};
-pub use crate::kms::{KeySource, MasterKeys};
 pub use milestones::{Milestone, NewMilestone};
 pub use operators::Auditor;
 pub use preview::{Block, Preview, Previewed};
@@ -61,6 +61,7 @@ use ledger::Ledger;
 use own_keys::OwnKeys;
 use recorder::Recorder;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -104,6 +105,8 @@ struct Parts {
     /// Bounds the transactions that wait for the authorizer.
     lanes: Arc<Semaphore>,
     retention: Duration,
+    /// How many values were opened.
+    decryptions: AtomicU64,
 }
 
 impl Vault {
@@ -127,6 +130,7 @@ impl Vault {
             denials: Denials::default(),
             lanes: Arc::new(Semaphore::new(lanes::LANES)),
             retention,
+            decryptions: AtomicU64::new(0),
         }))
     }
 
@@ -140,6 +144,12 @@ impl Vault {
     #[must_use]
     pub fn authorizer(&self) -> &Authorizer {
         &self.0.authorizer
+    }
+
+    /// How many values it has opened since it was put together.
+    #[must_use]
+    pub fn decryptions(&self) -> u64 {
+        self.0.decryptions.load(Ordering::Relaxed)
     }
 
     /// Makes the database's files forget what was erased. The erasure itself is done, whatever becomes of this: the next one

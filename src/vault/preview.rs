@@ -2,9 +2,10 @@
 
 use super::agent_view::{AgentQuestion, Asked, runtime};
 use super::entries::Entry;
+use super::resolve::ResolvedEntry;
 use super::{Caller, Vault};
 use crate::authz::{CanPreview, Held as _, Question};
-use crate::domain::{AuditAction, EntryId, Error, ProjectStatus, Result, SecretOutcome};
+use crate::domain::{AuditAction, EntryId, Error, ProjectStatus, Result, Scope, SecretOutcome, Timestamp};
 use crate::store::records::Candidates;
 
 const NOT_YOURS: Error =
@@ -35,6 +36,10 @@ pub struct Previewed {
     pub name: String,
     /// What would become of it.
     pub outcome: SecretOutcome,
+    /// To what the entry that decides it belongs, when the outcome is RESOLVED or EXPIRED.
+    pub scope: Option<Scope>,
+    /// When that entry expires.
+    pub expires_at: Option<Timestamp>,
     /// The entry that decides it, for people.
     pub entry: Option<Entry>,
 }
@@ -62,20 +67,26 @@ impl Vault {
         asked.check_bounds()?;
         let answers = asked.answers(&found, self.now());
         self.vouch(&found, &answers, &event).await?;
-        let answers: Vec<(String, SecretOutcome, Option<EntryId>)> = answers
+        let answers: Vec<(String, SecretOutcome, Option<ResolvedEntry>)> = answers
             .into_iter()
-            .map(|answer| (answer.name, answer.outcome, answer.entry.map(|row| row.entry.id)))
+            .map(|answer| (answer.name, answer.outcome, answer.entry.map(ResolvedEntry::from)))
             .collect();
         let ids: Vec<EntryId> = match runtime(caller) {
             // A runtime sees names and outcomes only.
             Some(_) => Vec::new(),
-            None => answers.iter().filter_map(|(_, _, id)| *id).collect(),
+            None => answers.iter().filter_map(|(_, _, entry)| entry.as_ref().map(|entry| entry.id)).collect(),
         };
         let entries = if ids.is_empty() { std::collections::HashMap::new() } else { self.entries_by_id(&ids).await? };
         self.record(&[event]).await?;
         let secrets = answers
             .into_iter()
-            .map(|(name, outcome, id)| Previewed { name, outcome, entry: id.and_then(|id| entries.get(&id).cloned()) })
+            .map(|(name, outcome, found)| {
+                let entry = found.as_ref().and_then(|found| entries.get(&found.id).cloned());
+                // What a resolve would tell of it, to whoever asks.
+                let shown = found.filter(|_| matches!(outcome, SecretOutcome::Resolved | SecretOutcome::Expired));
+                let scope = shown.as_ref().map(|shown| shown.scope);
+                Previewed { name, outcome, scope, expires_at: shown.and_then(|shown| shown.expires_at), entry }
+            })
             .collect();
         Ok(Preview { blocked_by, secrets })
     }

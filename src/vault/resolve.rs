@@ -5,11 +5,13 @@ use super::entries::place;
 use super::receipts::ResolveReceipt;
 use super::recorder::Record;
 use super::{Caller, Vault};
+use crate::crypto::{CryptoError, DataKey, RecipientKey, SealedCall, SealedPlace};
 use crate::domain::{
     AuditAction, AuditOutcome, Category, EntryId, Error, Purpose, Result, Scope, SecretOutcome, Timestamp,
 };
 use crate::store::records::{CandidateRow, EventRow};
 use secrecy::SecretString;
+use std::sync::atomic::Ordering;
 
 /// The longest name of a session or a tool, in characters.
 const MAX_LABEL: usize = 200;
@@ -25,6 +27,8 @@ pub struct ResolveRequest {
     pub session: Option<String>,
     /// The tool, for the records.
     pub tool: Option<String>,
+    /// The public key that values are sealed for, in base64url; without, they are answered as they are.
+    pub recipient: Option<String>,
 }
 
 /// The answer for one name.
@@ -33,8 +37,10 @@ pub struct Resolved {
     pub name: String,
     /// What became of it.
     pub outcome: SecretOutcome,
-    /// The value, exactly when the outcome is RESOLVED.
+    /// The value, exactly when the outcome is RESOLVED and no recipient was named.
     pub value: Option<SecretString>,
+    /// The value sealed for the recipient, exactly when the outcome is RESOLVED and one was named.
+    pub sealed: Option<String>,
     /// The entry, when the outcome is RESOLVED or EXPIRED.
     pub entry: Option<ResolvedEntry>,
 }
@@ -96,6 +102,12 @@ impl Vault {
         asked.check_bounds()?;
         check_label(request.session.as_deref(), &["input", "sessionId"])?;
         check_label(request.tool.as_deref(), &["input", "tool"])?;
+        let recipient = request.recipient.as_deref().map(RecipientKey::parse).transpose().map_err(recipient_error)?;
+        let call = SealedCall {
+            project: asked.project.as_str(),
+            agent: asked.agent.as_str(),
+            request: caller.request_id.as_str(),
+        };
 
         let answers = asked.answers(&found, now);
         let released = || {
@@ -104,13 +116,21 @@ impl Vault {
         let keys = self.vouch(&found, &answers, &event).await?;
         let mut resolved = Vec::with_capacity(answers.len());
         for answer in &answers {
-            let mut value = None;
+            let (mut value, mut sealed) = (None, None);
             if let (SecretOutcome::Resolved, Some(row)) = (answer.outcome, answer.entry) {
-                let place = place(&row.entry, row.version.ciphertext_version);
                 let key = keys.get(&row.entry.id).ok_or_else(|| Error::internal("a candidate has no data key"))?;
-                match key.open_value(&place, &row.value) {
-                    Ok(opened) => value = Some(opened),
+                let opened = match self.open(key, row) {
+                    Ok(opened) => opened,
                     Err(error) => return Err(self.record_failure(&event, row, Error::internal(error)).await),
+                };
+                match &recipient {
+                    None => value = Some(opened),
+                    Some(recipient) => {
+                        let entry = row.entry.id.to_string();
+                        let version = row.entry.current_version;
+                        let place = SealedPlace { entry: &entry, version, name: &answer.name };
+                        sealed = Some(recipient.seal(&call, &place, &opened).map_err(recipient_error)?);
+                    }
                 }
             }
             let shown = matches!(answer.outcome, SecretOutcome::Resolved | SecretOutcome::Expired);
@@ -118,6 +138,7 @@ impl Vault {
                 name: answer.name.clone(),
                 outcome: answer.outcome,
                 value,
+                sealed,
                 entry: answer.entry.filter(|_| shown).map(ResolvedEntry::from),
             });
         }
@@ -136,6 +157,19 @@ impl Vault {
         }
         Ok(Resolution { secrets: resolved, receipt })
     }
+
+    /// The one place where a stored value is opened.
+    fn open(&self, key: &DataKey, row: &CandidateRow) -> Result<SecretString, CryptoError> {
+        self.0.decryptions.fetch_add(1, Ordering::Relaxed);
+        key.open_value(&place(&row.entry, row.version.ciphertext_version), &row.value)
+    }
+}
+
+fn recipient_error(_: CryptoError) -> Error {
+    Error::invalid(
+        &["input", "recipientKey"],
+        "Give an X25519 public key, 32 bytes in base64url without padding, or leave it out.",
+    )
 }
 
 fn failed(event: &EventRow, reason: &str, count: usize) -> Option<EventRow> {

@@ -20,6 +20,7 @@ async fn resolve(world: &World, by: &str, agent: &str, wanted: &[&str]) -> Resul
         purpose: Purpose::ToolExecution,
         session: Some("s-1".to_owned()),
         tool: None,
+        recipient: None,
     };
     Ok(world.vault.resolve_secrets(&runtime(by), request).await?.secrets)
 }

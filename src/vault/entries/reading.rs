@@ -325,7 +325,12 @@ impl Vault {
     ///
     /// # Errors
     /// INTERNAL when the hint fails authentication, or belongs to another project than was checked.
-    pub async fn masked(&self, by: &Authorized<CanViewMasked>, hint: &SealedHint, category: Category) -> Result<String> {
+    pub async fn masked(
+        &self,
+        by: &Authorized<CanViewMasked>,
+        hint: &SealedHint,
+        category: Category,
+    ) -> Result<String> {
         Ok(shown(&self.open_hint(by.project(), hint).await?.masked, category))
     }
 

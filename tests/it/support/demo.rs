@@ -57,7 +57,7 @@ pub fn agent_asks(agent: &str, names: &[&str]) -> AgentQuestion {
 
 /// The same, for a tool.
 pub fn tool_asks(question: AgentQuestion) -> ResolveRequest {
-    ResolveRequest { question, purpose: Purpose::ToolExecution, session: None, tool: None }
+    ResolveRequest { question, purpose: Purpose::ToolExecution, session: None, tool: None, recipient: None }
 }
 
 /// Names with what became of them.

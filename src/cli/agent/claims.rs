@@ -1,0 +1,123 @@
+//! What a token says of itself. Its signature is the vault's to check; nothing is decided by what is read here.
+
+use crate::domain::{AgentId, MilestoneId, ProjectId, Timestamp};
+use crate::http::tokens::Kind;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What a token says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Says {
+    /// Whom it speaks for, as far as one can tell without the vault: an issuer's prefix is not in it.
+    pub principal: String,
+    /// Who made it.
+    pub issuer: String,
+    /// When it ends.
+    pub expires: Option<Timestamp>,
+    /// What it is narrowed to.
+    pub narrowed_to: NarrowedTo,
+}
+
+/// What a token opens; everything where nothing is said.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NarrowedTo {
+    /// One project.
+    #[serde(rename(deserialize = "vault:project"), default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// One agent.
+    #[serde(rename(deserialize = "vault:agent"), default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// One milestone.
+    #[serde(rename(deserialize = "vault:milestone"), default, skip_serializing_if = "Option::is_none")]
+    pub milestone: Option<String>,
+    /// Some names.
+    #[serde(rename(deserialize = "vault:names"), default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<Vec<String>>,
+}
+
+impl NarrowedTo {
+    /// The project, where it is one.
+    pub fn project(&self) -> Option<ProjectId> {
+        self.project.as_deref().and_then(|id| ProjectId::parse(id).ok())
+    }
+
+    /// The agent, where it is one.
+    pub fn agent(&self) -> Option<AgentId> {
+        self.agent.as_deref().and_then(|id| AgentId::parse(id).ok())
+    }
+
+    /// The milestone, where it is one.
+    pub fn milestone(&self) -> Option<MilestoneId> {
+        self.milestone.as_deref().and_then(|id| MilestoneId::parse(id).ok())
+    }
+}
+
+#[derive(Deserialize)]
+struct Body {
+    #[serde(default)]
+    iss: String,
+    #[serde(default)]
+    sub: String,
+    #[serde(default)]
+    aud: Value,
+    exp: Option<f64>,
+    #[serde(flatten)]
+    narrowed_to: NarrowedTo,
+}
+
+/// Reads a token in compact form (RFC 7519); none when it is none.
+pub fn read(token: &SecretString) -> Option<Says> {
+    let mut parts = token.expose_secret().split('.');
+    let (_, body, _) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let body: Body = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).ok()?).ok()?;
+    let audiences: Vec<&str> = match &body.aud {
+        Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
+        other => other.as_str().into_iter().collect(),
+    };
+    let kind = Kind::ALL.into_iter().find(|kind| audiences.contains(&kind.audience()));
+    let kind = match kind {
+        Some(Kind::User) => "user",
+        Some(Kind::Service) => "service",
+        Some(Kind::Runtime) => "runtime",
+        None => "nobody",
+    };
+    #[allow(clippy::cast_possible_truncation, reason = "beyond a day in the year 100,000 nobody minds a millisecond")]
+    let expires = body.exp.map(|seconds| Timestamp::from_millis((seconds * 1000.0) as i64));
+    Some(Says { principal: format!("{kind}:{}", body.sub), issuer: body.iss, expires, narrowed_to: body.narrowed_to })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(body: &str) -> SecretString {
+        format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(body)).into()
+    }
+
+    #[test]
+    fn a_token_is_read_without_being_checked() {
+        let body = r#"{"iss":"i","sub":"r","aud":["x","project-vault-runtime"],"exp":1.5,
+            "vault:project":"p","vault:names":["A"],"other":1}"#;
+        let says = read(&token(body)).unwrap();
+        assert_eq!((says.principal.as_str(), says.issuer.as_str()), ("runtime:r", "i"));
+        assert_eq!(says.expires, Some(Timestamp::from_millis(1500)));
+        assert_eq!(says.narrowed_to.project().unwrap().as_str(), "p");
+        assert_eq!(says.narrowed_to.names.as_deref(), Some(&["A".to_owned()][..]));
+        assert_eq!(says.narrowed_to.agent, None);
+    }
+
+    #[test]
+    fn what_is_no_token_says_nothing() {
+        for text in ["", "a.b", "a.b.c.d", "e30.!.x", "e30.e30"] {
+            assert_eq!(read(&SecretString::from(text)), None, "{text}");
+        }
+        assert_eq!(read(&token(r#"{"vault:names":"A"}"#)), None, "a claim of another type");
+        assert!(read(&token("{}")).is_some());
+    }
+}

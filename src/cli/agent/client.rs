@@ -1,0 +1,229 @@
+//! Asking a vault over HTTP. Everything asked here can be asked again: a resolve changes nothing but its own records.
+
+use super::AgentFailure;
+use crate::config::with_causes;
+use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Response, StatusCode, Url};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// The longest that one attempt may take, and its connection.
+const ATTEMPT: Duration = Duration::from_secs(15);
+const CONNECT: Duration = Duration::from_secs(5);
+/// So often it is tried at most.
+const ATTEMPTS: u32 = 5;
+/// The pause after the first attempt is up to so long; each one after it up to twice as long as the one before.
+const PAUSE: Duration = Duration::from_millis(200);
+/// The longest that a server may ask to wait for.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// No answer is larger: 4 MiB of values, sealed and in base64, with what stands around them.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
+/// A vault, and the token that opens it.
+pub struct VaultClient {
+    http: reqwest::Client,
+    url: Url,
+    patience: Duration,
+}
+
+/// What became of one attempt.
+enum Attempt {
+    Answered(Value),
+    /// Worth another try, at the earliest after a while.
+    Again(String, Option<Duration>),
+    Failed(AgentFailure),
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Option<Value>,
+    #[serde(default)]
+    errors: Vec<Error>,
+}
+
+#[derive(Deserialize)]
+struct Error {
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    extensions: Extensions,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Extensions {
+    #[serde(default)]
+    code: String,
+    request_id: Option<String>,
+    retry_after_seconds: Option<u64>,
+}
+
+impl VaultClient {
+    /// Gets ready to ask; nothing is sent yet.
+    ///
+    /// # Errors
+    /// When this machine cannot do TLS.
+    pub fn new(url: Url, token: &SecretString, patience: Duration) -> Result<Self, AgentFailure> {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
+            .map_err(|_| AgentFailure::Refused("the token is none".to_owned()))?;
+        // Kept out of whatever prints headers.
+        bearer.set_sensitive(true);
+        let mut builder = reqwest::Client::builder()
+            .default_headers([(AUTHORIZATION, bearer)].into_iter().collect())
+            // The token is for this address and no other.
+            .redirect(Policy::none())
+            .timeout(ATTEMPT.min(patience))
+            .connect_timeout(CONNECT)
+            .user_agent(concat!("project-vault/", env!("CARGO_PKG_VERSION")));
+        if url.scheme() == "http" {
+            // A proxy would see the token; and reading the machine's certificates takes longer than the whole call.
+            builder = builder.no_proxy().tls_certs_only([]);
+        }
+        let http = builder
+            .build()
+            .map_err(|error| AgentFailure::Unreachable(format!("TLS cannot be set up: {}", with_causes(&error))))?;
+        Ok(Self { http, url, patience })
+    }
+
+    /// Asks one operation, again where that is safe and may help; gives the field of the answer.
+    ///
+    /// # Errors
+    /// When the vault says no, or cannot be asked in time.
+    pub async fn ask<T: DeserializeOwned>(&self, document: &str, field: &str, input: Value) -> Result<T, AgentFailure> {
+        let body = json!({ "query": document, "variables": { "input": input } }).to_string();
+        let until = Instant::now() + self.patience;
+        let mut attempt = 1;
+        let data = loop {
+            match self.attempt(&body).await {
+                Attempt::Answered(data) => break data,
+                Attempt::Failed(failure) => return Err(failure),
+                Attempt::Again(reason, at_least) => {
+                    let pause = at_least.unwrap_or_else(|| jittered(PAUSE * 2_u32.pow(attempt - 1))).min(MAX_PAUSE);
+                    if attempt == ATTEMPTS || Instant::now() + pause >= until {
+                        let tries = if attempt == 1 { String::new() } else { format!(" (tried {attempt} times)") };
+                        return Err(AgentFailure::Unreachable(format!("{reason}{tries}")));
+                    }
+                    tokio::time::sleep(pause).await;
+                    attempt += 1;
+                }
+            }
+        };
+        let found = data.get(field).cloned().unwrap_or_default();
+        serde_json::from_value(found).map_err(|_| self.strange("its answer is not of the form that was asked for"))
+    }
+
+    /// The address, for messages: without what may be secret in it.
+    fn place(&self) -> String {
+        let mut url = self.url.clone();
+        url.set_query(None);
+        url.set_fragment(None);
+        url.to_string()
+    }
+
+    fn strange(&self, what: &str) -> AgentFailure {
+        AgentFailure::Unreachable(format!("{}: {what}; is this the address of a vault, of this version?", self.place()))
+    }
+
+    async fn attempt(&self, body: &str) -> Attempt {
+        let request = self.http.post(self.url.clone()).header("content-type", "application/json");
+        let response = match request.header("accept", "application/json").body(body.to_owned()).send().await {
+            Ok(response) => response,
+            Err(error) => return self.unsent(&error),
+        };
+        let status = response.status();
+        if status.is_redirection() {
+            let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("elsewhere");
+            return Attempt::Failed(AgentFailure::Unreachable(format!(
+                "{} redirects to {to}; a token is not sent along, set PROJECT_VAULT_URL to the right address",
+                self.place()
+            )));
+        }
+        let wait = response.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
+        let wait = wait.map(Duration::from_secs);
+        let body = match read(response).await {
+            Ok(body) => body,
+            Err(Some(error)) => return self.unsent(&error),
+            Err(None) => return Attempt::Failed(self.strange("its answer does not end")),
+        };
+        match serde_json::from_slice::<Answer>(&body) {
+            Ok(answer) => self.judge(answer, status, wait),
+            Err(_) => self.no_graphql(status, wait),
+        }
+    }
+
+    fn unsent(&self, error: &reqwest::Error) -> Attempt {
+        let place = self.place();
+        let what = if error.is_timeout() {
+            format!("{place} does not answer in time")
+        } else if error.is_connect() {
+            format!("{place} cannot be reached: {}", innermost(error))
+        } else {
+            format!("{place}: the answer was cut off: {}", innermost(error))
+        };
+        Attempt::Again(what, None)
+    }
+
+    fn judge(&self, answer: Answer, status: StatusCode, wait: Option<Duration>) -> Attempt {
+        let Some(error) = answer.errors.into_iter().next() else {
+            return match answer.data {
+                Some(data) if status.is_success() => Attempt::Answered(data),
+                _ => self.no_graphql(status, wait),
+            };
+        };
+        let Extensions { code, request_id, retry_after_seconds } = error.extensions;
+        let named = request_id.map_or_else(String::new, |id| format!(" (request {id})"));
+        let message = format!("{}{named}", error.message);
+        match code.as_str() {
+            "UNAUTHENTICATED" | "FORBIDDEN" => Attempt::Failed(AgentFailure::Refused(message)),
+            "UNAVAILABLE" => Attempt::Again(format!("the vault is not available: {message}"), wait),
+            "RATE_LIMITED" => {
+                let wait = retry_after_seconds.map(Duration::from_secs).or(wait);
+                Attempt::Again(format!("the vault asks for patience: {message}"), wait)
+            }
+            "INVALID_INPUT" | "LIMIT_EXCEEDED" => Attempt::Failed(AgentFailure::Input(message)),
+            "INTERNAL" => Attempt::Failed(AgentFailure::Unreachable(format!("the vault failed: {message}"))),
+            _ => Attempt::Failed(self.strange(&message)),
+        }
+    }
+
+    /// An answer that some other program than a vault gave, such as a proxy.
+    fn no_graphql(&self, status: StatusCode, wait: Option<Duration>) -> Attempt {
+        let what = format!("{} answers {status}", self.place());
+        match status.as_u16() {
+            401 | 403 => Attempt::Failed(AgentFailure::Refused(what)),
+            408 | 429 | 502 | 503 | 504 => Attempt::Again(what, wait),
+            _ => Attempt::Failed(self.strange(&format!("it answers {status}, and no GraphQL"))),
+        }
+    }
+}
+
+/// The body, unless it is larger than any answer.
+async fn read(mut response: Response) -> Result<Vec<u8>, Option<reqwest::Error>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(Some)? {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Err(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The cause that tells most; the ones around it repeat the address.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// Between half of a span and all of it, so that many who were refused at once do not come back at once.
+fn jittered(span: Duration) -> Duration {
+    let random = getrandom::u32().unwrap_or(u32::MAX);
+    span / 2 + (span / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
+}

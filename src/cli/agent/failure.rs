@@ -1,0 +1,50 @@
+//! Why an agent's command did not do its work, by the exit statuses that scripts go by.
+
+/// Why an agent's command did not do its work. None of the texts holds a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentFailure {
+    /// What was asked for has expired.
+    #[error("{}: expired; ask a Responsible person of the project to rotate it", .0.join(", "))]
+    Expired(Vec<String>),
+    /// What was asked for is not there for this agent.
+    #[error(
+        "{}: not found for this agent; `project-vault exec --dry-run` lists what there is", .0.join(", ")
+    )]
+    NotFound(Vec<String>),
+    /// The vault says no.
+    #[error("the vault refuses: {0}")]
+    Refused(String),
+    /// The vault cannot be asked, or fails.
+    #[error("{0}")]
+    Unreachable(String),
+    /// What was asked for cannot be.
+    #[error("{0}")]
+    Input(String),
+    /// The command is not there.
+    #[error("{0}: command not found")]
+    NoCommand(String),
+    /// The command cannot be run.
+    #[error("{command}: cannot be run: {reason}")]
+    CannotRun {
+        /// Which.
+        command: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl AgentFailure {
+    /// The exit status of `cli.md`; 126 and 127 are a shell's.
+    #[must_use]
+    pub const fn status(&self) -> u8 {
+        match self {
+            Self::Input(_) => 2,
+            Self::Expired(_) => 3,
+            Self::NotFound(_) => 4,
+            Self::Refused(_) => 5,
+            Self::Unreachable(_) => 6,
+            Self::CannotRun { .. } => 126,
+            Self::NoCommand(_) => 127,
+        }
+    }
+}

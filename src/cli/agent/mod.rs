@@ -1,0 +1,10 @@
+//! What the agent's commands share: asking a vault over HTTP, sealed delivery, and keeping the token to themselves.
+
+pub mod claims;
+mod client;
+mod failure;
+pub mod hiding;
+pub mod resolve;
+
+pub use client::VaultClient;
+pub use failure::AgentFailure;

@@ -1,0 +1,215 @@
+//! Resolving for an agent, sealed for a key that lives for the one call.
+
+use super::claims::{self, NarrowedTo};
+use super::{AgentFailure, VaultClient};
+use crate::config::Client;
+use crate::crypto::{Recipient, SealedCall, SealedPlace};
+use crate::domain::{AgentId, MilestoneId, ProjectId};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+const RESOLVE: &str = "query($input: ResolveSecretsInput!) { resolveSecrets(input: $input) { requestId secrets \
+    { name outcome sealedValue entryId version category scope expiresAt } } }";
+const PREVIEW: &str = "query($input: PreviewSecretsInput!) { previewSecrets(input: $input) { blockedBy secrets \
+    { name outcome scope expiresAt } } }";
+
+/// What became of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Outcome {
+    /// The value is there.
+    Resolved,
+    /// Only an expired entry bears the name.
+    Expired,
+    /// The caller has its own.
+    ProvidedByWorkspace,
+    /// No entry for this agent bears the name.
+    NotFound,
+}
+
+impl Outcome {
+    /// As the API writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolved => "RESOLVED",
+            Self::Expired => "EXPIRED",
+            Self::ProvidedByWorkspace => "PROVIDED_BY_WORKSPACE",
+            Self::NotFound => "NOT_FOUND",
+        }
+    }
+}
+
+/// The answer for one name.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Secret {
+    /// The name.
+    pub name: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    sealed_value: Option<String>,
+    /// The entry.
+    pub entry_id: Option<String>,
+    /// Its version.
+    pub version: Option<i32>,
+    /// Its kind.
+    pub category: Option<String>,
+    /// To what it belongs.
+    pub scope: Option<String>,
+    /// When it expires.
+    pub expires_at: Option<String>,
+    /// The value, exactly when the outcome is RESOLVED.
+    #[serde(skip)]
+    pub value: Option<SecretString>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Resolved {
+    request_id: String,
+    secrets: Vec<Secret>,
+}
+
+/// What an agent would receive.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preview {
+    /// Why it would be refused as a whole.
+    pub blocked_by: Vec<String>,
+    /// Each name's answer.
+    pub secrets: Vec<Previewed>,
+}
+
+/// The answer for one name.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Previewed {
+    /// The name.
+    pub name: String,
+    /// What would become of it.
+    pub outcome: Outcome,
+    /// To what its entry belongs.
+    pub scope: Option<String>,
+    /// When that expires.
+    pub expires_at: Option<String>,
+}
+
+/// What to ask for.
+pub struct Wanted<'a> {
+    /// These names; all without.
+    pub names: Option<&'a [String]>,
+    /// Names that the caller has itself.
+    pub provided: &'a [String],
+    /// `CODING_SESSION` or `TOOL_EXECUTION`.
+    pub purpose: &'a str,
+}
+
+/// An agent's view of one project.
+pub struct Agent {
+    vault: VaultClient,
+    project: ProjectId,
+    agent: AgentId,
+    milestone: Option<MilestoneId>,
+    session: Option<String>,
+    tool: Option<String>,
+}
+
+impl Agent {
+    /// Of a configuration; what is left out is what the token is narrowed to.
+    ///
+    /// # Errors
+    /// When neither says which project and agent.
+    pub fn of(client: Client) -> Result<Self, AgentFailure> {
+        let Client { url, token, patience, project, agent, milestone, session, tool } = client;
+        let narrowed_to = claims::read(&token).map_or_else(NarrowedTo::default, |says| says.narrowed_to);
+        let missing = |flag: &str, variable: &str| {
+            AgentFailure::Input(format!("say {flag}, or set {variable}: the token is not narrowed to one; see --help"))
+        };
+        let project = project.or_else(|| narrowed_to.project());
+        let agent = agent.or_else(|| narrowed_to.agent());
+        Ok(Self {
+            vault: VaultClient::new(url, &token, patience)?,
+            project: project.ok_or_else(|| missing("--project", "PROJECT_VAULT_PROJECT"))?,
+            agent: agent.ok_or_else(|| missing("--agent", "PROJECT_VAULT_AGENT"))?,
+            milestone: milestone.or_else(|| narrowed_to.milestone()),
+            session,
+            tool,
+        })
+    }
+
+    fn question(&self, wanted: &Wanted<'_>) -> Value {
+        json!({
+            "projectId": self.project.as_str(),
+            "agentId": self.agent.as_str(),
+            "milestoneId": self.milestone.as_ref().map(MilestoneId::as_str),
+            "names": wanted.names,
+            "providedNames": wanted.provided,
+        })
+    }
+
+    /// Resolves. The answer can be opened by this process alone, and is opened here.
+    ///
+    /// # Errors
+    /// When the vault says no or cannot be asked, or when somebody on the way changed what it answered.
+    pub async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Vec<Secret>, AgentFailure> {
+        let recipient = Recipient::generate()
+            .map_err(|error| AgentFailure::Unreachable(format!("no key can be made for this call: {error}")))?;
+        let mut input = self.question(wanted);
+        input["purpose"] = wanted.purpose.into();
+        input["sessionId"] = self.session.as_deref().into();
+        input["tool"] = self.tool.as_deref().into();
+        input["recipientKey"] = recipient.public_key().into();
+        let Resolved { request_id, mut secrets } = self.vault.ask(RESOLVE, "resolveSecrets", input).await?;
+        let call = SealedCall { project: self.project.as_str(), agent: self.agent.as_str(), request: &request_id };
+        for secret in &mut secrets {
+            if secret.outcome == Outcome::Resolved {
+                secret.value = Some(open(secret, &recipient, &call)?);
+            }
+        }
+        Ok(secrets)
+    }
+
+    /// Asks what would be resolved; opens nothing.
+    ///
+    /// # Errors
+    /// When the vault says no or cannot be asked.
+    pub async fn preview(&self, wanted: &Wanted<'_>) -> Result<Preview, AgentFailure> {
+        self.vault.ask(PREVIEW, "previewSecrets", self.question(wanted)).await
+    }
+}
+
+fn open(secret: &Secret, recipient: &Recipient, call: &SealedCall<'_>) -> Result<SecretString, AgentFailure> {
+    let changed = || {
+        AgentFailure::Unreachable(format!(
+            "{}: what arrived is not what the vault sealed for this call; something on the way changed it",
+            secret.name
+        ))
+    };
+    match (&secret.sealed_value, &secret.entry_id, secret.version) {
+        (Some(sealed), Some(entry), Some(version)) => {
+            let place = SealedPlace { entry, version, name: &secret.name };
+            recipient.open(call, &place, sealed).map_err(|_| changed())
+        }
+        _ => Err(changed()),
+    }
+}
+
+/// The names that were asked for and are not there, if any; those that are missing go before those that have expired.
+pub fn require(answers: impl Iterator<Item = (String, Outcome)>) -> Result<(), AgentFailure> {
+    let (mut missing, mut expired) = (Vec::new(), Vec::new());
+    for (name, outcome) in answers {
+        match outcome {
+            Outcome::NotFound => missing.push(name),
+            Outcome::Expired => expired.push(name),
+            Outcome::Resolved | Outcome::ProvidedByWorkspace => {}
+        }
+    }
+    if !missing.is_empty() {
+        Err(AgentFailure::NotFound(missing))
+    } else if !expired.is_empty() {
+        Err(AgentFailure::Expired(expired))
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! `exec [--] COMMAND ARG...`.
+
+mod environment;
+pub mod files;
+mod forms;
+mod preview;
+mod pump;
+mod redact;
+mod run;
+mod terminal;
+
+use super::agent::resolve::{Agent, Outcome, Secret, Wanted, require};
+use super::agent::{AgentFailure, hiding};
+use super::failure::Result;
+use super::in_one_thread;
+use crate::config::{Client, ClientSettings, TOKEN_HELP};
+use environment::Environment;
+use files::{FileOf, Files};
+use forms::Forms;
+use redact::Matcher;
+use run::{Job, Lazy};
+use secrecy::ExposeSecret as _;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::{Arc, LazyLock};
+
+/// Runs a command with the project's secrets in its environment.
+#[derive(clap::Args)]
+#[command(after_help = format!("{TOKEN_HELP}\n
+Variables that are set already win: the vault does not even open its own. The command gets the secrets, not the token. What it
+writes passes through with each value of 6 or more characters replaced by [NAME], and so are the value's base64, URL-encoded,
+JSON-escaped and hexadecimal forms.
+
+Examples:
+  export PROJECT_VAULT_TOKEN=...   # a runtime's token, narrowed to a project and an agent
+  project-vault exec -- bash
+  project-vault exec --only GITHUB_TOKEN -- git push
+  project-vault exec --file TLS_KEY=tls/key.pem -- sh -c 'openssl pkey -noout -in \"$TLS_KEY\"'
+  project-vault exec --dry-run     # what it would get, from where, until when; no value
+
+Exit status: the command's, 128+n for signal n, 126 when it cannot be run, 127 when there is none; before it starts: 2 wrong
+usage, 3 a name of --only has expired, 4 is not found, 5 refused, 6 the vault cannot be reached or fails."))]
+pub struct Exec {
+    /// Only this secret; can be repeated
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Puts this before the name of each secret's variable
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    env_prefix: String,
+    /// Gives a secret as a file, whose path its variable holds; can be repeated
+    ///
+    /// A relative PATH is below a private directory of this call, in memory. An absolute one has to be in a private directory
+    /// in memory. The file has mode 0600 and is gone when the command ends, however it ends.
+    #[arg(long, value_name = "NAME=PATH", value_parser = FileOf::parse)]
+    file: Vec<FileOf>,
+    /// Lets --file write to a disk, where a file that was removed may still be found
+    #[arg(long)]
+    allow_disk: bool,
+    /// Passes the command's output on as it is
+    #[arg(long)]
+    no_redact: bool,
+    /// Starts nothing; says what the command would get, from where, and until when
+    #[arg(long)]
+    dry_run: bool,
+    /// The command and its arguments
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, required_unless_present = "dry_run")]
+    command: Vec<OsString>,
+    #[command(flatten)]
+    client: ClientSettings,
+}
+
+impl Exec {
+    /// Runs the command; gives its exit status.
+    pub fn run(self) -> Result<ExitCode> {
+        let token = hiding::take_token();
+        let agent = Agent::of(Client::of(&self.client, token.as_ref())?)?;
+        drop(token);
+        let environment = Environment::of_process(self.env_prefix.clone());
+        let names = self.names();
+        let provided = environment.provided();
+        let wanted = Wanted { names: names.as_deref(), provided: &provided, purpose: "CODING_SESSION" };
+        if self.dry_run {
+            let preview = in_one_thread(agent.preview(&wanted))??;
+            return preview::print(&preview, &self.asked(), &environment).map(|()| ExitCode::SUCCESS);
+        }
+        let secrets = in_one_thread(agent.resolve(&wanted))??;
+        drop(agent);
+        self.judge(&secrets)?;
+        let code = self.start(&secrets, environment)?;
+        Ok(ExitCode::from(code))
+    }
+
+    /// The names that are asked for; none for all.
+    fn names(&self) -> Option<Vec<String>> {
+        (!self.only.is_empty()).then(|| self.asked())
+    }
+
+    /// The names that somebody asked for one by one.
+    fn asked(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for name in self.only.iter().chain(self.file.iter().map(|file| &file.name)) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+
+    /// What was asked for by name has to be there; of the rest, what has expired is told.
+    fn judge(&self, secrets: &[Secret]) -> Result {
+        let asked = self.asked();
+        let outcome = |name: &String| secrets.iter().find(|secret| secret.name == *name).map(|secret| secret.outcome);
+        require(asked.iter().map(|name| (name.clone(), outcome(name).unwrap_or(Outcome::NotFound))))?;
+        let expired: Vec<&str> = secrets
+            .iter()
+            .filter(|secret| secret.outcome == Outcome::Expired)
+            .map(|secret| secret.name.as_str())
+            .collect();
+        if !expired.is_empty() {
+            warn(&format!("expired, so not set: {}", expired.join(", ")));
+        }
+        for file in &self.file {
+            if outcome(&file.name) == Some(Outcome::ProvidedByWorkspace) {
+                warn(&format!("{} is set already and wins; no file is written for it", file.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&self, secrets: &[Secret], mut environment: Environment) -> Result<u8> {
+        let mut files = if self.file.is_empty() { None } else { Some(Files::begin(self.allow_disk)?) };
+        for secret in secrets {
+            let Some(value) = &secret.value else { continue };
+            let file = self.file.iter().find(|file| file.name == secret.name);
+            if let (Some(file), Some(files)) = (file, &mut files) {
+                environment.add(&secret.name, files.write(file, value)?)?;
+            } else {
+                environment.add(&secret.name, value.expose_secret())?;
+            }
+        }
+        let job = Job { command: self.command.clone(), environment };
+        if self.no_redact {
+            // Where nothing is left to be done, the command takes this process' place.
+            return if files.is_none() {
+                run::become_command(&job)
+            } else {
+                in_one_thread(run::run_between_pipes(&job, None))?
+            };
+        }
+        let matcher = matcher(secrets);
+        if terminal::is_there() {
+            in_one_thread(terminal::run_on_terminal(&job, matcher))?
+        } else {
+            in_one_thread(run::run_between_pipes(&job, Some(matcher)))?
+        }
+    }
+}
+
+/// Gets ready to look for the values. The automaton is made when the command first writes.
+fn matcher(secrets: &[Secret]) -> Lazy {
+    let values = secrets.iter().filter_map(|secret| Some((secret.name.as_str(), secret.value.as_ref()?)));
+    let forms = Forms::of(values);
+    if !forms.short.is_empty() {
+        warn(&format!(
+            "shorter than {} characters, so not redacted in the output: {}",
+            forms::SHORTEST,
+            forms.short.join(", ")
+        ));
+    }
+    if !forms.partly.is_empty() {
+        warn(&format!("too large to look for in every encoded form: {}", forms.partly.join(", ")));
+    }
+    let make = move || {
+        Matcher::new(&forms).unwrap_or_else(|_| {
+            // Without one, nothing may be shown at all.
+            warn("the output cannot be redacted, so it is not shown; use --no-redact to see it");
+            std::process::exit(i32::from(AgentFailure::Unreachable(String::new()).status()))
+        })
+    };
+    Arc::new(LazyLock::new(Box::new(make)))
+}
+
+/// Says something on standard error that is no failure. Where nobody hears it, nothing is lost.
+fn warn(text: &str) {
+    let _ = writeln!(std::io::stderr(), "project-vault: {text}");
+}

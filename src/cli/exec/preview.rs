@@ -1,0 +1,48 @@
+//! `exec --dry-run`.
+
+use super::super::agent::AgentFailure;
+use super::super::agent::resolve::{Outcome, Preview, Previewed, require};
+use super::super::failure::Result;
+use super::super::print as print_text;
+use super::environment::Environment;
+
+const HEAD: [&str; 4] = ["VARIABLE", "OUTCOME", "SOURCE", "EXPIRES"];
+
+/// Prints a table of what the command would get, without values. Fails as the command would.
+pub fn print(preview: &Preview, asked: &[String], environment: &Environment) -> Result {
+    let rows = preview.secrets.iter().map(|secret| row(secret, environment));
+    print_text(&table(std::iter::once(HEAD.map(str::to_owned)).chain(rows).collect()))?;
+    if !preview.blocked_by.is_empty() {
+        let reasons = format!("the agent would be refused: {}", preview.blocked_by.join(", "));
+        return Err(AgentFailure::Refused(reasons).into());
+    }
+    let outcome =
+        |name: &String| preview.secrets.iter().find(|secret| secret.name == *name).map(|secret| secret.outcome);
+    require(asked.iter().map(|name| (name.clone(), outcome(name).unwrap_or(Outcome::NotFound))))?;
+    Ok(())
+}
+
+fn row(secret: &Previewed, environment: &Environment) -> [String; 4] {
+    let source = match (secret.outcome, secret.scope.as_deref()) {
+        (Outcome::ProvidedByWorkspace, _) => "environment",
+        (_, Some("PROJECT")) => "project",
+        (_, Some("MILESTONE")) => "milestone",
+        _ => "-",
+    };
+    let expires = match (&secret.expires_at, secret.outcome) {
+        (Some(expires), _) => expires.as_str(),
+        (None, Outcome::Resolved) => "never",
+        (None, _) => "-",
+    };
+    [environment.variable(&secret.name), secret.outcome.as_str().to_owned(), source.to_owned(), expires.to_owned()]
+}
+
+fn table(rows: Vec<[String; 4]>) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths = [width(0), width(1), width(2)];
+    let line = |row: &[String; 4]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}  ")).collect::<String>();
+        format!("{cells}{}\n", row[3])
+    };
+    rows.iter().map(line).collect()
+}

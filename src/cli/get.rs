@@ -1,0 +1,78 @@
+//! `get NAME`.
+
+use super::agent::resolve::{Agent, Secret, Wanted, require};
+use super::agent::{AgentFailure, hiding};
+use super::failure::Result;
+use super::{in_one_thread, print};
+use crate::config::{Client, ClientSettings, TOKEN_HELP};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+/// The form of what is printed.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// For people and shells.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Resolves one secret for a tool.
+#[derive(clap::Args)]
+#[command(after_help = format!("{TOKEN_HELP}\n
+Examples:
+  export PROJECT_VAULT_TOKEN=...   # a runtime's token, narrowed to a project and an agent
+  project-vault get GITHUB_TOKEN | gh auth login --with-token
+  project-vault get --project demo --agent builder --tool deploy DEPLOY_TOKEN
+  project-vault get GITHUB_TOKEN --output json      # what there is about it, without the value
+
+Exit status: 0 done, 2 wrong usage, 3 expired, 4 not found, 5 refused, 6 the vault cannot be reached or fails."))]
+pub struct Get {
+    /// Its name
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// `text` writes the value and nothing else, not even a line's end; `json` what there is about it
+    #[arg(long, value_name = "FORM", value_enum, default_value = "text")]
+    output: Output,
+    /// Writes the value into the JSON as well
+    #[arg(long)]
+    reveal: bool,
+    #[command(flatten)]
+    client: ClientSettings,
+}
+
+impl Get {
+    /// Resolves and prints.
+    pub fn run(self) -> Result {
+        let token = hiding::take_token();
+        let agent = Agent::of(Client::of(&self.client, token.as_ref())?)?;
+        drop(token);
+        let names = [self.name];
+        let wanted = Wanted { names: Some(&names), provided: &[], purpose: "TOOL_EXECUTION" };
+        let secret = in_one_thread(agent.resolve(&wanted))??.pop();
+        let secret = secret.ok_or_else(|| AgentFailure::NotFound(names.to_vec()))?;
+        let judged = require(std::iter::once((secret.name.clone(), secret.outcome)));
+        if self.output == Output::Json {
+            print(&as_json(&secret, self.reveal))?;
+        } else if let (Ok(()), Some(value)) = (&judged, &secret.value) {
+            print(value.expose_secret())?;
+        }
+        Ok(judged?)
+    }
+}
+
+fn as_json(secret: &Secret, reveal: bool) -> String {
+    let mut object = json!({
+        "name": secret.name,
+        "outcome": secret.outcome.as_str(),
+        "entryId": secret.entry_id,
+        "version": secret.version,
+        "category": secret.category,
+        "scope": secret.scope,
+        "expiresAt": secret.expires_at,
+    });
+    if reveal {
+        object["value"] = secret.value.as_ref().map(|value| value.expose_secret()).into();
+    }
+    format!("{object:#}\n")
+}

@@ -1,0 +1,76 @@
+//! `whoami`.
+
+use super::agent::claims::{self, Says};
+use super::agent::{AgentFailure, hiding};
+use super::failure::Result;
+use super::get::Output;
+use super::print;
+use crate::config::{TOKEN_HELP, TokenSettings, client_token};
+use crate::domain::{Clock as _, SystemClock, Timestamp};
+use serde_json::json;
+
+/// Says what a token says. Whether it is genuine, the vault alone can tell.
+#[derive(clap::Args)]
+#[command(after_help = format!("{TOKEN_HELP}\n
+Examples:
+  project-vault whoami
+  PROJECT_VAULT_TOKEN=$(project-vault token runtime:acme-runtime --project demo) project-vault whoami --output json"))]
+pub struct Whoami {
+    #[command(flatten)]
+    token: TokenSettings,
+    /// The form of what is printed
+    #[arg(long, value_name = "FORM", value_enum, default_value = "text")]
+    output: Output,
+}
+
+impl Whoami {
+    /// Reads the token and prints what it says.
+    pub fn run(self) -> Result {
+        let token = client_token(&self.token, hiding::take_token().as_ref())?;
+        let says = claims::read(&token).ok_or_else(|| {
+            AgentFailure::Input("PROJECT_VAULT_TOKEN: is no JSON Web Token; ask its issuer".to_owned())
+        })?;
+        let now = SystemClock.now();
+        print(&match self.output {
+            Output::Text => as_text(&says, now),
+            Output::Json => as_json(&says, now),
+        })
+    }
+}
+
+fn expired(says: &Says, now: Timestamp) -> bool {
+    says.expires.is_some_and(|expires| expires <= now)
+}
+
+fn as_json(says: &Says, now: Timestamp) -> String {
+    let object = json!({
+        "principal": says.principal,
+        "issuer": says.issuer,
+        "expiresAt": says.expires.map(Timestamp::to_rfc3339),
+        "expired": expired(says, now),
+        "narrowedTo": says.narrowed_to,
+        "verified": false,
+    });
+    format!("{object:#}\n")
+}
+
+fn as_text(says: &Says, now: Timestamp) -> String {
+    let expires = says.expires.map_or_else(|| "never, so no vault takes it".to_owned(), Timestamp::to_rfc3339);
+    let expired = if expired(says, now) { " (it has ended)" } else { "" };
+    let mut lines = vec![
+        format!("principal   {}", says.principal),
+        format!("issuer      {}", says.issuer),
+        format!("expires     {expires}{expired}"),
+    ];
+    let to = &says.narrowed_to;
+    let parts = [("project", &to.project), ("agent", &to.agent), ("milestone", &to.milestone)];
+    lines.extend(parts.iter().filter_map(|(what, id)| Some(format!("narrowed    to {what} {}", id.as_ref()?))));
+    lines.extend(to.names.as_ref().map(|names| format!("narrowed    to names {}", names.join(", "))));
+    if lines.len() == 3 {
+        lines.push("narrowed    no: it opens whatever its principal may".to_owned());
+    }
+    lines.push("This is what the token says; only the vault checks its signature.".to_owned());
+    // Control characters in a claim are not the terminal's business.
+    let clean = |line: &String| line.chars().filter(|c| !c.is_control()).collect::<String>();
+    lines.iter().map(clean).collect::<Vec<_>>().join("\n") + "\n"
+}
