@@ -1,9 +1,13 @@
 //! The records: every event is in a chain, and what is done to them behind the vault's back shows.
 
+mod backup;
 mod chains;
+mod export;
+mod killed;
 mod receipts;
 mod retention;
 mod rollback;
+mod sentinel;
 mod tampering;
 
 use crate::support::{World, agent_asks, entry, runtime, tool_asks, user};

@@ -83,6 +83,28 @@ impl Database {
         rows.xml.into_bytes()
     }
 
+    /// A backup of it, restored into another database.
+    pub async fn restored_backup(&self) -> Self {
+        let copy = match self.url.strip_prefix("sqlite:") {
+            Some(path) => {
+                let dir = TempDir::new().unwrap();
+                let file = dir.path().join("vault.db");
+                diesel::RunQueryDsl::execute(
+                    diesel::sql_query(format!("VACUUM INTO '{}'", file.display())),
+                    &mut sqlite(path),
+                )
+                .unwrap();
+                return Self { url: format!("sqlite:{}", file.display()), _dir: Some(dir), dropped_at_end: None };
+            }
+            None => Self::new(Backend::Postgres).await,
+        };
+        let (from, to) = (self.url.clone(), copy.url.clone());
+        let script = format!("set -e; {{ pg_dump '{from}' || kill $$; }} | psql -q -v ON_ERROR_STOP=1 '{to}' >/dev/null");
+        let restored = tokio::task::spawn_blocking(move || std::process::Command::new("sh").args(["-c", &script]).status());
+        assert!(restored.await.unwrap().unwrap().success());
+        copy
+    }
+
     /// The answer `t` of a query for one text.
     pub async fn text(&self, sql: &str) -> String {
         let row: Text = match self.url.strip_prefix("sqlite:") {

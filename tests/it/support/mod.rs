@@ -4,10 +4,12 @@ mod api;
 mod counter;
 mod database;
 mod demo;
+mod program;
 mod world;
 
 pub use api::Answer;
 pub use database::{Backend, Database, setting};
+pub use program::{Installation, Ran, run};
 pub use demo::{agent_asks, entry, names, runtime, service, tool_asks, user};
 pub use world::{World, in_time, openfga_url};
 
@@ -26,6 +28,23 @@ macro_rules! both {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
                 $crate::support::in_time($crate::support::Backend::Postgres, super::$name).await;
+            }
+        }
+    )+};
+}
+
+/// As `both!`, for functions that make what they need.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                super::$name($crate::support::Backend::Sqlite).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                super::$name($crate::support::Backend::Postgres).await;
             }
         }
     )+};
