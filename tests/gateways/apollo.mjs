@@ -4,10 +4,15 @@ import { ApolloServer } from '@apollo/server';
 import { startStandaloneServer } from '@apollo/server/standalone';
 import { composeApollo } from './compose.mjs';
 
-/** When a subgraph answers 401, the gateway tells the client its internal URL and its body: this keeps the code alone. */
+/**
+ * What clients are told of an error. As it comes, the gateway tells them a subgraph's internal URL and body when it answers 401, and its
+ * address when it does not answer: this keeps to what the subgraph itself says.
+ */
 export function withoutInside({ extensions: { response, serviceName, ...extensions } = {}, ...error }) {
-  const [inner] = response?.body?.errors ?? [];
-  return inner ? { ...error, message: inner.message, extensions: inner.extensions } : { ...error, extensions };
+  const [told] = response?.body?.errors ?? [];
+  if (told) return { ...error, message: told.message, extensions: told.extensions };
+  if (extensions.code === 'INTERNAL_SERVER_ERROR') return { ...error, message: 'A part of the graph does not answer; try again.', extensions };
+  return { ...error, extensions };
 }
 
 /** Starts it over these subgraphs; `headers` says what each is sent. */

@@ -22,8 +22,6 @@ before(async () => {
 });
 after(() => Promise.all([gateway, recorder, vault, projects].map((part) => part?.stop())));
 
-behind('apollo', () => ({ url: gateway.url, vault, recorder }));
-
 test('apollo: as it comes it tells a client where the vault is, once its token is refused', async () => {
   const bare = await startApollo(subgraphs, { headers, formatError: undefined });
   try {
@@ -33,3 +31,5 @@ test('apollo: as it comes it tells a client where the vault is, once its token i
     await bare.stop();
   }
 });
+
+behind('apollo', () => ({ url: gateway.url, vault, recorder }));

@@ -128,4 +128,16 @@ export function behind(name, place) {
       assert.ok(!JSON.stringify(body).includes(inside), JSON.stringify(body));
     }
   });
+
+  // The last one: nothing is there after it.
+  test(`${name}: a vault that does not answer is not betrayed, nor is what was sent to it`, async () => {
+    const { recorder } = place();
+    await recorder.stop();
+    const add = 'mutation($input: CreateVaultEntryInput!) { createVaultEntry(input: $input) { userErrors { code } } }';
+    const input = { projectId: 'demo', name: 'NEVER_SENT', value: 'sk-live-never-0123456789', category: 'API_KEY' };
+    const body = await as('user:bob', add, { input });
+    assert.equal(body.data?.createVaultEntry ?? null, null);
+    assert.ok(body.errors.length > 0);
+    for (const hidden of [input.value, input.name, new URL(recorder.url).host]) assert.ok(!JSON.stringify(body).includes(hidden), JSON.stringify(body));
+  });
 }

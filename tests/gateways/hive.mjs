@@ -1,5 +1,6 @@
-// Hive's gateway, a process of its own, with the configuration of docker/gateway.
-import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+// Hive's gateway, a process of its own, with the configuration that docker/compose.yaml gives it.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { composeGuild } from './compose.mjs';
@@ -12,15 +13,14 @@ const here = fileURLToPath(new URL('.', import.meta.url));
 export async function startHive(subgraphs) {
   const { supergraphSdl, errors } = composeGuild(subgraphs);
   if (errors.length) throw new Error(errors.join('\n'));
-  // Beside node_modules, where the configuration finds the gateway's package.
-  const dir = await mkdtemp(join(here, '.hive-'));
+  const dir = await mkdtemp(join(tmpdir(), 'hive-'));
   const remove = () => rm(dir, { recursive: true, force: true });
   try {
-    await writeFile(join(dir, 'supergraph.graphql'), supergraphSdl);
-    await copyFile(join(here, '../../docker/gateway/gateway.config.mjs'), join(dir, 'gateway.config.mjs'));
+    const supergraph = join(dir, 'supergraph.graphql');
+    await writeFile(supergraph, supergraphSdl);
     const port = await freePort();
-    const args = ['supergraph', './supergraph.graphql', '--config-path', './gateway.config.mjs', '--host', '127.0.0.1', '--port', String(port), '--fork', '1'];
-    const options = { cwd: dir, env: { ...process.env, LOG_LEVEL: 'info' } };
+    const args = ['supergraph', supergraph, '--config-path', 'gateway.config.mjs', '--host', '127.0.0.1', '--port', String(port), '--fork', '1'];
+    const options = { cwd: here, env: { ...process.env, LOG_LEVEL: 'info' } };
     const { stop } = await start(join(here, 'node_modules/.bin/hive-gateway'), args, /[Ll]istening on|Serving|Started/, options);
     return { url: `http://127.0.0.1:${port}/graphql`, stop: () => stop().then(remove) };
   } catch (error) {

@@ -18,8 +18,6 @@ before(async () => {
 });
 after(() => Promise.all([gateway, recorder, vault, projects].map((part) => part?.stop())));
 
-behind('hive', () => ({ url: gateway.url, vault, recorder }));
-
 test('hive: the fetches of one step come as one operation of many aliased _entities', async () => {
   const token = await vault.token('user:carol');
   recorder.asked.length = 0;
@@ -30,3 +28,5 @@ test('hive: the fetches of one step come as one operation of many aliased _entit
   const merged = recorder.asked.map(({ query }) => query.match(/_entities/g)?.length ?? 0);
   assert.ok(Math.max(...merged) > 30, `${merged}: more aliases than another operation may have`);
 });
+
+behind('hive', () => ({ url: gateway.url, vault, recorder }));

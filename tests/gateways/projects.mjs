@@ -22,8 +22,8 @@ const pin = (projectId, entryId) => {
 };
 const entity = (make) => ({ __resolveReference: ({ id }) => make(id) });
 
-/** Starts it on a free port. */
-export async function startProjects() {
+/** Starts it, on a free port of the loopback address unless another is named. */
+export async function startProjects({ host = '127.0.0.1', port = 0 } = {}) {
   const resolvers = {
     Query: { project: (_, { id }) => project(id), projects: () => ['demo', 'nowhere'].map(project) },
     Mutation: { pinEntry: (_, { projectId, entryId }) => pin(projectId, entryId) },
@@ -34,6 +34,6 @@ export async function startProjects() {
     Organization: entity(named),
   };
   const server = new ApolloServer({ schema: buildSubgraphSchema({ typeDefs: parse(sdl), resolvers }) });
-  const { url } = await startStandaloneServer(server, { listen: { port: 0, host: '127.0.0.1' } });
+  const { url } = await startStandaloneServer(server, { listen: { port, host } });
   return { url, stop: () => server.stop() };
 }

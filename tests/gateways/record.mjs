@@ -19,7 +19,8 @@ export async function startRecorder(target) {
     url: `http://127.0.0.1:${server.address().port}/graphql`,
     asked,
     stop: () => new Promise((resolve) => {
-      server.close(resolve);
+      // Once it is closed, closing it again is an error, and as good.
+      server.close(() => resolve());
       server.closeAllConnections();
     }),
   };

@@ -20,9 +20,9 @@ fn times(count: usize, each: impl Fn(usize) -> String) -> String {
 
 /// A query whose fields nest so deep.
 fn deep(levels: usize) -> String {
-    let leaf = if levels % 2 == 0 { "status" } else { "id" };
+    let leaf = if levels.is_multiple_of(2) { "status" } else { "id" };
     let way = (0..levels - 2).rev().fold(leaf.to_owned(), |below, level| {
-        format!("{} {{ {below} }}", if level % 2 == 0 { "project" } else { "vault" })
+        format!("{} {{ {below} }}", if level.is_multiple_of(2) { "project" } else { "vault" })
     });
     format!("{{ projectVault(projectId: \"p\") {{ {way} }} }}")
 }
@@ -32,7 +32,7 @@ fn wide(fields: usize) -> String {
     let entity = |count: usize| format!("... on Project {{ {} }}", times(count, |_| "vault { status }".to_owned()));
     // Equal fields are counted before they are merged.
     let pairs = (fields - 1) / 2;
-    let odd = if fields % 2 == 0 { "__typename" } else { "" };
+    let odd = if fields.is_multiple_of(2) { "__typename" } else { "" };
     format!(
         "{{ _entities(representations: [{{ __typename: \"Project\", id: \"p\" }}]) {{ {odd} {} }} }}",
         entity(pairs)

@@ -10,6 +10,6 @@ export const gatewayConfig = defineConfig({
       traceparent: request.headers.get('traceparent'),
     }),
   },
-  // Errors reach the client as the subgraphs tell them, with their codes; the vault's hold nothing of its inside.
-  maskedErrors: false,
+  // maskedErrors stays on, as it is by default: errors that the vault answers pass with their codes, and when it does not answer, clients
+  // are told neither where it is nor what was sent, which may be a secret.
 });
