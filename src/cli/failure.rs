@@ -67,6 +67,9 @@ pub enum Failure {
     /// The server stopped by itself.
     #[error("the server stopped: {0}")]
     Stopped(String),
+    /// Not all of it was done.
+    #[error("{0}")]
+    Incomplete(String),
     /// Standard output cannot be written.
     #[error("standard output cannot be written: {0}")]
     Output(io::Error),
@@ -104,6 +107,7 @@ impl Failure {
             | Self::File { .. }
             | Self::Listen(_)
             | Self::Stopped(_)
+            | Self::Incomplete(_)
             | Self::Output(_)
             | Self::Runtime(_) => 1,
         }

@@ -13,6 +13,7 @@ mod logs;
 mod migrate;
 mod open;
 mod private_file;
+mod progress;
 mod registrar;
 mod schema;
 mod serve;
@@ -69,7 +70,7 @@ enum Command {
     Registrar(registrar::Registrar),
     /// Says who may read every audit log
     Auditor(auditor::Auditor),
-    /// Makes master keys
+    /// Makes and replaces keys, and says which are in use
     Keys(keys::Keys),
 }
 
@@ -98,7 +99,7 @@ fn run(command: Command) -> Result {
         Command::Token(command) => command.run(),
         Command::Registrar(command) => in_runtime(command.run()),
         Command::Auditor(command) => in_runtime(command.run()),
-        Command::Keys(command) => command.run(),
+        Command::Keys(command) => in_runtime(command.run()),
     }
 }
 

@@ -6,12 +6,14 @@ mod agent_view;
 mod agents;
 mod audit;
 mod cursor;
+mod data_keys;
 mod entries;
 mod events;
 mod health;
 mod keys;
 mod lanes;
 mod ledger;
+mod master_keys;
 mod milestones;
 mod operators;
 mod outcomes;
@@ -33,13 +35,17 @@ pub use entries::{
     Change, Entry, EntryChanges, EntryFilter, EntryOrder, EntryQuery, Import, Imported, NewEntry, OnConflict,
     OrderField, Rollback, Rotation, SealedHint, Usage, Version, page_versions,
 };
-pub use crate::kms::{KeySource, MasterKeys};
+pub use data_keys::{DataKeysReplaced, MAX_SEALED};
+pub use keys::OnProgress;
+pub use master_keys::{KeyStatus, MasterKeyUse, Rewrapped};
 pub use milestones::{Milestone, NewMilestone};
 pub use operators::Auditor;
 pub use preview::{Block, Preview, Previewed};
 pub use projects::{Erased, NewProject};
 pub use resolve::{ResolveRequest, Resolved, ResolvedEntry};
 pub use roles::{RoleChange, RoleHolder};
+
+pub use crate::kms::{KeySource, MasterKeys};
 
 use crate::authz::Authorizer;
 use crate::domain::{Clock, Error, Principal, RequestId, Result, Timestamp, UserId};
