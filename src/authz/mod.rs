@@ -4,11 +4,13 @@
 mod embedded;
 mod model;
 mod openfga;
+mod operator;
 mod permission;
 mod tuple;
 
 pub use model::NotAllowed;
 pub use openfga::{OpenFgaConfig, SetupError};
+pub use operator::{Operator, Rekeying};
 pub use permission::{
     Authorized, CanAdminister, CanAudit, CanAuditVault, CanCloseMilestones, CanList, CanManageAgents, CanManageMembers,
     CanManageProjects, CanPreview, CanSee, CanViewAgents, CanViewMasked, CanWrite, ChangesEntries, Decision, Held,

@@ -49,7 +49,12 @@ impl Auditor {
             Command::Add(whom) => (whom, true),
             Command::Remove(whom) => (whom, false),
         };
-        let changed = place.vault().await?.set_auditor(&whom, may).await?;
+        let vault = place.vault().await?;
+        let changed = vault.set_auditor(&whom, may).await;
+        // The next process goes on with the chain of events that this one began.
+        let ended = vault.end_records().await;
+        let changed = changed?;
+        ended?;
         print(&match (may, changed) {
             (true, true) => format!("{whom} may read every audit log now\n"),
             (true, false) => format!("{whom} may read every audit log already; nothing was changed\n"),

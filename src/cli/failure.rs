@@ -77,6 +77,9 @@ pub enum Failure {
     /// What was to be checked could not be looked at.
     #[error(transparent)]
     CannotLook(Box<Failure>),
+    /// Not all of it was done.
+    #[error("{0}")]
+    Incomplete(String),
     /// Standard output cannot be written.
     #[error("standard output cannot be written: {0}")]
     Output(io::Error),
@@ -120,6 +123,7 @@ impl Failure {
             | Self::Listen(_)
             | Self::Stopped(_)
             | Self::Broken(_)
+            | Self::Incomplete(_)
             | Self::Output(_)
             | Self::Runtime(_) => 1,
         }

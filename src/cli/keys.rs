@@ -1,13 +1,21 @@
 //! `keys`.
 
 use super::failure::{Failure, Result};
+use super::open::Place;
+use super::progress::Progress;
 use super::{print, private_file};
-use crate::crypto::Keyring;
+use crate::authz::Operator;
+use crate::config::{KeyringSource, Keys as KeyPlace, SECRETS_HELP};
+use crate::crypto::{Keyring, KeyringError};
+use crate::domain::{EntryId, ProjectId};
+use crate::vault::{DataKeysReplaced, KeyStatus, MasterKeyUse, Vault};
+use clap::ValueEnum;
 use secrecy::ExposeSecret as _;
+use serde_json::json;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// Makes master keys.
+/// Makes and replaces keys, and says which are in use.
 #[derive(clap::Args)]
 pub struct Keys {
     #[command(subcommand)]
@@ -22,27 +30,238 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         add: Option<PathBuf>,
     },
+    /// Says which master key wraps how many keys, and how far data keys have been used
+    #[command(after_help = SECRETS_HELP)]
+    Status(Box<Status>),
+    /// Wraps every data key with the current master key, or replaces data keys
+    ///
+    /// It works beside running servers and other runs of itself, and goes on where one was cut off. Values are touched only where
+    /// data keys are replaced: then each is opened and sealed anew, entry by entry.
+    #[command(after_help = SECRETS_HELP)]
+    Rotate(Box<Rotate>),
+    /// Takes a key out of a keyring file; refused while anything is wrapped with it
+    ///
+    /// Rotate first, and have every server read the new keyring, so that none wraps with the old key any more.
+    #[command(after_help = SECRETS_HELP)]
+    Retire(Box<Retire>),
+}
+
+#[derive(clap::Args)]
+struct Status {
+    /// How it is printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    output: Output,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// One object
+    Json,
+}
+
+#[derive(clap::Args)]
+struct Rotate {
+    /// Gives this project a new data key instead, and re-encrypts all its values with it
+    #[arg(long, value_name = "PROJECT", value_parser = |id: &str| ProjectId::parse(id))]
+    data: Option<ProjectId>,
+    /// The same for every project
+    #[arg(long, conflicts_with = "data")]
+    data_all: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(clap::Args)]
+struct Retire {
+    /// The key, by the id that `keys status` shows
+    id: String,
+    /// The keyring file [default: that of VAULT_KEYRING_FILE, or of the data directory]
+    #[arg(long, value_name = "FILE")]
+    keyring: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
 }
 
 impl Keys {
     /// Runs the command.
-    pub fn run(self) -> Result {
+    pub async fn run(self) -> Result {
         match self.command {
             Command::Generate { add: None } => print(Keyring::generate()?.to_text().expose_secret()),
             Command::Generate { add: Some(path) } => print(&format!("{}\n", add(&path)?)),
+            Command::Status(status) => status.run().await,
+            Command::Rotate(rotate) => rotate.run().await,
+            Command::Retire(retire) => retire.run().await,
         }
     }
 }
 
 /// Adds a key; gives its id.
 fn add(path: &Path) -> Result<String> {
-    // A link stays a link.
-    let file = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    // Of two additions at once, neither is to be lost. The file itself is replaced, so the lock is on its folder.
-    let folder = private_file::folder(&file);
-    let _lock = File::open(folder).and_then(|folder| folder.lock().map(|()| folder)).map_err(Failure::file(folder))?;
+    let (file, _lock) = locked(path)?;
     let mut keyring = Keyring::read_file(&file)?;
     let id = keyring.add_key()?;
     private_file::replace(&file, &keyring.to_text())?;
     Ok(id)
+}
+
+/// A keyring's file, with a lock, so that of two changes at once neither is lost. The file itself is replaced, so the lock is on
+/// its folder.
+fn locked(path: &Path) -> Result<(PathBuf, File)> {
+    // A link stays a link.
+    let file = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let folder = private_file::folder(&file);
+    let lock = File::open(folder).and_then(|folder| folder.lock().map(|()| folder)).map_err(Failure::file(folder))?;
+    Ok((file, lock))
+}
+
+impl Status {
+    async fn run(self) -> Result {
+        let (vault, _) = self.place.open().await?;
+        let status = vault.key_status().await?;
+        print(&match self.output {
+            Output::Text => as_text(&status),
+            Output::Json => format!("{}\n", as_json(&status)),
+        })
+    }
+}
+
+fn as_json(status: &KeyStatus) -> serde_json::Value {
+    let master_keys: Vec<_> = status
+        .master_keys
+        .iter()
+        .map(|key| {
+            json!({
+                "id": key.id,
+                "current": key.current,
+                "present": key.present,
+                "dataKeys": key.data_keys,
+                "installationKeys": key.installation_keys.iter().map(|purpose| purpose.as_str()).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    let data_keys = status.data_keys;
+    json!({
+        "masterKeys": master_keys,
+        "dataKeys": {
+            "count": data_keys.count,
+            "outgoing": data_keys.outgoing,
+            "older": data_keys.older,
+            "mostSealed": data_keys.most_sealed,
+            "bound": status.bound,
+            "pastBound": data_keys.past_bound,
+        },
+    })
+}
+
+fn as_text(status: &KeyStatus) -> String {
+    let width = status.master_keys.iter().map(|key| key.id.len()).max().unwrap_or_default().max("MASTER KEY".len());
+    let mut text = format!("{:width$}  {:>9}  {:13}  STATE\n", "MASTER KEY", "DATA KEYS", "OWN KEYS");
+    for key in &status.master_keys {
+        let own: Vec<_> = key.installation_keys.iter().map(|purpose| purpose.as_str()).collect();
+        let own = if own.is_empty() { "-".to_owned() } else { own.join(",") };
+        text += &format!("{:width$}  {:>9}  {own:13}  {}\n", key.id, key.data_keys, state(key));
+    }
+    let keys = status.data_keys;
+    text += &format!(
+        "\n{} data keys; the most used has sealed {} of {} values.\n",
+        keys.count, keys.most_sealed, status.bound
+    );
+    for (count, what) in [
+        (
+            keys.outgoing,
+            "are being replaced; run `project-vault keys rotate` with --data or --data-all again to end it",
+        ),
+        (keys.older, "encrypt nothing any more, and open what has not changed since; `keys rotate --data` ends that"),
+        (keys.past_bound, "have sealed as many values as one may; another takes their place with the next value"),
+    ] {
+        if count > 0 {
+            text += &format!("{count} of them {what}.\n");
+        }
+    }
+    text
+}
+
+fn state(key: &MasterKeyUse) -> &'static str {
+    match (key.current, key.present, key.is_used()) {
+        (true, ..) => "current",
+        (false, true, true) => "unwraps; `keys rotate` moves what it wraps to the current one",
+        (false, true, false) => "unused; `keys retire` takes it out",
+        (false, false, _) => "MISSING: what it wraps cannot be opened; put it back",
+    }
+}
+
+impl Rotate {
+    async fn run(self) -> Result {
+        let (vault, _) = self.place.open().await?;
+        let rotated = self.rotate(&vault).await;
+        // The next process goes on with the chain of events that this one began.
+        let released = vault.end_records().await;
+        rotated.and(released.map_err(Failure::from))
+    }
+
+    async fn rotate(&self, vault: &Vault) -> Result {
+        let operator = Operator::at_the_shell();
+        if let Some(project) = &self.data {
+            let progress = Progress::of("entries");
+            let replaced = vault.replace_data_keys(&operator, project, &|done, of| progress.report(done, of)).await?;
+            drop(progress);
+            return tell_replaced(&replaced);
+        }
+        if self.data_all {
+            let progress = Progress::of("projects");
+            let replaced = vault.replace_all_data_keys(&operator, &|done, of| progress.report(done, of)).await?;
+            drop(progress);
+            return tell_replaced(&replaced);
+        }
+        let progress = Progress::of("data keys");
+        let done = vault.rewrap_keys(&operator, &|done, of| progress.report(done, of)).await?;
+        drop(progress);
+        print(&format!(
+            "{} data keys and {} keys of the installation are wrapped with {} now\n",
+            done.data_keys, done.installation_keys, done.master_key
+        ))?;
+        if done.problems.is_empty() {
+            return Ok(());
+        }
+        let problems: Vec<&str> = done.problems.iter().map(String::as_str).collect();
+        Err(Failure::Incomplete(format!("{} data keys are left as they are: {}", done.left, problems.join("; "))))
+    }
+}
+
+fn tell_replaced(replaced: &DataKeysReplaced) -> Result {
+    let DataKeysReplaced { projects, entries, erased, left } = replaced;
+    print(&format!("{entries} entries of {projects} projects were re-encrypted, {erased} old data keys erased\n"))?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<String> = left.iter().map(EntryId::to_string).collect();
+    Err(Failure::Incomplete(format!(
+        "these entries fail authentication and are left under their old data keys, which stay: {}",
+        ids.join(", ")
+    )))
+}
+
+impl Retire {
+    async fn run(self) -> Result {
+        let (vault, keys) = self.place.open().await?;
+        let path = match (self.keyring, keys) {
+            (Some(path), _) | (None, KeyPlace { keyring: Some(KeyringSource::File(path)), .. }) => path,
+            (None, _) => return Err(Failure::Usage("name the keyring file with --keyring".to_owned())),
+        };
+        let (file, _lock) = locked(&path)?;
+        let mut keyring = Keyring::read_file(&file)?;
+        keyring.remove_key(&self.id).map_err(|error| match error {
+            KeyringError::UnknownKey(id) => {
+                Failure::Incomplete(format!("there is no key {id:?} in {}", file.display()))
+            }
+            error => error.into(),
+        })?;
+        vault.retire_master_key(&Operator::at_the_shell(), &self.id).await?;
+        private_file::replace(&file, &keyring.to_text())?;
+        print(&format!("{} is not in {} any more; send servers SIGHUP\n", self.id, file.display()))
+    }
 }

@@ -18,6 +18,7 @@ mod logs;
 mod migrate;
 mod open;
 mod private_file;
+mod progress;
 mod registrar;
 mod schema;
 mod serve;
@@ -80,7 +81,7 @@ enum Command {
     Auditor(auditor::Auditor),
     /// Checks, signs and writes out what is recorded
     Audit(audit::Audit),
-    /// Makes master keys
+    /// Makes and replaces keys, and says which are in use
     Keys(keys::Keys),
     /// Runs a command with the project's secrets in its environment, and keeps them out of its output
     Exec(Box<exec::Exec>),
@@ -123,7 +124,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Registrar(command) => in_runtime(command.run()),
         Command::Auditor(command) => in_runtime(command.run()),
         Command::Audit(command) => in_runtime(command.run()),
-        Command::Keys(command) => command.run(),
+        Command::Keys(command) => in_runtime(command.run()),
         Command::Get(command) => command.run(),
         Command::Whoami(command) => command.run(),
         Command::Completions(command) => command.run(),

@@ -68,6 +68,11 @@ pub struct Place {
 impl Place {
     /// Opens it. Whatever is done in it is recorded under the installation's key, so that nothing goes without keys.
     pub async fn vault(&self) -> Result<Vault> {
+        Ok(self.open().await?.0)
+    }
+
+    /// The same, with where its master keys are.
+    pub async fn open(&self) -> Result<(Vault, Keys)> {
         let (backend, keys, log) = match &self.data_dir {
             Some(path) => {
                 let log = Log::of(&self.log, "warn")?;
@@ -79,6 +84,7 @@ impl Place {
         logs::begin(log);
         let store = store(&backend)?;
         let authorizer = authorizer(&backend, &store).await?;
-        Ok(Vault::new(store, authorizer, master_keys(&keys)?, Arc::new(SystemClock), Duration::MAX))
+        let vault = Vault::new(store, authorizer, master_keys(&keys)?, Arc::new(SystemClock), Duration::MAX);
+        Ok((vault, keys))
     }
 }

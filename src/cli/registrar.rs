@@ -39,7 +39,12 @@ impl Registrar {
             Command::Add(service) => (service, true),
             Command::Remove(service) => (service, false),
         };
-        let changed = place.vault().await?.set_registrar(&id, may).await?;
+        let vault = place.vault().await?;
+        let changed = vault.set_registrar(&id, may).await;
+        // The next process goes on with the chain of events that this one began.
+        let ended = vault.end_records().await;
+        let changed = changed?;
+        ended?;
         print(&match (may, changed) {
             (true, true) => format!("service:{id} may register projects now\n"),
             (true, false) => format!("service:{id} may register projects already; nothing was changed\n"),

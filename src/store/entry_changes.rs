@@ -3,7 +3,7 @@
 
 use super::records::{CiphertextRow, EntryRow, VersionRow};
 use super::{Error, Result, Tx};
-use crate::authz::{Authorized, ChangesEntries};
+use crate::authz::{Authorized, ChangesEntries, Rekeying};
 
 impl Tx {
     /// Adds an entry without versions.
@@ -40,6 +40,23 @@ impl Tx {
             self.insert_ciphertext_row(ciphertext).await?;
         }
         self.insert_version_row(version).await
+    }
+
+    /// Puts an entry and everything below it under another data key.
+    ///
+    /// # Errors
+    /// As [`Self::insert_entry`].
+    pub async fn rekey_entry(
+        &mut self,
+        by: &Rekeying,
+        entry: &EntryRow,
+        versions: &[VersionRow],
+        ciphertexts: &[CiphertextRow],
+    ) -> Result<()> {
+        if entry.project != *by.project() {
+            return Err(Error::unexpected("an entry was about to be re-encrypted under another project's permission"));
+        }
+        self.rekey_rows(entry, versions, ciphertexts).await
     }
 
     /// Erases the versions of an entry before `oldest`, with the ciphertexts nothing refers to any more.

@@ -15,9 +15,9 @@ use crate::domain::{
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 pub use error::Error;
 use records::{
-    Candidates, ChainRow, ChainedEvent, CiphertextRow, Cut, DataKeyRow, EntryPage, EntryRow, EntrySelection, EntryView,
-    ErasedRows, EventRow, EventSelection, ExposureRow, InstallationKeyRow, Link, MilestoneRow, OutboxRow, ProjectRow,
-    TipRow, TupleRow, VersionRow, VersionView,
+    Candidates, ChainRow, ChainedEvent, CiphertextRow, Cut, DataKeyRow, DataKeyState, DataKeyTotals, EntryPage,
+    EntryRow, EntrySelection, EntryView, ErasedRows, EventRow, EventSelection, ExposureRow, InstallationKeyRow, Link,
+    MilestoneRow, OutboxRow, ProjectRow, TipRow, TupleRow, VersionRow, VersionView,
 };
 use std::sync::Arc;
 
@@ -309,6 +309,36 @@ queries! {
         pub fn data_keys_of(project: &ProjectId) -> Vec<DataKeyRow>;
         /// Some data key that this master key wraps.
         pub fn data_key_under(master_key: &str) -> Option<(ProjectId, DataKeyRow)>;
+        /// Counts values that are about to be sealed with a data key; their number since it was made.
+        pub fn count_sealed(id: DataKeyId, count: i64) -> i64;
+        /// The project's data keys.
+        pub fn data_key_states(project: &ProjectId) -> Vec<DataKeyState>;
+        /// No data key of the project encrypts any more; the next one that is added does.
+        pub fn stop_encrypting(project: &ProjectId) -> ();
+        /// Sets whether the data keys there are now, of a project or of all, are to be replaced.
+        pub fn set_outgoing(project: Option<&ProjectId>, outgoing: bool) -> ();
+        /// Projects with a data key to be replaced, by id, after one.
+        pub fn projects_outgoing(after: &str, limit: i64) -> Vec<ProjectId>;
+        /// How many projects have a data key to be replaced.
+        pub fn count_projects_outgoing() -> i64;
+        /// Entries of a project under data keys that are to be replaced.
+        pub fn entries_outgoing(project: &ProjectId) -> Vec<EntryId>;
+        /// Erases the project's data keys that encrypt nothing any more and that nothing names; how many.
+        pub fn erase_unused_data_keys(project: &ProjectId) -> usize;
+        /// Data keys that other master keys wrap than this one, by id, after one.
+        pub fn data_keys_not_under(master_key: &str, after: DataKeyId, limit: i64) -> Vec<(ProjectId, DataKeyRow)>;
+        /// How many data keys other master keys wrap than this one.
+        pub fn count_data_keys_not_under(master_key: &str) -> i64;
+        /// Puts a data key's new wrapping in the place of the old one; whether that was still there.
+        pub fn rewrap_data_key(old: &[u8], new: &DataKeyRow) -> bool;
+        /// The installation's keys.
+        pub fn installation_keys() -> Vec<(KeyPurpose, InstallationKeyRow)>;
+        /// As `rewrap_data_key`, for a key of the installation.
+        pub fn rewrap_installation_key(purpose: KeyPurpose, old: &[u8], new: &InstallationKeyRow) -> bool;
+        /// How many data keys each master key wraps.
+        pub fn data_keys_by_master() -> Vec<(String, i64)>;
+        /// All data keys together; `bound` is how many values one may seal.
+        pub fn data_key_totals(bound: i64) -> DataKeyTotals;
     }
     chains {
         /// The installation's key for a purpose, wrapped.
@@ -371,6 +401,12 @@ queries! {
     entry_writes {
         /// One version's row.
         pub fn version_row(entry: EntryId, version: i32) -> Option<VersionRow>;
+        /// All versions of an entry.
+        pub fn version_rows(entry: EntryId) -> Vec<VersionRow>;
+        /// All ciphertexts of an entry.
+        pub fn ciphertext_rows(entry: EntryId) -> Vec<CiphertextRow>;
+        /// Writes what another data key changes of an entry and of everything below it.
+        fn rekey_rows(row: &EntryRow, of_entry: &[VersionRow], sealed: &[CiphertextRow]) -> ();
         /// The ids of a project's entries, deleted ones included.
         pub fn entry_ids_of_project(project: &ProjectId) -> Vec<EntryId>;
         /// The ids of a milestone's entries, deleted ones included.

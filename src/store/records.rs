@@ -55,6 +55,32 @@ pub struct DataKeyRow {
     pub wrapped: Vec<u8>,
 }
 
+/// How far a data key has been used, and whether it is to be replaced.
+#[derive(Debug, Clone, Copy, Queryable)]
+pub struct DataKeyState {
+    /// Its id.
+    pub id: DataKeyId,
+    /// It encrypts what is written next.
+    pub encrypting: bool,
+    /// It is to be replaced: entries are moved away from it, and then it is erased.
+    pub outgoing: bool,
+}
+
+/// All data keys together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DataKeyTotals {
+    /// How many there are.
+    pub count: i64,
+    /// How many are to be replaced by a rotation that has not ended.
+    pub outgoing: i64,
+    /// How many encrypt nothing any more, those of an unended rotation apart, and still open what they encrypted.
+    pub older: i64,
+    /// The most values that were sealed with one of them.
+    pub most_sealed: i64,
+    /// How many have sealed as many values as one may.
+    pub past_bound: i64,
+}
+
 /// A row of `entries`.
 #[derive(Clone, Queryable)]
 pub struct EntryRow {
@@ -118,6 +144,7 @@ pub struct VersionRow {
 }
 
 /// A row of `ciphertexts`.
+#[derive(Queryable)]
 pub struct CiphertextRow {
     /// Of which entry.
     pub entry: EntryId,

@@ -38,6 +38,7 @@ diesel::table! {
         wrapped -> Binary,
         encrypting -> Bool,
         sealed -> BigInt,
+        outgoing -> Bool,
         created_at -> BigInt,
     }
 }

@@ -1,11 +1,13 @@
 //! Data keys: made, wrapped, unwrapped and remembered for a while.
 
 use super::Vault;
+use super::data_keys::MAX_SEALED;
 use crate::crypto::{Bound, DataKey, InstallationKey, KeyBytes, KeyringError, WrappedKey};
 use crate::domain::{DataKeyId, Error, KeyPurpose, ProjectId, Result, Timestamp};
 use crate::kms::MasterKeys;
 use crate::store::records::DataKeyRow;
 use moka::future::Cache;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,8 +20,12 @@ const RELOAD_EVERY: Duration = Duration::from_secs(10);
 /// A key by the project and row it was unwrapped for, so that a row that was changed is not answered from memory.
 type Unwrapped = Cache<(ProjectId, DataKeyId, Vec<u8>), Arc<DataKey>>;
 
+/// Told how much of how much is done, as it goes on.
+pub type OnProgress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
+
 pub(super) struct Keys {
     master: MasterKeys,
+    seal_limit: AtomicI64,
     read_at: Mutex<Option<Timestamp>>,
     /// Held while they are read again, so that whoever comes meanwhile waits for that.
     reading: tokio::sync::Mutex<()>,
@@ -41,10 +47,18 @@ impl Keys {
     pub(super) fn new(master: MasterKeys) -> Self {
         Self {
             master,
+            seal_limit: AtomicI64::new(MAX_SEALED),
             read_at: Mutex::new(None),
             reading: tokio::sync::Mutex::default(),
             unwrapped: Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR).build(),
         }
+    }
+    pub(super) const fn master(&self) -> &MasterKeys {
+        &self.master
+    }
+
+    pub(super) fn seal_limit(&self) -> i64 {
+        self.seal_limit.load(Ordering::Relaxed)
     }
 
     /// Forgets the keys of a project that is gone.
@@ -58,6 +72,13 @@ impl Keys {
 }
 
 impl Vault {
+    /// Has a data key seal no more values than this, in the place of [`MAX_SEALED`].
+    #[must_use]
+    pub fn with_seal_limit(self, limit: i64) -> Self {
+        self.0.keys.seal_limit.store(limit, Ordering::Relaxed);
+        self
+    }
+
     /// Reads the master keys again, unless that was done a moment ago. Who comes while they are read waits for it.
     async fn reload_for_a_missing_key(&self) {
         let keys = &self.0.keys;
@@ -155,7 +176,7 @@ impl Vault {
             match self.unwrap(&wrapped, &bound).await {
                 Ok(_) => {}
                 Err(error @ KeyringError::Provider(_)) => return Err(of_keys(Arc::new(error))),
-                Err(error) => problems.push(error.to_string()),
+                Err(error) => problems.push(self.explain_missing(error).await?),
             }
         }
         problems.sort();

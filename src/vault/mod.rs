@@ -6,6 +6,7 @@ mod agent_view;
 mod agents;
 mod audit;
 mod cursor;
+mod data_keys;
 mod entries;
 mod events;
 mod export;
@@ -15,6 +16,7 @@ mod health;
 mod keys;
 mod lanes;
 mod ledger;
+mod master_keys;
 mod milestones;
 mod operators;
 mod outcomes;
@@ -30,12 +32,12 @@ mod roles;
 mod sweeper;
 mod verify;
 
-pub use crate::kms::{KeySource, MasterKeys};
 pub use access::{Access, Ask, Project};
 pub use agent_view::AgentQuestion;
 pub use agents::{AgentAssignment, AgentChange};
 pub use audit::{AuditEvent, AuditQuery};
 pub use cursor::Page;
+pub use data_keys::{DataKeysReplaced, MAX_SEALED};
 pub use entries::{
     Change, Entry, EntryChanges, EntryFilter, EntryOrder, EntryQuery, Import, Imported, NewEntry, OnConflict,
     OrderField, Rollback, Rotation, SealedHint, Usage, Version, page_versions,
@@ -43,6 +45,8 @@ pub use entries::{
 pub use export::{Export, ExportFilter};
 pub use exposures::Exposure;
 pub use heads::{Head, HeadChain};
+pub use keys::OnProgress;
+pub use master_keys::{KeyStatus, MasterKeyUse, Rewrapped};
 pub use milestones::{Milestone, NewMilestone};
 pub use operators::Auditor;
 pub use preview::{Block, Preview, Previewed};
@@ -51,6 +55,8 @@ pub use receipts::{ErasureReceipt, ResolveReceipt};
 pub use resolve::{Resolution, ResolveRequest, Resolved, ResolvedEntry};
 pub use roles::{RoleChange, RoleHolder};
 pub use verify::{Break, Verification};
+
+pub use crate::kms::{KeySource, MasterKeys};
 
 use crate::authz::Authorizer;
 use crate::domain::{Clock, Error, Principal, RequestId, Result, Timestamp, UserId};

@@ -41,10 +41,13 @@ CREATE TABLE data_keys (
     encrypting BOOLEAN NOT NULL,
     -- How many ciphertexts of values were made with it, at most; as many of hints, with another subkey.
     sealed BIGINT NOT NULL DEFAULT 0,
+    -- To be replaced: entries are moved to the encrypting one, and then it is erased.
+    outgoing BOOLEAN NOT NULL DEFAULT FALSE,
     created_at BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX data_keys_encrypting ON data_keys (project_id) WHERE encrypting;
 CREATE INDEX data_keys_master_key ON data_keys (master_key);
+CREATE INDEX data_keys_outgoing ON data_keys (project_id) WHERE outgoing;
 
 -- The installation's own keys, wrapped by a master key: one for the chains of events, one that signs receipts and heads.
 CREATE TABLE installation_keys (
@@ -81,6 +84,8 @@ CREATE TABLE entries (
 CREATE UNIQUE INDEX entries_project_name ON entries (project_id, name) WHERE milestone_id IS NULL AND deleted_at IS NULL;
 CREATE UNIQUE INDEX entries_milestone_name ON entries (project_id, milestone_id, name) WHERE milestone_id IS NOT NULL AND deleted_at IS NULL;
 CREATE INDEX entries_project ON entries (project_id);
+-- For erasing data keys that nothing names any more.
+CREATE INDEX entries_data_key ON entries (data_key_id);
 CREATE INDEX entries_milestone ON entries (milestone_id) WHERE milestone_id IS NOT NULL;
 CREATE INDEX entries_deleted ON entries (deleted_at) WHERE deleted_at IS NOT NULL;
 
@@ -93,6 +98,7 @@ CREATE TABLE ciphertexts (
     hint BYTEA NOT NULL,
     PRIMARY KEY (entry_id, version)
 );
+CREATE INDEX ciphertexts_data_key ON ciphertexts (data_key_id);
 
 CREATE TABLE versions (
     entry_id UUID NOT NULL,

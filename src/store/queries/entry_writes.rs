@@ -97,6 +97,46 @@ pub async fn version_row(conn: &mut Connection, entry: EntryId, version: i32) ->
     versions::table.find((entry, version)).first(conn).await.optional()
 }
 
+/// All versions of an entry, by number.
+pub async fn version_rows(conn: &mut Connection, entry: EntryId) -> QueryResult<Vec<VersionRow>> {
+    versions::table.filter(versions::entry_id.eq(entry)).order(versions::version).load(conn).await
+}
+
+/// All ciphertexts of an entry, by the version they were written for.
+pub async fn ciphertext_rows(conn: &mut Connection, entry: EntryId) -> QueryResult<Vec<CiphertextRow>> {
+    ciphertexts::table.filter(ciphertexts::entry_id.eq(entry)).order(ciphertexts::version).load(conn).await
+}
+
+/// Writes what another data key changes of an entry and of everything below it.
+pub async fn rekey_rows(
+    conn: &mut Connection,
+    row: &EntryRow,
+    of_entry: &[VersionRow],
+    sealed: &[CiphertextRow],
+) -> QueryResult<()> {
+    for ciphertext in sealed {
+        diesel::update(ciphertexts::table.find((ciphertext.entry, ciphertext.version)))
+            .set((
+                ciphertexts::data_key_id.eq(ciphertext.data_key),
+                ciphertexts::value.eq(&ciphertext.value),
+                ciphertexts::hint.eq(&ciphertext.hint),
+            ))
+            .execute(conn)
+            .await?;
+    }
+    for version in of_entry {
+        diesel::update(versions::table.find((version.entry, version.version)))
+            .set(versions::mac.eq(&version.mac))
+            .execute(conn)
+            .await?;
+    }
+    diesel::update(entries::table.find(row.id))
+        .set((entries::data_key_id.eq(row.data_key), entries::mac.eq(&row.mac)))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Erases the versions of an entry before `oldest`, and the ciphertexts that no version refers to any more.
 pub async fn prune_versions_rows(conn: &mut Connection, entry: EntryId, oldest: i32) -> QueryResult<()> {
     diesel::delete(versions::table.filter(versions::entry_id.eq(entry)).filter(versions::version.lt(oldest)))

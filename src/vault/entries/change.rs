@@ -5,7 +5,7 @@ use super::input::{Change, EntryChanges, NewEntry, Rollback, Rotation};
 use super::reading::{Entry, status};
 use super::rows::{place, sign_entry, sign_version, verify_entry, verify_newest, verify_version};
 use super::values::{self, Value};
-use crate::authz::{Authorized, CanWrite, ChangesEntries};
+use crate::authz::{Authorized, CanWrite, ChangesEntries, Rekeying};
 use crate::crypto::DataKey;
 use crate::domain::{
     AuditAction, Category, EntryId, EntryStatus, Error, MilestoneId, ProjectId, Result, SecretName, Timestamp, UserId,
@@ -49,7 +49,7 @@ impl Vault {
         tx.lock_project(&row.project).await?.ok_or(NO_SUCH_ENTRY)?;
         let event = caller.event(action, self.now()).in_project(&row.project);
         let (mut tx, by, administers) = self.hold::<P>(caller, tx, event, &row.project, NO_SUCH_ENTRY).await?;
-        let row = tx.entry_row(row.id).await?.ok_or(NO_SUCH_ENTRY)?;
+        let mut row = tx.entry_row(row.id).await?.ok_or(NO_SUCH_ENTRY)?;
         if row.deleted_at.is_some() && !administers {
             return Err(NO_SUCH_ENTRY);
         }
@@ -66,6 +66,11 @@ impl Vault {
                 row.revision
             )));
         }
+        let key = match action {
+            // It is about to go.
+            AuditAction::EntryPurged => key,
+            _ => self.follow_encrypting_key(&mut tx, &Rekeying::from(&by), &mut row, key).await?,
+        };
         Ok(Changing { by, tx, row, key, caller, action, now: self.now() })
     }
 
@@ -110,8 +115,7 @@ impl Vault {
         if !tx.entries_named(&project, milestone.as_ref(), &[name.as_str()]).await?.is_empty() {
             return Err(Error::Conflict(NAME_TAKEN.to_owned()));
         }
-        let data_key = tx.encrypting_key(&project).await?;
-        let key = self.open_key(&project, &data_key).await?;
+        let (data_key, key) = self.key_for_sealing(&mut tx, &project, 1).await?;
         let draft = Draft {
             milestone,
             name,
@@ -212,7 +216,7 @@ impl Vault {
         let mut changing =
             self.begin_write(caller, AuditAction::EntryRotated, &rotation.id, rotation.expected_revision).await?;
         let value = values::value(&rotation.value, changing.row.category, changing.now, &["input", "value"])?;
-        changing.rotate(&value, rotation.expires_at, &["input", "expiresAt"]).await?;
+        changing.rotate(self, &value, rotation.expires_at, &["input", "expiresAt"]).await?;
         self.save(changing).await
     }
 
@@ -305,10 +309,12 @@ impl<P: ChangesEntries> Changing<'_, P> {
     /// Adds a version with a new value; nothing else of the entry is written yet.
     pub(super) async fn rotate(
         &mut self,
+        vault: &Vault,
         value: &Value<'_>,
         expires_at: Change<Timestamp>,
         path: values::Path,
     ) -> Result<()> {
+        self.require_encrypting_key(vault).await?;
         let row = &mut self.row;
         let has_end = value.not_after().is_some();
         let asked = match expires_at {
@@ -325,6 +331,20 @@ impl<P: ChangesEntries> Changing<'_, P> {
         let author = self.caller.person()?;
         insert_version(&mut self.tx, &self.by, row, value, &self.key, author, self.now).await?;
         self.prune().await
+    }
+
+    /// Counts the value that is about to be sealed, and sees to it that this happens under the project's encrypting key.
+    async fn require_encrypting_key(&mut self, vault: &Vault) -> Result<()> {
+        let (encrypting, _) = vault.key_for_sealing(&mut self.tx, &self.row.project, 1).await?;
+        if self.row.data_key != encrypting.id {
+            let by = Rekeying::from(&self.by);
+            self.key = vault.follow_encrypting_key(&mut self.tx, &by, &mut self.row, self.key.clone()).await?;
+        }
+        if self.row.data_key == encrypting.id {
+            Ok(())
+        } else {
+            Err(Error::internal("a version of an entry fails authentication; no value is sealed under an old data key"))
+        }
     }
 
     async fn prune(&mut self) -> Result<()> {

@@ -92,8 +92,7 @@ impl Vault {
         }
         let new = lines.len() - taken.len();
         require_room(&mut tx, &project, i64::try_from(new).unwrap_or(i64::MAX)).await?;
-        let data_key = tx.encrypting_key(&project).await?;
-        let key = self.open_key(&project, &data_key).await?;
+        let (data_key, key) = self.key_for_sealing(&mut tx, &project, i64::try_from(new).unwrap_or(i64::MAX)).await?;
 
         let mut done = Done::default();
         let mut events = Vec::with_capacity(lines.len());
@@ -117,7 +116,7 @@ impl Vault {
                     let value = values::value(&line.value, row.category, now, DOTENV).map_err(at_line)?;
                     let action = AuditAction::EntryRotated;
                     let mut changing = Changing { by: by.clone(), tx, row, key: own, caller, action, now };
-                    changing.rotate(&value, Change::Keep, DOTENV).await.map_err(at_line)?;
+                    changing.rotate(self, &value, Change::Keep, DOTENV).await.map_err(at_line)?;
                     events.push(changing.write().await?);
                     done.rotated.push(changing.row.id);
                     tx = changing.tx;

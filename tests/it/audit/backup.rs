@@ -3,8 +3,7 @@
 use crate::support::{Backend, Installation};
 use serde_json::json;
 
-const RESOLVE: &str =
-    "{ resolveSecrets(input: { projectId: \"demo\", agentId: \"builder\", purpose: CODING_SESSION }) { secrets { value } } }";
+const RESOLVE: &str = "{ resolveSecrets(input: { projectId: \"demo\", agentId: \"builder\", purpose: CODING_SESSION }) { secrets { value } } }";
 
 async fn a_backup_is_unreadable_once_the_master_key_of_its_time_is_gone(backend: Backend) {
     let mut it = Installation::new(backend).await;

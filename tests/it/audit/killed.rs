@@ -64,13 +64,17 @@ async fn a_killed_server_keeps_what_it_acknowledged(backend: Backend) {
     for names in names.chunks(400) {
         let answer = it.ask(&server, "runtime:acme-runtime", RESOLVE, json!({ "n": names })).await.unwrap();
         for secret in answer["data"]["resolveSecrets"]["secrets"].as_array().unwrap() {
-            assert_eq!(secret["value"].as_str(), acknowledged.get(secret["name"].as_str().unwrap()).map(String::as_str));
+            assert_eq!(
+                secret["value"].as_str(),
+                acknowledged.get(secret["name"].as_str().unwrap()).map(String::as_str)
+            );
         }
     }
     let records = "SELECT count(*) AS n FROM audit_events WHERE action = 'SECRET_RESOLVED' AND outcome = 'ALLOWED'";
     let released = *released.lock().await + i64::try_from(acknowledged.len()).unwrap();
     assert!(it.database.number(records).await >= released, "a value left without its record");
-    let halves = "SELECT count(*) AS n FROM entries WHERE NOT EXISTS (SELECT 1 FROM versions WHERE entry_id = entries.id)";
+    let halves =
+        "SELECT count(*) AS n FROM entries WHERE NOT EXISTS (SELECT 1 FROM versions WHERE entry_id = entries.id)";
     assert_eq!(it.database.number(halves).await, 0);
     assert!(it.done(&["audit", "verify"]).await.contains("as they were recorded"));
 }

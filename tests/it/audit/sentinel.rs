@@ -37,8 +37,15 @@ fn needles(value: &str) -> Vec<Vec<u8>> {
 }
 
 const CALLERS: [&str; 9] = [
-    "user:mallory", "user:dave", "user:carol", "user:bob", "user:alice", "user:audrey", "service:platform",
-    "runtime:acme-runtime", "runtime:other-runtime",
+    "user:mallory",
+    "user:dave",
+    "user:carol",
+    "user:bob",
+    "user:alice",
+    "user:audrey",
+    "service:platform",
+    "runtime:acme-runtime",
+    "runtime:other-runtime",
 ];
 
 /// Every operation that takes a value, or comes near one.
@@ -64,7 +71,9 @@ async fn a_value_is_found_nowhere_but_where_it_is_released(backend: Backend) {
     let server = it.serve("trace", &log).await;
     it.add_demo(&server).await;
     for (person, role) in [("bob", "RESPONSIBLE"), ("carol", "CONSULTED"), ("dave", "INFORMED")] {
-        let assign = format!("mutation {{ assignVaultRole(input: {{ projectId: \"demo\", userId: \"{person}\", role: {role} }}) {{ userErrors {{ code }} }} }}");
+        let assign = format!(
+            "mutation {{ assignVaultRole(input: {{ projectId: \"demo\", userId: \"{person}\", role: {role} }}) {{ userErrors {{ code }} }} }}"
+        );
         it.ask(&server, "user:alice", &assign, json!({})).await.unwrap();
     }
     let mut values = Vec::new();
@@ -107,7 +116,8 @@ async fn a_value_is_found_nowhere_but_where_it_is_released(backend: Backend) {
     let search = aho_corasick::AhoCorasick::new(&needles).unwrap();
     for (place, bytes) in &places {
         if let Some(found) = search.find(bytes) {
-            let around = String::from_utf8_lossy(&bytes[found.start().saturating_sub(200)..(found.end() + 40).min(bytes.len())]);
+            let around =
+                String::from_utf8_lossy(&bytes[found.start().saturating_sub(200)..(found.end() + 40).min(bytes.len())]);
             panic!("{place} holds a part of {}: ...{around}", of[found.pattern().as_usize()]);
         }
     }

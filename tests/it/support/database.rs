@@ -99,8 +99,10 @@ impl Database {
             None => Self::new(Backend::Postgres).await,
         };
         let (from, to) = (self.url.clone(), copy.url.clone());
-        let script = format!("set -e; {{ pg_dump '{from}' || kill $$; }} | psql -q -v ON_ERROR_STOP=1 '{to}' >/dev/null");
-        let restored = tokio::task::spawn_blocking(move || std::process::Command::new("sh").args(["-c", &script]).status());
+        let script =
+            format!("set -e; {{ pg_dump '{from}' || kill $$; }} | psql -q -v ON_ERROR_STOP=1 '{to}' >/dev/null");
+        let restored =
+            tokio::task::spawn_blocking(move || std::process::Command::new("sh").args(["-c", &script]).status());
         assert!(restored.await.unwrap().unwrap().success());
         copy
     }

@@ -152,9 +152,15 @@ impl Installation {
     /// Adds the project `demo`, of which alice is Accountable, with acme's agent `builder` and its runtime.
     pub async fn add_demo(&self, running: &Running) {
         for (who, mutation) in [
-            ("service:platform", "registerProjectVault(input: { projectId: \"demo\", participantIds: [\"acme\"], accountableUserIds: [\"alice\"] })"),
+            (
+                "service:platform",
+                "registerProjectVault(input: { projectId: \"demo\", participantIds: [\"acme\"], accountableUserIds: [\"alice\"] })",
+            ),
             ("service:platform", "registerVaultAgent(input: { agentId: \"builder\", organizationId: \"acme\" })"),
-            ("service:platform", "registerVaultRuntime(input: { runtimeId: \"acme-runtime\", organizationId: \"acme\" })"),
+            (
+                "service:platform",
+                "registerVaultRuntime(input: { runtimeId: \"acme-runtime\", organizationId: \"acme\" })",
+            ),
             ("user:alice", "assignVaultAgent(input: { projectId: \"demo\", agentId: \"builder\" })"),
         ] {
             let query = format!("mutation {{ done: {mutation} {{ userErrors {{ message }} }} }}");

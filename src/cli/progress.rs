@@ -1,0 +1,53 @@
+//! How far a command is: a bar on a terminal, lines elsewhere, on standard error.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Elsewhere than on a terminal, a line at each of so many parts.
+const LINES: u64 = 20;
+
+/// How far a command is.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    what: &'static str,
+    /// Up to which part it has been told.
+    told: AtomicU64,
+}
+
+impl Progress {
+    /// Of work on these things.
+    pub fn of(what: &'static str) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(0);
+            if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos} of {len} {msg}, {eta} to go") {
+                bar.set_style(style);
+            }
+            bar.set_message(what);
+            bar
+        });
+        Self { bar, what, told: AtomicU64::new(0) }
+    }
+
+    /// So many are done.
+    pub fn report(&self, done: u64, total: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            bar.set_position(done);
+            return;
+        }
+        let part = (done * LINES).checked_div(total).unwrap_or_default();
+        if part > self.told.swap(part, Ordering::Relaxed) {
+            // Nobody has to listen.
+            let _ = writeln!(std::io::stderr().lock(), "{done} of {total} {}", self.what);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

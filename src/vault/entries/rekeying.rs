@@ -1,0 +1,72 @@
+//! Putting an entry under another data key: its values and hints are opened and sealed anew, its rows' MACs made anew. What it says
+//! stays, and so does its revision.
+
+use super::rows::{Tampered, place, sign_entry, sign_version, verify_entry, verify_version};
+use crate::authz::Rekeying;
+use crate::crypto::{CryptoError, DataKey};
+use crate::domain::{Error, Result};
+use crate::store::Tx;
+use crate::store::records::{CiphertextRow, EntryRow, VersionRow};
+
+/// An entry as it is to be under another data key; nothing is written yet.
+pub(in crate::vault) struct Rekeyed {
+    entry: EntryRow,
+    versions: Vec<VersionRow>,
+    ciphertexts: Vec<CiphertextRow>,
+}
+
+/// An entry with everything below it that carries a MAC or is sealed.
+pub(in crate::vault) async fn rekeyed(
+    tx: &mut Tx,
+    row: &EntryRow,
+    old: &DataKey,
+    (id, new): (crate::domain::DataKeyId, &DataKey),
+) -> Result<Result<Rekeyed, Tampered>> {
+    let versions = tx.version_rows(row.id).await?;
+    let ciphertexts = tx.ciphertext_rows(row.id).await?;
+    let to = EntryRow { data_key: id, ..row.clone() };
+    match reseal(row, to, old, new, versions, ciphertexts) {
+        Ok(rekeyed) => Ok(Ok(rekeyed)),
+        Err(CryptoError::NotAuthentic | CryptoError::Form | CryptoError::NoCertificate) => Ok(Err(Tampered)),
+        Err(error @ (CryptoError::Randomness | CryptoError::Limit | CryptoError::Recipient)) => {
+            Err(Error::internal(error))
+        }
+    }
+}
+
+/// Everything is checked as it is read, so that nothing forged is signed anew.
+fn reseal(
+    from: &EntryRow,
+    mut to: EntryRow,
+    old: &DataKey,
+    new: &DataKey,
+    mut versions: Vec<VersionRow>,
+    mut ciphertexts: Vec<CiphertextRow>,
+) -> Result<Rekeyed, CryptoError> {
+    let tampered = |_: Tampered| CryptoError::NotAuthentic;
+    verify_entry(from, old).map_err(tampered)?;
+    for version in &mut versions {
+        verify_version(from, version, old).map_err(tampered)?;
+        sign_version(&to, version, new);
+    }
+    for ciphertext in &mut ciphertexts {
+        if ciphertext.data_key != from.data_key {
+            return Err(CryptoError::NotAuthentic);
+        }
+        let (was, is) = (place(from, ciphertext.version), place(&to, ciphertext.version));
+        ciphertext.value = new.seal_value(&is, &old.open_value(&was, &ciphertext.value)?)?;
+        ciphertext.hint = new.seal_hint(&is, &old.open_hint(&was, &ciphertext.hint)?)?;
+        ciphertext.data_key = to.data_key;
+    }
+    sign_entry(&mut to, new);
+    Ok(Rekeyed { entry: to, versions, ciphertexts })
+}
+
+impl Rekeyed {
+    /// Writes it, counting what was sealed. The caller holds the project's lock since before it was read. Gives the entry's row.
+    pub(in crate::vault) async fn write(self, tx: &mut Tx, by: &Rekeying) -> Result<EntryRow> {
+        tx.count_sealed(self.entry.data_key, i64::try_from(self.ciphertexts.len()).unwrap_or(i64::MAX)).await?;
+        tx.rekey_entry(by, &self.entry, &self.versions, &self.ciphertexts).await?;
+        Ok(self.entry)
+    }
+}
