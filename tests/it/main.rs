@@ -6,6 +6,7 @@
 #[macro_use]
 mod support;
 
+mod agent;
 mod authz;
 mod cli;
 mod compile_fail;
