@@ -6,6 +6,7 @@
 #[macro_use]
 mod support;
 
+mod agent;
 mod audit;
 mod authz;
 mod cli;

@@ -1,0 +1,283 @@
+"""Resolves an agent's secrets from Project Vault, sealed for this process.
+
+``resolve("NAME")`` gives one secret to a tool, ``session_env()`` all of them to a coding session.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+import os
+import random
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pyhpke import AEADId, CipherSuite, KDFId, KEMId, PyHPKEError
+from pyhpke.kem_key import KEMKey
+
+__all__ = ["Expired", "NotFound", "Refused", "Secret", "Unreachable", "Vault", "VaultError", "resolve", "session_env"]
+
+_SUITE = CipherSuite.new(KEMId.DHKEM_X25519_HKDF_SHA256, KDFId.HKDF_SHA256, AEADId.AES256_GCM)
+_DOCUMENT = (
+    "query($input: ResolveSecretsInput!) { resolveSecrets(input: $input) { requestId secrets"
+    " { name outcome sealedValue entryId version category scope expiresAt } } }"
+)
+# The vault ignores what no entry can be called; its own settings are nobody's business.
+_NAME = re.compile(r"(?!PROJECT_VAULT_)[A-Za-z_][A-Za-z0-9_]{0,127}")
+_ATTEMPTS = 4
+_MAX_PAUSE = 10.0
+_MAX_ANSWER = 16 * 1024 * 1024
+
+Outcome = Literal["RESOLVED", "EXPIRED", "PROVIDED_BY_WORKSPACE", "NOT_FOUND"]
+Purpose = Literal["CODING_SESSION", "TOOL_EXECUTION"]
+
+
+class VaultError(Exception):
+    """The vault gave no value. No message holds a value or the token."""
+
+
+class NotFound(VaultError):
+    """No entry for this agent bears the name."""
+
+
+class Expired(VaultError):
+    """Only an expired entry bears the name."""
+
+
+class Refused(VaultError):
+    """The token is not good for this."""
+
+
+class Unreachable(VaultError):
+    """The vault cannot be asked, failed, or its answer was changed on the way."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """The answer for one name. The value is not in its ``repr``."""
+
+    name: str
+    outcome: Outcome
+    value: str | None
+    entry_id: str | None
+    version: int | None
+    category: str | None
+    scope: str | None
+    expires_at: str | None
+
+    def __repr__(self) -> str:
+        return f"Secret(name={self.name!r}, outcome={self.outcome!r})"
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """The token is for one address and no other."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+class Vault:
+    """One agent's view of one project. What is left out comes from the environment, or from what the token is narrowed to."""
+
+    def __init__(
+        self,
+        *,
+        url: str | None = None,
+        token: str | None = None,
+        project: str | None = None,
+        agent: str | None = None,
+        milestone: str | None = None,
+        session_id: str | None = None,
+        tool: str | None = None,
+        timeout: float = 30.0,
+        insecure_http: bool = False,
+    ) -> None:
+        self._url = url or _setting("URL") or "http://127.0.0.1:4000/graphql"
+        self._token = token or _setting("TOKEN") or _read(_setting("TOKEN_FILE"))
+        claims = _claims(self._token)
+        self._project = project or _setting("PROJECT") or claims.get("vault:project")
+        self._agent = agent or _setting("AGENT") or claims.get("vault:agent")
+        self._milestone = milestone or _setting("MILESTONE") or claims.get("vault:milestone")
+        self._session_id = session_id or _setting("SESSION_ID")
+        self._tool = tool or _setting("TOOL")
+        self._timeout = timeout
+        if not self._project or not self._agent:
+            raise ValueError("say which project and agent: PROJECT_VAULT_PROJECT and PROJECT_VAULT_AGENT")
+        parts = urlsplit(self._url)
+        if parts.scheme not in ("http", "https") or parts.username or parts.password:
+            raise ValueError("PROJECT_VAULT_URL is no address such as https://vault.example/graphql")
+        local = parts.scheme == "http" and _is_loopback(parts.hostname or "")
+        if parts.scheme == "http" and not (insecure_http or local):
+            raise ValueError("PROJECT_VAULT_URL is http, over which everybody on the way can read the token; use https")
+        handlers: list[urllib.request.BaseHandler] = [_NoRedirects()]
+        if parts.scheme == "http":
+            handlers.append(urllib.request.ProxyHandler({}))  # A proxy would see the token.
+        self._opener = urllib.request.build_opener(*handlers)
+
+    def resolve(self, name: str) -> str:
+        """The value of one secret, for a tool. Raises NotFound or Expired where there is none."""
+        secret = self.answers([name], purpose="TOOL_EXECUTION")[0]
+        if secret.value is None:
+            if secret.outcome == "EXPIRED":
+                raise Expired(f"{name}: expired; ask a Responsible person of the project to rotate it")
+            raise NotFound(f"{name}: not found for this agent")
+        return secret.value
+
+    def session_env(self, provided: Mapping[str, str] | None = None) -> dict[str, str]:
+        """What a coding session's environment gets beside ``provided`` (``os.environ`` when left out), which wins."""
+        names = [name for name in (os.environ if provided is None else provided) if _NAME.fullmatch(name)]
+        secrets = self.answers(None, purpose="CODING_SESSION", provided=names)
+        return {secret.name: secret.value for secret in secrets if secret.value is not None}
+
+    def answers(
+        self, names: Iterable[str] | None, *, purpose: Purpose, provided: Iterable[str] = ()
+    ) -> list[Secret]:
+        """Every name's answer; of all names the agent may use when ``names`` is None."""
+        pair = _SUITE.kem.derive_key_pair(os.urandom(32))
+        public = pair.public_key.to_public_bytes()
+        answer = self._ask(
+            {
+                "projectId": self._project,
+                "agentId": self._agent,
+                "milestoneId": self._milestone,
+                "names": None if names is None else list(names),
+                "providedNames": list(provided),
+                "purpose": purpose,
+                "sessionId": self._session_id,
+                "tool": self._tool,
+                "recipientKey": _base64url(public),
+            }
+        )
+        info = _fields("sealed", self._project or "", self._agent or "", answer["requestId"])
+        return [self._secret(secret, pair.private_key, info) for secret in answer["secrets"]]
+
+    def _secret(self, answer: dict[str, Any], private: KEMKey, info: bytes) -> Secret:
+        value = None
+        if answer["outcome"] == "RESOLVED":
+            try:
+                sealed = _from_base64url(answer["sealedValue"])
+                place = _fields("sealed-value", answer["entryId"], str(answer["version"]), answer["name"])
+                value = _SUITE.create_recipient_context(sealed[:32], private, info=info).open(sealed[32:], place).decode()
+            except (PyHPKEError, ValueError, TypeError, AttributeError):
+                raise Unreachable(f"{answer['name']}: what arrived is not what the vault sealed for this call") from None
+        return Secret(
+            answer["name"], answer["outcome"], value, answer["entryId"], answer["version"],
+            answer["category"], answer["scope"], answer["expiresAt"],
+        )
+
+    def _ask(self, given: dict[str, Any]) -> dict[str, Any]:
+        body = json.dumps({"query": _DOCUMENT, "variables": {"input": given}}).encode()
+        headers = {
+            "Authorization": f"Bearer {self._token}", "Content-Type": "application/json", "Accept": "application/json",
+        }
+        until = time.monotonic() + self._timeout
+        for attempt in range(1, _ATTEMPTS + 1):
+            request = urllib.request.Request(self._url, body, headers, method="POST")
+            pause = random.uniform(0.5, 1.0) * 0.2 * 2 ** (attempt - 1)
+            reason: str
+            try:
+                with self._opener.open(request, timeout=min(15.0, self._timeout)) as response:
+                    return self._judge(json.loads(response.read(_MAX_ANSWER)))
+            except _Again as again:
+                reason, pause = str(again), again.after or pause
+            except urllib.error.HTTPError as error:
+                if error.code in (401, 403):
+                    raise Refused(_message(error)) from None
+                if error.code not in (408, 429, 502, 503, 504):
+                    raise Unreachable(f"the vault's address answers {error.code}") from None
+                after = error.headers.get("Retry-After") or ""
+                reason, pause = f"it answers {error.code}", float(after) if after.isdigit() else pause
+            except (OSError, json.JSONDecodeError) as error:
+                reason = type(error).__name__
+            pause = min(pause, _MAX_PAUSE)
+            if attempt == _ATTEMPTS or time.monotonic() + pause > until:
+                break
+            time.sleep(pause)
+        raise Unreachable(f"the vault cannot be asked: {reason}")
+
+    @staticmethod
+    def _judge(answer: dict[str, Any]) -> dict[str, Any]:
+        for error in answer.get("errors") or []:
+            extensions = error.get("extensions") or {}
+            code, message = extensions.get("code", ""), f"{error.get('message')} ({extensions.get('requestId')})"
+            if code in ("UNAUTHENTICATED", "FORBIDDEN"):
+                raise Refused(message)
+            if code in ("UNAVAILABLE", "RATE_LIMITED"):
+                raise _Again(message, extensions.get("retryAfterSeconds"))
+            if code in ("INVALID_INPUT", "LIMIT_EXCEEDED"):
+                raise ValueError(message)
+            raise Unreachable(f"the vault failed: {message}")
+        found = (answer.get("data") or {}).get("resolveSecrets")
+        if not isinstance(found, dict):
+            raise Unreachable("the answer is none of a vault's")
+        return found
+
+
+class _Again(Exception):
+    def __init__(self, message: str, after: float | None) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+def resolve(name: str) -> str:
+    """The value of one secret, by the settings of the environment."""
+    return Vault().resolve(name)
+
+
+def session_env() -> dict[str, str]:
+    """What a coding session's environment gets beside what it has, by the settings of the environment."""
+    return Vault().session_env()
+
+
+def _setting(name: str) -> str | None:
+    return os.environ.get(f"PROJECT_VAULT_{name}") or None
+
+
+def _read(path: str | None) -> str:
+    if path is None:
+        raise ValueError("PROJECT_VAULT_TOKEN is not set")
+    with open(path, encoding="ascii") as file:
+        return file.read().strip()
+
+
+def _claims(token: str) -> dict[str, Any]:
+    """What the token says, unchecked: good for defaults only."""
+    try:
+        claims = json.loads(_from_base64url(token.split(".")[1]))
+    except (IndexError, ValueError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _message(error: urllib.error.HTTPError) -> str:
+    try:
+        return str(json.loads(error.read(65536))["errors"][0]["message"])
+    except (ValueError, KeyError, IndexError, TypeError):
+        return f"the vault refuses: {error.code}"
+
+
+def _fields(*fields: str) -> bytes:
+    parts = [field.encode() for field in ("project-vault/v1", *fields)]
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _from_base64url(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,273 @@
+/**
+ * Resolves an agent's secrets from Project Vault, sealed for this process: `resolve('NAME')` gives one secret to a tool,
+ * `sessionEnv()` all of them to a coding session.
+ */
+import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core';
+import { readFileSync } from 'node:fs';
+
+export type Outcome = 'RESOLVED' | 'EXPIRED' | 'PROVIDED_BY_WORKSPACE' | 'NOT_FOUND';
+export type Purpose = 'CODING_SESSION' | 'TOOL_EXECUTION';
+export type Reason = 'NOT_FOUND' | 'EXPIRED' | 'REFUSED' | 'UNREACHABLE' | 'INPUT';
+
+/** The vault gave no value. No message holds a value or the token. */
+export class VaultError extends Error {
+  constructor(
+    readonly reason: Reason,
+    message: string,
+  ) {
+    super(message);
+    this.name = 'VaultError';
+  }
+}
+
+/** The answer for one name. */
+export interface Secret {
+  readonly name: string;
+  readonly outcome: Outcome;
+  /** The value, exactly when the outcome is RESOLVED. It is not enumerable, so that nothing prints or serializes it. */
+  readonly value: string | null;
+  readonly entryId: string | null;
+  readonly version: number | null;
+  readonly category: string | null;
+  readonly scope: 'PROJECT' | 'MILESTONE' | null;
+  readonly expiresAt: string | null;
+}
+
+/** What is left out comes from the environment, or from what the token is narrowed to. */
+export interface Options {
+  url?: string;
+  token?: string;
+  project?: string;
+  agent?: string;
+  milestone?: string;
+  sessionId?: string;
+  tool?: string;
+  /** How long to wait for the vault, retries included, in milliseconds. */
+  timeout?: number;
+  /** Sends the token over http to another machine, where everybody on the way can read it. */
+  insecureHttp?: boolean;
+}
+
+interface SealedSecret extends Omit<Secret, 'value'> {
+  readonly sealedValue: string | null;
+}
+interface Answer {
+  readonly requestId: string;
+  readonly secrets: readonly SealedSecret[];
+}
+interface GraphQLError {
+  message: string;
+  extensions?: { code?: string; requestId?: string; retryAfterSeconds?: number };
+}
+/** What became of one attempt: an answer, or a reason to try again. */
+type Attempt = { answer: Answer } | { again: string; after?: number };
+
+const SUITE = new CipherSuite({ kem: new DhkemX25519HkdfSha256(), kdf: new HkdfSha256(), aead: new Aes256Gcm() });
+const DOCUMENT =
+  'query($input: ResolveSecretsInput!) { resolveSecrets(input: $input) { requestId secrets ' +
+  '{ name outcome sealedValue entryId version category scope expiresAt } } }';
+// The vault ignores what no entry can be called; its own settings are nobody's business.
+const NAME = /^(?!PROJECT_VAULT_)[A-Za-z_][A-Za-z0-9_]{0,127}$/;
+const ATTEMPTS = 4;
+const ENCAPSULATED = 32;
+
+/** One agent's view of one project. */
+export class Vault {
+  readonly #url: URL;
+  readonly #token: string;
+  readonly #project: string;
+  readonly #agent: string;
+  readonly #milestone: string | undefined;
+  readonly #sessionId: string | undefined;
+  readonly #tool: string | undefined;
+  readonly #timeout: number;
+
+  constructor(options: Options = {}) {
+    this.#url = readUrl(options.url ?? setting('URL') ?? 'http://127.0.0.1:4000/graphql', options.insecureHttp ?? false);
+    this.#token = options.token ?? setting('TOKEN') ?? readToken(setting('TOKEN_FILE'));
+    const claims = claimsOf(this.#token);
+    const project = options.project ?? setting('PROJECT') ?? claims['vault:project'];
+    const agent = options.agent ?? setting('AGENT') ?? claims['vault:agent'];
+    if (!project || !agent) throw input('say which project and agent: PROJECT_VAULT_PROJECT and PROJECT_VAULT_AGENT');
+    this.#project = project;
+    this.#agent = agent;
+    this.#milestone = options.milestone ?? setting('MILESTONE') ?? claims['vault:milestone'];
+    this.#sessionId = options.sessionId ?? setting('SESSION_ID');
+    this.#tool = options.tool ?? setting('TOOL');
+    this.#timeout = options.timeout ?? 30_000;
+  }
+
+  /** The value of one secret, for a tool. */
+  async resolve(name: string): Promise<string> {
+    const [secret] = await this.answers([name], 'TOOL_EXECUTION');
+    if (secret?.value != null) return secret.value;
+    if (secret?.outcome === 'EXPIRED') {
+      throw new VaultError('EXPIRED', `${name}: expired; ask a Responsible person of the project to rotate it`);
+    }
+    throw new VaultError('NOT_FOUND', `${name}: not found for this agent`);
+  }
+
+  /** What a coding session's environment gets beside what it has, which wins. */
+  async sessionEnv(provided: Readonly<Record<string, string | undefined>> = process.env): Promise<Record<string, string>> {
+    const names = Object.keys(provided).filter((name) => NAME.test(name));
+    const secrets = await this.answers(null, 'CODING_SESSION', names);
+    return Object.fromEntries(secrets.flatMap(({ name, value }) => (value === null ? [] : [[name, value]])));
+  }
+
+  /** Every name's answer; of all names the agent may use where `names` is null. */
+  async answers(names: readonly string[] | null, purpose: Purpose, provided: readonly string[] = []): Promise<Secret[]> {
+    const pair = await SUITE.kem.generateKeyPair();
+    const publicKey = Buffer.from(await SUITE.kem.serializePublicKey(pair.publicKey)).toString('base64url');
+    const answer = await this.#ask({
+      projectId: this.#project,
+      agentId: this.#agent,
+      milestoneId: this.#milestone ?? null,
+      names,
+      providedNames: provided,
+      purpose,
+      sessionId: this.#sessionId ?? null,
+      tool: this.#tool ?? null,
+      recipientKey: publicKey,
+    });
+    const info = fields('sealed', this.#project, this.#agent, answer.requestId);
+    return Promise.all(answer.secrets.map((secret) => open(secret, pair.privateKey, info)));
+  }
+
+  async #ask(given: Record<string, unknown>): Promise<Answer> {
+    const body = JSON.stringify({ query: DOCUMENT, variables: { input: given } });
+    const until = Date.now() + this.#timeout;
+    for (let attempt = 1; ; attempt += 1) {
+      const result = await this.#attempt(body);
+      if ('answer' in result) return result.answer;
+      const jittered = (0.5 + Math.random() / 2) * 200 * 2 ** (attempt - 1);
+      const pause = Math.min(result.after === undefined ? jittered : result.after * 1000, 10_000);
+      if (attempt === ATTEMPTS || Date.now() + pause > until) {
+        throw unreachable(`the vault cannot be asked: ${result.again}`);
+      }
+      await new Promise((done) => setTimeout(done, pause));
+    }
+  }
+
+  async #attempt(body: string): Promise<Attempt> {
+    let response: Response;
+    let text: string;
+    try {
+      response = await fetch(this.#url, {
+        method: 'POST',
+        // The token is for this address and no other.
+        redirect: 'manual',
+        headers: {
+          authorization: `Bearer ${this.#token}`,
+          'content-type': 'application/json',
+          accept: 'application/json',
+        },
+        body,
+        signal: AbortSignal.timeout(Math.min(15_000, this.#timeout)),
+      });
+      text = await response.text();
+    } catch (error) {
+      return { again: error instanceof Error ? error.name : 'no connection' };
+    }
+    let parsed: { data?: { resolveSecrets?: Answer } | null; errors?: GraphQLError[] };
+    try {
+      parsed = JSON.parse(text);
+    } catch {
+      if ([401, 403].includes(response.status)) throw new VaultError('REFUSED', `the vault refuses: ${response.status}`);
+      if ([408, 429, 502, 503, 504].includes(response.status)) {
+        const after = Number(response.headers.get('retry-after') ?? Number.NaN);
+        return { again: `it answers ${response.status}`, ...(Number.isFinite(after) && { after }) };
+      }
+      throw unreachable(`the vault's address answers ${response.status}, and no GraphQL`);
+    }
+    const error = parsed.errors?.[0];
+    if (error) return judge(error);
+    const answer = parsed.data?.resolveSecrets;
+    if (!answer) throw unreachable("the answer is none of a vault's");
+    return { answer };
+  }
+}
+
+/** The value of one secret, by the settings of the environment. */
+export const resolve = (name: string): Promise<string> => new Vault().resolve(name);
+
+/** What a coding session's environment gets beside what it has, by the settings of the environment. */
+export const sessionEnv = (): Promise<Record<string, string>> => new Vault().sessionEnv();
+
+async function open(answer: SealedSecret, recipientKey: CryptoKey, info: ArrayBuffer): Promise<Secret> {
+  const { sealedValue, ...shown } = answer;
+  let value: string | null = null;
+  if (answer.outcome === 'RESOLVED') {
+    try {
+      const sealed = Uint8Array.from(Buffer.from(sealedValue ?? '', 'base64url'));
+      const [enc, ciphertext] = [sealed.slice(0, ENCAPSULATED).buffer, sealed.slice(ENCAPSULATED).buffer];
+      const place = fields('sealed-value', answer.entryId ?? '', String(answer.version), answer.name);
+      const context = await SUITE.createRecipientContext({ recipientKey, enc, info });
+      value = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await context.open(ciphertext, place));
+    } catch {
+      throw unreachable(`${answer.name}: what arrived is not what the vault sealed for this call`);
+    }
+  }
+  return Object.defineProperty(shown, 'value', { value, enumerable: false }) as Secret;
+}
+
+function judge({ message, extensions }: GraphQLError): Attempt {
+  const said = `${message} (${extensions?.requestId ?? 'no request id'})`;
+  switch (extensions?.code) {
+    case 'UNAUTHENTICATED':
+    case 'FORBIDDEN':
+      throw new VaultError('REFUSED', said);
+    case 'INVALID_INPUT':
+    case 'LIMIT_EXCEEDED':
+      throw input(said);
+    case 'UNAVAILABLE':
+    case 'RATE_LIMITED': {
+      const after = extensions.retryAfterSeconds;
+      return { again: said, ...(after !== undefined && { after }) };
+    }
+    default:
+      throw unreachable(`the vault failed: ${said}`);
+  }
+}
+
+/** Each field in UTF-8 with its length in front, in four bytes. */
+function fields(...texts: string[]): ArrayBuffer {
+  const parts = ['project-vault/v1', ...texts].map((text) => new TextEncoder().encode(text));
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + 4 + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    new DataView(bytes.buffer).setUint32(at, part.length);
+    bytes.set(part, at + 4);
+    at += 4 + part.length;
+  }
+  return bytes.buffer;
+}
+
+function readUrl(text: string, insecure: boolean): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !['http:', 'https:'].includes(url.protocol) || url.username || url.password) {
+    throw input('PROJECT_VAULT_URL is no address such as https://vault.example/graphql');
+  }
+  const local = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
+  if (url.protocol === 'http:' && !insecure && !local) {
+    throw input('PROJECT_VAULT_URL is http, over which everybody on the way can read the token; use https');
+  }
+  return url;
+}
+
+function readToken(path: string | undefined): string {
+  if (!path) throw input('PROJECT_VAULT_TOKEN is not set');
+  return readFileSync(path, 'ascii').trim();
+}
+
+/** What the token says, unchecked: good for defaults only. */
+function claimsOf(token: string): Record<string, string | undefined> {
+  try {
+    return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+  } catch {
+    return {};
+  }
+}
+
+const setting = (name: string): string | undefined => process.env[`PROJECT_VAULT_${name}`] || undefined;
+const input = (message: string): VaultError => new VaultError('INPUT', message);
+const unreachable = (message: string): VaultError => new VaultError('UNREACHABLE', message);

@@ -1,0 +1,121 @@
+//! A server over a world's vault, and the program that asks it.
+
+use crate::support::{World, entry, user};
+use project_vault::domain::{Clock as _, Narrowing, Timestamp};
+use project_vault::graphql::Api;
+use project_vault::http::tokens::{Claims, IssuerConfig, KeySource, Kind, Signer, Verifier};
+use project_vault::http::{Parts, Server, ServerConfig};
+use project_vault::vault::{Change, EntryChanges, NewEntry};
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+const ISSUER: &str = "https://id.example";
+/// Values of the tests, to be found nowhere else.
+pub const TOKEN_VALUE: &str = "gh-7Qm2xVt9Lw4Zr8+/Kd1Bn6";
+pub const PASSWORD_VALUE: &str = "p\u{e4}ss \"w\u{f6}rd\" & more";
+pub const KEY_VALUE: &str = "-----BEGIN KEY-----\nfirst0line1of2it\nshort\nsecond3line4of5it\n-----END KEY-----\n";
+
+/// A server, and who may ask it.
+pub struct Served {
+    pub url: String,
+    signer: Signer,
+    now: Timestamp,
+}
+
+impl Served {
+    /// Serves the demo, with a project's `TOKEN`, `PASSWORD`, `KEY` and `SHORT`, an expired `OLD` and the milestone's `LAUNCH`.
+    pub async fn start(world: &World) -> Self {
+        world.demo().await;
+        let put = async |new: NewEntry| world.vault.create_entry(&user("bob"), new).await.unwrap().id.to_string();
+        put(entry("TOKEN", TOKEN_VALUE)).await;
+        put(entry("PASSWORD", PASSWORD_VALUE)).await;
+        put(entry("KEY", KEY_VALUE)).await;
+        put(entry("SHORT", "12345")).await;
+        put(NewEntry { milestone: Some("demo-launch".to_owned()), ..entry("LAUNCH", "launch-value") }).await;
+        let id = put(entry("OLD", "old-value")).await;
+        let changes = EntryChanges {
+            id,
+            name: Change::Keep,
+            description: Change::Keep,
+            category: Change::Keep,
+            expires_at: Change::Set(Timestamp::from_millis(0)),
+            rotation_interval_days: Change::Keep,
+            expected_revision: None,
+        };
+        world.vault.update_entry(&user("bob"), changes).await.unwrap();
+
+        let signer = Signer::generate().unwrap();
+        let keys = KeySource::Set(signer.jwks());
+        let issuer = IssuerConfig { iss: ISSUER.into(), keys, kinds: Kind::ALL.into(), subject_prefix: None };
+        let verifier = Verifier::new(vec![issuer], world.clock.clone(), Duration::from_secs(300)).unwrap();
+        verifier.load().await;
+        let config = ServerConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), runtime_listen: None, tls: None };
+        let parts = Parts { api: Api::new(world.vault.clone(), true), verifier };
+        let server = Server::bind(config, parts).await.unwrap();
+        let url = format!("http://{}/graphql", server.address());
+        tokio::spawn(server.run(std::future::pending()));
+        Self { url, signer, now: world.clock.now() }
+    }
+
+    /// A token of a principal.
+    pub fn token(&self, kind: Kind, sub: &str, narrowing: Narrowing) -> String {
+        let (iss, sub) = (ISSUER.to_owned(), sub.to_owned());
+        let expires = self.now.plus(Duration::from_secs(3_600));
+        self.signer.sign(&Claims { iss, kind, sub, issued: self.now, expires, narrowing }).unwrap()
+    }
+
+    /// A token of the runtime of `builder`.
+    pub fn runtime(&self) -> String {
+        self.token(Kind::Runtime, "acme-runtime", Narrowing::default())
+    }
+
+    /// The program as `builder` runs it.
+    pub fn program(&self, args: &[&str]) -> Command {
+        let mut command = program(args);
+        command.env("PROJECT_VAULT_URL", &self.url).env("PROJECT_VAULT_TOKEN", self.runtime());
+        command.env("PROJECT_VAULT_PROJECT", "demo").env("PROJECT_VAULT_AGENT", "builder");
+        command
+    }
+
+    /// A shell's script, run by `exec` with these options.
+    pub fn exec(&self, options: &[&str], script: &str) -> Command {
+        self.program(&[&["exec"], options, &["--", "sh", "-c", script]].concat())
+    }
+}
+
+/// The program with nothing set.
+pub fn program(args: &[&str]) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin("project-vault"));
+    command.args(args).env_clear().env("PATH", std::env::var_os("PATH").unwrap()).stdin(Stdio::null());
+    command
+}
+
+/// What a program wrote, and its status as a shell gives it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ran {
+    pub out: String,
+    pub err: String,
+    pub status: i32,
+}
+
+/// Runs it to its end, beside the server.
+pub async fn run(mut command: Command) -> Ran {
+    let Output { status, stdout, stderr } =
+        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let status = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap();
+    Ran { out: text(stdout), err: text(stderr), status }
+}
+
+/// Waits until something is so.
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..500 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{what}: not within ten seconds");
+}
