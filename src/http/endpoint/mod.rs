@@ -95,7 +95,7 @@ impl Endpoint {
         if head.method == Method::GET && (operation.kind != OperationType::Query || operation.resolves) {
             return Err(Refusal::method("POST", "By GET only queries are executed, and not resolveSecrets; use POST."));
         }
-        if principal.is_none() && !operation.anonymous_only {
+        if principal.is_none() && !self.api.answers_anyone(&operation) {
             return Err(Refusal::no_token());
         }
         self.execute(principal, form, operation, noted.request_id.clone()).await
@@ -136,7 +136,6 @@ impl Endpoint {
             caller: principal.map(|principal| Caller { principal, request_id: request_id.clone() }),
             request_id,
             operation,
-            operation_name: form.operation_name,
             variables: form.variables,
         };
         let api = self.api.clone();

@@ -54,15 +54,19 @@ impl World {
 
     /// Asks as `caller`.
     pub async fn ask(&self, caller: &Caller, query: &str, variables: Value) -> Answer {
-        let api = self.api();
-        let operation = api.inspect(query, None).expect("a document within the limits");
-        let call = Call {
-            caller: Some(caller.clone()),
-            request_id: caller.request_id.clone(),
-            operation,
-            operation_name: None,
-            variables: Variables::from_json(variables),
-        };
-        Answer(serde_json::to_value(api.execute(call).await).expect("JSON"))
+        ask(&self.api(), caller, query, variables).await
     }
+}
+
+/// Asks this API as `caller`.
+pub async fn ask(api: &Api, caller: &Caller, query: &str, variables: Value) -> Answer {
+    let request_id = caller.request_id.clone();
+    let response = match api.inspect(query, None) {
+        Ok(operation) => {
+            let variables = Variables::from_json(variables);
+            api.execute(Call { caller: Some(caller.clone()), request_id, operation, variables }).await
+        }
+        Err(refusal) => Api::refuse((&refusal).into(), &request_id),
+    };
+    Answer(serde_json::to_value(response).expect("JSON"))
 }

@@ -6,7 +6,7 @@ mod database;
 mod demo;
 mod world;
 
-pub use api::Answer;
+pub use api::{Answer, ask};
 pub use database::{Backend, Database, setting};
 pub use demo::{agent_asks, entry, names, runtime, service, tool_asks, user};
 pub use world::{World, in_time, openfga_url};
