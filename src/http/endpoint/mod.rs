@@ -87,7 +87,7 @@ impl Endpoint {
                 "Answers are application/graphql-response+json or application/json; accept one of them.",
             ));
         }
-        let form = read(head, body).await?;
+        let form = read(head, body, principal.is_none()).await?;
         let operation = match self.api.inspect(&form.query, form.operation_name.as_deref()) {
             Ok(operation) => operation,
             Err(refusal) => return Ok(Api::refuse((&refusal).into(), &noted.request_id)),
@@ -148,7 +148,7 @@ impl Endpoint {
     }
 }
 
-async fn read(head: &Head, body: &mut Incoming) -> Result<Form, Refusal> {
+async fn read(head: &Head, body: &mut Incoming, anonymous: bool) -> Result<Form, Refusal> {
     if head.method == Method::POST {
         if !media::is_json(&head.headers) {
             return Err(Refusal::http(
@@ -156,7 +156,7 @@ async fn read(head: &Head, body: &mut Incoming) -> Result<Form, Refusal> {
                 "The body must be JSON in UTF-8, with the header Content-Type: application/json.",
             ));
         }
-        Form::of_json(&body.read().await?)
+        Form::of_json(&body.read(anonymous).await?)
     } else if head.method == Method::GET {
         if site::may_be_foreign(&head.headers) {
             return Err(Refusal::forbidden(

@@ -47,6 +47,7 @@ pub enum Setting {
     Tls,
     NoDatabase,
     NoKeyring,
+    NoIntrospection,
     /// The issuer's keys cannot be read.
     NoKeys,
 }
@@ -91,7 +92,7 @@ impl World {
             runtime_listen: (setting == Setting::TwoAddresses).then_some(any),
             tls: (setting == Setting::Tls).then_some(tls),
         };
-        let parts = Parts { api: Api::new(vault.clone(), true), verifier };
+        let parts = Parts { api: Api::new(vault.clone(), setting != Setting::NoIntrospection), verifier };
         let server = Server::bind(config, parts.clone()).await.unwrap();
         let (address, runtime_address) = (server.address(), server.runtime_address());
         let (stop, stopped) = oneshot::channel::<()>();
