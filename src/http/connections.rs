@@ -130,13 +130,10 @@ impl Address {
     }
 
     async fn shake_hands(&self, stream: TcpStream, full: watch::Receiver<bool>) {
-        match &self.tls {
-            None => self.connection(stream, full).await,
-            // It has a time of its own, after which it fails.
-            Some(tls) => match self.stop.run_until_cancelled(tls.accept(stream, ())).await {
-                Some(Ok((stream, _))) => self.connection(stream, full).await,
-                Some(Err(_)) | None => {}
-            },
+        let Some(tls) = &self.tls else { return self.connection(stream, full).await };
+        // It has a time of its own, after which it fails.
+        if let Some(Ok((stream, _))) = self.stop.run_until_cancelled(tls.accept(stream, ())).await {
+            self.connection(stream, full).await;
         }
     }
 

@@ -13,6 +13,8 @@ use std::collections::HashMap;
 
 type Directives = Vec<Positioned<Directive>>;
 type Items<'a> = &'a [Positioned<Selection>];
+/// Selection sets of one place, each with the directives that its fields get.
+type Sets<'a> = Vec<(Items<'a>, Directives)>;
 
 /// Merges the fields of an operation. One without doubles stays as it is, fragments and all. It has been measured, so what is
 /// expanded here is bounded.
@@ -21,7 +23,7 @@ type Items<'a> = &'a [Positioned<Selection>];
 /// When two fields of one response key differ in name, arguments or directives.
 pub(super) fn merge(operation: &mut OperationDefinition, fragments: &mut Fragments) -> Result<(), Refusal> {
     let mut merger = Merger { fragments, doubles: false };
-    let set = merger.set(vec![(&operation.selection_set.node.items, Vec::new())], false)?;
+    let set = merger.set(&[(&operation.selection_set.node.items, Vec::new())], false)?;
     if merger.doubles {
         operation.selection_set.node = set;
         // They stand where they were spread now.
@@ -42,29 +44,29 @@ struct Parts<'a> {
     fields: Vec<(Positioned<Field>, Vec<Items<'a>>)>,
     at: HashMap<Name, usize>,
     /// What stands under a type's condition, where there are several types, with the directives of its fragments.
-    of_types: Vec<(&'a Positioned<TypeCondition>, Vec<(Items<'a>, Directives)>)>,
+    of_types: Vec<(&'a Positioned<TypeCondition>, Sets<'a>)>,
     /// Spreads of fragments that are missing; validation tells.
     others: Vec<Positioned<Selection>>,
 }
 
 impl<'a> Merger<'a> {
-    /// Makes one set of several, each with the directives that its fields get.
-    fn set(&mut self, sets: Vec<(Items<'a>, Directives)>, several_types: bool) -> Result<SelectionSet, Refusal> {
+    /// Makes one set of several.
+    fn set(&mut self, sets: &[(Items<'a>, Directives)], several_types: bool) -> Result<SelectionSet, Refusal> {
         let mut parts = Parts::default();
-        for (items, above) in &sets {
+        for (items, above) in sets {
             self.collect(items, above, several_types, &mut parts)?;
         }
         let mut items = parts.others;
         for (mut field, below) in parts.fields {
             let several_types = field.node.name.node == ENTITIES;
-            let below = below.into_iter().map(|items| (items, Vec::new())).collect();
-            field.node.selection_set.node = self.set(below, several_types)?;
+            let below: Sets<'_> = below.into_iter().map(|items| (items, Vec::new())).collect();
+            field.node.selection_set.node = self.set(&below, several_types)?;
             let pos = field.pos;
             items.push(Positioned::new(Selection::Field(field), pos));
         }
         for (condition, below) in parts.of_types {
             let pos = condition.pos;
-            let selection_set = Positioned::new(self.set(below, false)?, pos);
+            let selection_set = Positioned::new(self.set(&below, false)?, pos);
             let type_condition = Some(condition.clone());
             let fragment = InlineFragment { type_condition, directives: vec![], selection_set };
             items.push(Positioned::new(Selection::InlineFragment(Positioned::new(fragment, pos)), pos));
