@@ -1,7 +1,6 @@
 //! The distributed trace that a request belongs to (W3C Trace Context): taken over from `traceparent` or begun, written to the
 //! log, and carried down to the calls of other servers.
 
-use futures::task::{FutureObj, Spawn, SpawnError};
 use std::fmt;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -136,17 +135,6 @@ impl InRequest {
     }
 }
 
-impl Spawn for InRequest {
-    fn spawn_obj(&self, future: FutureObj<'static, ()>) -> Result<(), SpawnError> {
-        let future = future.instrument(self.span.clone());
-        match self.trace.clone() {
-            Some(trace) => drop(self.runtime.spawn(trace.within(future))),
-            None => drop(self.runtime.spawn(future)),
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,14 +190,11 @@ mod tests {
     #[tokio::test]
     async fn what_a_request_spawns_belongs_to_its_trace() {
         let context = TraceContext::of(Some(PARENT), None);
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let work = async {
-            let spawner = InRequest::current();
-            let task = async move { drop(tell.send(TraceContext::current())) };
-            spawner.spawn_obj(FutureObj::new(Box::new(task))).unwrap();
-        };
-        context.clone().within(work).await;
-        assert_eq!(told.await.unwrap(), Some(context));
+        let tracker = TaskTracker::new();
+        let spawned = context.clone().within(async {
+            InRequest::current().spawn(&tracker, async { TraceContext::current() })
+        });
+        assert_eq!(spawned.await.await.unwrap(), Some(context));
         assert_eq!(TraceContext::current(), None);
     }
 }

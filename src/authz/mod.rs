@@ -112,7 +112,8 @@ impl Authorizer {
         Ok(held.contains(&own))
     }
 
-    /// Answers questions in their order, asking about the same thing once.
+    /// Answers questions in their order, asking about the same thing once; about nowhere as often as it stands for something,
+    /// so that as much is asked about projects that are not there as about others.
     ///
     /// # Errors
     /// UNAVAILABLE when not all of them can be answered: nobody may do anything then.
@@ -121,7 +122,7 @@ impl Authorizer {
         let mut answers: HashMap<&Question, bool> = HashMap::new();
         let mut open: Vec<Question> = Vec::new();
         for question in questions {
-            if answers.contains_key(question) {
+            if answers.contains_key(question) && !question.is_of_nowhere() {
                 continue;
             }
             let remembered = self.remembered.as_ref().is_some_and(|remembered| remembered.holds(question));

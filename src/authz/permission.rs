@@ -185,6 +185,11 @@ impl Question {
         Self { subject: subject(principal), permission, object, project: project.cloned() }
     }
 
+    /// Whether it is about the stand-in for a project that is not there.
+    pub(super) fn is_of_nowhere(&self) -> bool {
+        self.object == NOWHERE
+    }
+
     /// Whether a caller may do something with the vault as a whole.
     #[must_use]
     pub fn on_vault(principal: &Principal, permission: Permission) -> Self {

@@ -7,14 +7,16 @@
 //! - Every fragment is measured once, whatever the number of its spreads, and all sums saturate. What a fragment spreads is
 //!   measured before it; a fragment that reaches itself is refused. Unknown fragments are left to validation.
 //! - Of a document, with fragments expanded: fields nest at most 16 deep; all operations together select at most 1,000
-//!   fields, through at most 1,000 fragments (spread or inline), with at most 4 MiB of string arguments; no operation has
-//!   more than 30 aliases. Aliases of the root field `_entities` and below it are not counted, since that is how gateways
-//!   merge fetches; the 1,000 fields bound them.
+//!   fields, through at most 1,000 fragments (spread or inline), with at most 10,000 directives (a fragment's count for each of
+//!   its fields), 12,000 values and 4 MiB of strings in arguments; no operation has more than 30 aliases. Aliases of the root
+//!   field `_entities` and below it are not counted, since that is how gateways merge fetches; the 1,000 fields bound them.
 //! - Selection sets, with fragments expanded, nest at most [`MAX_LEVELS`] deep, since async-graphql recurses through them.
-//! - An argument holds one variable at most 4 times, because every use is a copy of the variable's value.
-//! - `resolveSecrets` is selected at most once in an operation.
-//! - Fields of one response key are merged, or refused where they differ (`merge`).
+//! - Only the chosen operation, and the fragments it reaches, are handed on: what nobody asks for costs nothing more.
+//! - Its root fields `resolveSecrets` and `previewSecrets` are selected at most once, and 5 times.
+//! - Its fields of one response key are merged, or refused where they differ (`merge`).
+//! - With its variables, what it would read, answer and copy is bounded (`cost`).
 
+mod cost;
 mod measure;
 mod merge;
 mod scan;
@@ -22,14 +24,23 @@ mod scan;
 mod tests;
 
 use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection,
+    DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, VariableDefinition,
 };
 use async_graphql::parser::{Error as ParseError, parse_query};
-use async_graphql::{Name, Pos};
+use async_graphql::{Name, Pos, Positioned, Variables};
+use measure::{Fragments, spreads};
+use std::collections::HashSet;
 
 pub use measure::MAX_LEVELS;
 
+/// Root fields that may be selected so many times in one operation, and what to do instead.
+const BOUNDED: &[(&str, usize, &str)] = &[
+    (RESOLVE_SECRETS, 1, "An operation selects resolveSecrets at most once; ask for all names in one selection."),
+    ("previewSecrets", 5, "An operation selects previewSecrets at most 5 times; send several requests."),
+];
 const RESOLVE_SECRETS: &str = "resolveSecrets";
+/// The root field in which gateways merge fetches under aliases, and whose objects are of several types.
+const ENTITIES: &str = "_entities";
 /// The root fields of a query that tell about the schema.
 const INTROSPECTION: &[&str] = &["__schema", "__type"];
 /// The root fields of a query that anyone may read.
@@ -37,7 +48,7 @@ const ANONYMOUS: &[&str] = &["__typename", "__schema", "__type", "_service"];
 
 /// A document that may be validated and executed. It has no printed form, because secrets may stand in its arguments.
 pub struct Inspected {
-    /// The whole document, with the operations that were not chosen.
+    /// The chosen operation, with the fragments that it reaches.
     pub document: ExecutableDocument,
     /// What the chosen operation is.
     pub kind: OperationType,
@@ -76,20 +87,55 @@ pub enum Refusal {
 ///
 /// # Errors
 /// When the text is no GraphQL, when the document exceeds a limit, and when no operation, or more than one, is meant. The
-/// limits hold for every operation of the document; the rules on root fields hold for the chosen one.
+/// limits hold for every operation of the document; the rules on response keys and root fields hold for the chosen one.
 pub fn inspect(query: &str, operation_name: Option<&str>) -> Result<Inspected, Refusal> {
     scan::scan(query)?;
-    let mut document = parse_query(query).map_err(|error| unreadable(&error))?;
+    let document = parse_query(query).map_err(|error| unreadable(&error))?;
     measure::check(&document)?;
-    merge::merge(&mut document)?;
-    let operation = chosen(&document.operations, operation_name)?;
-    let kind = operation.ty;
-    let root = Root::of(operation, &document);
+    let ExecutableDocument { operations, mut fragments } = document;
+    let mut operation = chosen(operations, operation_name)?;
+    keep_reached(&operation.node, &mut fragments);
+    merge::merge(&mut operation.node, &mut fragments)?;
+    let kind = operation.node.ty;
+    let root = Root::of(&operation.node, &fragments);
+    root.check()?;
     let anonymous_only = root.anonymous_only(kind);
-    let resolves = root.resolves()?;
+    let resolves = root.count(RESOLVE_SECRETS) > 0;
     let introspects = root.names().any(|name| INTROSPECTION.contains(&name));
-    let required = required_variables(operation);
+    let required = required_variables(&operation.node);
+    // Without its name, which the library's messages would repeat for each fault.
+    let document = ExecutableDocument { operations: DocumentOperations::Single(operation), fragments };
     Ok(Inspected { document, kind, anonymous_only, resolves, introspects, required })
+}
+
+impl Inspected {
+    /// Bounds what the operation would read, answer and copy with these values of its variables.
+    ///
+    /// # Errors
+    /// When it exceeds a limit.
+    pub fn check_cost(&self, variables: &Variables) -> Result<(), Refusal> {
+        cost::check(&self.document, variables)
+    }
+
+    /// The variables of the operation.
+    pub(super) fn variables(&self) -> impl Iterator<Item = &VariableDefinition> {
+        let operations = self.document.operations.iter();
+        operations.flat_map(|(_, operation)| &operation.node.variable_definitions).map(|definition| &definition.node)
+    }
+}
+
+/// Drops the fragments that an operation does not reach.
+fn keep_reached(operation: &OperationDefinition, fragments: &mut Fragments) {
+    let mut reached: HashSet<Name> = HashSet::new();
+    let mut ahead = spreads(&operation.selection_set.node);
+    while let Some(name) = ahead.pop() {
+        if let Some((name, fragment)) = fragments.get_key_value(name)
+            && reached.insert(name.clone())
+        {
+            ahead.extend(spreads(&fragment.node.selection_set.node));
+        }
+    }
+    fragments.retain(|name, _| reached.contains(name));
 }
 
 fn required_variables(operation: &OperationDefinition) -> Vec<Name> {
@@ -126,21 +172,24 @@ fn invalid(problem: &str, position: Pos) -> Refusal {
     }
 }
 
-fn chosen<'a>(operations: &'a DocumentOperations, name: Option<&str>) -> Result<&'a OperationDefinition, Refusal> {
+fn chosen(operations: DocumentOperations, name: Option<&str>) -> Result<Positioned<OperationDefinition>, Refusal> {
     let refusal = |message: &str| Err(Refusal::Operation(message.to_owned()));
     match (operations, name) {
-        (DocumentOperations::Single(operation), None) => Ok(&operation.node),
+        (DocumentOperations::Single(operation), None) => Ok(operation),
         (DocumentOperations::Single(_), Some(_)) => {
             refusal("The only operation of the document has no name; leave out operationName, or name the operation.")
         }
-        (DocumentOperations::Multiple(named), Some(name)) => match named.get(name) {
-            Some(operation) => Ok(&operation.node),
+        (DocumentOperations::Multiple(mut named), Some(name)) => match named.remove(name) {
+            Some(operation) => Ok(operation),
             None => refusal("The document has no operation of the name in operationName."),
         },
-        (DocumentOperations::Multiple(named), None) => match (named.values().next(), named.len()) {
-            (Some(operation), 1) => Ok(&operation.node),
-            _ => refusal("The document has several operations; choose one with operationName."),
-        },
+        (DocumentOperations::Multiple(named), None) => {
+            let only = named.len() == 1;
+            match named.into_values().next() {
+                Some(operation) if only => Ok(operation),
+                _ => refusal("The document has several operations; choose one with operationName."),
+            }
+        }
     }
 }
 
@@ -153,7 +202,7 @@ struct Root<'a> {
 
 impl<'a> Root<'a> {
     /// The document has been measured, so what is expanded here is bounded.
-    fn of(operation: &'a OperationDefinition, document: &'a ExecutableDocument) -> Self {
+    fn of(operation: &'a OperationDefinition, fragments: &'a Fragments) -> Self {
         let mut root = Self { fields: Vec::new(), incomplete: false };
         let mut sets = vec![&operation.selection_set.node];
         while let Some(set) = sets.pop() {
@@ -161,12 +210,10 @@ impl<'a> Root<'a> {
                 match &selection.node {
                     Selection::Field(field) => root.fields.push(&field.node),
                     Selection::InlineFragment(inline) => sets.push(&inline.node.selection_set.node),
-                    Selection::FragmentSpread(spread) => {
-                        match document.fragments.get(&spread.node.fragment_name.node) {
-                            Some(fragment) => sets.push(&fragment.node.selection_set.node),
-                            None => root.incomplete = true,
-                        }
-                    }
+                    Selection::FragmentSpread(spread) => match fragments.get(&spread.node.fragment_name.node) {
+                        Some(fragment) => sets.push(&fragment.node.selection_set.node),
+                        None => root.incomplete = true,
+                    },
                 }
             }
         }
@@ -181,13 +228,14 @@ impl<'a> Root<'a> {
         kind == OperationType::Query && !self.incomplete && self.names().all(|name| ANONYMOUS.contains(&name))
     }
 
-    fn resolves(&self) -> Result<bool, Refusal> {
-        match self.names().filter(|name| *name == RESOLVE_SECRETS).count() {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(Refusal::Limit(
-                "An operation selects resolveSecrets at most once; ask for all names in one selection.".to_owned(),
-            )),
+    fn count(&self, field: &str) -> usize {
+        self.names().filter(|name| *name == field).count()
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        match BOUNDED.iter().find(|(field, most, _)| self.count(field) > *most) {
+            Some((_, _, message)) => Err(Refusal::Limit((*message).to_owned())),
+            None => Ok(()),
         }
     }
 }

@@ -5,12 +5,39 @@ use crate::domain::{Error, RequestId};
 use async_graphql::{ErrorExtensionValues, ErrorExtensions as _, PathSegment, Response, ServerError};
 
 pub(super) const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
-const VALIDATION_FAILED: &str = "GRAPHQL_VALIDATION_FAILED";
+pub(super) const VALIDATION_FAILED: &str = "GRAPHQL_VALIDATION_FAILED";
 const PARSE_FAILED: &str = "GRAPHQL_PARSE_FAILED";
 const LIMIT_EXCEEDED: &str = "LIMIT_EXCEEDED";
 
 /// What async-graphql's validation says before a value's place and fault.
 const INVALID_VALUE: &str = "Invalid value for argument ";
+/// The same, of a variable's default value.
+const INVALID_DEFAULT: &str = "Invalid default value for argument: ";
+
+/// How the messages of async-graphql's validation begin that quote names and types, and no value. What begins otherwise is
+/// answered by [`NOT_VALID`].
+const WITHOUT_VALUES: &[&str] = &[
+    "Cannot spread fragment \"",
+    "Directive \"",
+    "Duplicate directive \"",
+    "Field \"",
+    "Fields \"",
+    "Fragment \"",
+    "Fragment cannot ",
+    "Schema is not configured for ",
+    "There can only be one argument named \"",
+    "There can only be one variable named \"",
+    "Unknown argument \"",
+    "Unknown directive \"",
+    "Unknown field \"",
+    "Unknown fragment: \"",
+    "Unknown type \"",
+    "Variable \"",
+];
+const NOT_VALID: &str = "The document is not valid against the schema.";
+
+/// So many faults of a document are told; more help nobody.
+const MAX_FAULTS: usize = 20;
 
 /// Turns an error of the vault into one of the API. The text of what was unexpected goes to the log only.
 pub(super) fn to_graphql(error: &Error) -> async_graphql::Error {
@@ -66,8 +93,12 @@ impl From<&Refusal> for ServerError {
     }
 }
 
-/// Gives every error a code and the request's id, and rewords what the library says where that repeats a value.
+/// Gives every error a code and the request's id, and rewords what the library says where that may repeat a value.
 pub(super) fn complete(mut response: Response, request: &RequestId) -> Response {
+    // Of what was executed, each field is told of.
+    if response.errors.iter().all(|error| error.path.is_empty()) {
+        response.errors.truncate(MAX_FAULTS);
+    }
     for error in &mut response.errors {
         let code = error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some());
         if !code {
@@ -82,20 +113,23 @@ pub(super) fn complete(mut response: Response, request: &RequestId) -> Response 
 }
 
 fn reword(message: &str, executed: bool) -> (String, &'static str) {
-    if let Some(fault) = message.strip_prefix(INVALID_VALUE) {
-        // The place is made of the schema's names; the fault may quote what was sent.
-        let (place, fault) = fault.split_once(", ").unwrap_or((fault, ""));
-        let fault = if fault.starts_with("expected type") || fault.ends_with("is required but not provided") {
-            fault
-        } else if fault.starts_with("unknown field") {
-            "it has a field that its type has not"
-        } else {
-            "it is not one of its type's values"
-        };
-        return (format!("{INVALID_VALUE}{place}: {fault}."), BAD_USER_INPUT);
+    for prefix in [INVALID_VALUE, INVALID_DEFAULT] {
+        if let Some(fault) = message.strip_prefix(prefix) {
+            // The place is made of the schema's names, or begins with a variable's; the fault may quote what was sent.
+            let (place, fault) = fault.split_once(", ").unwrap_or(("", fault));
+            let fault = if fault.starts_with("expected type") || fault.ends_with("is required but not provided") {
+                fault
+            } else if fault.starts_with("unknown field") {
+                "it has a field that its type has not"
+            } else {
+                "it is not one of its type's values"
+            };
+            return (format!("{prefix}{place}: {fault}."), BAD_USER_INPUT);
+        }
     }
     if executed {
         return ("The value of an argument has not the form of its type.".to_owned(), BAD_USER_INPUT);
     }
-    (message.to_owned(), VALIDATION_FAILED)
+    let holds_none = WITHOUT_VALUES.iter().any(|prefix| message.starts_with(prefix));
+    (if holds_none { message } else { NOT_VALID }.to_owned(), VALIDATION_FAILED)
 }

@@ -1,20 +1,18 @@
 //! What one request knows: who asks, and loaders that batch what its fields ask for and remember the answers.
 
+use super::rounds::{NoDelay, Waiting};
 use crate::authz::Permission;
 use crate::domain::{EntryId, Error, MilestoneId, ProjectId};
-use crate::trace::InRequest;
 use crate::vault::{Access, Ask, Caller, Entry, Exposure, Milestone, Vault, Version};
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
-use async_graphql::runtime::TokioTimer;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub(super) type Asked = Ask;
 
-/// How long a loader waits for more to ask about.
-const GATHER: Duration = Duration::from_millis(2);
+/// So many keys a loader asks about at once: more than all that an operation can ask for, so that none is asked for apart.
+const MAX_KEYS: usize = 100_000;
 
 /// An error that several fields share.
 type Shared = Arc<Error>;
@@ -95,18 +93,18 @@ fn own(error: &Shared) -> Error {
     }
 }
 
-fn cached<T>(loader: T) -> Cached<T> {
-    DataLoader::with_cache(loader, InRequest::current(), TokioTimer::default(), HashMapCache::default()).delay(GATHER)
+fn cached<T>(loader: T, waiting: &Waiting) -> Cached<T> {
+    DataLoader::with_cache(loader, waiting.clone(), NoDelay, HashMapCache::default()).max_batch_size(MAX_KEYS)
 }
 
 impl Session {
-    pub(super) fn new(vault: Vault, caller: Caller) -> Self {
+    pub(super) fn new(vault: Vault, caller: Caller, waiting: &Waiting) -> Self {
         Self {
-            access: cached(Decisions(vault.clone(), caller.clone())),
-            entries: cached(Entries(vault.clone())),
-            versions: cached(Versions(vault.clone())),
-            exposures: cached(Exposures(vault.clone())),
-            milestones: cached(Milestones(vault.clone())),
+            access: cached(Decisions(vault.clone(), caller.clone()), waiting),
+            entries: cached(Entries(vault.clone()), waiting),
+            versions: cached(Versions(vault.clone()), waiting),
+            exposures: cached(Exposures(vault.clone()), waiting),
+            milestones: cached(Milestones(vault.clone()), waiting),
             vault,
             caller,
         }

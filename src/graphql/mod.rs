@@ -19,12 +19,15 @@ mod platform;
 mod project;
 mod query;
 mod resolving;
+mod rounds;
 mod scalars;
 
 pub use document::{Inspected, MAX_LEVELS, Refusal, inspect};
 
 use crate::domain::{Principal, RequestId};
 use crate::vault::{Caller, Vault};
+use async_graphql::parser::types::{BaseType, Type};
+use async_graphql::registry::Registry;
 use async_graphql::{
     Context, EmptySubscription, IntrospectionMode, MergedObject, ObjectType, Request, Response, SDLExportOptions,
     Schema, SchemaBuilder, ServerError, Value, Variables,
@@ -36,6 +39,9 @@ use loaders::Session;
 use mutation::ByPeople;
 use platform::ByPlatform;
 use query::Query;
+use rounds::{Waiting, in_rounds};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 /// What can be changed.
 #[derive(MergedObject, Default)]
@@ -60,29 +66,48 @@ fn is_runtime(ctx: &Context<'_>) -> bool {
     ctx.data_opt::<Session>().is_some_and(|session| matches!(session.caller.principal, Principal::Runtime(..)))
 }
 
+/// The name in a type, whatever lists are around it.
+fn innermost(kind: &Type) -> &str {
+    match &kind.base {
+        BaseType::Named(name) => name,
+        BaseType::List(kind) => innermost(kind),
+    }
+}
+
 /// The API: the schema over one vault. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {
     schema: Executor,
+    inputs: Arc<HashSet<String>>,
     vault: Vault,
     introspection: bool,
+}
+
+/// The schema's types that a variable may have.
+fn input_types<Q: ObjectType, M: ObjectType>() -> HashSet<String> {
+    let mut registry = Registry::default();
+    Q::create_type_info(&mut registry);
+    M::create_type_info(&mut registry);
+    let inputs = registry.types.into_iter().filter(|(_, kind)| kind.is_input()).map(|(name, _)| name);
+    // What the library adds by itself.
+    inputs.chain(["Boolean", "Float", "ID", "Int", "String", "_Any"].map(str::to_owned)).collect()
 }
 
 const INTROSPECTION_OFF: &str =
     "Introspection is off; read the schema from `project-vault schema` or `_service { sdl }`.";
 
+const NO_INPUT_TYPE: &str = "The type of a variable is not an input type of the schema; mend its definition.";
+
 const VARIABLE_MISSING: &str = "A variable that must have a value has none; give it in variables.";
 
 /// An operation that may be executed.
 pub struct Call {
-    /// Who asks; none without a token, for what [`Inspected::anonymous_only`] allows.
+    /// Who asks; none without a token, for what [`Api::answers_anyone`] allows.
     pub caller: Option<Caller>,
     /// The request, as it is named in answers, logs and events.
     pub request_id: RequestId,
     /// The document.
     pub operation: Inspected,
-    /// The operation of the document that is meant.
-    pub operation_name: Option<String>,
     /// The values of its variables.
     pub variables: Variables,
     /// Whether the answer tells which field took how long, in `extensions.ftv1`.
@@ -93,7 +118,7 @@ impl Api {
     /// Puts the schema over a vault.
     #[must_use]
     pub fn new(vault: Vault, introspection: bool) -> Self {
-        Self { schema: Executor::new(build), vault, introspection }
+        Self { schema: Executor::new(build), inputs: Arc::new(input_types::<Root, Mutation>()), vault, introspection }
     }
 
     /// Executes another schema in the place of the vault's, under the same rules: for suites of tests that bring their own.
@@ -103,7 +128,7 @@ impl Api {
         Q: ObjectType + 'static,
         M: ObjectType + 'static,
     {
-        Self { schema: Executor::new(build), ..self }
+        Self { schema: Executor::new(build), inputs: Arc::new(input_types::<Q, M>()), ..self }
     }
 
     /// The vault.
@@ -120,34 +145,59 @@ impl Api {
         inspect(query, operation_name)
     }
 
+    /// Whether an operation is answered without a token: a query of nothing but `__typename`, `_service` and, where it is on,
+    /// introspection.
+    #[must_use]
+    pub fn answers_anyone(&self, operation: &Inspected) -> bool {
+        operation.anonymous_only && (self.introspection || !operation.introspects)
+    }
+
     /// Validates and executes an operation. Every error of the answer has a code and the request's id.
     pub async fn execute(&self, call: Call) -> Response {
-        if call.operation.introspects && !self.introspection {
-            return Self::refuse(server_error(INTROSPECTION_OFF, "GRAPHQL_VALIDATION_FAILED"), &call.request_id);
-        }
-        // By the specification variables are coerced before anything is executed.
-        let given = |name| call.variables.get(name).is_some_and(|value| *value != Value::Null);
-        if !call.operation.required.iter().all(given) {
-            return Self::refuse(server_error(VARIABLE_MISSING, error::BAD_USER_INPUT), &call.request_id);
+        if let Err(error) = self.check(&call) {
+            return Self::refuse(error, &call.request_id);
         }
         let mut request = Request::new("").variables(call.variables).data(Begun::default());
-        request.operation_name = call.operation_name;
         request.introspection_mode =
             if self.introspection { IntrospectionMode::Enabled } else { IntrospectionMode::Disabled };
         request.set_parsed_query(call.operation.document);
+        let waiting = Waiting::default();
         if let Some(caller) = call.caller {
-            request = request.data(Session::new(self.vault.clone(), caller));
+            request = request.data(Session::new(self.vault.clone(), caller, &waiting));
         }
         let tracer = call.traced.then(Tracer::begin);
         if let Some(tracer) = &tracer {
             request = request.data(tracer.clone());
         }
-        let mut response = error::complete(self.schema.execute(request, call.traced).await, &call.request_id);
+        let response = in_rounds(self.schema.execute(request, call.traced), &waiting).await;
+        let mut response = error::complete(response, &call.request_id);
         if let Some(tracer) = tracer {
             let trace = tracer.finish(&response.errors);
             response = response.extension(EXTENSION, trace);
         }
         response
+    }
+
+    /// What has to hold before the library validates an operation.
+    fn check(&self, call: &Call) -> Result<(), ServerError> {
+        let Call { operation, variables, .. } = call;
+        if operation.introspects && !self.introspection {
+            return Err(server_error(INTROSPECTION_OFF, error::VALIDATION_FAILED));
+        }
+        // The library's validation panics over the default value of a type that it does not know.
+        for variable in operation.variables() {
+            if !self.inputs.contains(innermost(&variable.var_type.node)) {
+                let mut refusal = server_error(NO_INPUT_TYPE, error::VALIDATION_FAILED);
+                refusal.locations.push(variable.var_type.pos);
+                return Err(refusal);
+            }
+        }
+        // By the specification variables are coerced before anything is executed.
+        let given = |name| variables.get(name).is_some_and(|value| *value != Value::Null);
+        if !operation.required.iter().all(given) {
+            return Err(server_error(VARIABLE_MISSING, error::BAD_USER_INPUT));
+        }
+        operation.check_cost(variables).map_err(|refusal| (&refusal).into())
     }
 
     /// The answer to a request that never reached execution.

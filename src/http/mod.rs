@@ -1,8 +1,9 @@
 //! The HTTP side: who calls, by their bearer token, and what of HTTP becomes a call of the API.
 //!
-//! `server` listens and ends in good order, `observe` is around every request (its id, its log line, its metrics), `endpoint`
+//! `server` listens and ends in good order, `connections` accepts and bounds what is connected, `observe` is around every request (its id, its log line, its metrics), `endpoint`
 //! is `/graphql`, and `health` and `metrics` answer those who watch over the vault.
 
+mod connections;
 mod endpoint;
 mod health;
 mod metrics;

@@ -1,5 +1,6 @@
 //! Listening, and ending in good order.
 
+use super::connections::{Bounds, serve};
 use super::endpoint::{Endpoint, Serves, graphql};
 use super::health::{Readiness, healthz, readyz, statement_keys};
 use super::metrics;
@@ -7,12 +8,10 @@ use super::observe::observe;
 use super::tokens::Verifier;
 use crate::graphql::Api;
 use axum::Router;
-use axum::extract::Request;
 use axum::middleware::from_fn;
 use axum::routing::{any, get};
-use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
-use futures::future::{BoxFuture, try_join_all};
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use futures::future::try_join_all;
 use http::StatusCode;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -20,22 +19,20 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
-use tower::{ServiceExt as _, service_fn};
 
 /// What runs when the end is asked for has so long to finish.
 const GRACE: Duration = Duration::from_secs(20);
-/// A connection has so long to send its first request's headers.
-const FIRST_REQUEST: Duration = Duration::from_secs(10);
-/// Later ones, the time in between included; gateways keep their connections for a minute.
-const NEXT_REQUEST: Duration = Duration::from_secs(75);
-/// So many connections an address holds; more wait to be accepted.
-const MAX_CONNECTIONS: usize = 4096;
-/// So many requests run on one connection of HTTP/2 at once.
-const MAX_STREAMS: u32 = 100;
-/// So large the headers of a request are at most, in bytes: a query string and a token.
-const MAX_HEADERS: u32 = 64 * 1024;
+/// What the connections of an address may do. Gateways keep theirs for a minute.
+const BOUNDS: Bounds = Bounds {
+    slots: 4096,
+    first_request: Duration::from_secs(10),
+    next_request: Duration::from_secs(75),
+    when_full: Duration::from_secs(1),
+    age: Duration::from_secs(60 * 60),
+    grace: GRACE,
+};
 
 /// A certificate, with its chain, and its key; both PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,14 +144,11 @@ impl Server {
             None => vec![(main, Serves::All)],
             Some(runtimes) => vec![(main, Serves::People), (runtimes, Serves::Runtimes)],
         };
-        let mut handles = Vec::new();
-        let mut listeners = Vec::new();
-        for (listening, serves) in places {
-            let handle = Handle::new();
-            let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-            handles.push((handle.clone(), slots.clone()));
-            listeners.push(listen(listening.socket, tls.clone(), router(serves), handle, slots)?);
-        }
+        let stop = CancellationToken::new();
+        let tls = tls.map(RustlsAcceptor::new);
+        let listeners = places
+            .into_iter()
+            .map(|(place, serves)| serve(place.socket, tls.clone(), router(serves), BOUNDS, stop.clone()));
         let _upkeep = AbortOnDropHandle::new(tokio::spawn(metrics::keep_up()));
         let mut served = pin!(try_join_all(listeners));
         tokio::select! {
@@ -162,11 +156,7 @@ impl Server {
             () = shutdown => {}
         }
         tracing::info!("shutting down");
-        for (handle, slots) in &handles {
-            handle.graceful_shutdown(None);
-            // Who waits to be accepted waits in vain.
-            slots.close();
-        }
+        stop.cancel();
         let end = async {
             let ended = served.await;
             // What a client hung up on runs on.
@@ -176,9 +166,6 @@ impl Server {
         };
         tokio::time::timeout(GRACE, end).await.unwrap_or_else(|_| {
             tracing::warn!("not all requests were finished in time");
-            for (handle, _) in &handles {
-                handle.shutdown();
-            }
             Ok(())
         })
     }
@@ -203,45 +190,4 @@ fn router(endpoint: Endpoint, readiness: Arc<Readiness>) -> Router {
         .route("/.well-known/project-vault/jwks.json", get(statement_keys).with_state(vault))
         .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
         .layer(from_fn(observe))
-}
-
-/// Serves one address. HTTP/1 and HTTP/2, with TLS and without.
-fn listen(
-    socket: TcpListener,
-    tls: Option<RustlsConfig>,
-    router: Router,
-    handle: Handle<SocketAddr>,
-    slots: Arc<Semaphore>,
-) -> io::Result<BoxFuture<'static, io::Result<()>>> {
-    let connections = service_fn(move |_: SocketAddr| {
-        let (router, slots) = (router.clone(), slots.clone());
-        async move {
-            // It is given back with the last clone of the connection's service.
-            let slot = Arc::new(slots.acquire_owned().await?);
-            Ok::<_, tokio::sync::AcquireError>(service_fn(move |request: Request<_>| {
-                let _slot = &slot;
-                router.clone().oneshot(request)
-            }))
-        }
-    });
-    Ok(match tls {
-        None => Box::pin(bounded(axum_server::from_tcp(socket)?, handle).serve(connections)),
-        Some(tls) => Box::pin(bounded(axum_server::from_tcp_rustls(socket, tls)?, handle).serve(connections)),
-    })
-}
-
-/// Sets what a connection may do.
-fn bounded<A>(
-    server: axum_server::Server<SocketAddr, A>,
-    handle: Handle<SocketAddr>,
-) -> axum_server::Server<SocketAddr, A> {
-    let mut server = server.handle(handle).first_request_timeout(FIRST_REQUEST);
-    let builder = server.http_builder();
-    builder.http1().header_read_timeout(NEXT_REQUEST);
-    builder
-        .http2()
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADERS)
-        .keep_alive_interval(NEXT_REQUEST);
-    server
 }

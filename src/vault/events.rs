@@ -9,6 +9,7 @@ use crate::store::records::{EntryRow, EventRow};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tracing::Instrument as _;
 
 /// Repetitions of a denial within this time are one more event.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -174,12 +175,19 @@ impl Vault {
         if self.0.denials.repeats(&event) {
             return refusal;
         }
-        match self.record(std::slice::from_ref(&event)).await {
-            Ok(()) => refusal,
-            Err(error) => {
-                self.0.denials.forget(&event);
-                error
+        // On a task of its own: async-graphql drops a field when another one has failed, and what counts as recorded must be.
+        let vault = self.clone();
+        let recording = async move {
+            let recorded = vault.record(std::slice::from_ref(&event)).await;
+            if recorded.is_err() {
+                vault.0.denials.forget(&event);
             }
+            recorded
+        };
+        match tokio::spawn(recording.in_current_span()).await {
+            Ok(Ok(())) => refusal,
+            Ok(Err(error)) => error,
+            Err(_) => Error::internal("the recording of a denial ended without an answer"),
         }
     }
 

@@ -119,14 +119,15 @@ async fn a_body_is_json_of_at_most_two_mebibytes_however_it_is_sent() {
         let rest = json!({ "query": ANYONE, "extensions": { "x": "" } }).to_string();
         rest.replace("\"x\":\"\"", &format!("\"x\":\"{}\"", "a".repeat(size - rest.len())))
     };
+    let token = world.token(Kind::User, "ada");
     for (size, allowed) in [(2 * MIB, true), (2 * MIB + 1, false), (5 * MIB, false)] {
-        let whole = world.post_text(body(size));
+        let whole = world.post_text(body(size)).bearer_auth(&token);
         if allowed {
             assert!(data(whole).await.is_object());
         } else {
             assert_eq!(error(whole).await, code(413, "LIMIT_EXCEEDED"), "{size}");
         }
-        let chunked = send_chunked(&world, &body(size)).await;
+        let chunked = send_chunked(&world, &token, &body(size)).await;
         assert!(chunked.starts_with(if allowed { "HTTP/1.1 200" } else { "HTTP/1.1 413" }), "{size}: {chunked}");
     }
     for kind in
@@ -139,10 +140,46 @@ async fn a_body_is_json_of_at_most_two_mebibytes_however_it_is_sent() {
     assert_eq!(error(bare).await, code(415, "BAD_USER_INPUT"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_a_large_body_is_not_read() {
+    let world = World::new().await;
+    let body = |size: usize| format!("{{\"query\":\"{ANYONE}\"{}}}", " ".repeat(size - ANYONE.len() - 12));
+    assert!(data(world.post_text(body(16 * 1024))).await.is_object());
+    for size in [16 * 1024 + 1, 2 * MIB] {
+        assert_eq!(error(world.post_text(body(size))).await, code(401, "UNAUTHENTICATED"), "{size}");
+    }
+    assert_eq!(error(world.post_text(body(2 * MIB + 1))).await, code(413, "LIMIT_EXCEEDED"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn introspection_that_is_off_needs_a_token_to_be_told_so() {
+    let world = World::with(Setting::NoIntrospection).await;
+    let user = world.token(Kind::User, "ada");
+    for query in ["{ __schema { queryType { name } } }", "{ __typename t: __type(name: \"Project\") { name } }"] {
+        assert_eq!(error(world.post(query)).await, code(401, "UNAUTHENTICATED"), "{query}");
+        let told = error(world.post(query).bearer_auth(&user)).await;
+        assert_eq!(told, code(200, "GRAPHQL_VALIDATION_FAILED"), "{query}");
+    }
+    assert!(data(world.post("{ __typename _service { sdl } }")).await.is_object());
+    let on = World::new().await;
+    assert!(data(on.post("{ __schema { queryType { name } } }")).await.is_object());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variable_of_an_unknown_type_panics_nothing() {
+    let world = World::new().await;
+    for query in ["query($x:[Nope]=[\"a\"]){__typename}", "query($x:Nope={a:1}){__typename}"] {
+        assert_eq!(error(world.post(query)).await, code(200, "GRAPHQL_VALIDATION_FAILED"));
+        let other = error(world.post(query).header(ACCEPT, RESPONSE)).await;
+        assert_eq!(other, code(400, "GRAPHQL_VALIDATION_FAILED"));
+    }
+}
+
 /// Sends a body without a length, and gives the answer.
-async fn send_chunked(world: &World, body: &str) -> String {
+async fn send_chunked(world: &World, token: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(world.address).await.unwrap();
     let head = "POST /graphql HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n";
+    let head = format!("{head}authorization: Bearer {token}\r\n");
     stream.write_all(format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes()).await.unwrap();
     for chunk in body.as_bytes().chunks(100_000) {
         stream.write_all(format!("{:x}\r\n", chunk.len()).as_bytes()).await.unwrap();

@@ -14,6 +14,7 @@ mod compile_fail;
 mod entries;
 mod faults;
 mod graphql;
+mod hostile;
 mod http;
 mod lifecycle;
 mod lists;

@@ -1,6 +1,6 @@
 //! What leaves an event, and what does not (`product.md`, section 6).
 
-use crate::support::{World, entry, runtime, service, tool_asks, user};
+use crate::support::{Backend, World, entry, runtime, service, tool_asks, user};
 use project_vault::domain::{AuditAction, AuditOutcome};
 use project_vault::vault::{AgentQuestion, AuditEvent, AuditQuery, NewEntry, NewProject};
 use serde_json::json;
@@ -35,6 +35,25 @@ both! {
         assert_eq!(denials(&world).await.len(), 3, "a new minute begins with an event");
         world.vault.create_entry(&user("dave"), entry("TOKEN", "v")).await.err().expect("refused");
         assert_eq!(denials(&world).await.len(), 4, "another actor is another denial");
+    }
+
+    async fn a_denial_is_recorded_although_nobody_waits_for_it_any_more(world: World) {
+        world.demo().await;
+        let carol = user("carol");
+        // On SQLite nothing can be recorded meanwhile.
+        let busy = world.store.begin().await.unwrap();
+        let refused = world.vault.create_entry(&carol, entry("TOKEN", "v"));
+        let waited = tokio::time::timeout(Duration::from_millis(500), refused).await;
+        assert_eq!(waited.is_err(), world.backend == Backend::Sqlite);
+        busy.rollback().await.unwrap();
+        for _ in 0..100 {
+            if !denials(&world).await.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        world.vault.create_entry(&carol, entry("TOKEN", "v")).await.err().expect("refused");
+        assert_eq!(denials(&world).await.len(), 1, "the second one is its repetition");
     }
 
     async fn who_cannot_see_an_existing_project_is_recorded_and_a_missing_one_is_not(world: World) {
@@ -88,6 +107,32 @@ both! {
             }
             assert_eq!(work[0], work[1], "{document}");
         }
+    }
+
+    async fn a_batch_of_guesses_asks_as_much_for_what_is_missing_as_for_what_is_hidden(world: World) {
+        world.demo().await;
+        for n in 0..60 {
+            let project = NewProject {
+                project: format!("p{n}"),
+                participants: vec!["acme".to_owned()],
+                accountable: vec!["dave".to_owned()],
+                status: project_vault::domain::ProjectStatus::Active,
+            };
+            world.vault.register_project(&service("platform"), project).await.unwrap();
+        }
+        let mallory = user("mallory");
+        let document = "query($r: [_Any!]!) { _entities(representations: $r) { ... on Project { id vault { status } } } }";
+        let mut work = Vec::new();
+        // Hidden ones, missing ones, and both: 60 questions are two batches.
+        for ids in [(0..60), (1_000..1_060), (30..90)] {
+            let representations: Vec<_> =
+                ids.map(|n| json!({ "__typename": "Project", "id": format!("p{n}") })).collect();
+            let (statements, batches) = (world.statements(), world.batches());
+            let answer = world.ask(&mallory, document, json!({ "r": representations })).await;
+            assert!(answer.ok("/_entities").as_array().unwrap().iter().all(|project| project["vault"].is_null()));
+            work.push((world.statements() - statements, world.batches() - batches));
+        }
+        assert_eq!(work, [(1, 2); 3]);
     }
 
     async fn refused_input_conflicts_and_limits_are_no_events(world: World) {

@@ -1,53 +1,34 @@
 //! Fields of one response key become one field, as the specification has it (GraphQL, "Field Selection Merging"): async-graphql
 //! would run each of them, and put their results together by position.
 
-use super::Refusal;
+use super::measure::Fragments;
+use super::{ENTITIES, Refusal};
 use async_graphql::Name;
 use async_graphql::Positioned;
 use async_graphql::parser::types::{
-    Directive, ExecutableDocument, Field, FragmentDefinition, InlineFragment, OperationDefinition, Selection,
-    SelectionSet, TypeCondition,
+    Directive, Field, FragmentDefinition, InlineFragment, OperationDefinition, Selection, SelectionSet, TypeCondition,
 };
 use async_graphql_value::Value;
 use std::collections::HashMap;
 
-/// The root field whose objects are of several types, so that fields below it stay under their type's condition.
-const ENTITIES: &str = "_entities";
-
-type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 type Directives = Vec<Positioned<Directive>>;
+type Items<'a> = &'a [Positioned<Selection>];
+/// Selection sets of one place, each with the directives that its fields get.
+type Sets<'a> = Vec<(Items<'a>, Directives)>;
 
-/// Merges the fields of every operation. A document without doubles stays as it is, fragments and all. It has been measured, so
-/// what is expanded here is bounded.
+/// Merges the fields of an operation. One without doubles stays as it is, fragments and all. It has been measured, so what is
+/// expanded here is bounded.
 ///
 /// # Errors
 /// When two fields of one response key differ in name, arguments or directives.
-pub(super) fn merge(document: &mut ExecutableDocument) -> Result<(), Refusal> {
-    let ExecutableDocument { operations, fragments } = document;
-    let mut doubles = false;
-    let mut sets: Vec<(Option<Name>, SelectionSet)> = Vec::new();
-    for (name, operation) in operations.iter() {
-        let operation: &OperationDefinition = &operation.node;
-        let mut merger = Merger { fragments, doubles: false };
-        let set = merger.set(&operation.selection_set.node.items, false)?;
-        doubles |= merger.doubles;
-        sets.push((name.cloned(), set));
+pub(super) fn merge(operation: &mut OperationDefinition, fragments: &mut Fragments) -> Result<(), Refusal> {
+    let mut merger = Merger { fragments, doubles: false };
+    let set = merger.set(&[(&operation.selection_set.node.items, Vec::new())], false)?;
+    if merger.doubles {
+        operation.selection_set.node = set;
+        // They stand where they were spread now.
+        fragments.clear();
     }
-    if !doubles {
-        return Ok(());
-    }
-    for (name, set) in sets {
-        let operation = match (&mut *operations, name) {
-            (async_graphql::parser::types::DocumentOperations::Single(operation), _) => Some(operation),
-            (async_graphql::parser::types::DocumentOperations::Multiple(named), Some(name)) => named.get_mut(&name),
-            (async_graphql::parser::types::DocumentOperations::Multiple(_), None) => None,
-        };
-        if let Some(operation) = operation {
-            operation.node.selection_set.node = set;
-        }
-    }
-    // They stand where they were spread now.
-    fragments.clear();
     Ok(())
 }
 
@@ -56,34 +37,38 @@ struct Merger<'a> {
     doubles: bool,
 }
 
-/// A selection set, taken apart.
+/// A selection set, taken apart. Nothing below its fields is copied before they are merged.
 #[derive(Default)]
-struct Parts {
-    /// By response key, in the order of their first appearance.
-    fields: Vec<Positioned<Field>>,
+struct Parts<'a> {
+    /// By response key, in the order of their first appearance, each with the selection sets that were its own.
+    fields: Vec<(Positioned<Field>, Vec<Items<'a>>)>,
     at: HashMap<Name, usize>,
-    /// What stands under a type's condition, where there are several types.
-    of_types: Vec<(Positioned<TypeCondition>, Vec<Positioned<Selection>>)>,
+    /// What stands under a type's condition, where there are several types, with the directives of its fragments.
+    of_types: Vec<(&'a Positioned<TypeCondition>, Sets<'a>)>,
     /// Spreads of fragments that are missing; validation tells.
     others: Vec<Positioned<Selection>>,
 }
 
-impl Merger<'_> {
-    fn set(&mut self, items: &[Positioned<Selection>], several_types: bool) -> Result<SelectionSet, Refusal> {
+impl<'a> Merger<'a> {
+    /// Makes one set of several.
+    fn set(&mut self, sets: &[(Items<'a>, Directives)], several_types: bool) -> Result<SelectionSet, Refusal> {
         let mut parts = Parts::default();
-        self.collect(items, &[], several_types, &mut parts)?;
+        for (items, above) in sets {
+            self.collect(items, above, several_types, &mut parts)?;
+        }
         let mut items = parts.others;
-        for mut field in parts.fields {
+        for (mut field, below) in parts.fields {
             let several_types = field.node.name.node == ENTITIES;
-            let below = self.set(&field.node.selection_set.node.items, several_types)?;
-            field.node.selection_set.node = below;
+            let below: Sets<'_> = below.into_iter().map(|items| (items, Vec::new())).collect();
+            field.node.selection_set.node = self.set(&below, several_types)?;
             let pos = field.pos;
             items.push(Positioned::new(Selection::Field(field), pos));
         }
         for (condition, below) in parts.of_types {
             let pos = condition.pos;
             let selection_set = Positioned::new(self.set(&below, false)?, pos);
-            let fragment = InlineFragment { type_condition: Some(condition), directives: vec![], selection_set };
+            let type_condition = Some(condition.clone());
+            let fragment = InlineFragment { type_condition, directives: vec![], selection_set };
             items.push(Positioned::new(Selection::InlineFragment(Positioned::new(fragment, pos)), pos));
         }
         Ok(SelectionSet { items })
@@ -92,10 +77,10 @@ impl Merger<'_> {
     /// Takes a selection set apart. The directives of fragments go to their fields.
     fn collect(
         &mut self,
-        items: &[Positioned<Selection>],
+        items: Items<'a>,
         above: &[Positioned<Directive>],
         several_types: bool,
-        parts: &mut Parts,
+        parts: &mut Parts<'a>,
     ) -> Result<(), Refusal> {
         for item in items {
             let (condition, directives, below) = match &item.node {
@@ -105,7 +90,7 @@ impl Merger<'_> {
                 }
                 Selection::InlineFragment(inline) => {
                     let InlineFragment { type_condition, directives, selection_set } = &inline.node;
-                    (type_condition.clone(), directives, &selection_set.node)
+                    (type_condition.as_ref(), directives, &selection_set.node)
                 }
                 Selection::FragmentSpread(spread) => {
                     let Some(fragment) = self.fragments.get(&spread.node.fragment_name.node) else {
@@ -113,18 +98,18 @@ impl Merger<'_> {
                         continue;
                     };
                     let FragmentDefinition { type_condition, selection_set, .. } = &fragment.node;
-                    (Some(type_condition.clone()), &spread.node.directives, &selection_set.node)
+                    (Some(type_condition), &spread.node.directives, &selection_set.node)
                 }
             };
             let directives = joined(above, directives);
             match condition {
                 Some(condition) if several_types => {
-                    let below = under(&below.items, &directives);
+                    let below = (below.items.as_slice(), directives);
                     let known =
                         parts.of_types.iter_mut().find(|(known, _)| known.node.on.node == condition.node.on.node);
                     match known {
-                        Some((_, items)) => items.extend(below),
-                        None => parts.of_types.push((condition, below)),
+                        Some((_, sets)) => sets.push(below),
+                        None => parts.of_types.push((condition, vec![below])),
                     }
                 }
                 _ => self.collect(&below.items, &directives, several_types, parts)?,
@@ -135,26 +120,33 @@ impl Merger<'_> {
 
     fn add(
         &mut self,
-        field: &Positioned<Field>,
+        field: &'a Positioned<Field>,
         above: &[Positioned<Directive>],
-        parts: &mut Parts,
+        parts: &mut Parts<'a>,
     ) -> Result<(), Refusal> {
-        let mut field = field.clone();
-        field.node.directives = joined(above, &field.node.directives);
-        let key = field.node.response_key().node.clone();
+        let Field { alias, name, arguments, directives, selection_set } = &field.node;
+        let below = selection_set.node.items.as_slice();
+        let own = Field {
+            alias: alias.clone(),
+            name: name.clone(),
+            arguments: arguments.clone(),
+            directives: joined(above, directives),
+            selection_set: Positioned::new(SelectionSet::default(), selection_set.pos),
+        };
+        let key = own.response_key().node.clone();
         match parts.at.get(&key).and_then(|index| parts.fields.get_mut(*index)) {
             None => {
                 parts.at.insert(key, parts.fields.len());
-                parts.fields.push(field);
+                parts.fields.push((Positioned::new(own, field.pos), vec![below]));
             }
-            Some(first) => {
+            Some((first, sets)) => {
                 self.doubles = true;
-                if !is_same(&first.node, &field.node) {
+                if !is_same(&first.node, &own) {
                     return Err(Refusal::Limit(
                         "Two different fields have one response key; give one of them an alias.".to_owned(),
                     ));
                 }
-                first.node.selection_set.node.items.append(&mut field.node.selection_set.node.items);
+                sets.push(below);
             }
         }
         Ok(())
@@ -163,23 +155,6 @@ impl Merger<'_> {
 
 fn joined(above: &[Positioned<Directive>], own: &[Positioned<Directive>]) -> Directives {
     above.iter().chain(own).cloned().collect()
-}
-
-/// The selections with directives that were their fragment's.
-fn under(items: &[Positioned<Selection>], directives: &[Positioned<Directive>]) -> Vec<Positioned<Selection>> {
-    let mut items = items.to_vec();
-    for item in &mut items {
-        match &mut item.node {
-            Selection::Field(field) => field.node.directives = joined(directives, &field.node.directives),
-            Selection::InlineFragment(inline) => {
-                inline.node.directives = joined(directives, &inline.node.directives);
-            }
-            Selection::FragmentSpread(spread) => {
-                spread.node.directives = joined(directives, &spread.node.directives);
-            }
-        }
-    }
-    items
 }
 
 fn is_same(one: &Field, other: &Field) -> bool {

@@ -225,7 +225,6 @@ fn different_fields_of_one_response_key_are_refused() {
         "{ p { e(first: 1) { n } ... on P { e(first: 2) { n } } } }",
         "{ p { e { a: x } e { a: y } } }",
         "{ _entities(r: $r) { ... on A { x: a } ...F } } fragment F on A { x: b }",
-        "query A { a } query B { b b: c }",
     ] {
         limited(query, "response key");
     }
@@ -319,7 +318,8 @@ fn only_strings_comments_and_white_space_may_be_long() {
     limited(&format!("{{a(b:[{}])}}", "0".repeat(70_000)), "64 KiB");
     limited(&format!("{{a(b:[{}])}}", "\"\",".repeat(40_000)), "64 KiB");
     limited(&"\u{feff}".repeat(30_000), "64 KiB");
-    passes(&format!("{{a(b:[{}])}}", "0,".repeat(60_000)));
+    passes(&format!("{{a(b:{}{})}}", list(11_999), ",".repeat(60_000)));
+    passes(&format!("{{a(b:\"{}\") # {}\n}}", "x".repeat(70_000), "x".repeat(70_000)));
 }
 
 #[test]
@@ -330,11 +330,76 @@ fn strings_are_bounded_with_fragments_expanded() {
     limited(&spreads(5), "4 MiB");
 }
 
+/// A list of so many literals.
+fn list(length: usize) -> String {
+    format!("[{}]", "0 ".repeat(length - 1))
+}
+
 #[test]
-fn an_argument_holds_one_variable_at_most_four_times() {
-    passes("query($v: Int) { a(b: [$v, $v], c: {d: [$v, {e: $v}]}) b(c: [$v, $v, $v, $v]) }");
-    limited("query($v: Int) { a(b: [$v, $v, {c: [$v, $v]}, $v]) }", "4 times");
-    limited("query($v: Int) { a @b(c: [$v, $v, $v, $v, $v]) }", "4 times");
+fn directives_are_bounded_where_a_fragment_gives_them_to_its_fields() {
+    let given = |directives, fields| {
+        let (directives, fields) = ("@a ".repeat(directives), "b ".repeat(fields));
+        format!("{{ ... {directives} {{ {fields} }} }}")
+    };
+    // The fragment itself has them too.
+    passes(&given(10, 999));
+    limited(&given(10, 1_000), "10,000 directives");
+    passes(&format!("{{ a {} }}", "@a ".repeat(10_000)));
+    limited(&format!("{{ a {} }}", "@a ".repeat(10_001)), "10,000 directives");
+    let start = Instant::now();
+    limited(&given(20_000, 900), "10,000 directives");
+    limited(&format!("{{ {} }} fragment F on Q {{ a {} }}", "...F ".repeat(900), "@a ".repeat(20_000)), "directives");
+    limited(&format!("{{ ...F {} }} fragment F on Q {{ {} }}", "@a ".repeat(20_000), "b ".repeat(900)), "directives");
+    limited(&format!("query($v: Int {}) {{ a }}", "@a ".repeat(20_000)), "10,000 directives");
+    limited(&format!("query {} {{ a }}", "@a ".repeat(20_000)), "10,000 directives");
+    let of_entities = format!("{{ _entities {{ ... on A {} {{ {} }} }} }}", "@a ".repeat(20_000), "b ".repeat(900));
+    limited(&of_entities, "10,000 directives");
+    // Nested fragments hand on what they were handed.
+    limited(&format!("{}{}{}", "{ ... @a ".repeat(60), given(900, 20), "}".repeat(60)), "10,000 directives");
+    assert!(start.elapsed() < PATIENCE);
+}
+
+#[test]
+fn values_in_arguments_are_bounded_with_fragments_expanded() {
+    passes(&format!("{{ a(b: {}) }}", list(12_000)));
+    limited(&format!("{{ a(b: {}) }}", list(12_001)), "12,000 values");
+    limited(&format!("{{ a(b: [{}]) }}", "{c:{}} ".repeat(6_000)), "12,000 values");
+    limited(&format!("{{ a @b(c: {}) }}", list(12_001)), "12,000 values");
+    limited(&format!("query($v: [Int] = {}) {{ a(b: $v) }}", list(12_001)), "12,000 values");
+    let spread =
+        |spreads, values| format!("{{{}}} fragment F on Q {{ a(b: {}) }}", "...F ".repeat(spreads), list(values));
+    passes(&spread(400, 30));
+    let start = Instant::now();
+    limited(&spread(400, 31), "12,000 values");
+    limited(&spread(500, 29_000), "12,000 values");
+    assert!(start.elapsed() < PATIENCE);
+}
+
+#[test]
+fn an_alias_is_short() {
+    passes(&format!("{{ {}: a }}", "x".repeat(200)));
+    limited(&format!("{{ {}: a }}", "x".repeat(201)), "200 bytes");
+}
+
+#[test]
+fn only_the_chosen_operation_and_its_fragments_are_handed_on() {
+    let query =
+        "query A { a { ...F } } query B { b b: c ...Unknown ...F @x } fragment F on A { ...G } fragment G on A { g }
+        fragment H on A { ...G h }";
+    let inspected = inspect(query, Some("A")).ok().unwrap();
+    let mut fragments: Vec<_> = inspected.document.fragments.keys().map(ToString::to_string).collect();
+    fragments.sort();
+    assert_eq!(fragments, ["F", "G"]);
+    let operations: Vec<_> = inspected.document.operations.iter().map(|(name, _)| name.cloned()).collect();
+    assert_eq!(operations, [None]);
+    assert!(matches!(inspect(query, Some("B")), Err(Refusal::Limit(message)) if message.contains("response key")));
+}
+
+#[test]
+fn previews_are_few() {
+    let previews = |count| (0..count).fold(String::new(), |text, i| text + &format!("p{i}: previewSecrets {{ s }} "));
+    passes(&format!("{{ {} }}", previews(5)));
+    limited(&format!("{{ {} ... {{ p: previewSecrets {{ s }} }} }}", previews(5)), "previewSecrets at most 5 times");
 }
 
 #[test]

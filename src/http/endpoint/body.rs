@@ -10,6 +10,8 @@ use tokio::time::timeout;
 
 /// A body is no larger, in bytes: 2 MiB.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
+/// Without a token a body is no larger: what anybody may ask is short, and nobody's memory is spent on more.
+const MAX_ANONYMOUS: usize = 16 * 1024;
 /// It has arrived within this time.
 const READ: Duration = Duration::from_secs(10);
 /// So much of a refused body is read and thrown away, and for so long: a client that is still sending when the connection
@@ -35,11 +37,14 @@ impl Incoming {
         }
     }
 
-    pub(super) async fn read(&mut self) -> Result<Vec<u8>, Refusal> {
+    /// Reads it. What is too large for a caller without a token needs one, as what only callers with one are answered.
+    pub(super) async fn read(&mut self, anonymous: bool) -> Result<Vec<u8>, Refusal> {
         if self.announced.is_some_and(|length| length > MAX_BYTES) {
             return Err(too_large());
         }
-        match timeout(READ, self.collect()).await {
+        let (most, refusal): (_, fn() -> Refusal) =
+            if anonymous { (MAX_ANONYMOUS, Refusal::no_token) } else { (MAX_BYTES, too_large) };
+        match timeout(READ, self.collect(most, refusal)).await {
             Ok(read) => read,
             Err(_) => Err(Refusal::http(
                 StatusCode::REQUEST_TIMEOUT,
@@ -48,13 +53,16 @@ impl Incoming {
         }
     }
 
-    async fn collect(&mut self) -> Result<Vec<u8>, Refusal> {
+    async fn collect(&mut self, most: usize, refusal: fn() -> Refusal) -> Result<Vec<u8>, Refusal> {
+        if self.announced.is_some_and(|length| length > most) {
+            return Err(refusal());
+        }
         // Not more than one buffer is reserved on the strength of a header.
         let mut body = Vec::with_capacity(self.announced.unwrap_or_default().min(64 * 1024));
         while let Some(chunk) = self.stream.next().await {
             let chunk = chunk.map_err(|_| Refusal::form("The body ended before its end."))?;
-            if body.len() + chunk.len() > MAX_BYTES {
-                return Err(too_large());
+            if body.len() + chunk.len() > most {
+                return Err(refusal());
             }
             body.extend_from_slice(&chunk);
         }

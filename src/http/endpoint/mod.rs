@@ -90,7 +90,7 @@ impl Endpoint {
                 "Answers are application/graphql-response+json or application/json; accept one of them.",
             ));
         }
-        let form = read(head, body).await?;
+        let form = read(head, body, principal.is_none()).await?;
         let operation = match self.api.inspect(&form.query, form.operation_name.as_deref()) {
             Ok(operation) => operation,
             Err(refusal) => return Ok(Api::refuse((&refusal).into(), &noted.request_id)),
@@ -98,7 +98,7 @@ impl Endpoint {
         if head.method == Method::GET && (operation.kind != OperationType::Query || operation.resolves) {
             return Err(Refusal::method("POST", "By GET only queries are executed, and not resolveSecrets; use POST."));
         }
-        if principal.is_none() && !operation.anonymous_only {
+        if principal.is_none() && !self.api.answers_anyone(&operation) {
             return Err(Refusal::no_token());
         }
         let traced = head.headers.get(INCLUDE_TRACE).is_some_and(|format| format == "ftv1");
@@ -141,7 +141,6 @@ impl Endpoint {
             caller: principal.map(|principal| Caller { principal, request_id: request_id.clone() }),
             request_id,
             operation,
-            operation_name: form.operation_name,
             variables: form.variables,
             traced,
         };
@@ -155,7 +154,7 @@ impl Endpoint {
     }
 }
 
-async fn read(head: &Head, body: &mut Incoming) -> Result<Form, Refusal> {
+async fn read(head: &Head, body: &mut Incoming, anonymous: bool) -> Result<Form, Refusal> {
     if head.method == Method::POST {
         if !media::is_json(&head.headers) {
             return Err(Refusal::http(
@@ -163,7 +162,7 @@ async fn read(head: &Head, body: &mut Incoming) -> Result<Form, Refusal> {
                 "The body must be JSON in UTF-8, with the header Content-Type: application/json.",
             ));
         }
-        Form::of_json(&body.read().await?)
+        Form::of_json(&body.read(anonymous).await?)
     } else if head.method == Method::GET {
         if site::may_be_foreign(&head.headers) {
             return Err(Refusal::forbidden(

@@ -54,16 +54,20 @@ impl World {
 
     /// Asks as `caller`.
     pub async fn ask(&self, caller: &Caller, query: &str, variables: Value) -> Answer {
-        let api = self.api();
-        let operation = api.inspect(query, None).expect("a document within the limits");
-        let call = Call {
-            caller: Some(caller.clone()),
-            request_id: caller.request_id.clone(),
-            operation,
-            operation_name: None,
-            variables: Variables::from_json(variables),
-            traced: false,
-        };
-        Answer(serde_json::to_value(api.execute(call).await).expect("JSON"))
+        ask(&self.api(), caller, query, variables).await
     }
+}
+
+/// Asks this API as `caller`.
+pub async fn ask(api: &Api, caller: &Caller, query: &str, variables: Value) -> Answer {
+    let request_id = caller.request_id.clone();
+    let response = match api.inspect(query, None) {
+        Ok(operation) => {
+            let variables = Variables::from_json(variables);
+            let caller = Some(caller.clone());
+            api.execute(Call { caller, request_id, operation, variables, traced: false }).await
+        }
+        Err(refusal) => Api::refuse((&refusal).into(), &request_id),
+    };
+    Answer(serde_json::to_value(response).expect("JSON"))
 }

@@ -7,7 +7,7 @@ mod demo;
 mod program;
 mod world;
 
-pub use api::Answer;
+pub use api::{Answer, ask};
 pub use database::{Backend, Database, setting};
 pub use demo::{agent_asks, entry, names, runtime, service, tool_asks, user};
 pub use program::{Installation, Ran, run};

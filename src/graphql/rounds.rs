@@ -1,0 +1,152 @@
+//! When loaders ask: once the operation can do nothing more by itself.
+//!
+//! A loader gathers the keys of all fields that are resolved side by side. How long that takes, a clock cannot know: a busy
+//! processor would split one batch into several. So what loaders ask runs on the operation's own task, in rounds. A round
+//! begins when every field waits, and what is asked for meanwhile waits for the next one.
+
+use async_graphql::runtime::Timer;
+use futures::future::{BoxFuture, ready};
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use futures::task::{FutureObj, Spawn, SpawnError};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+type Load = FutureObj<'static, ()>;
+
+/// The loads of the next round.
+#[derive(Clone, Default)]
+pub(super) struct Waiting(Arc<Mutex<Vec<Load>>>);
+
+impl Waiting {
+    fn take(&self) -> Vec<Load> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Spawn for Waiting {
+    fn spawn_obj(&self, load: Load) -> Result<(), SpawnError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(load);
+        Ok(())
+    }
+}
+
+/// A loader waits for its round, and for no time.
+pub(super) struct NoDelay;
+
+impl Timer for NoDelay {
+    fn delay(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(ready(()))
+    }
+}
+
+/// Tells whether a future woke itself while it was polled: then it has not done all it can.
+struct Noticing {
+    woken: AtomicBool,
+    task: Waker,
+}
+
+impl Wake for Noticing {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::SeqCst);
+        self.task.wake_by_ref();
+    }
+}
+
+/// Runs an operation, and the loads that wait for it to wait.
+pub(super) async fn in_rounds<T>(operation: impl Future<Output = T>, waiting: &Waiting) -> T {
+    let mut operation = pin!(operation);
+    let mut round = FuturesUnordered::new();
+    std::future::poll_fn(|cx| {
+        loop {
+            let noticing = Arc::new(Noticing { woken: AtomicBool::new(false), task: cx.waker().clone() });
+            let polled = operation.as_mut().poll(&mut Context::from_waker(&noticing.clone().into()));
+            if polled.is_ready() || noticing.woken.load(Ordering::SeqCst) {
+                return polled;
+            }
+            if round.is_empty() {
+                round.extend(waiting.take());
+            }
+            if round.is_empty() {
+                return Poll::Pending;
+            }
+            while !round.is_empty() {
+                if round.poll_next_unpin(cx).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
+    use futures::future::join_all;
+    use std::collections::HashMap;
+
+    #[derive(Clone, Default)]
+    struct Counted(Arc<Mutex<Vec<usize>>>);
+
+    impl Loader<usize> for Counted {
+        type Value = usize;
+        type Error = ();
+
+        async fn load(&self, keys: &[usize]) -> Result<HashMap<usize, usize>, ()> {
+            self.0.lock().unwrap().push(keys.len());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Ok(keys.iter().map(|key| (*key, *key)).collect())
+        }
+    }
+
+    /// Waits for its turn again and again, as a future does that has done its share for now.
+    async fn dawdle(times: usize) {
+        for _ in 0..times {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_side_by_side_is_asked_at_once_however_slow_it_is() {
+        let waiting = Waiting::default();
+        let counted = Counted::default();
+        let loader = DataLoader::with_cache(counted.clone(), waiting.clone(), NoDelay, HashMapCache::default());
+        let operation = join_all((0..100).map(async |n| {
+            std::thread::sleep(Duration::from_micros(200));
+            let first = loader.load_one(n).await.unwrap().unwrap();
+            join_all((0..40).map(async |m| loader.load_one(1_000 + (first + m) % 70).await)).await.len()
+        }));
+        assert_eq!(in_rounds(operation, &waiting).await, vec![40; 100]);
+        assert_eq!(*counted.0.lock().unwrap(), [100, 70]);
+    }
+
+    #[tokio::test]
+    async fn an_operation_that_gave_way_is_not_waiting() {
+        let waiting = Waiting::default();
+        let counted = Counted::default();
+        let loader = DataLoader::with_cache(counted.clone(), waiting.clone(), NoDelay, HashMapCache::default());
+        let loader = &loader;
+        let operation = join_all((0..60).map(async |n| {
+            std::future::poll_fn(|cx| {
+                // Nothing is ready before the operation was polled once more.
+                cx.waker().wake_by_ref();
+                Poll::Ready(())
+            })
+            .await;
+            loader.load_one(n).await.unwrap()
+        }));
+        in_rounds(operation, &waiting).await;
+        assert_eq!(*counted.0.lock().unwrap(), [60]);
+        // What nobody waits for any more ends too.
+        let abandoned = async {
+            let _ = futures::poll!(std::pin::pin!(loader.load_one(1_000)));
+            dawdle(3).await;
+            7
+        };
+        assert_eq!(in_rounds(abandoned, &waiting).await, 7);
+    }
+}
