@@ -98,6 +98,7 @@ impl Vault {
             agent,
         };
         if change.write.is_empty() && change.delete.is_empty() {
+            tx.commit().await?;
             return Ok(assignment);
         }
         let mut event = event.on_milestone(milestone.as_ref()).about(format_args!("agent:{}", assignment.agent));

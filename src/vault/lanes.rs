@@ -87,7 +87,8 @@ impl DerefMut for LaneTx {
 }
 
 impl Vault {
-    /// Begins a change of tuples: takes the lane and applies what waits in it, so that what is read next is the present.
+    /// Begins a change of tuples: takes the lane and applies what waits in it, so that what is read next is the present. Whoever
+    /// then answers that there is nothing to do commits, since the answer rests on what was applied here.
     pub(super) async fn begin_in(&self, lane: Lane<'_>) -> Result<LaneTx> {
         let mut tx = self.begin_lane().await?;
         self.enter(&mut tx, lane).await?;

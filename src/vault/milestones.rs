@@ -115,7 +115,7 @@ impl Vault {
                     "This is the id of another project's milestone; ids of milestones are unique.".to_owned(),
                 ));
             }
-            Some(row) if row.phase() == phase => {}
+            Some(row) if row.phase() == phase => tx.commit().await?,
             Some(_) => {
                 tx.set_phase(&milestone, phase, false).await?;
                 tx.insert_events(&[event]).await?;
@@ -154,11 +154,12 @@ impl Vault {
         let Some(row) = self.milestone_row(milestone.as_str()).await? else { return Ok((milestone, 0)) };
         let lane = Lane::Project(&row.project);
         let mut tx = self.begin_in(lane).await?;
-        if tx.lock_project(&row.project).await?.is_none() {
-            return Ok((milestone, 0));
-        }
-        let rows = tx.milestones_by_id(std::slice::from_ref(&milestone)).await?;
+        let rows = match tx.lock_project(&row.project).await? {
+            Some(_) => tx.milestones_by_id(std::slice::from_ref(&milestone)).await?,
+            None => Vec::new(),
+        };
         if rows.iter().all(|now| now.project != row.project) {
+            tx.commit().await?;
             return Ok((milestone, 0));
         }
         let entries = tx.entry_ids_of_milestone(&milestone).await?;

@@ -93,6 +93,7 @@ impl Vault {
         let lane = Lane::Project(&project);
         let mut tx = self.begin_in(lane).await?;
         if tx.lock_project(&project).await?.is_none() {
+            tx.commit().await?;
             return Ok(Erased { project, entries: 0, versions: 0 });
         }
         let mut steps: Vec<Step> = tx
@@ -152,7 +153,10 @@ impl Vault {
                 delete.extend(self.assignments_of(&mut tx, &project, &organization).await?);
                 TupleChange { write: vec![], delete }
             }
-            (true, true) | (false, false) => return Ok(Project { id: project, status }),
+            (true, true) | (false, false) => {
+                tx.commit().await?;
+                return Ok(Project { id: project, status });
+            }
         };
         let event =
             caller.event(action, self.now()).in_project(&project).about(format_args!("organization:{organization}"));
