@@ -13,6 +13,8 @@ use std::time::Duration;
 const WINDOW: Duration = Duration::from_secs(60);
 /// So many different denials are remembered at once; beyond, each repetition is an event of its own.
 const REMEMBERED: usize = 10_000;
+/// So many rows hold notes of nothing.
+const NOTES: u8 = 64;
 
 /// An event of an actor that is allowed and stands for one.
 pub(super) fn event(actor: &Actor, request_id: &str, action: AuditAction, now: Timestamp) -> EventRow {
@@ -180,6 +182,34 @@ impl Vault {
                 error
             }
         }
+    }
+
+    /// As [`Self::deny`], where nobody may learn whether the thing exists: something is made durable every time, the event of a
+    /// denial, or a note of nothing where it is a repetition or there is no such thing. So time and faults tell nothing either.
+    pub(super) async fn conceal(&self, denied: Option<EventRow>, refusal: Error) -> Error {
+        let event = denied.map(|event| event.denied(&refusal)).filter(|event| !self.0.denials.repeats(event));
+        let written = match &event {
+            Some(event) => self.record(std::slice::from_ref(event)).await,
+            None => self.record_nothing().await,
+        };
+        match (written, &event) {
+            (Ok(()), _) => refusal,
+            (Err(error), Some(event)) => {
+                self.0.denials.forget(event);
+                error
+            }
+            (Err(error), None) => error,
+        }
+    }
+
+    /// The same work as [`Self::record`] of one event, on one of a few rows, so that those who do it at once rarely wait for each
+    /// other.
+    async fn record_nothing(&self) -> Result<()> {
+        let row = EventId::new().0.as_bytes()[15] % NOTES;
+        let mut tx = self.0.store.begin().await?;
+        tx.pin(&format!("nothing.{row}"), &self.now().to_rfc3339()).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Makes events durable by themselves.

@@ -35,6 +35,7 @@ pub struct World {
     pub vault: Vault,
     pub clock: Arc<ManualClock>,
     pub backend: Backend,
+    keys: KeySource,
     counter: Arc<Counter>,
     database: Database,
 }
@@ -73,8 +74,25 @@ impl World {
             }
         };
         let clock = Arc::new(ManualClock::new(Timestamp::parse("2030-01-01T00:00:00Z").unwrap()));
-        let vault = Vault::new(store.clone(), authorizer.clone(), keys(), clock.clone(), RETENTION);
-        Self { store, authorizer, vault, clock, backend, counter, database }
+        let keys = keys();
+        let vault = Vault::new(store.clone(), authorizer.clone(), keys.clone(), clock.clone(), RETENTION);
+        Self { store, authorizer, vault, clock, backend, keys, counter, database }
+    }
+
+    /// The vault of another server on the same database and authorizer, with connections of its own.
+    pub fn another_server(&self) -> Vault {
+        let store = Store::open(&self.database.url, None).unwrap();
+        Vault::new(store, self.authorizer.clone(), self.keys.clone(), self.clock.clone(), RETENTION)
+    }
+
+    /// The vault of another server, with this keyring.
+    pub fn server_with(&self, keys: KeySource) -> Vault {
+        Vault::new(self.store.clone(), self.authorizer.clone(), keys, self.clock.clone(), RETENTION)
+    }
+
+    /// The vault of another server, whose clock is this one.
+    pub fn server_at(&self, clock: Arc<ManualClock>) -> Vault {
+        Vault::new(self.store.clone(), self.authorizer.clone(), self.keys.clone(), clock, RETENTION)
     }
 
     /// The URL of the database.
