@@ -81,11 +81,15 @@ impl Vault {
             tx.milestones_by_id(std::slice::from_ref(&row.id)).await?.pop().filter(same).ok_or(NO_SUCH_MILESTONE)?;
         let now = self.now();
         let phase = row.phase().closed(now);
-        if phase != row.phase() {
+        let ends = phase != row.phase();
+        // A phase that has ended by this clock may go on by another server's.
+        if ends || !row.closed {
             tx.set_phase(&row.id, phase, true).await?;
-            tx.insert_events(&[event]).await?;
-            tx.commit().await?;
         }
+        if ends {
+            tx.insert_events(&[event]).await?;
+        }
+        tx.commit().await?;
         Ok(Milestone { open: false, phase, id: row.id, project: row.project })
     }
 

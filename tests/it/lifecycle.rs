@@ -3,10 +3,12 @@
 use crate::support::{World, agent_asks, entry, runtime, service, tool_asks, user};
 use project_vault::authz::{Tuple, TupleChange, TupleFilter};
 use project_vault::domain::{
-    AgentId, Clock as _, OrganizationId, Phase, ProjectId, ProjectStatus, Role, Timestamp, UserId,
+    AgentId, Clock as _, ManualClock, OrganizationId, Phase, ProjectId, ProjectStatus, Role, Timestamp, UserId,
 };
-use project_vault::vault::{AgentChange, AuditQuery, NewEntry, NewMilestone, NewProject, RoleChange};
+use project_vault::vault::{AgentChange, AgentQuestion, AuditQuery, NewEntry, NewMilestone, NewProject, RoleChange};
 use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
 
 fn project(id: &str) -> NewProject {
     NewProject {
@@ -236,6 +238,30 @@ both! {
         }
         let members = world.ask(&alice, "{ projectVault(projectId: \"demo\") { members { user { id } role } } }", json!({})).await;
         assert_eq!(members.ok("/projectVault/members").as_array().unwrap().len(), 4);
+    }
+
+    async fn a_milestone_that_was_closed_is_open_on_no_server_whatever_its_clock(world: World) {
+        world.demo().await;
+        let slow = Arc::new(ManualClock::new(world.clock.now()));
+        let behind = world.server_at(slow);
+        let phased = NewEntry { milestone: Some("demo-launch".to_owned()), ..entry("PHASED", "v") };
+        world.vault.create_entry(&user("bob"), phased).await.unwrap();
+        let released = async || {
+            let question = AgentQuestion { milestone: Some("demo-launch".to_owned()), ..agent_asks("deployer", &["PHASED"]) };
+            let found = behind.resolve_secrets(&runtime("globex-runtime"), tool_asks(question)).await.unwrap();
+            found[0].value.is_some()
+        };
+        // Its phase ends while one server's clock has not come that far yet.
+        let ends = world.clock.now().plus(Duration::from_secs(60));
+        let phase = Phase { opens_at: None, closes_at: Some(ends) };
+        world.vault.put_milestone(&service("platform"), milestone("demo-launch", "demo", phase)).await.unwrap();
+        world.clock.advance(Duration::from_secs(120));
+        assert!(released().await, "nobody closed it");
+        let before = world.events().await;
+        let closed = world.vault.close_milestone(&user("alice"), "demo-launch".to_owned()).await.unwrap();
+        assert_eq!((closed.open, closed.phase), (false, phase));
+        assert_eq!(world.events().await, before, "its phase had ended, so nothing changed");
+        assert!(!released().await, "a person closed it");
     }
 }
 
