@@ -114,13 +114,13 @@ impl Asked {
     }
 
     /// The names the database is asked for; any without. More names than may be asked for are none: the call is refused once
-    /// the permission is judged.
+    /// the permission is judged. How many a token claims is bounded by its own length.
     fn wanted(&self) -> Option<Vec<String>> {
         let possible = |name: &&String| SecretName::parse(name.as_str()).is_ok();
         match (&self.names, &self.only) {
             (Some(names), _) if names.len() > MAX_NAMES => Some(Vec::new()),
             (Some(names), _) => Some(names.iter().filter(possible).cloned().collect()),
-            (None, Some(only)) => Some(only.iter().filter(possible).take(MAX_NAMES).cloned().collect()),
+            (None, Some(only)) => Some(only.iter().filter(possible).cloned().collect()),
             (None, None) => None,
         }
     }

@@ -303,6 +303,10 @@ both! {
         let only = narrowed(Narrowing { names: set(&["TOKEN", "PHASED", "NOWHERE"]), ..no() });
         let found = resolve(&world, &only, on_milestone(None, &[])).await.unwrap();
         assert_eq!(names(&found), [("PHASED", Found), ("TOKEN", Found)]);
+        let many: Vec<String> = (0..600).map(|n| format!("A_{n}")).chain(["TOKEN".to_owned()]).collect();
+        let many = narrowed(Narrowing { names: Some(many.into_iter().collect()), ..no() });
+        let found = resolve(&world, &many, on_milestone(None, &[])).await.unwrap();
+        assert_eq!(names(&found), [("TOKEN", Found)], "however many names are claimed");
         let nothing = narrowed(Narrowing { names: set(&[]), ..no() });
         assert!(resolve(&world, &nothing, on_milestone(None, &[])).await.unwrap().is_empty());
     }
