@@ -81,14 +81,19 @@ impl Keys {
         if let Some(key) = self.unwrapped.get(&place) {
             return Ok(key);
         }
+        let key = Arc::new(self.unwrap(clock, project, row)?);
+        self.unwrapped.insert(place, key.clone());
+        Ok(key)
+    }
+
+    /// Unwraps with the keyring itself; where that lacks the key, with what it is by now.
+    fn unwrap(&self, clock: &dyn Clock, project: &ProjectId, row: &DataKeyRow) -> Result<DataKey> {
         let wrapped = WrappedKey { master_key: row.master_key.clone(), bytes: row.wrapped.clone() };
         let opened = match self.ring()?.unwrap(project, row.id, &wrapped) {
             Err(KeyringError::UnknownKey(_)) => self.reload(clock)?.unwrap(project, row.id, &wrapped),
             opened => opened,
         };
-        let key = Arc::new(opened.map_err(Error::internal)?);
-        self.unwrapped.insert(place, key.clone());
-        Ok(key)
+        opened.map_err(Error::internal)
     }
 
     /// Forgets the keys of a project that is gone.
@@ -118,19 +123,19 @@ impl Vault {
         Ok(ring.current_id().to_owned())
     }
 
-    /// Whether the keyring opens the data keys there are: each master key in use is tried on one of them.
+    /// Whether the keyring opens the data keys there are: each master key in use is tried on one of them. As everywhere, a
+    /// keyring that lacks one is read again.
     ///
     /// # Errors
     /// Names, by id, the first master key that is missing or wrong.
     pub async fn check_keyring(&self) -> Result<()> {
-        let ring = self.0.keys.ring()?;
         let mut conn = self.0.store.conn().await?;
         for master_key in conn.master_keys_in_use().await? {
             if let Some((project, row)) = conn.data_key_under(&master_key).await? {
-                let wrapped = WrappedKey { master_key: row.master_key, bytes: row.wrapped };
-                ring.unwrap(&project, row.id, &wrapped).map_err(Error::internal)?;
+                self.0.keys.unwrap(&*self.0.clock, &project, &row)?;
             }
         }
-        Ok(())
+        // There is one to be read, whether it is needed or not.
+        self.0.keys.ring().map(drop)
     }
 }

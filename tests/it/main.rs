@@ -13,6 +13,7 @@ mod entries;
 mod faults;
 mod graphql;
 mod http;
+mod keyring;
 mod lifecycle;
 mod lists;
 mod openfga;
