@@ -151,8 +151,8 @@ pub struct EntryView {
     pub hint: Vec<u8>,
     /// The data key that opens it.
     pub data_key: DataKeyRow,
-    /// Its use by agents.
-    pub usage: UsageRow,
+    /// Its use by agents; none where nothing was counted.
+    pub usage: Option<UsageRow>,
 }
 
 /// A version with its sealed hint.

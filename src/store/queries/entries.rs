@@ -31,13 +31,13 @@ macro_rules! views {
                 ciphertexts::entry_id.eq(versions::entry_id).and(ciphertexts::version.eq(versions::ciphertext_version)),
             ))
             .inner_join(data_keys::table.on(data_keys::id.eq(entries::data_key_id)))
-            .inner_join(entry_usage::table.on(entry_usage::entry_id.eq(entries::id)))
+            .left_join(entry_usage::table.on(entry_usage::entry_id.eq(entries::id)))
             .select((
                 entries::all_columns,
                 versions::all_columns,
                 ciphertexts::hint,
                 (data_keys::id, data_keys::master_key, data_keys::wrapped),
-                (entry_usage::resolve_count, entry_usage::last_resolved_at),
+                (entry_usage::resolve_count, entry_usage::last_resolved_at).nullable(),
             ))
     };
 }

@@ -18,12 +18,13 @@ use crate::domain::{EntryId, ProjectId, ProjectStatus, Timestamp};
 use backend::Connection;
 use diesel::connection::AnsiTransactionManager;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager as _};
 use futures::FutureExt;
 use queries::events::{NewEvent, ROWS_PER_STATEMENT};
-use schema::{audit_events, entry_usage, projects};
+use schema::{audit_events, entries, entry_usage, projects};
 use std::time::Duration;
 
 /// Connections one process holds at most: many read, one writes.
@@ -98,9 +99,15 @@ pub async fn insert_events(conn: &mut Connection, events: &[EventRow]) -> QueryR
     .await
 }
 
-/// Counts one use of each entry.
-pub async fn record_usage(conn: &mut Connection, entries: &[EntryId], now: Timestamp) -> QueryResult<()> {
-    diesel::update(entry_usage::table.filter(entry_usage::entry_id.eq_any(entries.to_vec())))
+/// Counts one use of each entry. A counter that is gone begins anew.
+pub async fn record_usage(conn: &mut Connection, used: &[EntryId], now: Timestamp) -> QueryResult<()> {
+    entries::table
+        .filter(entries::id.eq_any(used.to_vec()))
+        .select((entries::id, 1_i64.into_sql::<BigInt>(), now.into_sql::<Nullable<BigInt>>()))
+        .insert_into(entry_usage::table)
+        .into_columns((entry_usage::entry_id, entry_usage::resolve_count, entry_usage::last_resolved_at))
+        .on_conflict(entry_usage::entry_id)
+        .do_update()
         .set((entry_usage::resolve_count.eq(entry_usage::resolve_count + 1), entry_usage::last_resolved_at.eq(now)))
         .execute(conn)
         .await?;
