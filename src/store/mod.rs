@@ -15,6 +15,7 @@ pub use error::Error;
 use records::{
     Candidates, CiphertextRow, DataKeyRow, EntryPage, EntryRow, EntrySelection, EntryView, ErasedRows, EventRow,
     EventSelection, MilestoneRow, OutboxRow, ProjectRow, TupleRow, VersionRow, VersionView,
+    WantedValues,
 };
 use std::sync::Arc;
 
@@ -290,8 +291,8 @@ queries! {
         pub fn entries_page(project: &ProjectId, selection: &EntrySelection, page: &EntryPage) -> Vec<EntryView>;
         /// The versions of entries, by entry, newest first.
         pub fn versions_of(ids: &[EntryId]) -> Vec<VersionView>;
-        /// What an agent may receive of these names, or of all.
-        pub fn candidates(project: &ProjectId, milestone: Option<&MilestoneId>, names: Option<&[String]>) -> Candidates;
+        /// What an agent may receive of these names, or of all; with the values that are wanted.
+        pub fn candidates(project: &ProjectId, milestone: Option<&MilestoneId>, names: Option<&[String]>, values: Option<WantedValues<'_>>) -> Candidates;
     }
     entry_writes {
         /// One version's row.

@@ -74,7 +74,7 @@ impl Vault {
         };
         let found = match runtime(caller) {
             Some((runtime, narrowing)) => match asked.narrow(narrowing) {
-                Ok(()) => self.candidates_for(runtime, &asked).await,
+                Ok(()) => self.candidates_for(runtime, &asked, Some(now)).await,
                 Err(error) => Err(error),
             },
             None => Err(REFUSED),
@@ -98,7 +98,8 @@ impl Vault {
             if let (SecretOutcome::Resolved, Some(row)) = (answer.outcome, answer.entry) {
                 let place = place(&row.entry, row.version.ciphertext_version);
                 let key = keys.get(&row.entry.id).ok_or_else(|| Error::internal("a candidate has no data key"))?;
-                match key.open_value(&place, &row.value) {
+                let sealed = row.value.as_ref().ok_or_else(|| Error::internal("a released value was not read"))?;
+                match key.open_value(&place, sealed) {
                     Ok(opened) => value = Some(opened),
                     Err(error) => return Err(self.record_failure(&event, row, Error::internal(error)).await),
                 }
@@ -119,8 +120,11 @@ impl Vault {
                 events.extend(failed(&event, outcome.as_str(), count));
             }
         }
+        let used: Vec<EntryId> = released().map(|row| row.entry.id).collect();
+        // What was not released is not kept while the records are written, nor are ciphertexts.
+        drop(answers);
+        drop(found);
         if !events.is_empty() {
-            let used: Vec<EntryId> = released().map(|row| row.entry.id).collect();
             let mut tx = self.0.store.begin().await?;
             tx.insert_events(&events).await?;
             if !used.is_empty() {
