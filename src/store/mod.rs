@@ -8,16 +8,19 @@ mod migrations;
 mod postgres;
 pub mod records;
 mod sqlite;
+mod transaction;
 
 use crate::domain::{DataKeyId, EntryId, MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
-use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::deadpool::Pool;
 pub use error::Error;
 use records::{
     Candidates, CiphertextRow, DataKeyRow, EntryPage, EntryRow, EntrySelection, EntryView, ErasedRows, EventRow,
-    EventSelection, MilestoneRow, OutboxRow, ProjectRow, TupleRow, VersionRow, VersionView,
-    WantedValues,
+    EventSelection, MilestoneRow, OutboxRow, ProjectRow, TupleRow, VersionRow, VersionView, WantedValues,
 };
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+pub use transaction::{End, Tx};
 
 /// The result of every query.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -30,7 +33,12 @@ pub type Instrument = Arc<dyn Fn() -> Box<dyn diesel::connection::Instrumentatio
 pub struct Store {
     pool: Backend,
     url: Arc<str>,
+    /// SQLite has one write lock: who waits for it waits here, not with a connection that others could read with.
+    writer: Arc<Mutex<()>>,
 }
+
+/// How long a transaction waits until it may write.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 enum Backend {
@@ -70,7 +78,7 @@ impl Store {
             (Some(Kind::Sqlite), Some(path)) => Backend::Sqlite(sqlite::open(path, instrument)?),
             _ => return Err(Error::Refused("the database's URL is postgres://... or sqlite:PATH")),
         };
-        Ok(Self { pool, url: url.into() })
+        Ok(Self { pool, url: url.into(), writer: Arc::default() })
     }
 
     /// Which database this is.
@@ -129,12 +137,21 @@ impl Store {
     /// # Errors
     /// When none can be had in time.
     pub async fn begin(&self) -> Result<Tx> {
+        let turn = match self.kind() {
+            Kind::Postgres => None,
+            Kind::Sqlite => {
+                let turn = tokio::time::timeout(PATIENCE, self.writer.clone().lock_owned()).await;
+                Some(turn.map_err(|_| Error::Unavailable("others write for too long".to_owned()))?)
+            }
+        };
         let mut conn = self.conn().await?;
         match &mut conn {
             Conn::Postgres(conn) => postgres::begin(conn).await?,
             Conn::Sqlite(conn) => sqlite::begin(conn).await?,
         }
-        Ok(Tx(Some(conn)))
+        let mut tx = Tx::new(conn);
+        tx.at_end(move |_| drop(turn));
+        Ok(tx)
     }
 }
 
@@ -145,76 +162,6 @@ pub enum Conn {
     Postgres(postgres::PooledConnection),
     /// To SQLite.
     Sqlite(sqlite::PooledConnection),
-}
-
-/// A transaction. Dropped without a commit, its connection is closed, and with it what was not committed is gone.
-pub struct Tx(Option<Conn>);
-
-impl Tx {
-    /// Makes it durable.
-    ///
-    /// # Errors
-    /// When the database cannot; then nothing of it is there.
-    pub async fn commit(mut self) -> Result<()> {
-        let committed = match &mut *self {
-            Conn::Postgres(conn) => postgres::commit(conn).await,
-            Conn::Sqlite(conn) => sqlite::commit(conn).await,
-        };
-        match committed.map_err(Error::from) {
-            Ok(()) => {
-                self.give_back();
-                Ok(())
-            }
-            Err(Error::Unavailable(reason)) => Err(Error::Unknown(reason)),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Ends it without a trace and gives the connection back.
-    ///
-    /// # Errors
-    /// When the database cannot be reached; then nothing of it is there either.
-    pub async fn rollback(mut self) -> Result<()> {
-        match &mut *self {
-            Conn::Postgres(conn) => postgres::rollback(conn).await?,
-            Conn::Sqlite(conn) => sqlite::rollback(conn).await?,
-        }
-        self.give_back();
-        Ok(())
-    }
-
-    /// Lets the pool have the connection, which holds no open transaction any more.
-    fn give_back(mut self) {
-        drop(self.0.take());
-    }
-}
-
-impl Drop for Tx {
-    /// The pool looks at a connection only when it hands it out again: an open transaction that lay there would keep its
-    /// locks until then.
-    fn drop(&mut self) {
-        match self.0.take() {
-            Some(Conn::Postgres(conn)) => drop(Object::take(conn)),
-            Some(Conn::Sqlite(conn)) => drop(Object::take(conn)),
-            None => {}
-        }
-    }
-}
-
-/// Only what consumes a transaction takes its connection.
-const HELD: &str = "a transaction holds its connection until it is gone";
-
-impl std::ops::Deref for Tx {
-    type Target = Conn;
-    fn deref(&self) -> &Conn {
-        self.0.as_ref().unwrap_or_else(|| unreachable!("{HELD}"))
-    }
-}
-
-impl std::ops::DerefMut for Tx {
-    fn deref_mut(&mut self) -> &mut Conn {
-        self.0.as_mut().unwrap_or_else(|| unreachable!("{HELD}"))
-    }
 }
 
 /// Writes a method of [`Conn`] for each query: the function of that name in the backend's module.

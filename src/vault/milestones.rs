@@ -70,7 +70,7 @@ impl Vault {
     pub async fn close_milestone(&self, caller: &Caller, id: String) -> Result<Milestone> {
         let action = AuditAction::MilestoneClosed;
         let (_, row) = self.permit_milestone::<CanCloseMilestones>(caller, action, &id).await?;
-        let mut tx = self.0.store.begin().await?;
+        let mut tx = self.begin_on(&row.project).await?;
         tx.lock_project(&row.project).await?.ok_or(NO_SUCH_MILESTONE)?;
         let event = caller.event(action, self.now()).in_project(&row.project).on_milestone(Some(&row.id));
         let (mut tx, ..) =

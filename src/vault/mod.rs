@@ -20,6 +20,7 @@ mod registry;
 mod resolve;
 mod roles;
 mod sweeper;
+mod turns;
 
 pub use access::{Access, Ask, Project};
 pub use agent_view::AgentQuestion;
@@ -46,6 +47,7 @@ use keys::Keys;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use turns::Turns;
 
 /// Who asks, and in which request.
 #[derive(Debug, Clone)]
@@ -81,6 +83,7 @@ struct Parts {
     keys: Keys,
     clock: Arc<dyn Clock>,
     denials: Denials,
+    turns: Turns,
     /// Bounds the transactions that wait for the authorizer.
     lanes: Arc<Semaphore>,
     retention: Duration,
@@ -102,6 +105,7 @@ impl Vault {
             keys: Keys::new(keys),
             clock,
             denials: Denials::default(),
+            turns: Turns::default(),
             lanes: Arc::new(Semaphore::new(lanes::LANES)),
             retention,
         }))

@@ -73,7 +73,7 @@ impl Vault {
         let action = AuditAction::ProjectStatusChanged;
         self.permit_service::<CanManageProjects>(caller, action).await?;
         let project = id(ProjectId::parse(project), &["input", "projectId"])?;
-        let mut tx = self.0.store.begin().await?;
+        let mut tx = self.begin_on(&project).await?;
         if tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)? != status {
             tx.set_project_status(&project, status).await?;
             tx.insert_events(&[caller.event(action, self.now()).in_project(&project)]).await?;

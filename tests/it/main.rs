@@ -18,6 +18,7 @@ mod lifecycle;
 mod lists;
 mod openfga;
 mod outbox;
+mod queues;
 mod recording;
 mod resolving;
 mod roles;

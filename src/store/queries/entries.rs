@@ -8,8 +8,8 @@ use crate::store::records::{
     SortKey, VersionView, WantedValues,
 };
 use diesel::define_sql_function;
-use diesel::prelude::*;
 use diesel::dsl::case_when;
+use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
@@ -209,7 +209,8 @@ pub async fn candidates(
     values: Option<WantedValues<'_>>,
 ) -> QueryResult<Candidates> {
     let milestone = scope(milestone);
-    let WantedValues { now, provided } = values.unwrap_or(WantedValues { now: Timestamp::from_millis(0), provided: &[] });
+    let WantedValues { now, provided } =
+        values.unwrap_or(WantedValues { now: Timestamp::from_millis(0), provided: &[] });
     let wanted = values
         .is_some()
         .into_sql::<Bool>()

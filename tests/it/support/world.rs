@@ -105,6 +105,11 @@ impl World {
         self.counter.statements()
     }
 
+    /// How many connections the store has opened so far.
+    pub fn connections(&self) -> u64 {
+        self.counter.connections()
+    }
+
     /// How many statements the embedded authorizer has sent so far.
     pub fn statements_of_authorizer(&self) -> u64 {
         self.counter.of_authorizer()
