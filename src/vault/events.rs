@@ -110,35 +110,47 @@ struct Repeated {
     last: EventRow,
 }
 
+impl Repeated {
+    /// The event of all repetitions, where there were any.
+    fn event(self) -> Option<EventRow> {
+        (self.count > 0).then(|| EventRow { id: EventId::new(), count: self.count, ..self.last })
+    }
+}
+
 /// The denials of the last minute, so that repetitions become one event. What is only here is lost with the process: the
 /// counts of repetitions, nothing else.
 #[derive(Default)]
 pub(super) struct Denials(Mutex<HashMap<DenialKey, Repeated>>);
 
 impl Denials {
-    /// Whether this is a repetition, which is then counted.
-    fn repeats(&self, event: &EventRow) -> bool {
-        let key = DenialKey::of(event);
+    /// The events that a denial leaves: none where it is a repetition, which is counted; else its own, after that of the
+    /// repetitions within the minute that it ends.
+    fn events(&self, event: EventRow) -> Vec<EventRow> {
+        let key = DenialKey::of(&event);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = Repeated { since: event.occurred_at, count: 0, last: event.clone() };
         match known.get_mut(&key) {
             Some(repeated) if event.occurred_at < repeated.since.plus(WINDOW) => {
                 repeated.count += 1;
-                repeated.last = event.clone();
-                true
+                repeated.last = event;
+                Vec::new()
             }
-            Some(_) => false,
+            Some(repeated) => std::mem::replace(repeated, begun).event().into_iter().chain([event]).collect(),
             None => {
                 if known.len() < REMEMBERED {
-                    known.insert(key, Repeated { since: event.occurred_at, count: 0, last: event.clone() });
+                    known.insert(key, begun);
                 }
-                false
+                vec![event]
             }
         }
     }
 
-    /// Forgets a denial that could not be recorded: the next one is not its repetition.
-    fn forget(&self, event: &EventRow) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&DenialKey::of(event));
+    /// Takes back what could not be recorded: the next denial is no repetition, and counted ones are due at once.
+    fn take_back(&self, mut events: Vec<EventRow>) {
+        if let Some(denial) = events.pop() {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&DenialKey::of(&denial));
+        }
+        self.put_back(events);
     }
 
     /// Puts repetitions back that could not be recorded; they are due at once.
@@ -154,15 +166,8 @@ impl Denials {
     /// Takes out the denials whose minute has ended, or all of them, with an event for each that was repeated.
     fn ended(&self, now: Timestamp, all: bool) -> Vec<EventRow> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut events = Vec::new();
-        known.retain(|_, repeated| {
-            let goes_on = !all && now < repeated.since.plus(WINDOW);
-            if !goes_on && repeated.count > 0 {
-                events.push(EventRow { id: EventId::new(), count: repeated.count, ..repeated.last.clone() });
-            }
-            goes_on
-        });
-        events
+        let ended = known.extract_if(|_, repeated| all || now >= repeated.since.plus(WINDOW));
+        ended.filter_map(|(_, repeated)| repeated.event()).collect()
     }
 }
 
@@ -171,14 +176,15 @@ impl Vault {
     ///
     /// The answer stays no where the record cannot be written; it is UNAVAILABLE then.
     pub(super) async fn deny(&self, event: EventRow, refusal: Error) -> Error {
-        let event = event.denied(&refusal);
-        if self.0.denials.repeats(&event) {
-            return refusal;
-        }
-        match self.record(std::slice::from_ref(&event)).await {
+        let events = self.0.denials.events(event.denied(&refusal));
+        if events.is_empty() { refusal } else { self.record_denial(events, refusal).await }
+    }
+
+    async fn record_denial(&self, events: Vec<EventRow>, refusal: Error) -> Error {
+        match self.record(&events).await {
             Ok(()) => refusal,
             Err(error) => {
-                self.0.denials.forget(&event);
+                self.0.denials.take_back(events);
                 error
             }
         }
@@ -187,19 +193,11 @@ impl Vault {
     /// As [`Self::deny`], where nobody may learn whether the thing exists: something is made durable every time, the event of a
     /// denial, or a note of nothing where it is a repetition or there is no such thing. So time and faults tell nothing either.
     pub(super) async fn conceal(&self, denied: Option<EventRow>, refusal: Error) -> Error {
-        let event = denied.map(|event| event.denied(&refusal)).filter(|event| !self.0.denials.repeats(event));
-        let written = match &event {
-            Some(event) => self.record(std::slice::from_ref(event)).await,
-            None => self.record_nothing().await,
-        };
-        match (written, &event) {
-            (Ok(()), _) => refusal,
-            (Err(error), Some(event)) => {
-                self.0.denials.forget(event);
-                error
-            }
-            (Err(error), None) => error,
+        let events = denied.map(|event| self.0.denials.events(event.denied(&refusal))).unwrap_or_default();
+        if events.is_empty() {
+            return self.record_nothing().await.err().unwrap_or(refusal);
         }
+        self.record_denial(events, refusal).await
     }
 
     /// The same work as [`Self::record`] of one event, on one of a few rows, so that those who do it at once rarely wait for each

@@ -51,6 +51,23 @@ both! {
         assert_eq!(denials(&world).await.len(), 4, "another actor is another denial");
     }
 
+    async fn a_repetition_after_its_minute_begins_a_new_one_also_before_the_job_has_run(world: World) {
+        world.demo().await;
+        let refuse = async || world.vault.create_entry(&user("carol"), entry("TOKEN", "v")).await.err().expect("refused");
+        for _ in 0..3 {
+            refuse().await;
+        }
+        world.clock.advance(Duration::from_secs(60));
+        for _ in 0..4 {
+            refuse().await;
+        }
+        let counts = async || denials(&world).await.iter().map(|event| event.count).collect::<Vec<_>>();
+        assert_eq!(counts().await, [1, 2, 1], "one at once, two more within its minute, one at once in the next");
+        world.clock.advance(Duration::from_secs(60));
+        world.vault.record_repeated_denials(false).await.unwrap();
+        assert_eq!(counts().await, [3, 1, 2, 1]);
+    }
+
     async fn who_cannot_see_an_existing_project_is_recorded_and_a_missing_one_is_not(world: World) {
         world.demo().await;
         let made = world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
