@@ -321,6 +321,6 @@ backend_queries! {
     fn insert_events(events: &[EventRow]) -> ();
     /// Counts one use of each entry.
     fn record_usage(entries: &[EntryId], now: Timestamp) -> ();
-    /// Makes the file forget what was erased, outside a transaction.
-    fn forget_erased() -> ();
+    /// Makes the file forget what was erased, outside a transaction; whether it could.
+    fn forget_erased() -> bool;
 }

@@ -1,6 +1,8 @@
 //! Projects, milestones, agents and roles: how they come, change and go.
 
 use crate::support::{World, agent_asks, entry, runtime, service, tool_asks, user};
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
 use project_vault::authz::{Tuple, TupleChange, TupleFilter};
 use project_vault::domain::{
     AgentId, Clock as _, ManualClock, OrganizationId, Phase, ProjectId, ProjectStatus, Role, Timestamp, UserId,
@@ -262,6 +264,23 @@ both! {
         assert_eq!((closed.open, closed.phase), (false, phase));
         assert_eq!(world.events().await, before, "its phase had ended, so nothing changed");
         assert!(!released().await, "a person closed it");
+    }
+
+    async fn what_was_erased_while_somebody_read_is_forgotten_when_they_are_done(world: World) {
+        world.demo().await;
+        let note = "a note that nobody else would write";
+        let noted = NewEntry { description: Some(note.to_owned()), ..entry("TOKEN", "v") };
+        world.vault.create_entry(&user("bob"), noted).await.unwrap();
+        let reader = world.url().strip_prefix("sqlite:").map(|path| {
+            let mut conn = SqliteConnection::establish(path).unwrap();
+            conn.batch_execute("BEGIN; SELECT count(*) FROM entries").unwrap();
+            conn
+        });
+        world.vault.delete_project(&service("platform"), "demo".to_owned()).await.unwrap();
+        assert_eq!(contains(&world.stored_bytes().await, note), reader.is_some(), "in SQLite's log, for who still reads");
+        drop(reader);
+        world.vault.forget_what_is_left().await.unwrap();
+        assert!(!contains(&world.stored_bytes().await, note), "the note is still stored");
     }
 }
 

@@ -135,6 +135,6 @@ pub async fn record_usage(conn: &mut Connection, entries: &[EntryId], now: Times
 }
 
 /// Erased pages are the server's to reuse; nothing to do here.
-pub async fn forget_erased(_: &mut Connection) -> QueryResult<()> {
-    Ok(())
+pub async fn forget_erased(_: &mut Connection) -> QueryResult<bool> {
+    Ok(true)
 }

@@ -114,7 +114,15 @@ pub async fn record_usage(conn: &mut Connection, used: &[EntryId], now: Timestam
     Ok(())
 }
 
-/// `secure_delete` overwrites the pages, but their old content stays in the write-ahead log until that is cut off.
-pub async fn forget_erased(conn: &mut Connection) -> QueryResult<()> {
-    conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").await
+#[derive(QueryableByName)]
+struct Checkpoint {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    busy: i32,
+}
+
+/// `secure_delete` overwrites the pages, but their old content stays in the write-ahead log until that is cut off. Whether it was:
+/// not while somebody still reads in it, which is no error.
+pub async fn forget_erased(conn: &mut Connection) -> QueryResult<bool> {
+    let checkpoint: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(conn).await?;
+    Ok(checkpoint.busy == 0)
 }
