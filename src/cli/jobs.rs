@@ -1,5 +1,5 @@
 //! What a server does besides answering: finishes changes of tuples, records repeated denials, erases what is past its
-//! retention.
+//! retention, and has the database's files forget it.
 
 use crate::domain::Result;
 use crate::vault::Vault;
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 const OUTBOX: Duration = Duration::from_secs(1);
 const DENIALS: Duration = Duration::from_secs(5);
+const FORGET: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(5 * 60);
 const HEAD: Duration = Duration::from_secs(60);
 const RETENTION: Duration = Duration::from_secs(60 * 60);
@@ -38,6 +39,11 @@ pub async fn run(vault: Vault, audit_retention: Option<Duration>, stop: Cancella
             DENIALS,
             "recording repeated denials",
             Box::new(|vault| Box::pin(async move { vault.record_repeated_denials(false).await }))
+        ),
+        every(
+            FORGET,
+            "cutting what was erased off the database's log",
+            Box::new(|vault| Box::pin(async move { vault.forget_what_is_left().await }))
         ),
         every(
             SWEEP,

@@ -8,18 +8,22 @@ mod migrations;
 mod postgres;
 pub mod records;
 mod sqlite;
+mod transaction;
 
 use crate::domain::{
     ChainId, DataKeyId, EntryId, EventId, KeyPurpose, MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp,
 };
-use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::deadpool::Pool;
 pub use error::Error;
 use records::{
     Candidates, ChainRow, ChainedEvent, CiphertextRow, Cut, DataKeyRow, DataKeyState, DataKeyTotals, EntryPage,
     EntryRow, EntrySelection, EntryView, ErasedRows, EventRow, EventSelection, ExposureRow, InstallationKeyRow, Link,
-    MilestoneRow, OutboxRow, ProjectRow, TipRow, TupleRow, VersionRow, VersionView,
+    MilestoneRow, OutboxRow, ProjectRow, TipRow, TupleRow, VersionRow, VersionView, WantedValues,
 };
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+pub use transaction::{End, Tx};
 
 /// The result of every query.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -32,7 +36,12 @@ pub type Instrument = Arc<dyn Fn() -> Box<dyn diesel::connection::Instrumentatio
 pub struct Store {
     pool: Backend,
     url: Arc<str>,
+    /// SQLite has one write lock: who waits for it waits here, not with a connection that others could read with.
+    writer: Arc<Mutex<()>>,
 }
+
+/// How long a transaction waits until it may write.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
 enum Backend {
@@ -72,7 +81,7 @@ impl Store {
             (Some(Kind::Sqlite), Some(path)) => Backend::Sqlite(sqlite::open(path, instrument)?),
             _ => return Err(Error::Refused("the database's URL is postgres://... or sqlite:PATH")),
         };
-        Ok(Self { pool, url: url.into() })
+        Ok(Self { pool, url: url.into(), writer: Arc::default() })
     }
 
     /// Which database this is.
@@ -131,12 +140,21 @@ impl Store {
     /// # Errors
     /// When none can be had in time.
     pub async fn begin(&self) -> Result<Tx> {
+        let turn = match self.kind() {
+            Kind::Postgres => None,
+            Kind::Sqlite => {
+                let turn = tokio::time::timeout(PATIENCE, self.writer.clone().lock_owned()).await;
+                Some(turn.map_err(|_| Error::Unavailable("others write for too long".to_owned()))?)
+            }
+        };
         let mut conn = self.conn().await?;
         match &mut conn {
             Conn::Postgres(conn) => postgres::begin(conn).await?,
             Conn::Sqlite(conn) => sqlite::begin(conn).await?,
         }
-        Ok(Tx { conn: Some(conn), end: End::RolledBack, at_end: Vec::new() })
+        let mut tx = Tx::new(conn);
+        tx.at_end(move |_| drop(turn));
+        Ok(tx)
     }
 }
 
@@ -147,108 +165,6 @@ pub enum Conn {
     Postgres(postgres::PooledConnection),
     /// To SQLite.
     Sqlite(sqlite::PooledConnection),
-}
-
-/// A transaction. Dropped without a commit, its connection is closed, and with it what was not committed is gone.
-pub struct Tx {
-    conn: Option<Conn>,
-    end: End,
-    at_end: Vec<Hook>,
-}
-
-/// How a transaction ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// It is durable.
-    Committed,
-    /// Nothing of it is there.
-    RolledBack,
-    /// The database went away while it was asked to commit.
-    Unknown,
-}
-
-/// Told how a transaction ended.
-type Hook = Box<dyn FnOnce(End) + Send>;
-
-impl Tx {
-    /// Has `hook` told how the transaction ends, whichever way that is.
-    pub fn at_end(&mut self, hook: impl FnOnce(End) + Send + 'static) {
-        self.at_end.push(Box::new(hook));
-    }
-
-    /// Makes it durable.
-    ///
-    /// # Errors
-    /// When the database cannot; then nothing of it is there.
-    pub async fn commit(mut self) -> Result<()> {
-        // Whoever drops this while it waits does not know either.
-        self.end = End::Unknown;
-        let committed = match &mut *self {
-            Conn::Postgres(conn) => postgres::commit(conn).await,
-            Conn::Sqlite(conn) => sqlite::commit(conn).await,
-        };
-        match committed.map_err(Error::from) {
-            Ok(()) => {
-                self.end = End::Committed;
-                self.give_back();
-                Ok(())
-            }
-            Err(Error::Unavailable(reason)) => Err(Error::Unknown(reason)),
-            Err(error) => {
-                self.end = End::RolledBack;
-                Err(error)
-            }
-        }
-    }
-
-    /// Ends it without a trace and gives the connection back.
-    ///
-    /// # Errors
-    /// When the database cannot be reached; then nothing of it is there either.
-    pub async fn rollback(mut self) -> Result<()> {
-        match &mut *self {
-            Conn::Postgres(conn) => postgres::rollback(conn).await?,
-            Conn::Sqlite(conn) => sqlite::rollback(conn).await?,
-        }
-        self.give_back();
-        Ok(())
-    }
-
-    /// Lets the pool have the connection, which holds no open transaction any more.
-    fn give_back(mut self) {
-        drop(self.conn.take());
-    }
-}
-
-impl Drop for Tx {
-    /// The pool looks at a connection only when it hands it out again: an open transaction that lay there would keep its
-    /// locks until then.
-    fn drop(&mut self) {
-        match self.conn.take() {
-            Some(Conn::Postgres(conn)) => drop(Object::take(conn)),
-            Some(Conn::Sqlite(conn)) => drop(Object::take(conn)),
-            None => {}
-        }
-        for hook in self.at_end.drain(..) {
-            hook(self.end);
-        }
-    }
-}
-
-/// Only what consumes a transaction takes its connection.
-const HELD: &str = "a transaction holds its connection until it is gone";
-
-impl std::ops::Deref for Tx {
-    type Target = Conn;
-    fn deref(&self) -> &Conn {
-        self.conn.as_ref().unwrap_or_else(|| unreachable!("{HELD}"))
-    }
-}
-
-impl std::ops::DerefMut for Tx {
-    fn deref_mut(&mut self) -> &mut Conn {
-        self.conn.as_mut().unwrap_or_else(|| unreachable!("{HELD}"))
-    }
 }
 
 /// Writes a method of [`Conn`] for each query: the function of that name in the backend's module.
@@ -395,8 +311,8 @@ queries! {
         pub fn entries_page(project: &ProjectId, selection: &EntrySelection, page: &EntryPage) -> Vec<EntryView>;
         /// The versions of entries, by entry, newest first.
         pub fn versions_of(ids: &[EntryId]) -> Vec<VersionView>;
-        /// What an agent may receive of these names, or of all.
-        pub fn candidates(project: &ProjectId, milestone: Option<&MilestoneId>, names: Option<&[String]>) -> Candidates;
+        /// What an agent may receive of these names, or of all; with the values that are wanted.
+        pub fn candidates(project: &ProjectId, milestone: Option<&MilestoneId>, names: Option<&[String]>, values: Option<WantedValues<'_>>) -> Candidates;
     }
     entry_writes {
         /// One version's row.
@@ -492,6 +408,6 @@ backend_queries! {
     fn insert_events(events: &[ChainedEvent]) -> ();
     /// Counts so many uses of each entry.
     fn record_usage(entries: &[EntryId], times: i64, now: Timestamp) -> ();
-    /// Makes the file forget what was erased, outside a transaction.
-    fn forget_erased() -> ();
+    /// Makes the file forget what was erased, outside a transaction; whether it could.
+    fn forget_erased() -> bool;
 }

@@ -178,8 +178,8 @@ pub struct EntryView {
     pub hint: Vec<u8>,
     /// The data key that opens it.
     pub data_key: DataKeyRow,
-    /// Its use by agents.
-    pub usage: UsageRow,
+    /// Its use by agents; none where nothing was counted.
+    pub usage: Option<UsageRow>,
 }
 
 /// A version with its sealed hint.
@@ -204,12 +204,23 @@ pub struct CandidateRow {
     pub version: VersionRow,
     /// The data key the ciphertext names.
     pub ciphertext_data_key: DataKeyId,
-    /// The sealed value.
-    pub value: Vec<u8>,
+    /// The size of the sealed value, in bytes.
+    pub size: i32,
+    /// The sealed value, of what may be released as far as the row tells.
+    pub value: Option<Vec<u8>>,
     /// The data key of the entry.
     pub data_key: DataKeyRow,
     /// The revision that the entry's newest change left behind, by its event.
     pub newest_change: Option<i32>,
+}
+
+/// Which values a resolve reads: of entries that are live now, and whose names the workspace does not provide.
+#[derive(Clone, Copy)]
+pub struct WantedValues<'a> {
+    /// The instant that divides expired from live.
+    pub now: Timestamp,
+    /// What the workspace provides.
+    pub provided: &'a [&'a str],
 }
 
 /// Everything a resolve needs to know, from one statement.

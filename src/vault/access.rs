@@ -163,11 +163,11 @@ impl Vault {
         let sees = held.contains_key(&asks[1]);
         let hidden = administrators_only && !held.contains_key(&asks[2]);
         if project.is_none_or(|project| !existing.contains(project)) {
-            return Err(not_found);
+            return Err(self.conceal(None, not_found).await);
         }
         match held.get(&asks[0]).and_then(|access| access.decision.authorize::<P>()) {
             Some(authorized) if !hidden => Ok(authorized),
-            _ if hidden || !sees => Err(self.deny(event, not_found).await),
+            _ if hidden || !sees => Err(self.conceal(Some(event), not_found).await),
             _ => Err(self.deny(event, NOT_YOUR_ROLE).await),
         }
     }

@@ -11,7 +11,7 @@ use crate::domain::{
     AgentId, AuditAction, AuditOutcome, EntryId, Error, EventId, MilestoneId, Narrowing, Principal, ProjectId,
     ProjectStatus, Result, RuntimeId, SecretName, SecretOutcome, Timestamp,
 };
-use crate::store::records::{CandidateRow, Candidates, EventRow};
+use crate::store::records::{CandidateRow, Candidates, EventRow, WantedValues};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -114,15 +114,21 @@ impl Asked {
     }
 
     /// The names the database is asked for; any without. More names than may be asked for are none: the call is refused once
-    /// the permission is judged.
+    /// the permission is judged. How many a token claims is bounded by its own length.
     fn wanted(&self) -> Option<Vec<String>> {
         let possible = |name: &&String| SecretName::parse(name.as_str()).is_ok();
         match (&self.names, &self.only) {
             (Some(names), _) if names.len() > MAX_NAMES => Some(Vec::new()),
             (Some(names), _) => Some(names.iter().filter(possible).cloned().collect()),
-            (None, Some(only)) => Some(only.iter().filter(possible).take(MAX_NAMES).cloned().collect()),
+            (None, Some(only)) => Some(only.iter().filter(possible).cloned().collect()),
             (None, None) => None,
         }
+    }
+
+    /// The provided names that an entry could have, each once.
+    fn provided_names(&self) -> Vec<&str> {
+        let names: BTreeSet<&str> = self.provided.iter().map(String::as_str).collect();
+        names.into_iter().filter(|name| SecretName::parse(*name).is_ok()).collect()
     }
 
     /// Answers each name by the rules of `product.md`, section 4, from rows whose project and milestone were checked.
@@ -140,16 +146,22 @@ impl Asked {
 }
 
 impl Vault {
-    /// Asks whether a runtime may resolve, by the first paragraph of `product.md`, section 4, and finds the entries.
+    /// Asks whether a runtime may resolve, by the first paragraph of `product.md`, section 4, and finds the entries; with the
+    /// values of those that are live at an instant, where one is given.
     ///
     /// # Errors
     /// FORBIDDEN, the same whatever is missing.
-    pub(super) async fn candidates_for(&self, runtime: &RuntimeId, asked: &Asked) -> Result<Candidates> {
+    pub(super) async fn candidates_for(
+        &self,
+        runtime: &RuntimeId,
+        asked: &Asked,
+        values_at: Option<Timestamp>,
+    ) -> Result<Candidates> {
         let decisions = self.0.authorizer.decide(&asked.questions(runtime)).await?;
         if !decisions.iter().all(crate::authz::Decision::is_allowed) {
             return Err(REFUSED);
         }
-        let found = self.candidates(asked).await?;
+        let found = self.candidates(asked, values_at).await?;
         let active = found.project.as_ref().is_some_and(|project| project.status == ProjectStatus::Active);
         if !active || found.milestone.is_none() != asked.milestone.is_none() {
             return Err(REFUSED);
@@ -157,10 +169,14 @@ impl Vault {
         Ok(found)
     }
 
-    pub(super) async fn candidates(&self, asked: &Asked) -> Result<Candidates> {
+    pub(super) async fn candidates(&self, asked: &Asked, values_at: Option<Timestamp>) -> Result<Candidates> {
         let wanted = asked.wanted();
+        let provided = asked.provided_names();
+        // More than may be named are refused once the permission is judged.
+        let values_at = values_at.filter(|_| asked.provided.len() <= MAX_PROVIDED);
+        let values = values_at.map(|now| WantedValues { now, provided: &provided });
         let mut conn = self.0.store.conn().await?;
-        Ok(conn.candidates(&asked.project, asked.milestone.as_ref(), wanted.as_deref()).await?)
+        Ok(conn.candidates(&asked.project, asked.milestone.as_ref(), wanted.as_deref(), values).await?)
     }
 
     /// Judges whether found rows may be the ground of an answer: how much would be released, then whether each row is as the vault
@@ -176,7 +192,7 @@ impl Vault {
     ) -> Result<HashMap<EntryId, Arc<DataKey>>> {
         let released = answers.iter().filter(|answer| answer.outcome == SecretOutcome::Resolved);
         let bytes: usize =
-            released.filter_map(|answer| answer.entry).map(|row| row.value.len().saturating_sub(OVERHEAD)).sum();
+            released.filter_map(|answer| answer.entry).map(|row| size(row).saturating_sub(OVERHEAD)).sum();
         if bytes > MAX_RELEASED {
             return Err(Error::limit(
                 &["input", "names"],
@@ -228,6 +244,10 @@ impl Vault {
 struct Unauthentic<'a> {
     row: &'a CandidateRow,
     error: Error,
+}
+
+fn size(row: &CandidateRow) -> usize {
+    usize::try_from(row.size).unwrap_or_default()
 }
 
 /// The record of one entry's version. It names no revision: only changes do.

@@ -61,8 +61,7 @@ impl Vault {
 
         let lane = Lane::Project(&project);
         // The agent's lane comes first, as where it is unregistered: an assignment never outlives its agent.
-        let mut tx = self.begin_in(Lane::Agent(&agent)).await?;
-        self.enter(&mut tx, lane).await?;
+        let mut tx = self.begin_in_all(&[Lane::Agent(&agent), lane]).await?;
         tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)?;
         let (mut tx, ..) =
             self.hold_in::<CanManageAgents>(caller, tx, event.clone(), &project, NO_SUCH_PROJECT).await?;
@@ -98,6 +97,7 @@ impl Vault {
             agent,
         };
         if change.write.is_empty() && change.delete.is_empty() {
+            tx.commit().await?;
             return Ok(assignment);
         }
         let mut event = event.on_milestone(milestone.as_ref()).about(format_args!("agent:{}", assignment.agent));

@@ -15,6 +15,8 @@ use tracing::Instrument as _;
 const WINDOW: Duration = Duration::from_secs(60);
 /// So many different denials are remembered at once; beyond, each repetition is an event of its own.
 const REMEMBERED: usize = 10_000;
+/// So many rows hold notes of nothing.
+const NOTES: u8 = 64;
 
 /// An event of an actor that is allowed and stands for one.
 pub(super) fn event(actor: &Actor, request_id: &str, action: AuditAction, now: Timestamp) -> EventRow {
@@ -110,35 +112,47 @@ struct Repeated {
     last: EventRow,
 }
 
+impl Repeated {
+    /// The event of all repetitions, where there were any.
+    fn event(self) -> Option<EventRow> {
+        (self.count > 0).then(|| EventRow { id: EventId::new(), count: self.count, ..self.last })
+    }
+}
+
 /// The denials of the last minute, so that repetitions become one event. What is only here is lost with the process: the
 /// counts of repetitions, nothing else.
 #[derive(Default)]
 pub(super) struct Denials(Mutex<HashMap<DenialKey, Repeated>>);
 
 impl Denials {
-    /// Whether this is a repetition, which is then counted.
-    fn repeats(&self, event: &EventRow) -> bool {
-        let key = DenialKey::of(event);
+    /// The events that a denial leaves: none where it is a repetition, which is counted; else its own, after that of the
+    /// repetitions within the minute that it ends.
+    fn events(&self, event: EventRow) -> Vec<EventRow> {
+        let key = DenialKey::of(&event);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = Repeated { since: event.occurred_at, count: 0, last: event.clone() };
         match known.get_mut(&key) {
             Some(repeated) if event.occurred_at < repeated.since.plus(WINDOW) => {
                 repeated.count += 1;
-                repeated.last = event.clone();
-                true
+                repeated.last = event;
+                Vec::new()
             }
-            Some(_) => false,
+            Some(repeated) => std::mem::replace(repeated, begun).event().into_iter().chain([event]).collect(),
             None => {
                 if known.len() < REMEMBERED {
-                    known.insert(key, Repeated { since: event.occurred_at, count: 0, last: event.clone() });
+                    known.insert(key, begun);
                 }
-                false
+                vec![event]
             }
         }
     }
 
-    /// Forgets a denial that could not be recorded: the next one is not its repetition.
-    fn forget(&self, event: &EventRow) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&DenialKey::of(event));
+    /// Takes back what could not be recorded: the next denial is no repetition, and counted ones are due at once.
+    fn take_back(&self, mut events: Vec<EventRow>) {
+        if let Some(denial) = events.pop() {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&DenialKey::of(&denial));
+        }
+        self.put_back(events);
     }
 
     /// Puts repetitions back that could not be recorded; they are due at once.
@@ -154,15 +168,8 @@ impl Denials {
     /// Takes out the denials whose minute has ended, or all of them, with an event for each that was repeated.
     fn ended(&self, now: Timestamp, all: bool) -> Vec<EventRow> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut events = Vec::new();
-        known.retain(|_, repeated| {
-            let goes_on = !all && now < repeated.since.plus(WINDOW);
-            if !goes_on && repeated.count > 0 {
-                events.push(EventRow { id: EventId::new(), count: repeated.count, ..repeated.last.clone() });
-            }
-            goes_on
-        });
-        events
+        let ended = known.extract_if(|_, repeated| all || now >= repeated.since.plus(WINDOW));
+        ended.filter_map(|(_, repeated)| repeated.event()).collect()
     }
 }
 
@@ -171,16 +178,17 @@ impl Vault {
     ///
     /// The answer stays no where the record cannot be written; it is UNAVAILABLE then.
     pub(super) async fn deny(&self, event: EventRow, refusal: Error) -> Error {
-        let event = event.denied(&refusal);
-        if self.0.denials.repeats(&event) {
-            return refusal;
-        }
+        let events = self.0.denials.events(event.denied(&refusal));
+        if events.is_empty() { refusal } else { self.record_denial(events, refusal).await }
+    }
+
+    async fn record_denial(&self, events: Vec<EventRow>, refusal: Error) -> Error {
         // On a task of its own: async-graphql drops a field when another one has failed, and what counts as recorded must be.
         let vault = self.clone();
         let recording = async move {
-            let recorded = vault.record(std::slice::from_ref(&event)).await;
+            let recorded = vault.record(&events).await;
             if recorded.is_err() {
-                vault.0.denials.forget(&event);
+                vault.0.denials.take_back(events);
             }
             recorded
         };
@@ -189,6 +197,26 @@ impl Vault {
             Ok(Err(error)) => error,
             Err(_) => Error::internal("the recording of a denial ended without an answer"),
         }
+    }
+
+    /// As [`Self::deny`], where nobody may learn whether the thing exists: something is made durable every time, the event of a
+    /// denial, or a note of nothing where it is a repetition or there is no such thing. So time and faults tell nothing either.
+    pub(super) async fn conceal(&self, denied: Option<EventRow>, refusal: Error) -> Error {
+        let events = denied.map(|event| self.0.denials.events(event.denied(&refusal))).unwrap_or_default();
+        if events.is_empty() {
+            return self.record_nothing().await.err().unwrap_or(refusal);
+        }
+        self.record_denial(events, refusal).await
+    }
+
+    /// The same work as [`Self::record`] of one event, on one of a few rows, so that those who do it at once rarely wait for each
+    /// other.
+    async fn record_nothing(&self) -> Result<()> {
+        let row = EventId::new().0.as_bytes()[15] % NOTES;
+        let mut tx = self.0.store.begin().await?;
+        tx.pin(&format!("nothing.{row}"), &self.now().to_rfc3339()).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Makes events durable by themselves.

@@ -88,21 +88,37 @@ impl DerefMut for LaneTx {
 }
 
 impl Vault {
-    /// Begins a change of tuples: takes the lane and applies what waits in it, so that what is read next is the present.
+    /// Begins a change of tuples: takes the lane and applies what waits in it, so that what is read next is the present. Whoever
+    /// then answers that there is nothing to do commits, since the answer rests on what was applied here.
     pub(super) async fn begin_in(&self, lane: Lane<'_>) -> Result<LaneTx> {
-        let mut tx = self.begin_lane().await?;
-        self.enter(&mut tx, lane).await?;
+        self.begin_in_all(&[lane]).await
+    }
+
+    /// As [`Self::begin_in`], for several lanes: an agent's before a project's, so that nobody waits in a circle.
+    pub(super) async fn begin_in_all(&self, lanes: &[Lane<'_>]) -> Result<LaneTx> {
+        let names: Vec<String> = lanes.iter().map(ToString::to_string).collect();
+        let mut tx = self.begin_lanes(&names).await?;
+        for lane in lanes {
+            self.enter(&mut tx, *lane).await?;
+        }
         Ok(tx)
     }
 
-    async fn begin_lane(&self) -> Result<LaneTx> {
-        let acquire = self.0.lanes.clone().acquire_owned();
-        match tokio::time::timeout(PATIENCE, acquire).await {
-            Ok(Ok(permit)) => Ok(LaneTx { tx: self.0.store.begin().await?, permit }),
-            Ok(Err(_)) | Err(_) => Err(Error::unavailable(
-                "Too many changes of permissions wait for the authorizer; try again in a moment.",
-            )),
+    /// The turn comes before the place among the few, so that those who wait for one lane take one place.
+    async fn begin_lanes(&self, names: &[String]) -> Result<LaneTx> {
+        let mut turns = Vec::with_capacity(names.len());
+        for name in names {
+            turns.push(self.0.turns.take(name).await?);
         }
+        let acquire = self.0.lanes.clone().acquire_owned();
+        let Ok(Ok(permit)) = tokio::time::timeout(PATIENCE, acquire).await else {
+            return Err(Error::unavailable(
+                "Too many changes of permissions wait for the authorizer; try again in a moment.",
+            ));
+        };
+        let mut tx = self.0.store.begin().await?;
+        tx.at_end(move |_| drop(turns));
+        Ok(LaneTx { tx, permit })
     }
 
     /// As [`Vault::hold`], in a lane.
@@ -119,8 +135,7 @@ impl Vault {
         Ok((LaneTx { tx, permit }, authorized))
     }
 
-    /// Takes another lane in a transaction: an agent's before a project's, so that nobody waits in a circle.
-    pub(super) async fn enter(&self, tx: &mut Tx, lane: Lane<'_>) -> Result<()> {
+    async fn enter(&self, tx: &mut Tx, lane: Lane<'_>) -> Result<()> {
         let name = lane.to_string();
         tx.lock_name(&name).await?;
         self.apply_waiting(tx, &name).await
@@ -150,17 +165,32 @@ impl Vault {
     ) -> Result<()> {
         let name = lane.to_string();
         self.append(&mut tx, events).await?;
-        let key = self.audit_key(&mut tx).await?;
         for step in steps {
-            let step = serde_json::to_string(step).map_err(Error::internal)?;
-            let mac = key.mac(Record::Outbox, [Some(name.as_str()), Some(&step)]);
-            tx.push_outbox(&name, &step, &mac, self.now()).await?;
+            self.push(&mut tx, &name, step).await?;
         }
         tx.commit().await?;
         self.apply_lane(&name).await.map_err(|error| {
             tracing::warn!(lane = %lane_kind(&name), %error, "a committed change of tuples waits in the outbox");
             WILL_TAKE_EFFECT
         })
+    }
+
+    /// Saves a change of tuples in a lane and leaves it there, as a server does that dies right after its commit: for tests of what
+    /// the others do then.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the database cannot be reached.
+    pub async fn save_only(&self, lane: &str, change: TupleChange) -> Result<()> {
+        let mut tx = self.0.store.begin().await?;
+        self.push(&mut tx, lane, &Step::Change(change)).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn push(&self, tx: &mut Tx, lane: &str, step: &Step) -> Result<()> {
+        let key = self.audit_key(tx).await?;
+        let step = serde_json::to_string(step).map_err(Error::internal)?;
+        let mac = key.mac(Record::Outbox, [Some(lane), Some(step.as_str())]);
+        Ok(tx.push_outbox(lane, &step, &mac, self.now()).await?)
     }
 
     /// Applies everything that waits in any lane; the rest goes on where one fails. Called every second.
@@ -177,7 +207,7 @@ impl Vault {
     }
 
     async fn apply_lane(&self, lane: &str) -> Result<()> {
-        let mut tx = self.begin_lane().await?;
+        let mut tx = self.begin_lanes(&[lane.to_owned()]).await?;
         tx.lock_name(lane).await?;
         self.apply_waiting(&mut tx, lane).await?;
         tx.commit().await?;

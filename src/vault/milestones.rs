@@ -70,7 +70,7 @@ impl Vault {
     pub async fn close_milestone(&self, caller: &Caller, id: String) -> Result<Milestone> {
         let action = AuditAction::MilestoneClosed;
         let (_, row) = self.permit_milestone::<CanCloseMilestones>(caller, action, &id).await?;
-        let mut tx = self.0.store.begin().await?;
+        let mut tx = self.begin_on(&row.project).await?;
         tx.lock_project(&row.project).await?.ok_or(NO_SUCH_MILESTONE)?;
         let event = caller.event(action, self.now()).in_project(&row.project).on_milestone(Some(&row.id));
         let (mut tx, ..) =
@@ -81,11 +81,15 @@ impl Vault {
             tx.milestones_by_id(std::slice::from_ref(&row.id)).await?.pop().filter(same).ok_or(NO_SUCH_MILESTONE)?;
         let now = self.now();
         let phase = row.phase().closed(now);
-        if phase != row.phase() {
+        let ends = phase != row.phase();
+        // A phase that has ended by this clock may go on by another server's.
+        if ends || !row.closed {
             tx.set_phase(&row.id, phase, true).await?;
-            self.append(&mut tx, &[event]).await?;
-            tx.commit().await?;
         }
+        if ends {
+            self.append(&mut tx, &[event]).await?;
+        }
+        tx.commit().await?;
         Ok(Milestone { open: false, phase, id: row.id, project: row.project })
     }
 
@@ -115,7 +119,7 @@ impl Vault {
                     "This is the id of another project's milestone; ids of milestones are unique.".to_owned(),
                 ));
             }
-            Some(row) if row.phase() == phase => {}
+            Some(row) if row.phase() == phase => tx.commit().await?,
             Some(_) => {
                 tx.set_phase(&milestone, phase, false).await?;
                 self.append(&mut tx, &[event]).await?;
@@ -154,11 +158,12 @@ impl Vault {
         let Some(row) = self.milestone_row(milestone.as_str()).await? else { return Ok((milestone, 0)) };
         let lane = Lane::Project(&row.project);
         let mut tx = self.begin_in(lane).await?;
-        if tx.lock_project(&row.project).await?.is_none() {
-            return Ok((milestone, 0));
-        }
-        let rows = tx.milestones_by_id(std::slice::from_ref(&milestone)).await?;
+        let rows = match tx.lock_project(&row.project).await? {
+            Some(_) => tx.milestones_by_id(std::slice::from_ref(&milestone)).await?,
+            None => Vec::new(),
+        };
         if rows.iter().all(|now| now.project != row.project) {
+            tx.commit().await?;
             return Ok((milestone, 0));
         }
         let entries = tx.entry_ids_of_milestone(&milestone).await?;

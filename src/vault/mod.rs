@@ -30,6 +30,7 @@ mod resolve;
 mod retention;
 mod roles;
 mod sweeper;
+mod turns;
 mod verify;
 
 pub use access::{Access, Ask, Project};
@@ -67,9 +68,10 @@ use ledger::Ledger;
 use own_keys::OwnKeys;
 use recorder::Recorder;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use turns::Turns;
 
 /// Who asks, and in which request.
 #[derive(Debug, Clone)]
@@ -108,11 +110,14 @@ struct Parts {
     recorder: Recorder,
     clock: Arc<dyn Clock>,
     denials: Denials,
+    turns: Turns,
     /// Bounds the transactions that wait for the authorizer.
     lanes: Arc<Semaphore>,
     retention: Duration,
     /// How many values were opened.
     decryptions: AtomicU64,
+    /// Whether something that was erased may still be in the database's files.
+    to_forget: AtomicBool,
 }
 
 impl Vault {
@@ -134,9 +139,11 @@ impl Vault {
             recorder: Recorder::default(),
             clock,
             denials: Denials::default(),
+            turns: Turns::default(),
             lanes: Arc::new(Semaphore::new(lanes::LANES)),
             retention,
             decryptions: AtomicU64::new(0),
+            to_forget: AtomicBool::new(true),
         }))
     }
 
@@ -158,16 +165,37 @@ impl Vault {
         self.0.decryptions.load(Ordering::Relaxed)
     }
 
-    /// Makes the database's files forget what was erased. The erasure itself is done, whatever becomes of this: the next one
-    /// makes up for it.
+    /// Makes the database's files forget what was erased. The erasure itself is done, whatever becomes of this: a job makes up
+    /// for it.
     async fn forget_erased(&self) {
+        self.0.to_forget.store(true, Ordering::Relaxed);
+        if let Err(error) = self.forget_what_is_left().await {
+            tracing::warn!(%error, "what was erased is still in the database's log");
+        }
+    }
+
+    /// Tries again to make the database's files forget what was erased, where that is still to be done; at first also for a
+    /// process before this one. Called every few seconds.
+    ///
+    /// # Errors
+    /// When the database cannot be reached; it is tried again.
+    pub async fn forget_what_is_left(&self) -> Result<()> {
+        // Taken before the attempt: what is erased meanwhile is for the next one.
+        if !self.0.to_forget.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
         let forgotten = match self.0.store.conn().await {
             Ok(mut conn) => conn.forget_erased().await,
             Err(error) => Err(error),
         };
-        if let Err(error) = forgotten {
-            tracing::warn!(%error, "what was erased is still in the database's log");
+        if !matches!(forgotten, Ok(true)) {
+            self.0.to_forget.store(true, Ordering::Relaxed);
         }
+        if forgotten? {
+            return Ok(());
+        }
+        tracing::warn!("what was erased stays in the database's log while others read in it; it is tried again");
+        Ok(())
     }
 
     fn now(&self) -> Timestamp {

@@ -50,6 +50,7 @@ impl Vault {
     async fn set_vault_tuple(&self, action: AuditAction, tuple: Tuple, present: bool, subject: String) -> Result<bool> {
         let mut tx = self.begin_in(Lane::Vault).await?;
         if self.0.authorizer.read(&mut tx, &TupleFilter::of_vault()).await?.contains(&tuple) == present {
+            tx.commit().await?;
             return Ok(false);
         }
         let tuples = vec![tuple];

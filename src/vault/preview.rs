@@ -55,7 +55,7 @@ impl Vault {
         let event = asked.event(caller, AuditAction::SecretsPreviewed, self.now());
         let seen = match runtime(caller) {
             Some((runtime, narrowing)) => match asked.narrow(narrowing) {
-                Ok(()) => self.candidates_for(runtime, &asked).await.map(|found| (found, Vec::new())),
+                Ok(()) => self.candidates_for(runtime, &asked, None).await.map(|found| (found, Vec::new())),
                 Err(error) => Err(error),
             },
             None => self.candidates_for_person(caller, &asked).await,
@@ -101,7 +101,7 @@ impl Vault {
         if existing.is_none() || !holds(0) {
             return Err(NOT_YOURS);
         }
-        let found = self.candidates(asked).await?;
+        let found = self.candidates(asked, None).await?;
         let project = found.project.as_ref().ok_or(NOT_YOURS)?;
         let mut blocked_by = Vec::new();
         if project.status != ProjectStatus::Active {

@@ -79,7 +79,7 @@ impl Vault {
         let action = AuditAction::ProjectStatusChanged;
         self.permit_service::<CanManageProjects>(caller, action).await?;
         let project = id(ProjectId::parse(project), &["input", "projectId"])?;
-        let mut tx = self.0.store.begin().await?;
+        let mut tx = self.begin_on(&project).await?;
         if tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)? != status {
             tx.set_project_status(&project, status).await?;
             self.append(&mut tx, &[caller.event(action, self.now()).in_project(&project)]).await?;
@@ -187,7 +187,10 @@ impl Vault {
                 delete.extend(self.assignments_of(&mut tx, &project, &organization).await?);
                 TupleChange { write: vec![], delete }
             }
-            (true, true) | (false, false) => return Ok(Project { id: project, status }),
+            (true, true) | (false, false) => {
+                tx.commit().await?;
+                return Ok(Project { id: project, status });
+            }
         };
         let event =
             caller.event(action, self.now()).in_project(&project).about(format_args!("organization:{organization}"));

@@ -42,11 +42,13 @@ impl Vault {
         ] {
             delete.extend(self.0.authorizer.read(&mut tx, &filter).await?);
         }
-        if !delete.is_empty() {
-            let event = caller.event(action, self.now()).about(format_args!("agent:{agent}"));
-            let change = TupleChange { write: vec![], delete };
-            self.finish_in(tx, lane, &[event], &[Step::Change(change)]).await?;
+        if delete.is_empty() {
+            tx.commit().await?;
+            return Ok(agent);
         }
+        let event = caller.event(action, self.now()).about(format_args!("agent:{agent}"));
+        let change = TupleChange { write: vec![], delete };
+        self.finish_in(tx, lane, &[event], &[Step::Change(change)]).await?;
         Ok(agent)
     }
 
@@ -95,7 +97,7 @@ impl Vault {
             delete: held.into_iter().filter(|tuple| !wanted.contains(tuple)).collect(),
         };
         if change.write.is_empty() && change.delete.is_empty() {
-            return Ok(());
+            return tx.commit().await;
         }
         let event = caller.event(action, self.now()).about(subject);
         self.finish_in(tx, lane, &[event], &[Step::Change(change)]).await

@@ -90,7 +90,7 @@ impl Vault {
         };
         let found = match runtime(caller) {
             Some((runtime, narrowing)) => match asked.narrow(narrowing) {
-                Ok(()) => self.candidates_for(runtime, &asked).await,
+                Ok(()) => self.candidates_for(runtime, &asked, Some(now)).await,
                 Err(error) => Err(error),
             },
             None => Err(REFUSED),
@@ -151,8 +151,11 @@ impl Vault {
                 events.extend(failed(&event, outcome.as_str(), count));
             }
         }
+        let used: Vec<EntryId> = released().map(|row| row.entry.id).collect();
+        // What was not released is not kept while the records are written, nor are ciphertexts.
+        drop(answers);
+        drop(found);
         if !events.is_empty() {
-            let used: Vec<EntryId> = released().map(|row| row.entry.id).collect();
             self.make_durable(Record { events, used }).await?;
         }
         Ok(Resolution { secrets: resolved, receipt })
@@ -161,7 +164,9 @@ impl Vault {
     /// The one place where a stored value is opened.
     fn open(&self, key: &DataKey, row: &CandidateRow) -> Result<SecretString, CryptoError> {
         self.0.decryptions.fetch_add(1, Ordering::Relaxed);
-        key.open_value(&place(&row.entry, row.version.ciphertext_version), &row.value)
+        // A value that was not read is none of this place.
+        let sealed = row.value.as_deref().ok_or(CryptoError::NotAuthentic)?;
+        key.open_value(&place(&row.entry, row.version.ciphertext_version), sealed)
     }
 }
 

@@ -65,6 +65,7 @@ impl Vault {
         let holders = self.0.authorizer.read(&mut tx, &TupleFilter::role(&project, role)).await?;
         let revokes = action == AuditAction::RoleRevoked;
         if holders.contains(&tuple) != revokes {
+            tx.commit().await?;
             return Ok(holder);
         }
         if revokes && role == Role::Accountable {

@@ -22,7 +22,7 @@ impl Vault {
                 break;
             }
             for (id, project) in due {
-                let mut tx = self.0.store.begin().await?;
+                let mut tx = self.begin_on(&project).await?;
                 tx.lock_project(&project).await?;
                 // It may have been restored or purged since.
                 let still_due = |at| at < before;

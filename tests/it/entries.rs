@@ -1,6 +1,6 @@
 //! Entries: what may be stored, how it is masked, changed and brought back (`product.md`, section 3).
 
-use crate::support::{Answer, World, entry, user};
+use crate::support::{Answer, World, agent_asks, entry, runtime, tool_asks, user};
 use project_vault::domain::Clock as _;
 use project_vault::vault::{Change, NewEntry, Rotation};
 use serde_json::{Value, json};
@@ -183,8 +183,8 @@ both! {
         assert_eq!(versions[0], json!({ "version": 12, "restoredFrom": 2, "maskedValue": "002****002" }));
         assert_eq!(versions[9]["version"], 3);
         // Version 2 is gone by now, but what version 12 refers to is not.
-        let acme = crate::support::runtime("acme-runtime");
-        let asked = crate::support::tool_asks(crate::support::agent_asks("builder", &["TOKEN"]));
+        let acme = runtime("acme-runtime");
+        let asked = tool_asks(agent_asks("builder", &["TOKEN"]));
         let found = world.vault.resolve_secrets(&acme, asked).await.unwrap().secrets;
         let value = found[0].value.as_ref().map(secrecy::ExposeSecret::expose_secret);
         assert_eq!(value, Some("002-value-number-002"));
@@ -293,5 +293,44 @@ both! {
         world.clock.advance(DAY);
         let back = change(&world, ROLLBACK, json!({ "id": id, "version": 1 })).await;
         assert_eq!(back.done("rollbackVaultEntry", "entry")["status"], "EXPIRED");
+    }
+
+    async fn an_entry_whose_counters_are_gone_is_there_and_counted_from_zero(world: World) {
+        world.demo().await;
+        let id = made(&world, json!({})).await["id"].clone();
+        world.sql("DELETE FROM entry_usage").await.unwrap();
+        let query = "query($e: ID!) { vaultEntry(id: $e) { name resolveCount lastResolvedAt }
+            projectVault(projectId: \"demo\") { entries { totalCount nodes { name resolveCount } } } }";
+        let shown = world.ask(&user("alice"), query, json!({ "e": id })).await;
+        assert_eq!(*shown.ok("/vaultEntry"), json!({ "name": "TOKEN", "resolveCount": 0, "lastResolvedAt": null }));
+        let nodes = shown.at("/projectVault/entries/nodes");
+        assert_eq!(*nodes, json!([{ "name": "TOKEN", "resolveCount": 0 }]));
+        let renamed = change(&world, UPDATE, json!({ "id": id, "name": "RENAMED" })).await;
+        assert_eq!(renamed.done("updateVaultEntry", "entry")["name"], "RENAMED");
+        for count in 1..=2 {
+            let asked = tool_asks(agent_asks("builder", &["RENAMED"]));
+            world.vault.resolve_secrets(&runtime("acme-runtime"), asked).await.unwrap();
+            let shown = world.ask(&user("alice"), query, json!({ "e": id })).await;
+            assert_eq!(*shown.ok("/vaultEntry/resolveCount"), json!(count));
+            assert!(shown.at("/vaultEntry/lastResolvedAt").is_string());
+        }
+    }
+
+    async fn a_deleted_entry_does_not_exist_for_who_may_only_write(world: World) {
+        world.demo().await;
+        let id = made(&world, json!({})).await["id"].clone();
+        let as_alice = as_alice(&world, "deleteVaultEntry", &id).await;
+        as_alice.done("deleteVaultEntry", "entry");
+        for (mutation, document, input) in [
+            ("updateVaultEntry", UPDATE, json!({ "id": id, "description": "x" })),
+            ("rotateVaultEntry", ROTATE, json!({ "id": id, "value": "w" })),
+            ("rollbackVaultEntry", ROLLBACK, json!({ "id": id, "version": 1 })),
+        ] {
+            assert_eq!(change(&world, document, input).await.user_error(mutation).0, "NOT_FOUND", "{mutation}");
+        }
+        for mutation in ["disableVaultEntry", "enableVaultEntry"] {
+            let refused = world.ask(&user("bob"), &on_entry(mutation), json!({ "e": id })).await;
+            assert_eq!(refused.user_error(mutation).0, "NOT_FOUND", "{mutation}");
+        }
     }
 }

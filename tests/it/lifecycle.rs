@@ -1,12 +1,16 @@
 //! Projects, milestones, agents and roles: how they come, change and go.
 
 use crate::support::{World, agent_asks, entry, runtime, service, tool_asks, user};
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
 use project_vault::authz::{Tuple, TupleChange, TupleFilter};
 use project_vault::domain::{
-    AgentId, Clock as _, OrganizationId, Phase, ProjectId, ProjectStatus, Role, Timestamp, UserId,
+    AgentId, Clock as _, ManualClock, OrganizationId, Phase, ProjectId, ProjectStatus, Role, Timestamp, UserId,
 };
-use project_vault::vault::{AgentChange, AuditQuery, NewEntry, NewMilestone, NewProject, RoleChange};
+use project_vault::vault::{AgentChange, AgentQuestion, AuditQuery, NewEntry, NewMilestone, NewProject, RoleChange};
 use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
 
 fn project(id: &str) -> NewProject {
     NewProject {
@@ -236,6 +240,47 @@ both! {
         }
         let members = world.ask(&alice, "{ projectVault(projectId: \"demo\") { members { user { id } role } } }", json!({})).await;
         assert_eq!(members.ok("/projectVault/members").as_array().unwrap().len(), 4);
+    }
+
+    async fn a_milestone_that_was_closed_is_open_on_no_server_whatever_its_clock(world: World) {
+        world.demo().await;
+        let slow = Arc::new(ManualClock::new(world.clock.now()));
+        let behind = world.server_at(slow);
+        let phased = NewEntry { milestone: Some("demo-launch".to_owned()), ..entry("PHASED", "v") };
+        world.vault.create_entry(&user("bob"), phased).await.unwrap();
+        let released = async || {
+            let question = AgentQuestion { milestone: Some("demo-launch".to_owned()), ..agent_asks("deployer", &["PHASED"]) };
+            let found = behind.resolve_secrets(&runtime("globex-runtime"), tool_asks(question)).await.unwrap().secrets;
+            found[0].value.is_some()
+        };
+        // Its phase ends while one server's clock has not come that far yet.
+        let ends = world.clock.now().plus(Duration::from_secs(60));
+        let phase = Phase { opens_at: None, closes_at: Some(ends) };
+        world.vault.put_milestone(&service("platform"), milestone("demo-launch", "demo", phase)).await.unwrap();
+        world.clock.advance(Duration::from_secs(120));
+        assert!(released().await, "nobody closed it");
+        let before = world.events().await;
+        let closed = world.vault.close_milestone(&user("alice"), "demo-launch".to_owned()).await.unwrap();
+        assert_eq!((closed.open, closed.phase), (false, phase));
+        assert_eq!(world.events().await, before, "its phase had ended, so nothing changed");
+        assert!(!released().await, "a person closed it");
+    }
+
+    async fn what_was_erased_while_somebody_read_is_forgotten_when_they_are_done(world: World) {
+        world.demo().await;
+        let note = "a note that nobody else would write";
+        let noted = NewEntry { description: Some(note.to_owned()), ..entry("TOKEN", "v") };
+        world.vault.create_entry(&user("bob"), noted).await.unwrap();
+        let reader = world.url().strip_prefix("sqlite:").map(|path| {
+            let mut conn = SqliteConnection::establish(path).unwrap();
+            conn.batch_execute("BEGIN; SELECT count(*) FROM entries").unwrap();
+            conn
+        });
+        world.vault.delete_project(&service("platform"), "demo".to_owned()).await.unwrap();
+        assert_eq!(contains(&world.stored_bytes().await, note), reader.is_some(), "in SQLite's log, for who still reads");
+        drop(reader);
+        world.vault.forget_what_is_left().await.unwrap();
+        assert!(!contains(&world.stored_bytes().await, note), "the note is still stored");
     }
 }
 

@@ -1,9 +1,9 @@
 //! Changes of tuples survive the death of the process at every step: they happened with their event, or not at all.
 
 use crate::support::{World, entry, service, user};
-use project_vault::authz::{Tuple, TupleFilter};
-use project_vault::domain::{ProjectId, ProjectStatus, Role, UserId};
-use project_vault::vault::{NewEntry, NewProject, RoleChange};
+use project_vault::authz::{Tuple, TupleChange, TupleFilter};
+use project_vault::domain::{AgentId, OrganizationId, Phase, ProjectId, ProjectStatus, Role, RuntimeId, UserId};
+use project_vault::vault::{AgentChange, Auditor, NewEntry, NewMilestone, NewProject, RoleChange};
 use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
@@ -54,6 +54,11 @@ async fn tuples(world: &World, filter: TupleFilter) -> Vec<Tuple> {
 async fn events(world: &World, action: &str, project: &str) -> i64 {
     let sql = format!("SELECT count(*) AS n FROM audit_events WHERE action = '{action}' AND project_id = '{project}'");
     world.number(&sql).await
+}
+
+/// A server saved that this tuple goes, and died before it was gone.
+async fn saved(world: &World, lane: &str, delete: Tuple) {
+    world.vault.save_only(lane, TupleChange { write: vec![], delete: vec![delete] }).await.unwrap();
 }
 
 both! {
@@ -140,5 +145,62 @@ both! {
         let held = tuples(&world, TupleFilter::role(&World::project(), Role::Consulted)).await.len();
         let sql = "SELECT count(*) AS n FROM audit_events WHERE action = 'ROLE_ASSIGNED' AND role = 'CONSULTED'";
         assert_eq!(i64::try_from(held).unwrap(), world.number(sql).await);
+    }
+
+    async fn what_is_answered_as_done_already_is_done(world: World) {
+        world.demo().await;
+        let (vault, alice, platform) = (&world.vault, user("alice"), service("platform"));
+        let (demo, nowhere) = (World::project(), ProjectId::parse("nowhere").unwrap());
+        let person = |id: &str| UserId::parse(id).unwrap();
+        let (builder, acme) = (AgentId::parse("builder").unwrap(), OrganizationId::parse("acme").unwrap());
+        let there = async |tuple: &Tuple| tuples(&world, TupleFilter::of_object(tuple.object())).await.contains(tuple);
+
+        let carol = Tuple::role(&demo, Role::Consulted, &person("carol"));
+        saved(&world, "project:demo", carol.clone()).await;
+        let change = RoleChange { project: "demo".to_owned(), user: "carol".to_owned(), role: Role::Consulted };
+        vault.revoke_role(&alice, change).await.unwrap();
+        assert!(!there(&carol).await, "a role");
+
+        let assigned = Tuple::agent_on_project(&demo, &builder);
+        saved(&world, "project:demo", assigned.clone()).await;
+        let change = AgentChange { project: "demo".to_owned(), agent: "builder".to_owned(), milestone: None };
+        vault.unassign_agent(&alice, change).await.unwrap();
+        assert!(!there(&assigned).await, "an assignment");
+
+        let globex = Tuple::participant(&demo, &OrganizationId::parse("globex").unwrap());
+        saved(&world, "project:demo", globex.clone()).await;
+        vault.remove_participant(&platform, "demo".to_owned(), "globex".to_owned()).await.unwrap();
+        assert!(!there(&globex).await, "a participant");
+
+        let dave = Tuple::role(&demo, Role::Informed, &person("dave"));
+        saved(&world, "project:demo", dave.clone()).await;
+        let same = NewMilestone { id: "demo-launch".to_owned(), project: "demo".to_owned(), phase: Phase::default() };
+        vault.put_milestone(&platform, same).await.unwrap();
+        assert!(!there(&dave).await, "what waited before a milestone");
+
+        let left = Tuple::role(&nowhere, Role::Accountable, &person("zoe"));
+        let mut tx = world.store.begin().await.unwrap();
+        let write = TupleChange { write: vec![left.clone()], delete: vec![] };
+        world.authorizer.apply(&mut tx, &write).await.unwrap();
+        tx.commit().await.unwrap();
+        saved(&world, "project:nowhere", left.clone()).await;
+        vault.delete_project(&platform, "nowhere".to_owned()).await.unwrap();
+        assert!(!there(&left).await, "what a deleted project left");
+
+        let of_acme = Tuple::agent_of(&acme, &builder);
+        saved(&world, "agent:builder", of_acme.clone()).await;
+        vault.unregister_agent(&platform, "builder".to_owned()).await.unwrap();
+        assert!(!there(&of_acme).await, "an agent");
+
+        let served = Tuple::runtime_of(&acme, &RuntimeId::parse("acme-runtime").unwrap());
+        saved(&world, "runtime:acme-runtime", served.clone()).await;
+        vault.unregister_runtime(&platform, "acme-runtime".to_owned()).await.unwrap();
+        assert!(!there(&served).await, "a runtime");
+
+        let audrey = Tuple::auditor_user(&person("audrey"));
+        saved(&world, "vault", audrey.clone()).await;
+        assert!(!vault.set_auditor(&Auditor::User(person("audrey")), false).await.unwrap());
+        assert!(!there(&audrey).await, "an auditor");
+        assert_eq!(world.number("SELECT count(*) AS n FROM outbox").await, 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{Backend, World, entry, runtime, service, tool_asks, user};
 use project_vault::domain::{AuditAction, AuditOutcome};
-use project_vault::vault::{AgentQuestion, AuditEvent, AuditQuery, NewEntry, NewProject};
+use project_vault::vault::{AgentQuestion, AuditEvent, AuditQuery, Caller, NewEntry, NewProject, Vault};
 use serde_json::json;
 use std::time::Duration;
 
@@ -10,6 +10,20 @@ async fn denials(world: &World) -> Vec<AuditEvent> {
     let query = AuditQuery { outcomes: Some(vec![AuditOutcome::Denied]), ..AuditQuery::default() };
     let page = world.vault.vault_audit_events(&user("audrey"), None, &query).await.unwrap();
     page.items.into_iter().map(|(event, _)| event).collect()
+}
+
+/// What a change of a project, an entry or a milestone is answered.
+async fn change(vault: &Vault, caller: &Caller, kind: &str, id: &str) -> String {
+    let refused = match kind {
+        "project" => {
+            let new = NewEntry { project: id.to_owned(), ..entry("A", "v") };
+            vault.create_entry(caller, new).await.err()
+        }
+        "entry" => vault.disable_entry(caller, id.to_owned()).await.err(),
+        _ => vault.close_milestone(caller, id.to_owned()).await.err(),
+    };
+    let refused = refused.unwrap();
+    format!("{} {refused}", refused.code())
 }
 
 both! {
@@ -54,6 +68,23 @@ both! {
         }
         world.vault.create_entry(&carol, entry("TOKEN", "v")).await.err().expect("refused");
         assert_eq!(denials(&world).await.len(), 1, "the second one is its repetition");
+    }
+
+    async fn a_repetition_after_its_minute_begins_a_new_one_also_before_the_job_has_run(world: World) {
+        world.demo().await;
+        let refuse = async || world.vault.create_entry(&user("carol"), entry("TOKEN", "v")).await.err().expect("refused");
+        for _ in 0..3 {
+            refuse().await;
+        }
+        world.clock.advance(Duration::from_secs(60));
+        for _ in 0..4 {
+            refuse().await;
+        }
+        let counts = async || denials(&world).await.iter().map(|event| event.count).collect::<Vec<_>>();
+        assert_eq!(counts().await, [1, 2, 1], "one at once, two more within its minute, one at once in the next");
+        world.clock.advance(Duration::from_secs(60));
+        world.vault.record_repeated_denials(false).await.unwrap();
+        assert_eq!(counts().await, [3, 1, 2, 1]);
     }
 
     async fn who_cannot_see_an_existing_project_is_recorded_and_a_missing_one_is_not(world: World) {
@@ -133,6 +164,49 @@ both! {
             work.push((world.statements() - statements, world.batches() - batches));
         }
         assert_eq!(work, [(1, 2); 3]);
+    }
+
+    async fn a_change_costs_the_same_whether_its_object_is_missing_or_hidden(world: World) {
+        world.demo().await;
+        let made = world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap().id.to_string();
+        let none = project_vault::domain::EntryId::new().to_string();
+        let mallory = user("mallory");
+        // The second time it is a repetition.
+        for time in ["first", "second"] {
+            for (kind, hidden, missing) in
+                [("project", "demo", "nowhere"), ("entry", &made, &none), ("milestone", "demo-launch", "nowhere")]
+            {
+                let mut work = Vec::new();
+                for id in [hidden, missing] {
+                    let (statements, batches) = (world.statements(), world.batches());
+                    let answer = change(&world.vault, &mallory, kind, id).await;
+                    work.push((answer, world.statements() - statements, world.batches() - batches));
+                }
+                assert_eq!(work[0], work[1], "{kind}, the {time} time");
+                assert!(work[0].0.starts_with("NOT_FOUND"), "{kind}: {}", work[0].0);
+            }
+        }
+        let told = denials(&world).await;
+        assert!(told.iter().all(|event| event.project.as_deref() == Some("demo")), "what does not exist leaves no event");
+        assert_eq!(told.len(), 3);
+    }
+
+    async fn a_refusal_that_cannot_be_recorded_is_the_same_for_what_is_missing_and_what_is_hidden(world: World) {
+        world.demo().await;
+        // The database answers, and cannot be written to.
+        let held = match world.backend {
+            Backend::Sqlite => Some(world.store.begin().await.unwrap()),
+            Backend::Postgres => {
+                let name = world.url().rsplit('/').next().unwrap();
+                world.sql(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await.unwrap();
+                None
+            }
+        };
+        let (vault, mallory) = (world.another_server(), user("mallory"));
+        let asked = [("project", "demo"), ("project", "nowhere"), ("milestone", "demo-launch"), ("milestone", "nowhere")];
+        let told = futures::future::join_all(asked.map(|(kind, id)| change(&vault, &mallory, kind, id))).await;
+        assert!(told.iter().all(|answer| answer == &told[0] && answer.starts_with("UNAVAILABLE")), "{told:?}");
+        drop(held);
     }
 
     async fn refused_input_conflicts_and_limits_are_no_events(world: World) {

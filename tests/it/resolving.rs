@@ -7,6 +7,7 @@ use project_vault::domain::{
     AgentId, Category, Error, MilestoneId, Narrowing, Phase, Principal, ProjectId, ProjectStatus, RequestId, RuntimeId,
     SecretOutcome, Timestamp,
 };
+use project_vault::store::records::WantedValues;
 use project_vault::vault::{
     AgentChange, AgentQuestion, AuditQuery, Caller, Change, EntryChanges, NewEntry, NewMilestone, Resolved,
 };
@@ -303,6 +304,10 @@ both! {
         let only = narrowed(Narrowing { names: set(&["TOKEN", "PHASED", "NOWHERE"]), ..no() });
         let found = resolve(&world, &only, on_milestone(None, &[])).await.unwrap();
         assert_eq!(names(&found), [("PHASED", Found), ("TOKEN", Found)]);
+        let many: Vec<String> = (0..600).map(|n| format!("A_{n}")).chain(["TOKEN".to_owned()]).collect();
+        let many = narrowed(Narrowing { names: Some(many.into_iter().collect()), ..no() });
+        let found = resolve(&world, &many, on_milestone(None, &[])).await.unwrap();
+        assert_eq!(names(&found), [("TOKEN", Found)], "however many names are claimed");
         let nothing = narrowed(Narrowing { names: set(&[]), ..no() });
         assert!(resolve(&world, &nothing, on_milestone(None, &[])).await.unwrap().is_empty());
     }
@@ -444,5 +449,26 @@ both! {
         }
         let previews = world.number("SELECT count(*) AS n FROM audit_events WHERE action = 'SECRETS_PREVIEWED' AND outcome = 'ALLOWED'").await;
         assert_eq!(previews, 6);
+    }
+
+    async fn only_values_that_may_be_released_are_read(world: World) {
+        world.demo().await;
+        for name in ["LIVE", "PROVIDED", "OLD", "OFF"] {
+            create(&world, entry(name, "v")).await;
+        }
+        create(&world, of_milestone("PHASED", "m")).await;
+        world.sql("UPDATE entries SET expires_at = 1893456000000 WHERE name = 'OLD'").await.unwrap();
+        world.sql("UPDATE entries SET disabled = (1 = 1) WHERE name = 'OFF'").await.unwrap();
+        let mut conn = world.store.conn().await.unwrap();
+        let mut read = async |wanted: Option<WantedValues<'_>>| {
+            let found = conn.candidates(&World::project(), Some(&World::milestone()), None, wanted).await.unwrap();
+            assert!(found.entries.len() == 5 && found.entries.iter().all(|row| row.size > 1));
+            let with_value = found.entries.into_iter().filter(|row| row.value.is_some()).map(|row| row.entry.name);
+            with_value.collect::<BTreeSet<String>>().into_iter().collect::<Vec<_>>()
+        };
+        let now = world.clock.now();
+        assert_eq!(read(Some(WantedValues { now, provided: &["PROVIDED"] })).await, ["LIVE", "PHASED"]);
+        assert_eq!(read(Some(WantedValues { now, provided: &[] })).await, ["LIVE", "PHASED", "PROVIDED"]);
+        assert!(read(None).await.is_empty(), "a preview reads none");
     }
 }

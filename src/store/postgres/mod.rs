@@ -111,13 +111,21 @@ pub async fn insert_events(conn: &mut Connection, events: &[ChainedEvent]) -> Qu
     Ok(())
 }
 
-/// Counts so many uses of each entry. The rows are locked in one order, so that two resolves never wait for each other.
+/// Counts so many uses of each entry. The rows are locked in one order, so that two resolves never wait for each other. A counter that
+/// is gone begins anew, unless its entry is gone by now as well.
 pub async fn record_usage(conn: &mut Connection, entries: &[EntryId], times: i64, now: Timestamp) -> QueryResult<()> {
     diesel::sql_query(
-        "UPDATE entry_usage SET resolve_count = resolve_count + $3, \
-         last_resolved_at = GREATEST(COALESCE(last_resolved_at, $2), $2) \
-         FROM (SELECT entry_id AS id FROM entry_usage WHERE entry_id = ANY($1) ORDER BY entry_id FOR UPDATE) AS used \
-         WHERE entry_usage.entry_id = used.id",
+        "WITH counted AS ( \
+             UPDATE entry_usage SET resolve_count = resolve_count + $3, \
+             last_resolved_at = GREATEST(COALESCE(last_resolved_at, $2), $2) \
+             FROM (SELECT entry_id AS id FROM entry_usage WHERE entry_id = ANY($1) ORDER BY entry_id FOR UPDATE) AS used \
+             WHERE entry_usage.entry_id = used.id RETURNING entry_id) \
+         INSERT INTO entry_usage (entry_id, resolve_count, last_resolved_at) \
+         SELECT id, $3, $2 FROM entries \
+         WHERE id = ANY($1) AND NOT EXISTS (SELECT FROM counted WHERE counted.entry_id = entries.id) \
+         ORDER BY id FOR KEY SHARE OF entries \
+         ON CONFLICT (entry_id) DO UPDATE SET resolve_count = entry_usage.resolve_count + $3, \
+         last_resolved_at = GREATEST(COALESCE(entry_usage.last_resolved_at, $2), $2)",
     )
     .bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(entries)
     .bind::<diesel::sql_types::BigInt, _>(now)
@@ -128,8 +136,8 @@ pub async fn record_usage(conn: &mut Connection, entries: &[EntryId], times: i64
 }
 
 /// Erased pages are the server's to reuse; nothing to do here.
-pub async fn forget_erased(_: &mut Connection) -> QueryResult<()> {
-    Ok(())
+pub async fn forget_erased(_: &mut Connection) -> QueryResult<bool> {
+    Ok(true)
 }
 
 /// A chain that nobody appends to. Never waits for one that another transaction is about to take.

@@ -7,11 +7,12 @@ use super::super::schema::{
 use crate::domain::{EntryId, EntryStatus, MilestoneId, ProjectId, Timestamp};
 use crate::store::records::{
     CandidateRow, Candidates, EntryPage, EntryRow, EntrySelection, EntrySort, EntryView, MilestoneRow, ProjectRow,
-    SortKey, VersionView,
+    SortKey, VersionView, WantedValues,
 };
 use diesel::define_sql_function;
+use diesel::dsl::case_when;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
 define_sql_function! { fn lower(text: Text) -> Text; }
@@ -19,6 +20,7 @@ define_sql_function! {
     #[sql_name = "coalesce"]
     fn coalesce_text(value: Nullable<Text>, instead: Text) -> Text;
 }
+define_sql_function! { fn length(bytes: Binary) -> Integer; }
 define_sql_function! { fn coalesce(value: Nullable<BigInt>, instead: BigInt) -> BigInt; }
 
 /// Entries with their current version, its ciphertext row, their data key and their usage.
@@ -33,13 +35,13 @@ macro_rules! views {
                 ciphertexts::entry_id.eq(versions::entry_id).and(ciphertexts::version.eq(versions::ciphertext_version)),
             ))
             .inner_join(data_keys::table.on(data_keys::id.eq(entries::data_key_id)))
-            .inner_join(entry_usage::table.on(entry_usage::entry_id.eq(entries::id)))
+            .left_join(entry_usage::table.on(entry_usage::entry_id.eq(entries::id)))
             .select((
                 entries::all_columns,
                 versions::all_columns,
                 ciphertexts::hint,
                 (data_keys::id, data_keys::master_key, data_keys::wrapped),
-                (entry_usage::resolve_count, entry_usage::last_resolved_at),
+                (entry_usage::resolve_count, entry_usage::last_resolved_at).nullable(),
             ))
     };
 }
@@ -209,14 +211,23 @@ pub async fn versions_of(conn: &mut Connection, ids: &[EntryId]) -> QueryResult<
 }
 
 /// One statement for a resolve: the project and the milestone, with every entry of theirs that is not deleted and bears
-/// one of `names` (any without).
+/// one of `names` (any without). Values are read of those that `values` wants, and of none without.
 pub async fn candidates(
     conn: &mut Connection,
     project: &ProjectId,
     milestone: Option<&MilestoneId>,
     names: Option<&[String]>,
+    values: Option<WantedValues<'_>>,
 ) -> QueryResult<Candidates> {
     let milestone = scope(milestone);
+    let WantedValues { now, provided } =
+        values.unwrap_or(WantedValues { now: Timestamp::from_millis(0), provided: &[] });
+    let wanted = values
+        .is_some()
+        .into_sql::<Bool>()
+        .and(entries::disabled.eq(false))
+        .and(coalesce(entries::expires_at, i64::MAX).gt(now.millis()))
+        .and(entries::name.ne_all(provided.to_vec()));
     let any = names.is_none();
     let names = names.unwrap_or_default();
     let rows: Vec<(ProjectRow, Option<MilestoneRow>, Option<CandidateRow>)> = projects::table
@@ -249,7 +260,8 @@ pub async fn candidates(
                 entries::all_columns,
                 versions::all_columns,
                 ciphertexts::data_key_id,
-                ciphertexts::value,
+                length(ciphertexts::value),
+                case_when(wanted, ciphertexts::value),
                 (data_keys::id, data_keys::master_key, data_keys::wrapped),
                 audit_events::table
                     .filter(audit_events::entry_id.eq(entries::id.nullable()))

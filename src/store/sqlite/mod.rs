@@ -18,12 +18,13 @@ use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus, Timestamp};
 use backend::Connection;
 use diesel::connection::AnsiTransactionManager;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager as _};
 use futures::FutureExt;
 use queries::events::{NewEvent, ROWS_PER_STATEMENT};
-use schema::{audit_chains, audit_events, entry_usage, projects};
+use schema::{audit_chains, audit_events, entries, entry_usage, projects};
 use std::time::Duration;
 
 /// Connections one process holds at most: many read, one writes.
@@ -98,18 +99,32 @@ pub async fn insert_events(conn: &mut Connection, events: &[ChainedEvent]) -> Qu
     .await
 }
 
-/// Counts one use of each entry.
-pub async fn record_usage(conn: &mut Connection, entries: &[EntryId], times: i64, now: Timestamp) -> QueryResult<()> {
-    diesel::update(entry_usage::table.filter(entry_usage::entry_id.eq_any(entries.to_vec())))
+/// Counts so many uses of each entry. A counter that is gone begins anew.
+pub async fn record_usage(conn: &mut Connection, used: &[EntryId], times: i64, now: Timestamp) -> QueryResult<()> {
+    entries::table
+        .filter(entries::id.eq_any(used.to_vec()))
+        .select((entries::id, times.into_sql::<BigInt>(), now.into_sql::<Nullable<BigInt>>()))
+        .insert_into(entry_usage::table)
+        .into_columns((entry_usage::entry_id, entry_usage::resolve_count, entry_usage::last_resolved_at))
+        .on_conflict(entry_usage::entry_id)
+        .do_update()
         .set((entry_usage::resolve_count.eq(entry_usage::resolve_count + times), entry_usage::last_resolved_at.eq(now)))
         .execute(conn)
         .await?;
     Ok(())
 }
 
-/// `secure_delete` overwrites the pages, but their old content stays in the write-ahead log until that is cut off.
-pub async fn forget_erased(conn: &mut Connection) -> QueryResult<()> {
-    conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").await
+#[derive(QueryableByName)]
+struct Checkpoint {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    busy: i32,
+}
+
+/// `secure_delete` overwrites the pages, but their old content stays in the write-ahead log until that is cut off. Whether it was:
+/// not while somebody still reads in it, which is no error.
+pub async fn forget_erased(conn: &mut Connection) -> QueryResult<bool> {
+    let checkpoint: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(conn).await?;
+    Ok(checkpoint.busy == 0)
 }
 
 /// A chain that nobody appends to. The transaction holds the database's one write lock already.

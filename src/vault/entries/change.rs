@@ -45,7 +45,7 @@ impl Vault {
         expected_revision: Option<i32>,
     ) -> Result<Changing<'a, P>> {
         let (_, row) = self.permit_entry::<P>(caller, action, id).await?;
-        let mut tx = self.0.store.begin().await?;
+        let mut tx = self.begin_on(&row.project).await?;
         tx.lock_project(&row.project).await?.ok_or(NO_SUCH_ENTRY)?;
         let event = caller.event(action, self.now()).in_project(&row.project);
         let (mut tx, by, administers) = self.hold::<P>(caller, tx, event, &row.project, NO_SUCH_ENTRY).await?;
@@ -107,7 +107,7 @@ impl Vault {
         }
         let expires_at = values::expiry(new.expires_at, value.not_after(), now, &["input", "expiresAt"])?;
 
-        let mut tx = self.0.store.begin().await?;
+        let mut tx = self.begin_on(&project).await?;
         tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)?;
         let (mut tx, by, _) = self.hold::<CanWrite>(caller, tx, event, &project, NO_SUCH_PROJECT).await?;
         let milestone = scope(&mut tx, &project, new.milestone).await?;

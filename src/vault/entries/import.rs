@@ -71,7 +71,7 @@ impl Vault {
         let now = self.now();
         let author = caller.person()?;
 
-        let mut tx = self.0.store.begin().await?;
+        let mut tx = self.begin_on(&project).await?;
         tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)?;
         let (mut tx, by, _) = self.hold::<CanWrite>(caller, tx, event, &project, NO_SUCH_PROJECT).await?;
         let milestone = scope(&mut tx, &project, import.milestone).await?;

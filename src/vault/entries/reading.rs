@@ -102,7 +102,7 @@ impl Entry {
             created_by: row.created_by,
             updated_at: row.updated_at,
             updated_by: row.updated_by,
-            usage: Usage { count: usage.count, last: usage.last },
+            usage: usage.map_or(Usage { count: 0, last: None }, |row| Usage { count: row.count, last: row.last }),
         }
     }
 

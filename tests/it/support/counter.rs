@@ -13,6 +13,7 @@ const UNCOUNTED: &[&str] = &["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEAS
 pub struct Counter {
     statements: AtomicU64,
     of_authorizer: AtomicU64,
+    connections: AtomicU64,
 }
 
 impl Counter {
@@ -24,10 +25,17 @@ impl Counter {
         self.of_authorizer.load(Ordering::SeqCst)
     }
 
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::SeqCst)
+    }
+
     /// Counts what a connection does.
     pub fn instrument(self: &Arc<Self>) -> Instrument {
         let counter = self.clone();
-        Arc::new(move || Box::new(Tap(counter.clone())))
+        Arc::new(move || {
+            counter.connections.fetch_add(1, Ordering::SeqCst);
+            Box::new(Tap(counter.clone()))
+        })
     }
 }
 

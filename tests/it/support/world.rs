@@ -35,8 +35,8 @@ pub struct World {
     pub vault: Vault,
     pub clock: Arc<ManualClock>,
     pub backend: Backend,
-    counter: Arc<Counter>,
     keys: KeySource,
+    counter: Arc<Counter>,
     database: Database,
 }
 
@@ -76,12 +76,23 @@ impl World {
         let clock = Arc::new(ManualClock::new(Timestamp::parse("2030-01-01T00:00:00Z").unwrap()));
         let keys = keys();
         let vault = Vault::new(store.clone(), authorizer.clone(), keys.clone(), clock.clone(), RETENTION);
-        Self { store, authorizer, vault, clock, backend, counter, keys, database }
+        Self { store, authorizer, vault, clock, backend, keys, counter, database }
     }
 
-    /// Another server on the same database and store, with the same keys.
+    /// The vault of another server on the same database and authorizer, with connections of its own.
     pub fn another_server(&self) -> Vault {
-        Vault::new(self.store.clone(), self.authorizer.clone(), self.keys.clone(), self.clock.clone(), RETENTION)
+        let store = Store::open(&self.database.url, None).unwrap();
+        Vault::new(store, self.authorizer.clone(), self.keys.clone(), self.clock.clone(), RETENTION)
+    }
+
+    /// The vault of another server, with this keyring.
+    pub fn server_with(&self, keys: KeySource) -> Vault {
+        Vault::new(self.store.clone(), self.authorizer.clone(), keys, self.clock.clone(), RETENTION)
+    }
+
+    /// The vault of another server, whose clock is this one.
+    pub fn server_at(&self, clock: Arc<ManualClock>) -> Vault {
+        Vault::new(self.store.clone(), self.authorizer.clone(), self.keys.clone(), clock, RETENTION)
     }
 
     /// The URL of the database.
@@ -92,6 +103,11 @@ impl World {
     /// How many statements the store has sent so far, without BEGIN and COMMIT, and without the embedded authorizer's.
     pub fn statements(&self) -> u64 {
         self.counter.statements()
+    }
+
+    /// How many connections the store has opened so far.
+    pub fn connections(&self) -> u64 {
+        self.counter.connections()
     }
 
     /// How many statements the embedded authorizer has sent so far.
