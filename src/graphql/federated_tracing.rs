@@ -10,11 +10,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use prost::Message as _;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The name under which the trace stands in the answer's extensions.
 pub(super) const EXTENSION: &str = "ftv1";
+/// A trace tells of so many fields at most, and says when there were more: lists in lists make many of few.
+const MAX_FIELDS: usize = 20_000;
 /// What stands for every error's message, as in the traces of Apollo's own servers.
 const MASKED: &str = "<masked>";
 
@@ -38,6 +41,8 @@ mod proto {
         pub duration_ns: u64,
         #[prost(message, optional, tag = "14")]
         pub root: Option<Node>,
+        #[prost(bool, tag = "33")]
+        pub is_incomplete: bool,
     }
 
     #[derive(Clone, PartialEq, Eq, Hash, prost::Oneof)]
@@ -101,11 +106,17 @@ struct Begun {
     at: SystemTime,
     instant: Instant,
     fields: Mutex<Vec<(Vec<Id>, Node)>>,
+    more: AtomicBool,
 }
 
 impl Tracer {
     pub(super) fn begin() -> Self {
-        Self(Arc::new(Begun { at: SystemTime::now(), instant: Instant::now(), fields: Mutex::default() }))
+        Self(Arc::new(Begun {
+            at: SystemTime::now(),
+            instant: Instant::now(),
+            fields: Mutex::default(),
+            more: AtomicBool::new(false),
+        }))
     }
 
     fn now(&self) -> u64 {
@@ -113,7 +124,12 @@ impl Tracer {
     }
 
     fn field(&self, path: Vec<Id>, node: Node) {
-        self.0.fields.lock().unwrap_or_else(PoisonError::into_inner).push((path, node));
+        let mut fields = self.0.fields.lock().unwrap_or_else(PoisonError::into_inner);
+        if fields.len() < MAX_FIELDS {
+            fields.push((path, node));
+        } else {
+            self.0.more.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Ends the trace: the value of the extension. Errors are told at their paths, once they have their codes.
@@ -134,6 +150,7 @@ impl Tracer {
             end_time: Some(timestamp(self.0.at + Duration::from_nanos(duration_ns))),
             duration_ns,
             root: Some(tree.take(0)),
+            is_incomplete: self.0.more.load(Ordering::Relaxed),
         };
         Value::String(STANDARD.encode(trace.encode_to_vec()))
     }
@@ -260,5 +277,37 @@ impl Extension for FederatedTracing {
         node.end_time = tracer.now();
         tracer.field(path, node);
         resolved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(value: Value) -> proto::Trace {
+        let Value::String(text) = value else { panic!("{value:?}") };
+        proto::Trace::decode(&*STANDARD.decode(text).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_trace_of_too_many_fields_is_cut_off_and_says_so() {
+        for (fields, incomplete) in [(MAX_FIELDS, false), (MAX_FIELDS + 1, true)] {
+            let tracer = Tracer::begin();
+            for at in 0..fields {
+                let path = vec![Id::ResponseName("list".to_owned()), index(at), Id::ResponseName("id".to_owned())];
+                tracer.field(path, Node::default());
+            }
+            let trace = decoded(tracer.finish(&[]));
+            assert_eq!(trace.is_incomplete, incomplete);
+            assert_eq!(trace.root.unwrap().child[0].child.len(), MAX_FIELDS);
+        }
+    }
+
+    #[test]
+    fn an_error_without_a_path_is_the_operations_own() {
+        let error = ServerError::new("sk-live-0123456789", None);
+        let root = decoded(Tracer::begin().finish(&[error])).root.unwrap();
+        assert_eq!(root.error[0].message, MASKED);
+        assert_eq!(root.error[0].json, r#"{"extensions":{"code":null},"message":"<masked>"}"#);
     }
 }
