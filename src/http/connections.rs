@@ -114,9 +114,9 @@ impl Address {
         let slots = Arc::new(Semaphore::new(self.bounds.slots));
         let full = watch::Sender::new(false);
         loop {
-            full.send_replace(slots.available_permits() == 0);
+            tell(&full, slots.available_permits() == 0);
             let Ok(slot) = slots.clone().acquire_owned().await else { return };
-            full.send_replace(false);
+            tell(&full, false);
             let Ok((stream, _)) = listener.accept().await else {
                 sleep(PAUSE).await;
                 continue;
@@ -162,6 +162,11 @@ impl Address {
         serving.as_mut().graceful_shutdown();
         let _ = timeout(self.bounds.grace, serving).await;
     }
+}
+
+/// Wakes the connections when it changes only.
+fn tell(full: &watch::Sender<bool>, now: bool) {
+    full.send_if_modified(|full| std::mem::replace(full, now) != now);
 }
 
 /// Waits until a connection has to end.
