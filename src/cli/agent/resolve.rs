@@ -106,7 +106,7 @@ pub struct Wanted<'a> {
 }
 
 /// An agent's view of one project.
-pub struct Agent {
+pub struct View {
     vault: VaultClient,
     project: ProjectId,
     agent: AgentId,
@@ -115,7 +115,7 @@ pub struct Agent {
     tool: Option<String>,
 }
 
-impl Agent {
+impl View {
     /// Of a configuration; what is left out is what the token is narrowed to.
     ///
     /// # Errors
