@@ -161,6 +161,8 @@ impl View {
         input["tool"] = self.tool.as_deref().into();
         input["recipientKey"] = recipient.public_key().into();
         let Resolved { request_id, mut secrets } = self.vault.ask(RESOLVE, "resolveSecrets", input).await?;
+        // Whoever opened the connection could seal for this call too: nothing comes in that was not asked for.
+        secrets.retain(|secret| wanted.names.is_none_or(|names| names.contains(&secret.name)));
         let call = SealedCall { project: self.project.as_str(), agent: self.agent.as_str(), request: &request_id };
         for secret in &mut secrets {
             if secret.outcome == Outcome::Resolved {
