@@ -1,11 +1,11 @@
 //! `get NAME`.
 
-use super::agent::resolve::{Agent, Secret, Wanted, require};
+use super::agent::resolve::{Secret, View, Wanted, require};
 use super::agent::{AgentFailure, hiding};
 use super::failure::Result;
 use super::{in_one_thread, print};
 use crate::config::{Client, ClientSettings, TOKEN_HELP};
-use secrecy::ExposeSecret as _;
+use secrecy::ExposeSecret;
 use serde_json::json;
 
 /// The form of what is printed.
@@ -45,7 +45,7 @@ impl Get {
     /// Resolves and prints.
     pub fn run(self) -> Result {
         let token = hiding::take_token();
-        let agent = Agent::of(Client::of(&self.client, token.as_ref())?)?;
+        let agent = View::of(Client::of(&self.client, token.as_ref())?)?;
         drop(token);
         let names = [self.name];
         let wanted = Wanted { names: Some(&names), provided: &[], purpose: "TOOL_EXECUTION" };
@@ -72,7 +72,7 @@ fn as_json(secret: &Secret, reveal: bool) -> String {
         "expiresAt": secret.expires_at,
     });
     if reveal {
-        object["value"] = secret.value.as_ref().map(|value| value.expose_secret()).into();
+        object["value"] = secret.value.as_ref().map(ExposeSecret::expose_secret).into();
     }
     format!("{object:#}\n")
 }

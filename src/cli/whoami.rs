@@ -56,11 +56,11 @@ fn as_json(says: &Says, now: Timestamp) -> String {
 
 fn as_text(says: &Says, now: Timestamp) -> String {
     let expires = says.expires.map_or_else(|| "never, so no vault takes it".to_owned(), Timestamp::to_rfc3339);
-    let expired = if expired(says, now) { " (it has ended)" } else { "" };
+    let ended = if expired(says, now) { " (it has ended)" } else { "" };
     let mut lines = vec![
         format!("principal   {}", says.principal),
         format!("issuer      {}", says.issuer),
-        format!("expires     {expires}{expired}"),
+        format!("expires     {expires}{ended}"),
     ];
     let to = &says.narrowed_to;
     let parts = [("project", &to.project), ("agent", &to.agent), ("milestone", &to.milestone)];

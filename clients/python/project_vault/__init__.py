@@ -123,9 +123,10 @@ class Vault:
 
     def resolve(self, name: str) -> str:
         """The value of one secret, for a tool. Raises NotFound or Expired where there is none."""
-        secret = self.answers([name], purpose="TOOL_EXECUTION")[0]
-        if secret.value is None:
-            if secret.outcome == "EXPIRED":
+        answers = self.answers([name], purpose="TOOL_EXECUTION")
+        secret = next((answer for answer in answers if answer.name == name), None)
+        if secret is None or secret.value is None:
+            if secret and secret.outcome == "EXPIRED":
                 raise Expired(f"{name}: expired; ask a Responsible person of the project to rotate it")
             raise NotFound(f"{name}: not found for this agent")
         return secret.value

@@ -99,7 +99,7 @@ export class Vault {
 
   /** The value of one secret, for a tool. */
   async resolve(name: string): Promise<string> {
-    const [secret] = await this.answers([name], 'TOOL_EXECUTION');
+    const secret = (await this.answers([name], 'TOOL_EXECUTION')).find((answer) => answer.name === name);
     if (secret?.value != null) return secret.value;
     if (secret?.outcome === 'EXPIRED') {
       throw new VaultError('EXPIRED', `${name}: expired; ask a Responsible person of the project to rotate it`);

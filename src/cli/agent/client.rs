@@ -76,7 +76,6 @@ impl VaultClient {
             .default_headers([(AUTHORIZATION, bearer)].into_iter().collect())
             // The token is for this address and no other.
             .redirect(Policy::none())
-            .timeout(ATTEMPT.min(patience))
             .connect_timeout(CONNECT)
             .user_agent(concat!("project-vault/", env!("CARGO_PKG_VERSION")));
         if url.scheme() == "http" {
@@ -98,7 +97,7 @@ impl VaultClient {
         let until = Instant::now() + self.patience;
         let mut attempt = 1;
         let data = loop {
-            match self.attempt(&body).await {
+            match self.attempt(&body, until).await {
                 Attempt::Answered(data) => break data,
                 Attempt::Failed(failure) => return Err(failure),
                 Attempt::Again(reason, at_least) => {
@@ -128,8 +127,9 @@ impl VaultClient {
         AgentFailure::Unreachable(format!("{}: {what}; is this the address of a vault, of this version?", self.place()))
     }
 
-    async fn attempt(&self, body: &str) -> Attempt {
-        let request = self.http.post(self.url.clone()).header("content-type", "application/json");
+    async fn attempt(&self, body: &str, until: Instant) -> Attempt {
+        let left = until.saturating_duration_since(Instant::now()).min(ATTEMPT);
+        let request = self.http.post(self.url.clone()).timeout(left).header("content-type", "application/json");
         let response = match request.header("accept", "application/json").body(body.to_owned()).send().await {
             Ok(response) => response,
             Err(error) => return self.unsent(&error),

@@ -106,7 +106,7 @@ pub struct Wanted<'a> {
 }
 
 /// An agent's view of one project.
-pub struct Agent {
+pub struct View {
     vault: VaultClient,
     project: ProjectId,
     agent: AgentId,
@@ -115,7 +115,7 @@ pub struct Agent {
     tool: Option<String>,
 }
 
-impl Agent {
+impl View {
     /// Of a configuration; what is left out is what the token is narrowed to.
     ///
     /// # Errors
@@ -161,6 +161,8 @@ impl Agent {
         input["tool"] = self.tool.as_deref().into();
         input["recipientKey"] = recipient.public_key().into();
         let Resolved { request_id, mut secrets } = self.vault.ask(RESOLVE, "resolveSecrets", input).await?;
+        // Whoever opened the connection could seal for this call too: nothing comes in that was not asked for.
+        secrets.retain(|secret| wanted.names.is_none_or(|names| names.contains(&secret.name)));
         let call = SealedCall { project: self.project.as_str(), agent: self.agent.as_str(), request: &request_id };
         for secret in &mut secrets {
             if secret.outcome == Outcome::Resolved {

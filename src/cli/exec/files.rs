@@ -15,6 +15,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The command that makes this program a guardian.
 pub const GUARD: &str = "guard-files";
@@ -192,7 +193,6 @@ pub fn guard() -> Result {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(Failure::Runtime)?;
     let _guard = runtime.enter();
     // A signal that ends everything else is no reason to leave files behind.
-    use tokio::signal::unix::{SignalKind, signal};
     let kinds = [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
     let _caught: Vec<_> = kinds.into_iter().map(signal).collect();
 

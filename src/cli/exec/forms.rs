@@ -5,7 +5,8 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD
 use data_encoding::{HEXLOWER, HEXUPPER};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret as _, SecretString};
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::fmt::Write as _;
 use zeroize::Zeroizing;
 
 /// A shorter value, or line of one, is left alone: it would be found everywhere. In characters.
@@ -52,10 +53,10 @@ impl Forms {
             }
             all[1].extend(broken(value).into_iter().map(|form| (form, index)));
         }
-        let mut taken: HashMap<Vec<u8>, ()> = HashMap::new();
+        let mut taken: HashSet<Vec<u8>> = HashSet::new();
         let mut bytes = 0;
         for (form, index) in all.into_iter().flatten() {
-            if form.len() < SHORTEST || taken.contains_key(&**form) {
+            if form.len() < SHORTEST || taken.contains(&**form) {
                 continue;
             }
             if bytes + form.len() > MAX_BYTES {
@@ -66,10 +67,10 @@ impl Forms {
                 continue;
             }
             bytes += form.len();
-            taken.insert(form.to_vec(), ());
+            taken.insert(form.to_vec());
             forms.patterns.push((form, index));
         }
-        for (mut form, ()) in taken {
+        for mut form in taken {
             zeroize::Zeroize::zeroize(&mut form);
         }
         forms
@@ -159,7 +160,8 @@ fn ascii_json(json: &str) -> String {
             ascii.push(c);
         } else {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                ascii.push_str(&format!("\\u{unit:04x}"));
+                // Writing to a string does not fail.
+                let _ = write!(ascii, "\\u{unit:04x}");
             }
         }
     }
@@ -227,7 +229,7 @@ mod tests {
 
     #[test]
     fn broken_base64_is_found_line_by_line() {
-        let value: String = (0..200).map(|n| char::from(b'a' + (n * 7 % 26) as u8)).collect();
+        let value: String = (0..200_u8).map(|n| char::from(b'a' + n.wrapping_mul(7) % 26)).collect();
         for line in STANDARD.encode(format!("{value}\n")).as_bytes().chunks(76).take(3) {
             assert!(found(&value, std::str::from_utf8(line).unwrap()));
         }
@@ -235,7 +237,8 @@ mod tests {
 
     #[test]
     fn large_values_are_looked_for_as_they_are_at_least() {
-        let value: String = (0..60_000_u32).map(|n| char::from(b'a' + (n.wrapping_mul(n) % 26) as u8)).collect();
+        let value: String =
+            (0..60_000_u32).map(|n| char::from(b'a' + u8::try_from(n.wrapping_mul(n) % 26).unwrap())).collect();
         let values: Vec<SecretString> = (0..10).map(|n| SecretString::from(format!("{n}{value}"))).collect();
         let names: Vec<String> = (0..10).map(|n| format!("N{n}")).collect();
         let forms = Forms::of(names.iter().map(String::as_str).zip(&values));

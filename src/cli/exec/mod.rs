@@ -9,7 +9,7 @@ mod redact;
 mod run;
 mod terminal;
 
-use super::agent::resolve::{Agent, Outcome, Secret, Wanted, require};
+use super::agent::resolve::{Outcome, Secret, View, Wanted, require};
 use super::agent::{AgentFailure, hiding};
 use super::failure::Result;
 use super::in_one_thread;
@@ -74,7 +74,7 @@ impl Exec {
     /// Runs the command; gives its exit status.
     pub fn run(self) -> Result<ExitCode> {
         let token = hiding::take_token();
-        let agent = Agent::of(Client::of(&self.client, token.as_ref())?)?;
+        let agent = View::of(Client::of(&self.client, token.as_ref())?)?;
         drop(token);
         let environment = Environment::of_process(self.env_prefix.clone());
         let names = self.names();

@@ -11,7 +11,8 @@ const HEAD: [&str; 4] = ["VARIABLE", "OUTCOME", "SOURCE", "EXPIRES"];
 /// Prints a table of what the command would get, without values. Fails as the command would.
 pub fn print(preview: &Preview, asked: &[String], environment: &Environment) -> Result {
     let rows = preview.secrets.iter().map(|secret| row(secret, environment));
-    print_text(&table(std::iter::once(HEAD.map(str::to_owned)).chain(rows).collect()))?;
+    let rows: Vec<_> = std::iter::once(HEAD.map(str::to_owned)).chain(rows).collect();
+    print_text(&table(&rows))?;
     if !preview.blocked_by.is_empty() {
         let reasons = format!("the agent would be refused: {}", preview.blocked_by.join(", "));
         return Err(AgentFailure::Refused(reasons).into());
@@ -37,12 +38,13 @@ fn row(secret: &Previewed, environment: &Environment) -> [String; 4] {
     [environment.variable(&secret.name), secret.outcome.as_str().to_owned(), source.to_owned(), expires.to_owned()]
 }
 
-fn table(rows: Vec<[String; 4]>) -> String {
+fn table(rows: &[[String; 4]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths = [width(0), width(1), width(2)];
     let line = |row: &[String; 4]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}  ")).collect::<String>();
-        format!("{cells}{}\n", row[3])
+        let [first, second, third, last] = row;
+        let [one, two, three] = widths;
+        format!("{first:one$}  {second:two$}  {third:three$}  {last}\n")
     };
     rows.iter().map(line).collect()
 }

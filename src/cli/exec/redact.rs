@@ -158,7 +158,7 @@ impl<'a> Redactor<'a> {
             // What overlaps is one: no part of either shows.
             while let Some(last) = found.pop_if(|last| last.end > new.start) {
                 new.start = new.start.min(last.start);
-                if last.length > new.length {
+                if last.length >= new.length {
                     (new.length, new.replacement) = (last.length, last.replacement);
                 }
             }

@@ -119,3 +119,32 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
     panic!("{what}: not within ten seconds");
 }
+
+/// A `dev` vault with its demo; ends with its value.
+pub struct Dev {
+    pub url: String,
+    child: std::process::Child,
+}
+
+impl Dev {
+    /// Started, and ready.
+    pub async fn start(data_dir: &str) -> Self {
+        let mut command = program(&["dev", "--listen", "127.0.0.1:0", "--data-dir", data_dir]);
+        tokio::task::spawn_blocking(move || {
+            use std::io::BufRead as _;
+            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            let mut line = String::new();
+            std::io::BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+            Self { url: line.split_whitespace().last().unwrap().to_owned(), child }
+        })
+        .await
+        .unwrap()
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
