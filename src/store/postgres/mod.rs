@@ -19,7 +19,7 @@ use backend::Connection;
 use diesel::prelude::*;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-use diesel_async::{AnsiTransactionManager, AsyncConnection, RunQueryDsl, TransactionManager};
+use diesel_async::{AnsiTransactionManager, AsyncConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager};
 use futures::FutureExt;
 use queries::events::{NewEvent, ROWS_PER_STATEMENT};
 use schema::{audit_events, projects};
@@ -78,6 +78,12 @@ pub async fn begin(conn: &mut Connection) -> QueryResult<()> {
         "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'",
     )
     .await
+}
+
+/// As [`begin`], for a set-up: whoever has its lock may need it for minutes.
+pub async fn begin_set_up(conn: &mut Connection) -> QueryResult<()> {
+    begin(conn).await?;
+    conn.batch_execute("SET LOCAL lock_timeout = '10min'").await
 }
 
 pub async fn commit(conn: &mut Connection) -> QueryResult<()> {
