@@ -108,28 +108,24 @@ impl Store {
         migrations::are_applied(self.kind(), &self.url).await
     }
 
-    /// Refuses a database that would lose what was answered.
+    /// Refuses a database that would lose what was answered, as every new connection does.
     ///
     /// # Errors
     /// When PostgreSQL runs with `synchronous_commit` off, or cannot be reached.
     pub async fn require_durable(&self) -> Result<()> {
-        if let Conn::Postgres(mut conn) = self.conn().await?
-            && !postgres::is_durable(&mut conn).await?
-        {
-            return Err(Error::Refused(
-                "PostgreSQL runs with synchronous_commit off, which loses what was answered; set it to on",
-            ));
-        }
-        Ok(())
+        self.conn().await.map(drop)
     }
 
     /// A connection without a transaction, for reading.
     ///
     /// # Errors
-    /// When none can be had in time.
+    /// When none can be had in time, or it would lose what was answered.
     pub async fn conn(&self) -> Result<Conn> {
         match &self.pool {
-            Backend::Postgres(pool) => pool.get().await.map(Conn::Postgres).map_err(|e| Error::unreachable(&e)),
+            Backend::Postgres(pool) => {
+                let conn = pool.get().await.map(Conn::Postgres);
+                conn.map_err(|error| postgres::not_durable(&error).unwrap_or_else(|| Error::unreachable(&error)))
+            }
             Backend::Sqlite(pool) => pool.get().await.map(Conn::Sqlite).map_err(|e| Error::unreachable(&e)),
         }
     }

@@ -7,7 +7,7 @@ use diesel::{Connection as _, SqliteConnection};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection};
 use project_vault::authz::{Authorizer, OpenFgaConfig};
 use project_vault::domain::{Phase, ProjectStatus, Timestamp};
-use project_vault::store::Store;
+use project_vault::store::{self, Store};
 use project_vault::vault::{NewMilestone, NewProject};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -144,6 +144,21 @@ both! {
 
     async fn an_installation_that_keeps_what_it_answered_is_taken(world: World) {
         world.store.require_durable().await.unwrap();
+    }
+
+    async fn one_that_would_lose_what_it_answered_is_refused_also_later(world: World) {
+        if world.backend == Backend::Sqlite {
+            return;
+        }
+        world.demo().await;
+        let database = world.url().rsplit('/').next().unwrap();
+        world.sql(&format!("ALTER DATABASE {database} SET synchronous_commit = off")).await.unwrap();
+        let refused = Store::open(world.url(), None).unwrap().require_durable().await;
+        assert!(matches!(refused, Err(store::Error::Refused(_))), "{refused:?}");
+        let refused = world.another_server().create_entry(&user("bob"), entry("TOKEN", "v")).await.err().unwrap();
+        assert_eq!(refused.code(), "UNAVAILABLE");
+        world.sql(&format!("ALTER DATABASE {database} SET synchronous_commit = remote_apply")).await.unwrap();
+        world.another_server().create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
     }
 
     async fn a_transaction_that_is_dropped_leaves_nothing_and_holds_nobody_up(world: World) {
