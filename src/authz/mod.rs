@@ -95,7 +95,7 @@ impl Authorizer {
     /// When the database cannot be reached.
     pub async fn set_up_embedded(store: &Store) -> Result<()> {
         let authorizer = Self::embedded(store.clone())?;
-        let mut tx = store.begin().await?;
+        let mut tx = store.begin_set_up().await?;
         let change = TupleChange { write: vec![Tuple::vault_of_nowhere()], delete: vec![] };
         authorizer.apply(&mut tx, &change).await?;
         tx.commit().await?;

@@ -142,7 +142,7 @@ fn digest() -> String {
 /// at once.
 pub(super) async fn set_up(config: &OpenFgaConfig, store: &Store) -> Result<(), SetupError> {
     let mut client = connect(config)?;
-    let mut tx = store.begin().await?;
+    let mut tx = store.begin_set_up().await?;
     tx.lock_name(SETUP).await?;
     let store_id = match tx.pinned(STORE).await? {
         Some(id) => id,

@@ -89,7 +89,11 @@ impl From<Error> for domain::Error {
                 )
             }
             Error::Unique(_) => Self::Conflict("Something with this id or name exists already.".to_owned()),
-            Error::Refused(_) | Error::Unexpected(_) => Self::internal(error),
+            Error::Refused(reason) => {
+                tracing::error!(reason, "the database is not used as it is set up");
+                Self::unavailable("The vault's database cannot be used now; nothing was changed.")
+            }
+            Error::Unexpected(_) => Self::internal(error),
         }
     }
 }

@@ -17,7 +17,7 @@ pub async fn run(kind: Kind, url: &str) -> Result<()> {
     match kind {
         Kind::Postgres => {
             let mut conn = connect(url).await?;
-            postgres::begin(&mut conn).await?;
+            postgres::begin_set_up(&mut conn).await?;
             diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
                 .bind::<diesel::sql_types::BigInt, _>(LOCK)
                 .execute(&mut conn)
@@ -60,7 +60,9 @@ async fn blocking<T: Send + 'static>(
     let path = url.strip_prefix("sqlite:").unwrap_or(url).to_owned();
     tokio::task::spawn_blocking(move || {
         let mut conn = SqliteConnection::establish(&path).map_err(|e| Error::unreachable(&e))?;
-        diesel::connection::SimpleConnection::batch_execute(&mut conn, sqlite::PRAGMAS)?;
+        for pragmas in [sqlite::PRAGMAS, sqlite::SET_UP_PATIENCE] {
+            diesel::connection::SimpleConnection::batch_execute(&mut conn, pragmas)?;
+        }
         work(&mut conn)
     })
     .await

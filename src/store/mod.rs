@@ -22,7 +22,7 @@ use records::{
 };
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 pub use transaction::{End, Tx};
 
 /// The result of every query.
@@ -42,6 +42,8 @@ pub struct Store {
 
 /// How long a transaction waits until it may write.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a set-up waits for another one.
+const SET_UP_PATIENCE: Duration = Duration::from_secs(600);
 
 #[derive(Clone)]
 enum Backend {
@@ -109,28 +111,24 @@ impl Store {
         migrations::are_applied(self.kind(), &self.url).await
     }
 
-    /// Refuses a database that would lose what was answered.
+    /// Refuses a database that would lose what was answered, as every new connection does.
     ///
     /// # Errors
     /// When PostgreSQL runs with `synchronous_commit` off, or cannot be reached.
     pub async fn require_durable(&self) -> Result<()> {
-        if let Conn::Postgres(mut conn) = self.conn().await?
-            && !postgres::is_durable(&mut conn).await?
-        {
-            return Err(Error::Refused(
-                "PostgreSQL runs with synchronous_commit off, which loses what was answered; set it to on",
-            ));
-        }
-        Ok(())
+        self.conn().await.map(drop)
     }
 
     /// A connection without a transaction, for reading.
     ///
     /// # Errors
-    /// When none can be had in time.
+    /// When none can be had in time, or it would lose what was answered.
     pub async fn conn(&self) -> Result<Conn> {
         match &self.pool {
-            Backend::Postgres(pool) => pool.get().await.map(Conn::Postgres).map_err(|e| Error::unreachable(&e)),
+            Backend::Postgres(pool) => {
+                let conn = pool.get().await.map(Conn::Postgres);
+                conn.map_err(|error| postgres::not_durable(&error).unwrap_or_else(|| Error::unreachable(&error)))
+            }
             Backend::Sqlite(pool) => pool.get().await.map(Conn::Sqlite).map_err(|e| Error::unreachable(&e)),
         }
     }
@@ -140,13 +138,7 @@ impl Store {
     /// # Errors
     /// When none can be had in time.
     pub async fn begin(&self) -> Result<Tx> {
-        let turn = match self.kind() {
-            Kind::Postgres => None,
-            Kind::Sqlite => {
-                let turn = tokio::time::timeout(PATIENCE, self.writer.clone().lock_owned()).await;
-                Some(turn.map_err(|_| Error::Unavailable("others write for too long".to_owned()))?)
-            }
-        };
+        let turn = self.turn(PATIENCE).await?;
         let mut conn = self.conn().await?;
         match &mut conn {
             Conn::Postgres(conn) => postgres::begin(conn).await?,
@@ -155,6 +147,33 @@ impl Store {
         let mut tx = Tx::new(conn);
         tx.at_end(move |_| drop(turn));
         Ok(tx)
+    }
+
+    /// As [`Self::begin`], for a set-up, which waits for another one however long that takes: ten minutes at most.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub async fn begin_set_up(&self) -> Result<Tx> {
+        let turn = self.turn(SET_UP_PATIENCE).await?;
+        let mut conn = self.conn().await?;
+        match &mut conn {
+            Conn::Postgres(conn) => postgres::begin_set_up(conn).await?,
+            Conn::Sqlite(conn) => sqlite::begin_set_up(conn).await?,
+        }
+        let mut tx = Tx::new(conn);
+        tx.at_end(move |_| drop(turn));
+        Ok(tx)
+    }
+
+    /// Waits for the turn to write, where there is one.
+    async fn turn(&self, patience: Duration) -> Result<Option<OwnedMutexGuard<()>>> {
+        match self.kind() {
+            Kind::Postgres => Ok(None),
+            Kind::Sqlite => match tokio::time::timeout(patience, self.writer.clone().lock_owned()).await {
+                Ok(turn) => Ok(Some(turn)),
+                Err(_) => Err(Error::Unavailable("others write for too long".to_owned())),
+            },
+        }
     }
 }
 

@@ -1,9 +1,13 @@
 //! What the database itself holds fast, whatever the code above it does.
 
-use crate::support::{Database, World, entry, service, user};
+use crate::support::{Backend, Database, World, entry, openfga_url, service, user};
+use diesel::connection::SimpleConnection as _;
 use diesel::result::{DatabaseErrorKind, Error, QueryResult};
+use diesel::{Connection as _, SqliteConnection};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection};
+use project_vault::authz::{Authorizer, OpenFgaConfig};
 use project_vault::domain::{Phase, ProjectStatus, Timestamp};
-use project_vault::store::Store;
+use project_vault::store::{self, Store};
 use project_vault::vault::{NewMilestone, NewProject};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -30,6 +34,30 @@ async fn copy_entry(world: &World, name: &str, deleted_at: &str) -> QueryResult<
              SELECT {id}, {name}, {deleted_at}, {columns} FROM entries WHERE deleted_at IS NULL LIMIT 1"
         ))
         .await
+}
+
+/// Another process that migrates, until it is dropped.
+enum Migrating {
+    Sqlite(#[allow(dead_code, reason = "holds the lock")] SqliteConnection),
+    Postgres(#[allow(dead_code, reason = "holds the lock")] AsyncPgConnection),
+}
+
+impl Migrating {
+    async fn begin(url: &str) -> Self {
+        match url.strip_prefix("sqlite:") {
+            Some(path) => {
+                let mut conn = SqliteConnection::establish(path).unwrap();
+                conn.batch_execute("PRAGMA journal_mode = WAL; BEGIN IMMEDIATE").unwrap();
+                Self::Sqlite(conn)
+            }
+            None => {
+                let mut conn = AsyncPgConnection::establish(url).await.unwrap();
+                let lock = format!("BEGIN; SELECT pg_advisory_xact_lock({})", 0x7076_6d69_6772_6174_i64);
+                SimpleAsyncConnection::batch_execute(&mut conn, &lock).await.unwrap();
+                Self::Postgres(conn)
+            }
+        }
+    }
 }
 
 both! {
@@ -84,8 +112,53 @@ both! {
         assert!(one.conn().await.unwrap().outbox_lanes().await.unwrap().is_empty());
     }
 
+    async fn a_set_up_waits_for_another_however_long_it_takes(world: World) {
+        let database = Database::new(world.backend).await;
+        let (fresh, url) = (Store::open(&database.url, None).unwrap(), database.url.clone());
+        let another_server = Store::open(world.url(), None).unwrap();
+        let longer_than_a_request_waits = Duration::from_secs(6);
+        let others = async {
+            let migrating = Migrating::begin(&url).await;
+            let mut set_up = another_server.begin().await.unwrap();
+            set_up.lock_name("setup:openfga").await.unwrap();
+            tokio::time::sleep(longer_than_a_request_waits).await;
+            drop((migrating, set_up));
+        };
+        let ours = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let set_up = async {
+                match world.backend {
+                    Backend::Sqlite => Authorizer::set_up_embedded(&world.store).await.unwrap(),
+                    Backend::Postgres => {
+                        let config = OpenFgaConfig { url: openfga_url(), store: "unused".to_owned(), token: None };
+                        Authorizer::set_up_openfga(&config, &world.store).await.unwrap();
+                    }
+                }
+            };
+            tokio::join!(async { fresh.migrate().await.unwrap() }, set_up);
+        };
+        let started = Instant::now();
+        tokio::join!(others, ours);
+        assert!(started.elapsed() >= longer_than_a_request_waits);
+    }
+
     async fn an_installation_that_keeps_what_it_answered_is_taken(world: World) {
         world.store.require_durable().await.unwrap();
+    }
+
+    async fn one_that_would_lose_what_it_answered_is_refused_also_later(world: World) {
+        if world.backend == Backend::Sqlite {
+            return;
+        }
+        world.demo().await;
+        let database = world.url().rsplit('/').next().unwrap();
+        world.sql(&format!("ALTER DATABASE {database} SET synchronous_commit = off")).await.unwrap();
+        let refused = Store::open(world.url(), None).unwrap().require_durable().await;
+        assert!(matches!(refused, Err(store::Error::Refused(_))), "{refused:?}");
+        let refused = world.another_server().create_entry(&user("bob"), entry("TOKEN", "v")).await.err().unwrap();
+        assert_eq!(refused.code(), "UNAVAILABLE");
+        world.sql(&format!("ALTER DATABASE {database} SET synchronous_commit = remote_apply")).await.unwrap();
+        world.another_server().create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
     }
 
     async fn a_transaction_that_is_dropped_leaves_nothing_and_holds_nobody_up(world: World) {

@@ -19,7 +19,7 @@ use backend::Connection;
 use diesel::prelude::*;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-use diesel_async::{AnsiTransactionManager, AsyncConnection, RunQueryDsl, TransactionManager};
+use diesel_async::{AnsiTransactionManager, AsyncConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager};
 use futures::FutureExt;
 use queries::events::{NewEvent, ROWS_PER_STATEMENT};
 use schema::{audit_chains, audit_events, projects};
@@ -29,6 +29,15 @@ use std::time::Duration;
 const POOL_SIZE: usize = 16;
 /// How long a request waits for a connection, and a connection for the server.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a connection is not used whose commits do not wait for the disk: the setting is the role's or the database's as well as
+/// the server's, and may change while this runs, so each new connection is asked.
+const NOT_DURABLE: &str = "PostgreSQL runs with synchronous_commit off, which loses what was answered; set it to on";
+
+/// Tells that reason from others for which there is no connection.
+pub fn not_durable(error: &impl std::fmt::Display) -> Option<Error> {
+    error.to_string().contains(NOT_DURABLE).then_some(Error::Refused(NOT_DURABLE))
+}
 
 pub type PooledConnection = Object<Connection>;
 
@@ -41,6 +50,9 @@ pub fn open(url: &str, instrument: Option<Instrument>) -> Result<Pool<Connection
         let instrument = instrument.clone();
         async move {
             let mut conn = Connection::establish(&url).await?;
+            if !is_durable(&mut conn).await.map_err(ConnectionError::CouldntSetupConfiguration)? {
+                return Err(ConnectionError::BadConnection(NOT_DURABLE.to_owned()));
+            }
             if let Some(instrument) = instrument {
                 conn.set_instrumentation(instrument());
             }
@@ -65,7 +77,7 @@ struct Setting {
 }
 
 /// Whether a commit waits for the disk. What was answered must survive a crash.
-pub async fn is_durable(conn: &mut Connection) -> QueryResult<bool> {
+async fn is_durable(conn: &mut Connection) -> QueryResult<bool> {
     let row: Setting =
         diesel::sql_query("SELECT current_setting('synchronous_commit') AS setting").get_result(conn).await?;
     Ok(row.setting != "off")
@@ -78,6 +90,12 @@ pub async fn begin(conn: &mut Connection) -> QueryResult<()> {
         "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'",
     )
     .await
+}
+
+/// As [`begin`], for a set-up: whoever has its lock may need it for minutes.
+pub async fn begin_set_up(conn: &mut Connection) -> QueryResult<()> {
+    begin(conn).await?;
+    conn.batch_execute("SET LOCAL lock_timeout = '10min'").await
 }
 
 pub async fn commit(conn: &mut Connection) -> QueryResult<()> {

@@ -32,6 +32,11 @@ const POOL_SIZE: usize = 8;
 /// How long a request waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a connection waits for the write lock, in milliseconds.
+const PATIENCE_PRAGMA: &str = "PRAGMA busy_timeout = 5000";
+/// How long it waits where others may migrate.
+pub const SET_UP_PATIENCE: &str = "PRAGMA busy_timeout = 600000";
+
 /// They belong to the connection, not to the file. A commit waits for the disk, and what is deleted is overwritten.
 pub const PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                        PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;";
@@ -66,6 +71,14 @@ pub fn open(path: &str, instrument: Option<Instrument>) -> Result<Pool<Connectio
 /// Begins with the write lock, so that a read never has to become a write beside another process.
 pub async fn begin(conn: &mut Connection) -> QueryResult<()> {
     conn.spawn_blocking(|conn| AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")).await
+}
+
+/// As [`begin`], for a set-up: whoever has the write lock may need it for minutes.
+pub async fn begin_set_up(conn: &mut Connection) -> QueryResult<()> {
+    conn.batch_execute(SET_UP_PATIENCE).await?;
+    let begun = begin(conn).await;
+    conn.batch_execute(PATIENCE_PRAGMA).await?;
+    begun
 }
 
 pub async fn commit(conn: &mut Connection) -> QueryResult<()> {
