@@ -13,6 +13,7 @@ mod entries;
 mod faults;
 mod graphql;
 mod http;
+mod keys;
 mod lifecycle;
 mod lists;
 mod openfga;
