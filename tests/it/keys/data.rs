@@ -19,7 +19,7 @@ fn wrapped_hex(world: &World) -> String {
 fn holds(bytes: &[u8], hex: &str) -> bool {
     let raw = data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap();
     let has = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
-    has(&raw) || has(hex.as_bytes())
+    has(&raw) || has(hex.as_bytes()) || has(hex.to_uppercase().as_bytes())
 }
 
 both! {

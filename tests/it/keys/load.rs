@@ -34,6 +34,9 @@ both! {
         let replacing = async {
             for _ in 0..3 {
                 ringed.add_key();
+                for server in &servers {
+                    server.reload_keyring().await.unwrap();
+                }
                 let one = ringed.server();
                 let other = ringed.server();
                 let by = operator();

@@ -14,7 +14,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-const UNDER_NEW: &str = "SELECT count(*) AS n FROM entries JOIN data_keys ON data_keys.id = data_key_id WHERE encrypting";
+const UNDER_NEW: &str =
+    "SELECT count(*) AS n FROM entries JOIN data_keys ON data_keys.id = data_key_id WHERE encrypting";
 
 impl Ringed {
     /// The program on this database and keyring. On PostgreSQL it has an authorizer of its own, which keys do not ask.

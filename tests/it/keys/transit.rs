@@ -49,8 +49,7 @@ struct StandIn {
 
 impl StandIn {
     async fn start() -> Self {
-        let engine =
-            Engine { fault: Fault::None, latest: 1, oldest: 1, sealed: HashMap::new(), asked: Vec::new() };
+        let engine = Engine { fault: Fault::None, latest: 1, oldest: 1, sealed: HashMap::new(), asked: Vec::new() };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let own = Self { engine: Arc::new(Mutex::new(engine)), url };
@@ -128,19 +127,15 @@ async fn info(State(own): State<StandIn>, Path(name): Path<String>, headers: Hea
     }
     let engine = own.engine.lock().unwrap();
     let kind = if engine.fault == Fault::WrongType { "rsa-2048" } else { "aes256-gcm96" };
-    let versions: HashMap<String, u64> = (1..=engine.latest).map(|version| (version.to_string(), 1_700_000_000)).collect();
+    let versions: HashMap<String, u64> =
+        (1..=engine.latest).map(|version| (version.to_string(), 1_700_000_000)).collect();
     answer(json!({
         "name": name, "type": kind, "derived": false, "exportable": false, "keys": versions,
         "latest_version": engine.latest, "min_decryption_version": engine.oldest, "min_encryption_version": 0,
     }))
 }
 
-async fn encrypt(
-    State(own): State<StandIn>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-    body: String,
-) -> Response {
+async fn encrypt(State(own): State<StandIn>, Path(name): Path<String>, headers: HeaderMap, body: String) -> Response {
     if let Some(answer) = own.before("encrypt", &headers).await {
         return answer;
     }
