@@ -5,7 +5,7 @@ use super::open::Place;
 use super::progress::Progress;
 use super::{print, private_file};
 use crate::authz::Operator;
-use crate::config::{KeyringSource, Keys as KeyPlace, SECRETS_HELP};
+use crate::config::{KeyringSource, SECRETS_HELP};
 use crate::crypto::{Keyring, KeyringError};
 use crate::domain::{EntryId, ProjectId};
 use crate::vault::{DataKeysReplaced, KeyStatus, MasterKeyUse, Vault};
@@ -159,17 +159,18 @@ fn as_json(status: &KeyStatus) -> serde_json::Value {
 
 fn as_text(status: &KeyStatus) -> String {
     let width = status.master_keys.iter().map(|key| key.id.len()).max().unwrap_or_default().max("MASTER KEY".len());
-    let mut text = format!("{:width$}  {:>9}  {:13}  STATE\n", "MASTER KEY", "DATA KEYS", "OWN KEYS");
+    let mut lines = vec![format!("{:width$}  {:>9}  {:13}  STATE", "MASTER KEY", "DATA KEYS", "OWN KEYS")];
     for key in &status.master_keys {
         let own: Vec<_> = key.installation_keys.iter().map(|purpose| purpose.as_str()).collect();
         let own = if own.is_empty() { "-".to_owned() } else { own.join(",") };
-        text += &format!("{:width$}  {:>9}  {own:13}  {}\n", key.id, key.data_keys, state(key));
+        lines.push(format!("{:width$}  {:>9}  {own:13}  {}", key.id, key.data_keys, state(key)));
     }
     let keys = status.data_keys;
-    text += &format!(
-        "\n{} data keys; the most used has sealed {} of {} values.\n",
+    lines.push(String::new());
+    lines.push(format!(
+        "{} data keys; the most used has sealed {} of {} values.",
         keys.count, keys.most_sealed, status.bound
-    );
+    ));
     for (count, what) in [
         (
             keys.outgoing,
@@ -179,10 +180,10 @@ fn as_text(status: &KeyStatus) -> String {
         (keys.past_bound, "have sealed as many values as one may; another takes their place with the next value"),
     ] {
         if count > 0 {
-            text += &format!("{count} of them {what}.\n");
+            lines.push(format!("{count} of them {what}."));
         }
     }
-    text
+    lines.join("\n") + "\n"
 }
 
 fn state(key: &MasterKeyUse) -> &'static str {
@@ -248,10 +249,12 @@ fn tell_replaced(replaced: &DataKeysReplaced) -> Result {
 impl Retire {
     async fn run(self) -> Result {
         let (vault, keys) = self.place.open().await?;
-        let path = match (self.keyring, keys) {
-            (Some(path), _) | (None, KeyPlace { keyring: Some(KeyringSource::File(path)), .. }) => path,
-            (None, _) => return Err(Failure::Usage("name the keyring file with --keyring".to_owned())),
+        let configured = match keys.keyring {
+            Some(KeyringSource::File(path)) => Some(path),
+            Some(KeyringSource::Command(_)) | None => None,
         };
+        let path = self.keyring.or(configured);
+        let path = path.ok_or_else(|| Failure::Usage("name the keyring file with --keyring".to_owned()))?;
         let (file, _lock) = locked(&path)?;
         let mut keyring = Keyring::read_file(&file)?;
         keyring.remove_key(&self.id).map_err(|error| match error {

@@ -157,7 +157,7 @@ struct KeyInfo {
     #[serde(default = "first")]
     min_decryption_version: u32,
     #[serde(default)]
-    keys: BTreeMap<String, serde::de::IgnoredAny>,
+    keys: serde_json::Map<String, serde_json::Value>,
 }
 
 const fn first() -> u32 {
@@ -170,12 +170,13 @@ impl Transit {
     /// # Errors
     /// When the token cannot be part of a header, or there is no TLS to be had.
     pub fn new(config: &TransitConfig) -> Result<Self, TransitError> {
-        let client = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .timeout(PATIENCE)
-            .build()
-            .map_err(|error| TransitError::Client(crate::config::with_causes(&error)))?;
+        let mut client =
+            Client::builder().redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT).timeout(PATIENCE);
+        if config.url.0.starts_with("http:") {
+            // A proxy would see token and keys.
+            client = client.no_proxy();
+        }
+        let client = client.build().map_err(|error| TransitError::Client(crate::config::with_causes(&error)))?;
         let mut token = HeaderValue::from_str(config.token.expose_secret())
             .map_err(|error: InvalidHeaderValue| TransitError::Client(error.to_string()))?;
         token.set_sensitive(true);

@@ -98,6 +98,9 @@ fn help_names_every_setting_with_its_variable() {
         ("VAULT_KEYRING_FILE", "--keyring-file"),
         ("VAULT_KEYRING_COMMAND", "--keyring-command"),
         ("VAULT_KEY_PROVIDER", "--key-provider"),
+        ("VAULT_TRANSIT_URL", "--transit-url"),
+        ("VAULT_TRANSIT_KEY", "--transit-key"),
+        ("VAULT_TRANSIT_TOKEN_FILE", "--transit-token-file"),
         ("VAULT_AUTHZ", "--authz"),
         ("OPENFGA_URL", "--openfga-url"),
         ("OPENFGA_STORE", "--openfga-store"),
@@ -119,7 +122,7 @@ fn help_names_every_setting_with_its_variable() {
         assert!(help.contains(&format!("[env: {variable}]")), "{variable} in {help}");
         assert!(help.contains(&format!("{flag} ")), "{flag} in {help}");
     }
-    for secret in ["DATABASE_URL ", "OPENFGA_TOKEN "] {
+    for secret in ["DATABASE_URL ", "OPENFGA_TOKEN ", "VAULT_TRANSIT_TOKEN "] {
         assert!(help.contains(&format!("  {secret}")), "{secret} in {help}");
     }
     assert!(!help.contains("--database-url ") && !help.contains("--openfga-token "), "a secret is no argument");

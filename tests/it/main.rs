@@ -18,6 +18,7 @@ mod graphql;
 mod hostile;
 mod http;
 mod keyring;
+mod keys;
 mod lifecycle;
 mod lists;
 mod openfga;
