@@ -89,7 +89,7 @@ fn demo() -> ProjectId {
 async fn value(vault: &Vault, name: &str) -> String {
     let asked = tool_asks(agent_asks("builder", &[name]));
     let mut resolved = vault.resolve_secrets(&runtime("acme-runtime"), asked).await.unwrap();
-    resolved.pop().unwrap().value.unwrap().expose_secret().to_owned()
+    resolved.secrets.pop().unwrap().value.unwrap().expose_secret().to_owned()
 }
 
 /// Gives an entry a new value.
