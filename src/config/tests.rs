@@ -190,7 +190,7 @@ fn openfga_decides_beside_postgresql_unless_said_otherwise() {
     given.secrets.openfga_token = os("hunter2 hunter2");
     assert_eq!(given.settings(), ["OPENFGA_TOKEN"]);
     assert!(!given.problems()[0].contains("hunter2"));
-    given.secrets = Secrets { openfga_token: os("t"), ..Given::good().secrets };
+    given.secrets = Secrets { database_url: Given::good().secrets.database_url.clone(), openfga_token: os("t") };
     given.backend.authz = os("openfga");
     assert_eq!(given.problems(), Vec::<String>::new());
 }

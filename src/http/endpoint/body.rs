@@ -7,6 +7,7 @@ use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, StatusCode};
 use std::time::Duration;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 /// A body is no larger, in bytes: 2 MiB.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
@@ -35,7 +36,8 @@ impl Incoming {
         }
     }
 
-    pub(super) async fn read(&mut self) -> Result<Vec<u8>, Refusal> {
+    /// It may hold values, so it is overwritten when it is dropped.
+    pub(super) async fn read(&mut self) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         if self.announced.is_some_and(|length| length > MAX_BYTES) {
             return Err(too_large());
         }
@@ -48,13 +50,19 @@ impl Incoming {
         }
     }
 
-    async fn collect(&mut self) -> Result<Vec<u8>, Refusal> {
+    async fn collect(&mut self) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         // Not more than one buffer is reserved on the strength of a header.
-        let mut body = Vec::with_capacity(self.announced.unwrap_or_default().min(64 * 1024));
+        let mut body = Zeroizing::new(Vec::with_capacity(self.announced.unwrap_or_default().min(64 * 1024)));
         while let Some(chunk) = self.stream.next().await {
             let chunk = chunk.map_err(|_| Refusal::form("The body ended before its end."))?;
             if body.len() + chunk.len() > MAX_BYTES {
                 return Err(too_large());
+            }
+            if body.capacity() - body.len() < chunk.len() {
+                // A buffer that grows by itself leaves its old content behind.
+                let mut larger = Zeroizing::new(Vec::with_capacity(2 * (body.len() + chunk.len())));
+                larger.extend_from_slice(&body);
+                body = larger;
             }
             body.extend_from_slice(&chunk);
         }
