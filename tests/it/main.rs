@@ -9,6 +9,7 @@ mod support;
 mod authz;
 mod cli;
 mod compile_fail;
+mod database_tls;
 mod decision_age;
 mod entries;
 mod faults;
