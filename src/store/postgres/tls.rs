@@ -18,6 +18,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream as Stream;
 
 /// Who is believed to be the server.
+#[derive(Clone, Copy)]
 pub enum Trust<'a> {
     /// Whoever has a certificate for its name, from one of the authorities in a file, or of the system's without.
     Verified(Option<&'a Path>),
