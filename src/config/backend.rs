@@ -7,14 +7,15 @@ use crate::store::Kind;
 use secrecy::{ExposeSecret as _, SecretString};
 
 const DATABASE_URL: &str = "DATABASE_URL";
-/// What PostgreSQL's driver takes after the `?` of a URL.
-const OPTIONS: [&str; 18] = [
+/// What PostgreSQL's driver, or the vault beside it, takes after the `?` of a URL.
+const OPTIONS: [&str; 19] = [
     "user",
     "password",
     "dbname",
     "options",
     "application_name",
     "sslmode",
+    "sslrootcert",
     "sslnegotiation",
     "host",
     "hostaddr",

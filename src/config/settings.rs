@@ -4,6 +4,7 @@
 
 use clap::Args;
 use std::ffi::OsString;
+use zeroize::Zeroize as _;
 
 /// Where the vault keeps things, and who decides.
 #[derive(Args, Clone, Default)]
@@ -135,7 +136,7 @@ pub struct ServerSettings {
     pub jwks_refresh_seconds: Option<OsString>,
 }
 
-/// Secrets, by the variables that hold them.
+/// Secrets, by the variables that hold them. Overwritten on drop; the process' own environment still holds them.
 #[derive(Clone, Default)]
 pub struct Secrets {
     /// `DATABASE_URL`.
@@ -155,6 +156,16 @@ Secrets, from the environment only:
 
 /// The variables that hold secrets; a command that is run on behalf of the vault does not get them.
 pub const SECRET_VARIABLES: [&str; 3] = ["DATABASE_URL", "OPENFGA_TOKEN", "VAULT_TRANSIT_TOKEN"];
+
+impl Drop for Secrets {
+    fn drop(&mut self) {
+        for secret in [&mut self.database_url, &mut self.openfga_token, &mut self.transit_token] {
+            if let Some(text) = secret.take() {
+                text.into_encoded_bytes().zeroize();
+            }
+        }
+    }
+}
 
 impl Secrets {
     /// Reads them from the environment.

@@ -33,7 +33,7 @@ impl Given {
             keys: KeySettings::default(),
             server: ServerSettings::default(),
             log: LogSettings::default(),
-            secrets: Secrets { database_url: os("sqlite:vault.db"), ..Secrets::default() },
+            secrets: Secrets { database_url: os("sqlite:vault.db"), openfga_token: None, transit_token: None },
         };
         let ring = Keyring::generate().unwrap().to_text();
         given.keys.keyring_file = given.file("keyring.toml", ring.expose_secret());
@@ -198,7 +198,11 @@ fn openfga_decides_beside_postgresql_unless_said_otherwise() {
     given.secrets.openfga_token = os("hunter2 hunter2");
     assert_eq!(given.settings(), ["OPENFGA_TOKEN"]);
     assert!(!given.problems()[0].contains("hunter2"));
-    given.secrets = Secrets { openfga_token: os("t"), ..Given::good().secrets };
+    given.secrets = Secrets {
+        database_url: Given::good().secrets.database_url.clone(),
+        openfga_token: os("t"),
+        transit_token: None,
+    };
     given.backend.authz = os("openfga");
     assert_eq!(given.problems(), Vec::<String>::new());
 }

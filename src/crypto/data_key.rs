@@ -153,7 +153,7 @@ mod tests {
     }
 
     fn hint() -> Hint {
-        Hint { masked: "abc****xyz".into(), certificate: None }
+        Hint { masked: "abc****xyz".to_owned().into(), certificate: None }
     }
 
     #[test]
@@ -181,11 +181,11 @@ mod tests {
                 not_after: Timestamp::from_millis(facts.not_after),
                 fingerprint: facts.fingerprint,
             });
-            let hint = Hint { masked: known.masked.clone(), certificate: certificate.clone() };
+            let hint = Hint { masked: known.masked.clone().into(), certificate: certificate.clone() };
             let sealed = key.seal_hint_with(bytes(&known.nonce).try_into().unwrap(), &place, &hint).unwrap();
             assert_eq!(sealed, bytes(&known.sealed));
             let opened = key.open_hint(&place, &sealed).unwrap();
-            assert_eq!(opened.masked, known.masked);
+            assert_eq!(*opened.masked, known.masked);
             assert_eq!(opened.certificate, certificate);
         }
     }

@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 /// What people may see of a value: computed when the value is written, then sealed beside it, so that showing it opens no
 /// value.
 pub struct Hint {
-    /// The value, masked by [`super::mask()`].
-    pub masked: String,
+    /// The value, masked by [`super::mask()`]: a part of it.
+    pub masked: Zeroizing<String>,
     /// What the value says, where it is a certificate.
     pub certificate: Option<Certificate>,
 }
@@ -29,14 +29,18 @@ impl Hint {
         let text =
             certificate.map_or(0, |c| c.subject.len() + c.issuer.len() + c.fingerprint.len()) + self.masked.len();
         let mut plaintext = Zeroizing::new(Vec::with_capacity(6 * text + 256));
-        let written = Written { masked: Cow::Borrowed(&self.masked), certificate: certificate.map(Cow::Borrowed) };
+        let written =
+            Written { masked: Cow::Borrowed(self.masked.as_str()), certificate: certificate.map(Cow::Borrowed) };
         serde_json::to_writer(&mut *plaintext, &written).map_err(|_| CryptoError::Form)?;
         Ok(plaintext)
     }
 
     pub(super) fn read(plaintext: &[u8]) -> Result<Self, CryptoError> {
         let written: Written<'_> = serde_json::from_slice(plaintext).map_err(|_| CryptoError::Form)?;
-        Ok(Self { masked: written.masked.into_owned(), certificate: written.certificate.map(Cow::into_owned) })
+        Ok(Self {
+            masked: Zeroizing::new(written.masked.into_owned()),
+            certificate: written.certificate.map(Cow::into_owned),
+        })
     }
 }
 
@@ -46,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_hint_without_a_certificate_is_written_without_one() {
-        let hint = Hint { masked: "a\"b".into(), certificate: None };
+        let hint = Hint { masked: Zeroizing::new("a\"b".to_owned()), certificate: None };
         assert_eq!(*hint.write().unwrap(), br#"{"masked":"a\"b"}"#);
     }
 }

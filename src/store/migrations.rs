@@ -3,7 +3,7 @@
 use super::{Error, Kind, Result, postgres, sqlite};
 use diesel::Connection as _;
 use diesel::sqlite::SqliteConnection;
-use diesel_async::{AsyncConnection, AsyncMigrationHarness, RunQueryDsl};
+use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -50,7 +50,7 @@ pub async fn are_applied(kind: Kind, url: &str) -> Result<bool> {
 }
 
 async fn connect(url: &str) -> Result<postgres::backend::Connection> {
-    postgres::backend::Connection::establish(url).await.map_err(|e| Error::unreachable(&e))
+    postgres::Address::read(url)?.connect().await.map_err(|e| Error::unreachable(&e))
 }
 
 async fn blocking<T: Send + 'static>(

@@ -20,6 +20,7 @@ use records::{
     EntryRow, EntrySelection, EntryView, ErasedRows, EventRow, EventSelection, ExposureRow, InstallationKeyRow, Link,
     MilestoneRow, OutboxRow, ProjectRow, TipRow, TupleRow, VersionRow, VersionView, WantedValues,
 };
+use secrecy::{ExposeSecret as _, SecretString};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -35,7 +36,8 @@ pub type Instrument = Arc<dyn Fn() -> Box<dyn diesel::connection::Instrumentatio
 #[derive(Clone)]
 pub struct Store {
     pool: Backend,
-    url: Arc<str>,
+    /// It may hold the database's password.
+    url: SecretString,
     /// SQLite has one write lock: who waits for it waits here, not with a connection that others could read with.
     writer: Arc<Mutex<()>>,
 }
@@ -83,7 +85,7 @@ impl Store {
             (Some(Kind::Sqlite), Some(path)) => Backend::Sqlite(sqlite::open(path, instrument)?),
             _ => return Err(Error::Refused("the database's URL is postgres://... or sqlite:PATH")),
         };
-        Ok(Self { pool, url: url.into(), writer: Arc::default() })
+        Ok(Self { pool, url: SecretString::from(url), writer: Arc::default() })
     }
 
     /// Which database this is.
@@ -100,7 +102,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be reached or a migration fails; then none of it was applied.
     pub async fn migrate(&self) -> Result<()> {
-        migrations::run(self.kind(), &self.url).await
+        migrations::run(self.kind(), self.url.expose_secret()).await
     }
 
     /// Whether the tables are up to date.
@@ -108,7 +110,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn is_migrated(&self) -> Result<bool> {
-        migrations::are_applied(self.kind(), &self.url).await
+        migrations::are_applied(self.kind(), self.url.expose_secret()).await
     }
 
     /// Refuses a database that would lose what was answered, as every new connection does.

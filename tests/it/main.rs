@@ -11,6 +11,7 @@ mod audit;
 mod authz;
 mod cli;
 mod compile_fail;
+mod database_tls;
 mod decision_age;
 mod entries;
 mod faults;

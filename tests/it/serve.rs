@@ -13,9 +13,12 @@ use tempfile::TempDir;
 
 const ISSUER: &str = "https://id.example";
 
-/// A server over SQLite, stopped when dropped.
+/// A process, stopped when dropped.
+struct Running(Child);
+
+/// A server over SQLite.
 struct Serve {
-    child: Child,
+    _process: Running,
     dir: TempDir,
     signer: Signer,
     address: String,
@@ -49,8 +52,8 @@ impl Serve {
         serve.env("VAULT_KEYRING_FILE", dir.path().join("keyring.toml"));
         serve.env("VAULT_JWT_ISSUER", ISSUER).env("VAULT_JWKS_FILE", dir.path().join("jwks.json"));
         serve.env("VAULT_LOG_FORMAT", "json").envs(settings.iter().copied());
-        let mut child = serve.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = child.stderr.take().unwrap();
+        let mut process = Running(serve.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+        let stderr = process.0.stderr.take().unwrap();
         let (sender, lines) = channel();
         std::thread::spawn(move || {
             // Reads on, so that the server can go on writing.
@@ -65,7 +68,13 @@ impl Serve {
             let said: Value = serde_json::from_str(&line).unwrap_or_default();
             if said["fields"]["message"] == "listening" {
                 let address = |name: &str| said["fields"][name].as_str().unwrap().to_owned();
-                return Self { child, dir, signer, address: address("address"), runtime_address: address("runtimes") };
+                return Self {
+                    _process: process,
+                    dir,
+                    signer,
+                    address: address("address"),
+                    runtime_address: address("runtimes"),
+                };
             }
             log.push(line);
         }
@@ -100,10 +109,10 @@ impl Serve {
     }
 }
 
-impl Drop for Serve {
+impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -9,6 +9,7 @@ use project_vault::authz::{Authorizer, OpenFgaConfig};
 use project_vault::domain::{Phase, ProjectStatus, Timestamp};
 use project_vault::store::{self, Store};
 use project_vault::vault::{NewMilestone, NewProject};
+use std::any::Any;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -37,25 +38,18 @@ async fn copy_entry(world: &World, name: &str, deleted_at: &str) -> QueryResult<
 }
 
 /// Another process that migrates, until it is dropped.
-enum Migrating {
-    Sqlite(#[allow(dead_code, reason = "holds the lock")] SqliteConnection),
-    Postgres(#[allow(dead_code, reason = "holds the lock")] AsyncPgConnection),
-}
-
-impl Migrating {
-    async fn begin(url: &str) -> Self {
-        match url.strip_prefix("sqlite:") {
-            Some(path) => {
-                let mut conn = SqliteConnection::establish(path).unwrap();
-                conn.batch_execute("PRAGMA journal_mode = WAL; BEGIN IMMEDIATE").unwrap();
-                Self::Sqlite(conn)
-            }
-            None => {
-                let mut conn = AsyncPgConnection::establish(url).await.unwrap();
-                let lock = format!("BEGIN; SELECT pg_advisory_xact_lock({})", 0x7076_6d69_6772_6174_i64);
-                SimpleAsyncConnection::batch_execute(&mut conn, &lock).await.unwrap();
-                Self::Postgres(conn)
-            }
+async fn migrating(url: &str) -> Box<dyn Any> {
+    match url.strip_prefix("sqlite:") {
+        Some(path) => {
+            let mut conn = SqliteConnection::establish(path).unwrap();
+            conn.batch_execute("PRAGMA journal_mode = WAL; BEGIN IMMEDIATE").unwrap();
+            Box::new(conn)
+        }
+        None => {
+            let mut conn = AsyncPgConnection::establish(url).await.unwrap();
+            let lock = format!("BEGIN; SELECT pg_advisory_xact_lock({})", 0x7076_6d69_6772_6174_i64);
+            SimpleAsyncConnection::batch_execute(&mut conn, &lock).await.unwrap();
+            Box::new(conn)
         }
     }
 }
@@ -118,7 +112,7 @@ both! {
         let another_server = Store::open(world.url(), None).unwrap();
         let longer_than_a_request_waits = Duration::from_secs(6);
         let others = async {
-            let migrating = Migrating::begin(&url).await;
+            let migrating = migrating(&url).await;
             let mut set_up = another_server.begin().await.unwrap();
             set_up.lock_name("setup:openfga").await.unwrap();
             tokio::time::sleep(longer_than_a_request_waits).await;

@@ -7,6 +7,7 @@ use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, StatusCode};
 use std::time::Duration;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 /// A body is no larger, in bytes: 2 MiB.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
@@ -38,7 +39,8 @@ impl Incoming {
     }
 
     /// Reads it. What is too large for a caller without a token needs one, as what only callers with one are answered.
-    pub(super) async fn read(&mut self, anonymous: bool) -> Result<Vec<u8>, Refusal> {
+    /// It may hold values, so it is overwritten when it is dropped.
+    pub(super) async fn read(&mut self, anonymous: bool) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         if self.announced.is_some_and(|length| length > MAX_BYTES) {
             return Err(too_large());
         }
@@ -53,16 +55,22 @@ impl Incoming {
         }
     }
 
-    async fn collect(&mut self, most: usize, refusal: fn() -> Refusal) -> Result<Vec<u8>, Refusal> {
+    async fn collect(&mut self, most: usize, refusal: fn() -> Refusal) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         if self.announced.is_some_and(|length| length > most) {
             return Err(refusal());
         }
         // Not more than one buffer is reserved on the strength of a header.
-        let mut body = Vec::with_capacity(self.announced.unwrap_or_default().min(64 * 1024));
+        let mut body = Zeroizing::new(Vec::with_capacity(self.announced.unwrap_or_default().min(64 * 1024)));
         while let Some(chunk) = self.stream.next().await {
             let chunk = chunk.map_err(|_| Refusal::form("The body ended before its end."))?;
             if body.len() + chunk.len() > most {
                 return Err(refusal());
+            }
+            if body.capacity() - body.len() < chunk.len() {
+                // A buffer that grows by itself leaves its old content behind.
+                let mut larger = Zeroizing::new(Vec::with_capacity(2 * (body.len() + chunk.len())));
+                larger.extend_from_slice(&body);
+                body = larger;
             }
             body.extend_from_slice(&chunk);
         }

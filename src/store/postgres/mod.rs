@@ -12,9 +12,13 @@ pub mod backend {
     pub type IdSql = diesel::sql_types::Uuid;
 }
 
+mod address;
+mod tls;
+
 use super::records::ChainedEvent;
 use super::{Error, Instrument};
 use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus, Timestamp};
+pub use address::Address;
 use backend::Connection;
 use diesel::prelude::*;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
@@ -45,11 +49,12 @@ pub type PooledConnection = Object<Connection>;
 pub fn open(url: &str, instrument: Option<Instrument>) -> Result<Pool<Connection>, Error> {
     let mut config = ManagerConfig::<Connection>::default();
     config.recycling_method = RecyclingMethod::Fast;
-    config.custom_setup = Box::new(move |url| {
-        let url = url.to_owned();
+    let address = Address::read(url)?;
+    config.custom_setup = Box::new(move |_| {
+        let address = address.clone();
         let instrument = instrument.clone();
         async move {
-            let mut conn = Connection::establish(&url).await?;
+            let mut conn = address.connect().await?;
             if !is_durable(&mut conn).await.map_err(ConnectionError::CouldntSetupConfiguration)? {
                 return Err(ConnectionError::BadConnection(NOT_DURABLE.to_owned()));
             }
@@ -60,7 +65,7 @@ pub fn open(url: &str, instrument: Option<Instrument>) -> Result<Pool<Connection
         }
         .boxed()
     });
-    Pool::builder(AsyncDieselConnectionManager::new_with_config(url, config))
+    Pool::builder(AsyncDieselConnectionManager::new_with_config("", config))
         .max_size(POOL_SIZE)
         .wait_timeout(Some(PATIENCE))
         .create_timeout(Some(PATIENCE))

@@ -40,7 +40,7 @@ pub(super) fn value(secret: &SecretString, category: Category, now: Timestamp, p
         return Err(Error::invalid(path, "A value has no NUL: an environment variable cannot hold it."));
     }
     let certificate = if category == Category::Certificate { Some(certificate(secret, now, path)?) } else { None };
-    Ok(Value { secret, hint: Hint { masked: mask(text, category), certificate } })
+    Ok(Value { secret, hint: Hint { masked: mask(text, category).into(), certificate } })
 }
 
 fn certificate(secret: &SecretString, now: Timestamp, path: Path) -> Result<Certificate> {
