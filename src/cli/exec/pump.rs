@@ -1,6 +1,7 @@
 //! Passing on what a command writes, redacted.
 
-use super::redact::{Matcher, Redactor};
+use super::redact::Redactor;
+use super::run::Lazy;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io::{self, ErrorKind, PipeReader, Read as _, Write as _};
@@ -13,10 +14,11 @@ const MAX_PIPE: usize = 1024 * 1024;
 
 /// Passes a pipe on until its end. When the command has ended (`ended` is closed), what is in the pipe by then is the rest, even
 /// where something it left behind keeps the pipe open.
-pub fn pump(from: PipeReader, to: OwnedFd, matcher: &Matcher, ended: &PipeReader) -> io::Result<()> {
+pub fn pump(from: PipeReader, to: OwnedFd, matcher: &Lazy, ended: &PipeReader) -> io::Result<()> {
     let mut from = from;
     let mut to = File::from(to);
-    let mut redactor = Redactor::new(matcher);
+    // The automaton is made for a command that writes.
+    let mut redactor = None;
     let mut piece = vec![0; PIECE];
     let mut out = Vec::with_capacity(PIECE);
     let mut left = None;
@@ -32,11 +34,13 @@ pub fn pump(from: PipeReader, to: OwnedFd, matcher: &Matcher, ended: &PipeReader
             Err(error) => return Err(error),
         };
         left = left.map(|left| left.saturating_sub(length));
-        redactor.push(&piece[..length], &mut out);
+        redactor.get_or_insert_with(|| Redactor::new(matcher)).push(&piece[..length], &mut out);
         write_all(&mut to, &out)?;
         out.clear();
     }
-    redactor.finish(&mut out);
+    if let Some(redactor) = redactor {
+        redactor.finish(&mut out);
+    }
     write_all(&mut to, &out)
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::failure::{Failure, Result};
 use super::pump::{PIECE, write_all};
-use super::redact::{Matcher, Redactor};
+use super::redact::Redactor;
 use super::run::{Job, Lazy, Signals, code, forward, lost, pid_of, when_ended};
 use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -160,23 +160,28 @@ fn read_pieces(mut from: Box<dyn Read + Send>, to: &std::sync::mpsc::SyncSender<
     }
 }
 
-fn pass_output(pieces: &Receiver<Vec<u8>>, matcher: &Matcher, ended: &PipeReader) -> io::Result<()> {
+fn pass_output(pieces: &Receiver<Vec<u8>>, matcher: &Lazy, ended: &PipeReader) -> io::Result<()> {
     let mut to = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let mut redactor = Redactor::new(matcher);
+    let mut redactor: Option<Redactor<'_>> = None;
     let mut out = Vec::new();
     loop {
         let over = has_ended(ended);
         match pieces.recv_timeout(if over { REST } else { QUIET }) {
-            Ok(piece) => redactor.push(&piece, &mut out),
+            Ok(piece) => redactor.get_or_insert_with(|| Redactor::new(matcher)).push(&piece, &mut out),
             Err(RecvTimeoutError::Timeout) if over => break,
-            Err(RecvTimeoutError::Timeout) if redactor.held() <= MAX_SHOWN => redactor.release(&mut out),
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(redactor) = redactor.as_mut().filter(|redactor| redactor.held() <= MAX_SHOWN) {
+                    redactor.release(&mut out);
+                }
+            }
             Err(RecvTimeoutError::Disconnected) => break,
         }
         write_all(&mut to, &out)?;
         out.clear();
     }
-    redactor.finish(&mut out);
+    if let Some(redactor) = redactor {
+        redactor.finish(&mut out);
+    }
     write_all(&mut to, &out)
 }
 
