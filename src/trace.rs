@@ -191,9 +191,10 @@ mod tests {
     async fn what_a_request_spawns_belongs_to_its_trace() {
         let context = TraceContext::of(Some(PARENT), None);
         let tracker = TaskTracker::new();
-        let spawned =
-            context.clone().within(async { InRequest::current().spawn(&tracker, async { TraceContext::current() }) });
-        assert_eq!(spawned.await.await.unwrap(), Some(context));
+        let mut spawned = None;
+        let work = async { spawned = Some(InRequest::current().spawn(&tracker, async { TraceContext::current() })) };
+        context.clone().within(work).await;
+        assert_eq!(spawned.unwrap().await.unwrap(), Some(context));
         assert_eq!(TraceContext::current(), None);
     }
 }

@@ -125,7 +125,8 @@ async fn verify(head: Option<&Path>, place: &Place) -> Result {
             "{events} events in {chains} chains are as they were recorded; {heads} signed heads agree\n"
         ));
     }
-    print(&breaks.iter().map(|one| format!("{one}\n")).collect::<String>())?;
+    let lines: Vec<String> = breaks.iter().map(ToString::to_string).collect();
+    print(&format!("{}\n", lines.join("\n")))?;
     Err(Failure::Broken(format!("{} breaks in {events} events of {chains} chains", breaks.len())))
 }
 

@@ -110,8 +110,8 @@ pub fn verify_statement<T: DeserializeOwned + Clone>(
     keys: &JwkSet,
 ) -> Result<(Statement, T), StatementError> {
     let header = jsonwebtoken::decode_header(text.trim()).map_err(|_| StatementError::Form)?;
-    let kind = Statement::ALL.into_iter().find(|kind| header.typ.as_deref() == Some(kind.as_str()));
-    let (Some(kind), Some(kid), Algorithm::EdDSA) = (kind, header.kid, header.alg) else {
+    let statement = Statement::ALL.into_iter().find(|one| header.typ.as_deref() == Some(one.as_str()));
+    let (Some(statement), Some(kid), Algorithm::EdDSA) = (statement, header.kid, header.alg) else {
         return Err(StatementError::Form);
     };
     let key = keys.find(&kid).ok_or(StatementError::UnknownKey)?;
@@ -122,7 +122,7 @@ pub fn verify_statement<T: DeserializeOwned + Clone>(
     validation.validate_exp = false;
     validation.validate_aud = false;
     let said = jsonwebtoken::decode(text.trim(), &key, &validation).map_err(|_| StatementError::NotAuthentic)?;
-    Ok((kind, said.claims))
+    Ok((statement, said.claims))
 }
 
 #[cfg(test)]

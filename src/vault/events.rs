@@ -213,15 +213,12 @@ impl Vault {
     /// other.
     async fn record_nothing(&self) -> Result<()> {
         let row = EventId::new().0.as_bytes()[15] % NOTES;
-        let mut tx = self.0.store.begin().await?;
-        tx.pin(&format!("nothing.{row}"), &self.now().to_rfc3339()).await?;
-        tx.commit().await?;
-        Ok(())
+        self.make_durable(Record { note: Some(format!("nothing.{row}")), ..Record::default() }).await
     }
 
     /// Makes events durable by themselves.
     pub(super) async fn record(&self, events: &[EventRow]) -> Result<()> {
-        self.make_durable(Record { events: events.to_vec(), used: vec![] }).await
+        self.make_durable(Record { events: events.to_vec(), ..Record::default() }).await
     }
 
     /// Records the repetitions of denials whose minute has ended, or of all when the server stops. Called every few seconds.

@@ -115,7 +115,9 @@ impl Vault {
         tx.at_end(move |end| match end {
             End::Committed => vault.0.ledger.give(after),
             End::RolledBack if is_usable.load(Ordering::Relaxed) => {
-                before.into_iter().for_each(|tip| vault.0.ledger.give(tip))
+                if let Some(before) = before {
+                    vault.0.ledger.give(before);
+                }
             }
             // How far the chain goes cannot be known: it is left as it is.
             End::RolledBack | End::Unknown => {}

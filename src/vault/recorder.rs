@@ -30,6 +30,8 @@ pub(super) struct Record {
     pub events: Vec<EventRow>,
     /// The entries of which a value is about to leave.
     pub used: Vec<EntryId>,
+    /// Under this name nothing but the time is noted: the work of a record, where there is nothing to record.
+    pub note: Option<String>,
 }
 
 impl Recorder {
@@ -80,7 +82,11 @@ impl Vault {
         let count = batch.len();
         let merged = self.commit_records(batch.iter().map(|waiting| &waiting.record)).await;
         match merged {
-            Ok(()) => batch.into_iter().for_each(|waiting| tell(waiting, Some(Ok(())))),
+            Ok(()) => {
+                for waiting in batch {
+                    tell(waiting, Some(Ok(())));
+                }
+            }
             // One that the database refuses does not take the others with it.
             Err(error) if count > 1 && !matches!(error, Error::Unavailable { .. }) => {
                 for waiting in batch {
@@ -90,7 +96,9 @@ impl Vault {
             }
             Err(error) => {
                 let mut error = Some(error);
-                batch.into_iter().for_each(|waiting| tell(waiting, error.take().map(Err)));
+                for waiting in batch {
+                    tell(waiting, error.take().map(Err));
+                }
             }
         }
     }
@@ -98,12 +106,14 @@ impl Vault {
     async fn commit_records<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
         let (mut events, mut used) = (Vec::new(), HashMap::<EntryId, i64>::new());
         let mut now: Option<Timestamp> = None;
+        let mut note = None;
         for record in records {
             events.extend_from_slice(&record.events);
             now = now.max(record.events.iter().map(|event| event.occurred_at).max());
             for id in &record.used {
                 *used.entry(*id).or_default() += 1;
             }
+            note = record.note.as_deref().or(note);
         }
         let mut by_times = BTreeMap::<i64, Vec<EntryId>>::new();
         for (id, times) in used {
@@ -112,6 +122,9 @@ impl Vault {
         let mut tx = self.0.store.begin().await?;
         for (times, ids) in by_times {
             tx.record_usage(&ids, times, now.unwrap_or_else(|| self.now())).await?;
+        }
+        if let Some(note) = note {
+            tx.pin(note, &self.now().to_rfc3339()).await?;
         }
         self.append(&mut tx, &events).await?;
         tx.commit().await?;

@@ -156,7 +156,7 @@ impl Vault {
         drop(answers);
         drop(found);
         if !events.is_empty() {
-            self.make_durable(Record { events, used }).await?;
+            self.make_durable(Record { events, used, note: None }).await?;
         }
         Ok(Resolution { secrets: resolved, receipt })
     }

@@ -197,10 +197,13 @@ fn a_database_that_cannot_be_reached_is_told_without_its_password() {
 #[tokio::test]
 async fn no_log_holds_what_is_sent_to_postgresql() {
     let database = crate::support::Database::new(crate::support::Backend::Postgres).await;
+    let folder = tempfile::tempdir().unwrap();
+    let ring = keyring(folder.path());
     for args in [&["migrate", "--authz", "embedded"][..], &["registrar", "add", PASSWORD, "--authz", "embedded"]] {
         let mut command = vault(args);
         command
             .env("DATABASE_URL", &database.url)
+            .env("VAULT_KEYRING_FILE", &ring)
             .env("RUST_LOG", "trace,tokio_postgres=trace,tokio_postgres::query=trace");
         let output = command.output().unwrap();
         let log = String::from_utf8(output.stderr).unwrap();

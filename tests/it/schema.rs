@@ -73,13 +73,20 @@ fn marks(directives: &[Positioned<ConstDirective>]) -> BTreeSet<String> {
         .collect()
 }
 
-/// What the API has beyond the contract: sealed delivery, and where a previewed secret comes from.
-const ADDITIONS: [&str; 5] = [
+/// What the API has beyond the contract: receipts, exposures, sealed delivery, and where a previewed secret comes from.
+const ADDITIONS: [&str; 12] = [
+    "DeleteProjectVaultPayload.receipt(): String",
     "ResolveSecretsInput.recipientKey: String",
     "ResolvedSecret.sealedValue(): String",
+    "ResolvedSecrets.receipt(): String",
     "ResolvedSecrets.requestId(): String!",
     "SecretPreview.expiresAt(): DateTime",
     "SecretPreview.scope(): VaultScope",
+    "VaultEntry.exposures(): [VaultExposure!]",
+    "VaultExposure.agent(): Agent!",
+    "VaultExposure.lastReceivedAt(): DateTime!",
+    "VaultExposure.since(): DateTime!",
+    "type VaultExposure",
 ];
 
 #[test]

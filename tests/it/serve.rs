@@ -29,6 +29,7 @@ fn command(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin("project-vault"));
     command.args(args).env_clear();
     command.env("DATABASE_URL", format!("sqlite:{}", dir.join("vault.db").display()));
+    command.env("VAULT_KEYRING_FILE", dir.join("keyring.toml"));
     command
 }
 
@@ -49,7 +50,6 @@ impl Serve {
         assert!(made.success());
         let mut serve = command(dir.path(), &["serve", "--migrate"]);
         serve.env("VAULT_LISTEN", "127.0.0.1:0").env("VAULT_RUNTIME_LISTEN", "127.0.0.1:0");
-        serve.env("VAULT_KEYRING_FILE", dir.path().join("keyring.toml"));
         serve.env("VAULT_JWT_ISSUER", ISSUER).env("VAULT_JWKS_FILE", dir.path().join("jwks.json"));
         serve.env("VAULT_LOG_FORMAT", "json").envs(settings.iter().copied());
         let mut process = Running(serve.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());

@@ -39,12 +39,14 @@ pub async fn insert_installation_key(
 type Columns =
     (ChainId, Timestamp, (Option<ChainId>, Option<i64>, Option<Vec<u8>>), (i64, Option<Vec<u8>>, Option<Vec<u8>>));
 
-const CHAIN: (
+type ChainColumns = (
     audit_chains::id,
     audit_chains::opened_at,
     (audit_chains::anchor_chain, audit_chains::anchor_seq, audit_chains::anchor_mac),
     (audit_chains::cut_seq, audit_chains::cut_event_mac, audit_chains::cut_mac),
-) = (
+);
+
+const CHAIN: ChainColumns = (
     audit_chains::id,
     audit_chains::opened_at,
     (audit_chains::anchor_chain, audit_chains::anchor_seq, audit_chains::anchor_mac),

@@ -108,8 +108,9 @@ async fn at_the_edges() {
         let head = "{\"query\":\"{__typename}\",\"extensions\":{\"x\":\"";
         format!("{head}{}\"}}}}", "a".repeat(size - head.len() - 3))
     };
-    assert_eq!(told(world.post_text(sized(2 * 1024 * 1024))).await, None);
-    let (code, message) = told(world.post_text(sized(2 * 1024 * 1024 + 1))).await.expect("too large");
+    let whole = |size| world.post_text(sized(size)).bearer_auth(&person);
+    assert_eq!(told(whole(2 * 1024 * 1024)).await, None);
+    let (code, message) = told(whole(2 * 1024 * 1024 + 1)).await.expect("too large");
     assert_eq!((code.as_str(), message.contains("2 MiB")), (limited, true), "{message}");
 }
 
@@ -134,11 +135,13 @@ async fn introspection_is_answered_where_it_is_enabled_and_nowhere_else() {
     for (setting, on) in [(Setting::Plain, true), (Setting::NoIntrospection, false)] {
         let world = World::with(setting).await;
         let token = world.token(Kind::User, "ada");
-        for request in [world.post(query), world.post(query).bearer_auth(&token), world.get_query(&[("query", query)])]
-        {
-            match told(request).await {
-                None => assert!(on),
-                Some((code, message)) => {
+        let anyone = [world.post(query), world.get_query(&[("query", query)])];
+        for request in anyone.into_iter().chain([world.post(query).bearer_auth(&token)]) {
+            let has_token = request.try_clone().unwrap().build().unwrap().headers().contains_key("authorization");
+            match (told(request).await, has_token) {
+                (None, _) => assert!(on),
+                (Some((code, _)), false) => assert_eq!((on, code.as_str()), (false, "UNAUTHENTICATED")),
+                (Some((code, message)), true) => {
                     assert_eq!((on, code.as_str()), (false, "GRAPHQL_VALIDATION_FAILED"));
                     assert!(message.contains("Introspection is off"), "{message}");
                 }
