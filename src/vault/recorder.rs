@@ -11,6 +11,9 @@ use tokio::sync::oneshot;
 /// So many events are committed at once, unless one call has more by itself.
 const MOST_EVENTS: usize = 5_000;
 
+const NOT_RECORDED: Error =
+    Error::unavailable("What you asked for could not be recorded, so nothing was released or changed; try again.");
+
 /// What waits to be recorded.
 #[derive(Default)]
 pub(super) struct Recorder {
@@ -21,8 +24,7 @@ pub(super) struct Recorder {
 /// One call's records.
 struct Waiting {
     record: Record,
-    /// None for a failure that is not this record's own.
-    done: oneshot::Sender<Option<Result<()>>>,
+    done: oneshot::Sender<Result<()>>,
 }
 
 #[derive(Default)]
@@ -35,7 +37,7 @@ pub(super) struct Record {
 }
 
 impl Recorder {
-    fn add(&self, record: Record) -> oneshot::Receiver<Option<Result<()>>> {
+    fn add(&self, record: Record) -> oneshot::Receiver<Result<()>> {
         let (done, receiver) = oneshot::channel();
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Waiting { record, done });
         receiver
@@ -64,12 +66,9 @@ impl Vault {
         loop {
             let turn = self.0.recorder.turn.lock().await;
             match done.try_recv() {
-                Ok(Some(result)) => return result,
-                Ok(None) | Err(oneshot::error::TryRecvError::Closed) => {
-                    return Err(Error::unavailable(
-                        "The vault's database cannot answer now; nothing was released. Try again.",
-                    ));
-                }
+                Ok(result) => return result,
+                // Whoever had it in hand is gone.
+                Err(oneshot::error::TryRecvError::Closed) => return Err(NOT_RECORDED),
                 Err(oneshot::error::TryRecvError::Empty) => {}
             }
             let batch = self.0.recorder.next();
@@ -78,28 +77,24 @@ impl Vault {
         }
     }
 
-    async fn commit_batch(&self, batch: Vec<Waiting>) {
-        let count = batch.len();
+    async fn commit_batch(&self, mut batch: Vec<Waiting>) {
         let merged = self.commit_records(batch.iter().map(|waiting| &waiting.record)).await;
-        match merged {
-            Ok(()) => {
-                for waiting in batch {
-                    tell(waiting, Some(Ok(())));
+        // Who does not wait any more needs no answer.
+        let last = if batch.len() == 1 { batch.pop() } else { None };
+        if let Some(only) = last {
+            let _ = only.done.send(merged);
+            return;
+        }
+        for waiting in batch {
+            let result = match &merged {
+                Ok(()) => Ok(()),
+                Err(Error::Unavailable { message, will_take_effect }) => {
+                    Err(Error::Unavailable { message, will_take_effect: *will_take_effect })
                 }
-            }
-            // One that the database refuses does not take the others with it.
-            Err(error) if count > 1 && !matches!(error, Error::Unavailable { .. }) => {
-                for waiting in batch {
-                    let alone = self.commit_records([&waiting.record]).await;
-                    tell(waiting, Some(alone));
-                }
-            }
-            Err(error) => {
-                let mut error = Some(error);
-                for waiting in batch {
-                    tell(waiting, error.take().map(Err));
-                }
-            }
+                // One that the database refuses does not take the others with it.
+                Err(_) => self.commit_records([&waiting.record]).await,
+            };
+            let _ = waiting.done.send(result);
         }
     }
 
@@ -132,9 +127,4 @@ impl Vault {
         metrics::counter!("vault_audit_events_total").increment(events.len() as u64);
         Ok(())
     }
-}
-
-/// Who does not wait any more needs no answer.
-fn tell(waiting: Waiting, result: Option<Result<()>>) {
-    let _ = waiting.done.send(result);
 }
