@@ -52,7 +52,7 @@ enum Command {
         /// Before this instant, RFC 3339
         #[arg(long, value_name = "INSTANT", value_parser = instant)]
         until: Option<Timestamp>,
-        /// Writes first what another verifier needs: the wrapped key of the chains, their beginnings and cuts
+        /// Writes at the end what another verifier needs: the wrapped key of the chains, their beginnings and cuts
         #[arg(long)]
         chains: bool,
         #[command(flatten)]
@@ -137,19 +137,16 @@ async fn export(place: &Place, filter: &ExportFilter, chains: bool) -> Result {
     let mut write = |lines: Vec<Value>| -> Result {
         lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush()).map_err(Failure::Output)
     };
-    if chains {
-        write(vault.export_chains().await?)?;
-    }
     let bar = bar(count, "exporting");
-    loop {
-        let lines = export.next().await?;
-        if lines.is_empty() {
-            bar.finish_and_clear();
-            return Ok(());
-        }
+    while let Some(lines) = export.next().await? {
         bar.inc(lines.len() as u64);
         write(lines)?;
     }
+    bar.finish_and_clear();
+    if chains {
+        write(vault.export_chains().await?)?;
+    }
+    Ok(())
 }
 
 fn verify_receipt(file: &Path, keys: &Path) -> Result {

@@ -193,7 +193,7 @@ impl VaultEntry {
         nullable(granted.map(|_| Some(i32::try_from(self.0.usage.count).unwrap_or(i32::MAX))))
     }
 
-    /// The agents that received the current version, by the access records: whom a leak concerns, and what a rotation makes safe.
+    /// The agents that received the current value, by the access records there are: whom a leak concerns, and what a rotation makes safe.
     /// Accountable only.
     async fn exposures(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<VaultExposure>>> {
         nullable(self.read_exposures(ctx).await)

@@ -427,8 +427,8 @@ backend_queries! {
     fn released_chain() -> Option<ChainId>;
     /// Adds audit events.
     fn insert_events(events: &[ChainedEvent]) -> ();
-    /// Counts so many uses of each entry.
-    fn record_usage(entries: &[EntryId], times: i64, now: Timestamp) -> ();
+    /// Counts so many uses of each entry, each of which is named once.
+    fn record_usage(used: &[(EntryId, i64)], now: Timestamp) -> ();
     /// Makes the file forget what was erased, outside a transaction; whether it could.
     fn forget_erased() -> bool;
 }

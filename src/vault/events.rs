@@ -147,20 +147,14 @@ impl Denials {
         }
     }
 
-    /// Takes back what could not be recorded: the next denial is no repetition, and counted ones are due at once.
-    fn take_back(&self, mut events: Vec<EventRow>) {
-        if let Some(denial) = events.pop() {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&DenialKey::of(&denial));
-        }
-        self.put_back(events);
-    }
-
-    /// Puts repetitions back that could not be recorded; they are due at once.
+    /// Puts back what could not be recorded, with what was counted meanwhile. It is due at once, and the next denial is no
+    /// repetition.
     fn put_back(&self, events: Vec<EventRow>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for last in events {
             let (since, count) = (Timestamp::from_millis(0), last.count);
             let repeated = known.entry(DenialKey::of(&last)).or_insert(Repeated { since, count: 0, last });
+            repeated.since = since;
             repeated.count += count;
         }
     }
@@ -188,7 +182,7 @@ impl Vault {
         let recording = async move {
             let recorded = vault.record(&events).await;
             if recorded.is_err() {
-                vault.0.denials.take_back(events);
+                vault.0.denials.put_back(events);
             }
             recorded
         };

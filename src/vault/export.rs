@@ -2,10 +2,11 @@
 
 use super::Vault;
 use super::ledger::fields;
-use crate::domain::{EventId, KeyPurpose, Result, Timestamp};
+use crate::domain::{ChainId, EventId, KeyPurpose, Result, Timestamp};
 use crate::store::records::{ChainedEvent, EventSelection};
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 /// So many events are read at once.
 const BATCH: i64 = 1_000;
@@ -65,19 +66,24 @@ pub struct Export {
     vault: Vault,
     selection: EventSelection,
     after: Option<(Timestamp, EventId)>,
+    /// Where the chains stood when it began: what is recorded meanwhile may come before what was written already.
+    tips: HashMap<ChainId, i64>,
 }
 
 impl Export {
-    /// The next events, oldest first, a JSON object each; none at the end.
+    /// The next events, oldest first, a JSON object each; `None` at the end.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
-    pub async fn next(&mut self) -> Result<Vec<Value>> {
+    pub async fn next(&mut self) -> Result<Option<Vec<Value>>> {
         let events = self.vault.0.store.conn().await?.events_after(&self.selection, self.after).await?;
         if let Some(last) = events.last() {
             self.after = Some((last.event.occurred_at, last.event.id));
         }
-        Ok(events.iter().map(line).collect())
+        let ended = events.is_empty();
+        let there = |event: &&ChainedEvent| self.tips.get(&event.link.chain).is_some_and(|tip| event.link.seq <= *tip);
+        let lines: Vec<Value> = events.iter().filter(there).map(line).collect();
+        Ok((!ended).then_some(lines))
     }
 }
 
@@ -96,12 +102,16 @@ impl Vault {
     /// UNAVAILABLE when the database cannot be reached.
     pub async fn export_events(&self, filter: &ExportFilter) -> Result<(Export, u64)> {
         let selection = filter.selection();
-        let count = self.0.store.conn().await?.count_events(&selection).await?;
-        let export = Export { vault: self.clone(), selection, after: None };
+        let mut conn = self.0.store.conn().await?;
+        let tips = conn.chain_tips().await?.into_iter().map(|tip| (tip.chain, tip.seq)).collect();
+        let count = conn.count_events(&selection).await?;
+        drop(conn);
+        let export = Export { vault: self.clone(), selection, after: None, tips };
         Ok((export, u64::try_from(count).unwrap_or_default()))
     }
 
-    /// What another verifier needs besides the events: the wrapped key of the chains, their beginnings and cuts.
+    /// What another verifier needs besides the events: the wrapped key of the chains, their beginnings and cuts. To be read after
+    /// the events: a cut explains what is missing before it.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.

@@ -9,6 +9,8 @@ use jsonwebtoken::jwk::JwkSet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Under this name servers take turns.
+const LOCK: &str = "audit-head";
 /// So many heads are kept in the database.
 pub(super) const KEPT: i64 = 100;
 
@@ -42,6 +44,7 @@ impl Vault {
         let key = self.signing_key().await?;
         let keys = jwk_set(&key.jwks())?;
         let mut tx = self.0.store.begin().await?;
+        tx.lock_name(LOCK).await?;
         let newest = tx.heads(1).await?.pop();
         let before: Option<Head> = match &newest {
             Some(text) => match read_head(text, &keys) {

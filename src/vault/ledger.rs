@@ -136,10 +136,10 @@ impl Vault {
         if let Some(id) = tx.released_chain().await?
             && let Some(chain) = tx.claim_chain(id).await?
         {
+            // Of what was cut some is kept: the last event there is may be older than the cut.
             let last = tx.last_link(id).await?.map(|link| (link.seq, link.mac));
-            let (seq, mac) = last
-                .or_else(|| chain.cut.as_ref().map(|cut| (cut.seq, cut.event_mac.clone())))
-                .unwrap_or_else(|| (0, beginning(key, &chain).to_vec()));
+            let cut = chain.cut.as_ref().map(|cut| (cut.seq, cut.event_mac.clone()));
+            let (seq, mac) = last.max(cut).unwrap_or_else(|| (0, beginning(key, &chain).to_vec()));
             return Ok(Tip { chain: id, seq, mac });
         }
         let anchor = tx.newest_link().await?.map(|Link { chain, seq, mac, .. }| Anchor { chain, seq, mac });

@@ -4,12 +4,17 @@
 use super::Vault;
 use crate::domain::{EntryId, Error, Result, Timestamp};
 use crate::store::records::EventRow;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 /// So many events are committed at once, unless one call has more by itself.
 const MOST_EVENTS: usize = 5_000;
+
+/// How long a commit may take.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 const NOT_RECORDED: Error =
     Error::unavailable("What you asked for could not be recorded, so nothing was released or changed; try again.");
@@ -18,7 +23,7 @@ const NOT_RECORDED: Error =
 #[derive(Default)]
 pub(super) struct Recorder {
     waiting: Mutex<Vec<Waiting>>,
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// One call's records.
@@ -64,21 +69,28 @@ impl Vault {
     pub(super) async fn make_durable(&self, record: Record) -> Result<()> {
         let mut done = self.0.recorder.add(record);
         loop {
-            let turn = self.0.recorder.turn.lock().await;
+            let turn = self.0.recorder.turn.clone().lock_owned().await;
             match done.try_recv() {
                 Ok(result) => return result,
                 // Whoever had it in hand is gone.
                 Err(oneshot::error::TryRecvError::Closed) => return Err(NOT_RECORDED),
                 Err(oneshot::error::TryRecvError::Empty) => {}
             }
-            let batch = self.0.recorder.next();
-            self.commit_batch(batch).await;
-            drop(turn);
+            // On a task of its own: whoever goes away does not take everybody's records along.
+            let vault = self.clone();
+            let commit = async move {
+                let _turn = turn;
+                let batch = vault.0.recorder.next();
+                vault.commit_batch(batch).await;
+            };
+            if tokio::spawn(commit.in_current_span()).await.is_err() {
+                return Err(NOT_RECORDED);
+            }
         }
     }
 
     async fn commit_batch(&self, mut batch: Vec<Waiting>) {
-        let merged = self.commit_records(batch.iter().map(|waiting| &waiting.record)).await;
+        let merged = self.commit_in_time(batch.iter().map(|waiting| &waiting.record)).await;
         // Who does not wait any more needs no answer.
         let last = if batch.len() == 1 { batch.pop() } else { None };
         if let Some(only) = last {
@@ -92,10 +104,15 @@ impl Vault {
                     Err(Error::Unavailable { message, will_take_effect: *will_take_effect })
                 }
                 // One that the database refuses does not take the others with it.
-                Err(_) => self.commit_records([&waiting.record]).await,
+                Err(_) => self.commit_in_time([&waiting.record]).await,
             };
             let _ = waiting.done.send(result);
         }
+    }
+
+    /// A database that says nothing does not keep everybody waiting.
+    async fn commit_in_time<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
+        tokio::time::timeout(PATIENCE, self.commit_records(records)).await.unwrap_or(Err(NOT_RECORDED))
     }
 
     async fn commit_records<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
@@ -110,13 +127,10 @@ impl Vault {
             }
             note = record.note.as_deref().or(note);
         }
-        let mut by_times = BTreeMap::<i64, Vec<EntryId>>::new();
-        for (id, times) in used {
-            by_times.entry(times).or_default().push(id);
-        }
         let mut tx = self.0.store.begin().await?;
-        for (times, ids) in by_times {
-            tx.record_usage(&ids, times, now.unwrap_or_else(|| self.now())).await?;
+        if !used.is_empty() {
+            let used: Vec<(EntryId, i64)> = used.into_iter().collect();
+            tx.record_usage(&used, now.unwrap_or_else(|| self.now())).await?;
         }
         if let Some(note) = note {
             tx.pin(note, &self.now().to_rfc3339()).await?;

@@ -110,6 +110,9 @@ pub enum Break {
 /// The places that heads and other chains name, with the MACs there.
 type Named = BTreeMap<(ChainId, i64), HashSet<String>>;
 
+/// The same, of one chain.
+type Points = BTreeMap<i64, HashSet<String>>;
+
 impl Vault {
     /// Checks every chain, against the heads in the database and those that were kept elsewhere. `seen` is told how many more
     /// events were read.
@@ -144,8 +147,11 @@ impl Vault {
         }
         drop(conn);
         found.chains = chains.len();
-        for chain in &chains {
-            self.verify_chain(&key, chain, &mut named, &mut found, &mut seen).await?;
+        for chain in chains {
+            let points = named.iter().filter(|((of, _), _)| *of == chain.id);
+            let points: Points = points.map(|((_, seq), macs)| (*seq, macs.clone())).collect();
+            named.retain(|(of, _), _| *of != chain.id);
+            self.verify_chain(&key, chain, &points, &mut found, &mut seen).await?;
         }
         // Only of chains that are not there at all.
         let mut gone = BTreeMap::<ChainId, i64>::new();
@@ -161,8 +167,33 @@ impl Vault {
     async fn verify_chain(
         &self,
         key: &AuditKey,
+        mut chain: ChainRow,
+        points: &Points,
+        found: &mut Verification,
+        seen: &mut impl FnMut(u64),
+    ) -> Result<()> {
+        loop {
+            let mut walked = Verification::default();
+            self.walk(key, &chain, points.clone(), &mut walked, seen).await?;
+            if !walked.breaks.is_empty()
+                && let Some(now) = self.0.store.conn().await?.chain_row(chain.id).await?
+                && now.cut.as_ref().map(|cut| cut.seq) != chain.cut.as_ref().map(|cut| cut.seq)
+            {
+                // Retention cut it while it was read.
+                chain = now;
+                continue;
+            }
+            found.events += walked.events;
+            found.breaks.append(&mut walked.breaks);
+            return Ok(());
+        }
+    }
+
+    async fn walk(
+        &self,
+        key: &AuditKey,
         chain: &ChainRow,
-        named: &mut Named,
+        mut points: Points,
         found: &mut Verification,
         seen: &mut impl FnMut(u64),
     ) -> Result<()> {
@@ -173,12 +204,12 @@ impl Vault {
             let Some(last) = events.last() else { break };
             after = last.link.seq;
             for event in &events {
-                walk.step(event, named, found);
+                walk.step(event, &mut points, found);
             }
             found.events += events.len() as u64;
             seen(events.len() as u64);
         }
-        walk.end(named, found);
+        walk.end(points, found);
         Ok(())
     }
 }
@@ -209,13 +240,13 @@ impl<'a> Walk<'a> {
         Self { key, chain: chain.id, cut, cut_mac: HEXLOWER.encode(&mac), last: cut, mac }
     }
 
-    fn step(&mut self, ChainedEvent { event, link }: &ChainedEvent, named: &mut Named, found: &mut Verification) {
+    fn step(&mut self, ChainedEvent { event, link }: &ChainedEvent, points: &mut Points, found: &mut Verification) {
         let (chain, seq) = (self.chain, link.seq);
         let says = fields(chain, seq, &link.prev, event);
         if self.key.verify(Record::Event, says.iter().map(Option::as_deref), &link.mac).is_err() {
             found.breaks.push(Break::Changed { chain, seq, event: event.id });
         }
-        if let Some(macs) = named.remove(&(chain, seq))
+        if let Some(macs) = points.remove(&seq)
             && !macs.iter().all(|mac| *mac == HEXLOWER.encode(&link.mac))
         {
             found.breaks.push(Break::Replaced { chain, seq });
@@ -235,20 +266,14 @@ impl<'a> Walk<'a> {
 
     /// What is still named of this chain is not there: before the cut by retention, else because its end was cut off, or the
     /// place was reported as removed.
-    fn end(self, named: &mut Named, found: &mut Verification) {
-        let here: Vec<i64> =
-            named.range((self.chain, i64::MIN)..=(self.chain, i64::MAX)).map(|((_, seq), _)| *seq).collect();
-        let mut cut_off = None;
-        for seq in here {
-            let macs = named.remove(&(self.chain, seq)).unwrap_or_default();
+    fn end(self, points: Points, found: &mut Verification) {
+        let named = points.keys().copied().filter(|seq| *seq > self.last).max();
+        for (seq, macs) in points {
             if seq == self.cut && !macs.iter().all(|mac| *mac == self.cut_mac) {
                 found.breaks.push(Break::Replaced { chain: self.chain, seq });
             }
-            if seq > self.last {
-                cut_off = Some(seq);
-            }
         }
-        if let Some(named) = cut_off {
+        if let Some(named) = named {
             found.breaks.push(Break::Truncated { chain: self.chain, last: self.last, named });
         }
     }

@@ -122,11 +122,16 @@ fn inner_base64(bytes: &[u8], offset: usize) -> [String; 2] {
     })
 }
 
-/// The lines of a value's base64 where it is broken into lines.
+/// The lines of a value's base64 where it is broken into lines: of the value alone, and of the value with more behind it, such as
+/// the end of a line, which changes the last characters.
 fn broken(value: &str) -> Vec<Zeroizing<Vec<u8>>> {
-    let text = Zeroizing::new(STANDARD.encode(value));
-    let lines = WIDTHS.into_iter().filter(|width| text.len() > *width).flat_map(|width| text.as_bytes().chunks(width));
-    lines.map(|line| Zeroizing::new(line.to_vec())).collect()
+    let [going_on, _] = inner_base64(value.as_bytes(), 0);
+    let texts = [Zeroizing::new(STANDARD.encode(value)), Zeroizing::new(going_on)];
+    let lines = |text: &Zeroizing<String>| -> Vec<Zeroizing<Vec<u8>>> {
+        let widths = WIDTHS.into_iter().filter(|width| text.len() > *width);
+        widths.flat_map(|width| text.as_bytes().chunks(width)).map(|line| Zeroizing::new(line.to_vec())).collect()
+    };
+    texts.iter().flat_map(lines).collect()
 }
 
 /// With the hex digits of escapes in lower case.

@@ -136,23 +136,26 @@ pub async fn insert_events(conn: &mut Connection, events: &[ChainedEvent]) -> Qu
 
 /// Counts so many uses of each entry. The rows are locked in one order, so that two resolves never wait for each other. A counter that
 /// is gone begins anew, unless its entry is gone by now as well.
-pub async fn record_usage(conn: &mut Connection, entries: &[EntryId], times: i64, now: Timestamp) -> QueryResult<()> {
+pub async fn record_usage(conn: &mut Connection, used: &[(EntryId, i64)], now: Timestamp) -> QueryResult<()> {
+    let (entries, times): (Vec<EntryId>, Vec<i64>) = used.iter().copied().unzip();
     diesel::sql_query(
-        "WITH counted AS ( \
-             UPDATE entry_usage SET resolve_count = resolve_count + $3, \
+        "WITH used AS (SELECT * FROM unnest($1, $3) AS used (id, times)), \
+         locked AS (SELECT entry_id FROM entry_usage WHERE entry_id = ANY($1) ORDER BY entry_id FOR UPDATE), \
+         counted AS ( \
+             UPDATE entry_usage SET resolve_count = resolve_count + used.times, \
              last_resolved_at = GREATEST(COALESCE(last_resolved_at, $2), $2) \
-             FROM (SELECT entry_id AS id FROM entry_usage WHERE entry_id = ANY($1) ORDER BY entry_id FOR UPDATE) AS used \
-             WHERE entry_usage.entry_id = used.id RETURNING entry_id) \
-         INSERT INTO entry_usage (entry_id, resolve_count, last_resolved_at) \
-         SELECT id, $3, $2 FROM entries \
-         WHERE id = ANY($1) AND NOT EXISTS (SELECT FROM counted WHERE counted.entry_id = entries.id) \
-         ORDER BY id FOR KEY SHARE OF entries \
-         ON CONFLICT (entry_id) DO UPDATE SET resolve_count = entry_usage.resolve_count + $3, \
-         last_resolved_at = GREATEST(COALESCE(entry_usage.last_resolved_at, $2), $2)",
+             FROM locked JOIN used ON used.id = locked.entry_id \
+             WHERE entry_usage.entry_id = locked.entry_id RETURNING entry_usage.entry_id) \
+         INSERT INTO entry_usage AS known (entry_id, resolve_count, last_resolved_at) \
+         SELECT entries.id, used.times, $2 FROM entries JOIN used ON used.id = entries.id \
+         WHERE NOT EXISTS (SELECT FROM counted WHERE counted.entry_id = entries.id) \
+         ORDER BY entries.id FOR KEY SHARE OF entries \
+         ON CONFLICT (entry_id) DO UPDATE SET resolve_count = known.resolve_count + EXCLUDED.resolve_count, \
+         last_resolved_at = GREATEST(COALESCE(known.last_resolved_at, $2), $2)",
     )
     .bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(entries)
     .bind::<diesel::sql_types::BigInt, _>(now)
-    .bind::<diesel::sql_types::BigInt, _>(times)
+    .bind::<diesel::sql_types::Array<diesel::sql_types::BigInt>, _>(times)
     .execute(conn)
     .await?;
     Ok(())

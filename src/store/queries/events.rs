@@ -3,7 +3,7 @@
 #![allow(clippy::ref_option_ref, reason = "in the code that Insertable derives")]
 
 use super::super::backend::{Connection, Db};
-use super::super::schema::{audit_events, entries};
+use super::super::schema::{audit_events, entries, versions};
 use crate::domain::{AuditAction, AuditOutcome, ChainId, EntryId, EventId, Purpose, Role, Timestamp};
 use crate::store::records::{ChainedEvent, EventRow, EventSelection, ExposureRow};
 use diesel::prelude::*;
@@ -183,13 +183,20 @@ pub async fn count_events(conn: &mut Connection, selection: &EventSelection) -> 
     selected!(selection).count().get_result(conn).await
 }
 
+/// A version that a rollback made has an old one's value: who received that one holds it.
 pub async fn exposures_of(conn: &mut Connection, of: &[EntryId]) -> QueryResult<Vec<ExposureRow>> {
+    let received = diesel::alias!(versions as received);
     audit_events::table
+        .inner_join(entries::table.on(entries::id.nullable().eq(audit_events::entry_id)))
         .inner_join(
-            entries::table.on(entries::id
-                .nullable()
-                .eq(audit_events::entry_id)
-                .and(entries::current_version.nullable().eq(audit_events::entry_version))),
+            versions::table.on(versions::entry_id.eq(entries::id).and(versions::version.eq(entries::current_version))),
+        )
+        .inner_join(
+            received.on(received
+                .field(versions::entry_id)
+                .eq(entries::id)
+                .and(received.field(versions::version).nullable().eq(audit_events::entry_version))
+                .and(received.field(versions::ciphertext_version).eq(versions::ciphertext_version))),
         )
         .filter(entries::id.eq_any(of.to_vec()))
         .filter(audit_events::action.eq(AuditAction::SecretResolved))

@@ -25,6 +25,7 @@ use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection, Transact
 use futures::FutureExt;
 use queries::events::{NewEvent, ROWS_PER_STATEMENT};
 use schema::{audit_chains, audit_events, entries, entry_usage, projects};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Connections one process holds at most: many read, one writes.
@@ -113,17 +114,26 @@ pub async fn insert_events(conn: &mut Connection, events: &[ChainedEvent]) -> Qu
 }
 
 /// Counts so many uses of each entry. A counter that is gone begins anew.
-pub async fn record_usage(conn: &mut Connection, used: &[EntryId], times: i64, now: Timestamp) -> QueryResult<()> {
-    entries::table
-        .filter(entries::id.eq_any(used.to_vec()))
-        .select((entries::id, times.into_sql::<BigInt>(), now.into_sql::<Nullable<BigInt>>()))
-        .insert_into(entry_usage::table)
-        .into_columns((entry_usage::entry_id, entry_usage::resolve_count, entry_usage::last_resolved_at))
-        .on_conflict(entry_usage::entry_id)
-        .do_update()
-        .set((entry_usage::resolve_count.eq(entry_usage::resolve_count + times), entry_usage::last_resolved_at.eq(now)))
-        .execute(conn)
-        .await?;
+pub async fn record_usage(conn: &mut Connection, used: &[(EntryId, i64)], now: Timestamp) -> QueryResult<()> {
+    let mut by_times = BTreeMap::<i64, Vec<EntryId>>::new();
+    for (entry, times) in used {
+        by_times.entry(*times).or_default().push(*entry);
+    }
+    for (times, used) in by_times {
+        entries::table
+            .filter(entries::id.eq_any(used))
+            .select((entries::id, times.into_sql::<BigInt>(), now.into_sql::<Nullable<BigInt>>()))
+            .insert_into(entry_usage::table)
+            .into_columns((entry_usage::entry_id, entry_usage::resolve_count, entry_usage::last_resolved_at))
+            .on_conflict(entry_usage::entry_id)
+            .do_update()
+            .set((
+                entry_usage::resolve_count.eq(entry_usage::resolve_count + times),
+                entry_usage::last_resolved_at.eq(now),
+            ))
+            .execute(conn)
+            .await?;
+    }
     Ok(())
 }
 

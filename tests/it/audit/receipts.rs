@@ -3,7 +3,7 @@
 use crate::support::{World, entry, runtime, service, user};
 use jsonwebtoken::jwk::JwkSet;
 use project_vault::crypto::{Statement, verify_statement};
-use project_vault::vault::{Change, Rotation};
+use project_vault::vault::{Change, Rollback, Rotation};
 use serde_json::{Value, json};
 
 async fn says(world: &World, receipt: &str) -> (Statement, Value) {
@@ -70,10 +70,14 @@ both! {
         assert_eq!(nodes[1], json!({ "name": "UNUSED", "exposures": [] }));
         // The page, and one more for all its exposures.
         assert!(world.statements() - before <= 4, "{} statements", world.statements() - before);
-        let rotation = Rotation { id, value: "w".into(), expires_at: Change::Keep, expected_revision: None };
+        let rotation = Rotation { id: id.clone(), value: "w".into(), expires_at: Change::Keep, expected_revision: None };
         world.vault.rotate_entry(&user("bob"), rotation).await.unwrap();
         let answer = world.ask(&user("alice"), list, json!({})).await;
         assert_eq!(answer.ok("/projectVault/entries/nodes/0/exposures"), &json!([]));
+        // Who received the old value holds it still, when a rollback brings it back.
+        world.vault.rollback_entry(&user("bob"), Rollback { id, version: 1, expected_revision: None }).await.unwrap();
+        let answer = world.ask(&user("alice"), list, json!({})).await;
+        assert_eq!(answer.ok("/projectVault/entries/nodes/0/exposures/0/agent/id"), &json!("builder"));
         assert_eq!(world.ask(&user("bob"), list, json!({})).await.codes(), ["FORBIDDEN", "FORBIDDEN"]);
     }
 }

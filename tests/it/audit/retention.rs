@@ -35,6 +35,29 @@ both! {
         assert_eq!(world.breaks().await, []);
     }
 
+    async fn a_server_goes_on_behind_the_cut_where_an_older_event_was_kept(world: World) {
+        world.used_demo().await;
+        world.vault.end_records().await.unwrap();
+        world.clock.advance(DAY * 40);
+        world.vault.sweep_events(DAY * 30).await.unwrap();
+        assert_eq!(world.events_there().await, 1, "the change that made TOKEN");
+        world.another_server().create_entry(&user("bob"), entry("LATER", "v")).await.unwrap();
+        assert_eq!(world.number("SELECT count(*) AS n FROM audit_events WHERE seq > (SELECT max(cut_seq) FROM audit_chains)").await, 1);
+        assert_eq!(world.breaks().await, []);
+    }
+
+    async fn servers_that_sweep_at_once_cut_as_one(world: World) {
+        world.used_demo().await;
+        world.clock.advance(DAY * 40);
+        let other = world.another_server();
+        let swept = futures::join!(world.vault.sweep_events(DAY * 30), other.sweep_events(DAY * 30));
+        swept.0.unwrap();
+        swept.1.unwrap();
+        assert_eq!(world.breaks().await, []);
+        world.vault.create_entry(&user("bob"), entry("LATER", "v")).await.unwrap();
+        assert_eq!(world.breaks().await, []);
+    }
+
     async fn a_cut_that_retention_did_not_make_shows(world: World) {
         world.used_demo().await;
         world.clock.advance(DAY * 40);
