@@ -3,14 +3,14 @@
 use super::failure::{Failure, Result};
 use super::open::Place;
 use super::print;
+use super::progress::Progress;
 use crate::config::SECRETS_HELP;
 use crate::crypto::{Statement, verify_statement};
 use crate::domain::{ProjectId, Timestamp};
 use crate::vault::{ExportFilter, Verification};
-use indicatif::{ProgressBar, ProgressStyle};
 use jsonwebtoken::jwk::JwkSet;
 use serde_json::Value;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Checks, signs and writes out what is recorded.
@@ -89,16 +89,6 @@ impl Audit {
     }
 }
 
-/// On a terminal, a bar of how many of so many are done.
-fn bar(length: u64, what: &'static str) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} {eta}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length).with_style(style).with_message(what)
-}
-
 fn read(path: &Path) -> Result<String> {
     let read =
         if path == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
@@ -113,10 +103,12 @@ async fn verify(head: Option<&Path>, place: &Place) -> Result {
     let look = async {
         let vault = place.vault().await?;
         let (_, count) = vault.export_events(&ExportFilter::default()).await?;
-        let bar = bar(count, "verifying");
-        let found = vault.verify_audit(&kept, |more| bar.inc(more)).await?;
-        bar.finish_and_clear();
-        Ok(found)
+        let (progress, mut done) = (Progress::on_a_terminal("events"), 0);
+        let seen = |more| {
+            done += more;
+            progress.report(done, count);
+        };
+        Ok(vault.verify_audit(&kept, seen).await?)
     };
     let Verification { events, chains, heads, breaks } =
         look.await.map_err(|failure| Failure::CannotLook(Box::new(failure)))?;
@@ -137,12 +129,13 @@ async fn export(place: &Place, filter: &ExportFilter, chains: bool) -> Result {
     let mut write = |lines: Vec<Value>| -> Result {
         lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush()).map_err(Failure::Output)
     };
-    let bar = bar(count, "exporting");
+    let (progress, mut done) = (Progress::on_a_terminal("events"), 0);
     while let Some(lines) = export.next().await? {
-        bar.inc(lines.len() as u64);
+        done += lines.len() as u64;
         write(lines)?;
+        progress.report(done, count);
     }
-    bar.finish_and_clear();
+    drop(progress);
     if chains {
         write(vault.export_chains().await?)?;
     }

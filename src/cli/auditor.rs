@@ -1,7 +1,7 @@
 //! `auditor`.
 
 use super::failure::Result;
-use super::open::Place;
+use super::open::{self, Place};
 use super::print;
 use crate::config::SECRETS_HELP;
 use crate::domain::{ServiceId, UserId};
@@ -50,11 +50,7 @@ impl Auditor {
             Command::Remove(whom) => (whom, false),
         };
         let vault = place.vault().await?;
-        let changed = vault.set_auditor(&whom, may).await;
-        // The next process goes on with the chain of events that this one began.
-        let ended = vault.end_records().await;
-        let changed = changed?;
-        ended?;
+        let changed = open::recorded(&vault, vault.set_auditor(&whom, may).await).await?;
         print(&match (may, changed) {
             (true, true) => format!("{whom} may read every audit log now\n"),
             (true, false) => format!("{whom} may read every audit log already; nothing was changed\n"),

@@ -1,7 +1,7 @@
 //! `keys`.
 
 use super::failure::{Failure, Result};
-use super::open::Place;
+use super::open::{self, Place};
 use super::progress::Progress;
 use super::{print, private_file};
 use crate::authz::Operator;
@@ -198,10 +198,7 @@ fn state(key: &MasterKeyUse) -> &'static str {
 impl Rotate {
     async fn run(self) -> Result {
         let (vault, _) = self.place.open().await?;
-        let rotated = self.rotate(&vault).await;
-        // The next process goes on with the chain of events that this one began.
-        let released = vault.end_records().await;
-        rotated.and(released.map_err(Failure::from))
+        open::recorded(&vault, self.rotate(&vault).await).await
     }
 
     async fn rotate(&self, vault: &Vault) -> Result {

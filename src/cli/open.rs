@@ -51,6 +51,14 @@ pub async fn authorizer(backend: &Backend, store: &Store) -> Result<Authorizer> 
     }
 }
 
+/// Ends the records of this process once its work is done, whatever came of that: the next process goes on with its chains.
+pub async fn recorded<T, E: Into<Failure>>(vault: &Vault, done: Result<T, E>) -> Result<T> {
+    let ended = vault.end_records().await;
+    let done = done.map_err(Into::into)?;
+    ended?;
+    Ok(done)
+}
+
 /// The vault that an operator's command works on.
 #[derive(clap::Args)]
 pub struct Place {

@@ -11,13 +11,20 @@ const LINES: u64 = 20;
 pub struct Progress {
     bar: Option<ProgressBar>,
     what: &'static str,
-    /// Up to which part it has been told.
-    told: AtomicU64,
+    /// Up to which part it has been told, elsewhere than on a terminal; none where it is not.
+    told: Option<AtomicU64>,
 }
 
 impl Progress {
     /// Of work on these things.
     pub fn of(what: &'static str) -> Self {
+        let mut progress = Self::on_a_terminal(what);
+        progress.told = Some(AtomicU64::new(0));
+        progress
+    }
+
+    /// The same, which tells nothing elsewhere than on a terminal.
+    pub fn on_a_terminal(what: &'static str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(0);
             if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos} of {len} {msg}, {eta} to go") {
@@ -26,7 +33,7 @@ impl Progress {
             bar.set_message(what);
             bar
         });
-        Self { bar, what, told: AtomicU64::new(0) }
+        Self { bar, what, told: None }
     }
 
     /// So many are done.
@@ -37,7 +44,9 @@ impl Progress {
             return;
         }
         let part = (done * LINES).checked_div(total).unwrap_or_default();
-        if part > self.told.swap(part, Ordering::Relaxed) {
+        if let Some(told) = &self.told
+            && part > told.swap(part, Ordering::Relaxed)
+        {
             // Nobody has to listen.
             let _ = writeln!(std::io::stderr().lock(), "{done} of {total} {}", self.what);
         }

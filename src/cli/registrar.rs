@@ -1,7 +1,7 @@
 //! `registrar`.
 
 use super::failure::Result;
-use super::open::Place;
+use super::open::{self, Place};
 use super::print;
 use crate::config::SECRETS_HELP;
 use crate::domain::ServiceId;
@@ -40,11 +40,7 @@ impl Registrar {
             Command::Remove(service) => (service, false),
         };
         let vault = place.vault().await?;
-        let changed = vault.set_registrar(&id, may).await;
-        // The next process goes on with the chain of events that this one began.
-        let ended = vault.end_records().await;
-        let changed = changed?;
-        ended?;
+        let changed = open::recorded(&vault, vault.set_registrar(&id, may).await).await?;
         print(&match (may, changed) {
             (true, true) => format!("service:{id} may register projects now\n"),
             (true, false) => format!("service:{id} may register projects already; nothing was changed\n"),

@@ -2,7 +2,7 @@
 
 use super::super::backend::Connection;
 use super::super::schema::{audit_chains, audit_events, audit_heads, entries, installation_keys};
-use super::events::EVENT;
+use super::events::{EVENT, LINK};
 use crate::domain::{ChainId, EntryId, KeyPurpose, Timestamp};
 use crate::store::records::{Anchor, ChainRow, ChainedEvent, Cut, InstallationKeyRow, Link, TipRow};
 use diesel::prelude::*;
@@ -106,9 +106,6 @@ pub async fn claim_chain(conn: &mut Connection, chain: ChainId) -> QueryResult<O
     let row: Columns = audit_chains::table.find(chain).select(CHAIN).first(conn).await?;
     Ok(Some(read_chain(row)))
 }
-
-const LINK: (audit_events::chain_id, audit_events::seq, audit_events::prev, audit_events::mac) =
-    (audit_events::chain_id, audit_events::seq, audit_events::prev, audit_events::mac);
 
 pub async fn last_link(conn: &mut Connection, chain: ChainId) -> QueryResult<Option<Link>> {
     audit_events::table

@@ -73,52 +73,23 @@ impl<'a> From<&'a ChainedEvent> for NewEvent<'a> {
     }
 }
 
-type EventColumns = (
-    audit_events::id,
-    audit_events::occurred_at,
-    audit_events::project_id,
-    audit_events::action,
-    audit_events::outcome,
-    audit_events::reason,
-    audit_events::count,
-    audit_events::actor,
-    audit_events::subject,
-    audit_events::role,
-    audit_events::agent_id,
-    audit_events::entry_id,
-    audit_events::entry_name,
-    audit_events::entry_version,
-    audit_events::entry_revision,
-    audit_events::milestone_id,
-    audit_events::purpose,
-    audit_events::session_id,
-    audit_events::tool,
-    audit_events::request_id,
-);
+/// Names columns once, for a constant and its type.
+macro_rules! columns {
+    ($(#[$meta:meta])* $name:ident = $($column:ident),+ $(,)?) => {
+        $(#[$meta])*
+        pub const $name: ($(audit_events::$column,)+) = ($(audit_events::$column,)+);
+    };
+}
 
-/// What an [`EventRow`] is read from.
-pub const EVENT: EventColumns = (
-    audit_events::id,
-    audit_events::occurred_at,
-    audit_events::project_id,
-    audit_events::action,
-    audit_events::outcome,
-    audit_events::reason,
-    audit_events::count,
-    audit_events::actor,
-    audit_events::subject,
-    audit_events::role,
-    audit_events::agent_id,
-    audit_events::entry_id,
-    audit_events::entry_name,
-    audit_events::entry_version,
-    audit_events::entry_revision,
-    audit_events::milestone_id,
-    audit_events::purpose,
-    audit_events::session_id,
-    audit_events::tool,
-    audit_events::request_id,
-);
+columns! {
+    /// What an [`EventRow`] is read from.
+    EVENT = id, occurred_at, project_id, action, outcome, reason, count, actor, subject, role, agent_id, entry_id, entry_name, entry_version, entry_revision, milestone_id, purpose, session_id, tool, request_id,
+}
+
+columns! {
+    /// What a [`crate::store::records::Link`] is read from.
+    LINK = chain_id, seq, prev, mac,
+}
 
 /// What is common to all that read a selection.
 macro_rules! selected {
@@ -170,11 +141,10 @@ pub async fn events_after(
         query = query
             .filter(audit_events::occurred_at.gt(at).or(audit_events::occurred_at.eq(at).and(audit_events::id.gt(id))));
     }
-    let link = (audit_events::chain_id, audit_events::seq, audit_events::prev, audit_events::mac);
     query
         .order((audit_events::occurred_at, audit_events::id))
         .limit(selection.limit)
-        .select((EVENT, link))
+        .select((EVENT, LINK))
         .load(conn)
         .await
 }
