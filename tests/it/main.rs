@@ -7,6 +7,7 @@
 mod support;
 
 mod agent;
+mod attack;
 mod audit;
 mod authz;
 mod cli;

@@ -1,0 +1,1 @@
+//! Answers that nobody reads, and answers that are far larger than their questions.

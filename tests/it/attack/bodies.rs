@@ -1,0 +1,1 @@
+//! Bodies that take far more memory than they have bytes.

@@ -1,0 +1,1 @@
+//! Servers that answer with more than they were asked for.

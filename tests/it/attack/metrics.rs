@@ -1,0 +1,1 @@
+//! What the counters tell to somebody who may not know.

@@ -1,0 +1,1 @@
+//! Names of entries that would run code in somebody else's session.

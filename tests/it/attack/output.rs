@@ -1,0 +1,1 @@
+//! Secrets in a command's output, and escape sequences in what a server sends.

@@ -1,0 +1,1 @@
+//! Rows of the database that were changed, removed or put back by hand.

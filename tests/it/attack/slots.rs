@@ -1,0 +1,1 @@
+//! Connections and requests that are held open without being finished.
