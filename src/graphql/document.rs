@@ -12,39 +12,50 @@
 //!   field `_entities` and below it are not counted, since that is how gateways merge fetches; the 1,000 fields bound them.
 //! - Selection sets, with fragments expanded, nest at most [`MAX_LEVELS`] deep, since async-graphql recurses through them.
 //! - Only the chosen operation, and the fragments it reaches, are handed on: what nobody asks for costs nothing more.
-//! - Its root fields `resolveSecrets` and `previewSecrets` are selected at most once, and 5 times.
+//! - Its root fields `resolveSecrets` and `previewSecrets` are selected at most once, and 5 times, and `sdl` at most once.
 //! - Its fields of one response key are merged, or refused where they differ (`merge`).
 //! - With its variables, what it would read, answer and copy is bounded (`cost`).
 
 mod cost;
+mod introspection;
 mod measure;
 mod merge;
 mod scan;
+mod size;
 #[cfg(test)]
 mod tests;
 
 use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, VariableDefinition,
+    DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
+    VariableDefinition,
 };
 use async_graphql::parser::{Error as ParseError, parse_query};
 use async_graphql::{Name, Pos, Positioned, Variables};
 use measure::{Fragments, spreads};
 use std::collections::HashSet;
 
+pub use cost::{Circumstances, Estimate};
+pub use introspection::{Introspected, WHOLE};
 pub use measure::MAX_LEVELS;
+pub use size::{MAX_SUBJECT, json_length};
 
 /// Root fields that may be selected so many times in one operation, and what to do instead.
 const BOUNDED: &[(&str, usize, &str)] = &[
     (RESOLVE_SECRETS, 1, "An operation selects resolveSecrets at most once; ask for all names in one selection."),
     ("previewSecrets", 5, "An operation selects previewSecrets at most 5 times; send several requests."),
+    (SERVICE, 1, SDL_ONCE),
 ];
 const RESOLVE_SECRETS: &str = "resolveSecrets";
+/// The root field of a query that tells the SDL, and the field below it that does.
+const SERVICE: &str = "_service";
+const SDL: &str = "sdl";
+const SDL_ONCE: &str = "An operation selects sdl at most once; use the answer again.";
 /// The root field in which gateways merge fetches under aliases, and whose objects are of several types.
 const ENTITIES: &str = "_entities";
 /// The root fields of a query that tell about the schema.
 const INTROSPECTION: &[&str] = &["__schema", "__type"];
 /// The root fields of a query that anyone may read.
-const ANONYMOUS: &[&str] = &["__typename", "__schema", "__type", "_service"];
+const ANONYMOUS: &[&str] = &["__typename", "__schema", "__type", SERVICE];
 
 /// A document that may be validated and executed. It has no printed form, because secrets may stand in its arguments.
 pub struct Inspected {
@@ -59,6 +70,10 @@ pub struct Inspected {
     pub resolves: bool,
     /// Whether the chosen operation asks about the schema, with `__schema` or `__type`.
     pub introspects: bool,
+    /// Whether the chosen operation is a query of nothing but `_service` and `__typename`.
+    pub service_only: bool,
+    /// Whether the chosen operation is `{ _service { sdl } }`, whatever its name, and nothing else.
+    pub sdl_only: bool,
     /// The variables of the chosen operation that must have a value: async-graphql misses one only in the field that uses it,
     /// when what stands before that field has been changed already.
     pub required: Vec<Name>,
@@ -102,19 +117,26 @@ pub fn inspect(query: &str, operation_name: Option<&str>) -> Result<Inspected, R
     let anonymous_only = root.anonymous_only(kind);
     let resolves = root.count(RESOLVE_SECRETS) > 0;
     let introspects = root.names().any(|name| INTROSPECTION.contains(&name));
+    let service_only = root.service_only(kind);
+    let sdl_only = kind == OperationType::Query && is_sdl_only(&operation.node);
     let required = required_variables(&operation.node);
     // Without its name, which the library's messages would repeat for each fault.
     let document = ExecutableDocument { operations: DocumentOperations::Single(operation), fragments };
-    Ok(Inspected { document, kind, anonymous_only, resolves, introspects, required })
+    Ok(Inspected { document, kind, anonymous_only, resolves, introspects, service_only, sdl_only, required })
 }
 
 impl Inspected {
-    /// Bounds what the operation would read, answer and copy with these values of its variables.
+    /// Bounds what the operation would read, answer and copy with these values of its variables, and says what its answer
+    /// amounts to at most.
     ///
     /// # Errors
     /// When it exceeds a limit.
-    pub fn check_cost(&self, variables: &Variables) -> Result<(), Refusal> {
-        cost::check(&self.document, variables)
+    pub fn check_cost(
+        &self,
+        variables: &Variables,
+        circumstances: Circumstances<'_>,
+    ) -> Result<Estimate, Refusal> {
+        cost::check(&self.document, variables, circumstances)
     }
 
     /// The variables of the operation.
@@ -193,18 +215,40 @@ fn chosen(operations: DocumentOperations, name: Option<&str>) -> Result<Position
     }
 }
 
-/// The root fields of one operation, out of all fragments.
+/// Whether an operation is `{ _service { sdl } }`, without anything that would have to be validated.
+fn is_sdl_only(operation: &OperationDefinition) -> bool {
+    let only = |set: &SelectionSet, name: &str| match set.items.as_slice() {
+        [Positioned { node: Selection::Field(field), .. }] => {
+            let Field { alias, name: own, arguments, directives, selection_set } = &field.node;
+            let bare = alias.is_none() && arguments.is_empty() && directives.is_empty();
+            (bare && own.node == name).then(|| selection_set.node.clone())
+        }
+        _ => None,
+    };
+    operation.variable_definitions.is_empty()
+        && operation.directives.is_empty()
+        && only(&operation.selection_set.node, SERVICE)
+            .and_then(|service| only(&service, SDL))
+            .is_some_and(|sdl| sdl.items.is_empty())
+}
+
+/// The fields of a selection set, out of all fragments.
 struct Root<'a> {
     fields: Vec<&'a Field>,
     /// Whether a fragment is missing, so that more may be meant than is known.
     incomplete: bool,
+    fragments: &'a Fragments,
 }
 
 impl<'a> Root<'a> {
-    /// The document has been measured, so what is expanded here is bounded.
+    /// The root fields of one operation. The document has been measured, so what is expanded here is bounded.
     fn of(operation: &'a OperationDefinition, fragments: &'a Fragments) -> Self {
-        let mut root = Self { fields: Vec::new(), incomplete: false };
-        let mut sets = vec![&operation.selection_set.node];
+        Self::of_set(&operation.selection_set.node, fragments)
+    }
+
+    fn of_set(set: &'a SelectionSet, fragments: &'a Fragments) -> Self {
+        let mut root = Self { fields: Vec::new(), incomplete: false, fragments };
+        let mut sets = vec![set];
         while let Some(set) = sets.pop() {
             for selection in &set.items {
                 match &selection.node {
@@ -228,13 +272,26 @@ impl<'a> Root<'a> {
         kind == OperationType::Query && !self.incomplete && self.names().all(|name| ANONYMOUS.contains(&name))
     }
 
+    fn service_only(&self, kind: OperationType) -> bool {
+        self.anonymous_only(kind)
+            && self.names().any(|name| name == SERVICE)
+            && self.names().all(|name| !INTROSPECTION.contains(&name))
+    }
+
     fn count(&self, field: &str) -> usize {
         self.names().filter(|name| *name == field).count()
+    }
+
+    /// How often the SDL is selected.
+    fn sdl_count(&self) -> usize {
+        let services = self.fields.iter().filter(|field| field.name.node == SERVICE);
+        services.map(|field| Self::of_set(&field.selection_set.node, self.fragments).count(SDL)).sum()
     }
 
     fn check(&self) -> Result<(), Refusal> {
         match BOUNDED.iter().find(|(field, most, _)| self.count(field) > *most) {
             Some((_, _, message)) => Err(Refusal::Limit((*message).to_owned())),
+            None if self.sdl_count() > 1 => Err(Refusal::Limit(SDL_ONCE.to_owned())),
             None => Ok(()),
         }
     }

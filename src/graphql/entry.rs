@@ -4,6 +4,7 @@
 
 use super::answer::{granted, nullable, proof, required};
 use super::connections::connection;
+use super::document::MAX_SUBJECT;
 use super::loaders::session;
 use super::project::{Agent, Milestone, Project, User};
 use super::scalars::{DateTime, VaultCategory, VaultEntryStatus, VaultScope};
@@ -58,8 +59,8 @@ impl VaultEntry {
         let access = granted(ctx, &self.0.project, TYPE, "certificate").await?;
         let certificate = session(ctx)?.vault.certificate(&proof::<CanList>(&access)?, &self.0).await?;
         Ok(certificate.map(|certificate| VaultCertificate {
-            subject: certificate.subject,
-            issuer: certificate.issuer,
+            subject: shortened(certificate.subject),
+            issuer: shortened(certificate.issuer),
             not_before: certificate.not_before.into(),
             not_after: certificate.not_after.into(),
             fingerprint: certificate.fingerprint,
@@ -203,6 +204,15 @@ impl VaultEntry {
     async fn certificate(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<VaultCertificate>> {
         nullable(self.read_certificate(ctx).await)
     }
+}
+
+/// A certificate's name as it is shown: whoever wrote the certificate chose its length.
+fn shortened(mut name: String) -> String {
+    if let Some((end, _)) = name.char_indices().nth(MAX_SUBJECT) {
+        name.truncate(end);
+        name.push('…');
+    }
+    name
 }
 
 /// What a certificate says about itself.

@@ -8,6 +8,7 @@ pub(super) const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
 pub(super) const VALIDATION_FAILED: &str = "GRAPHQL_VALIDATION_FAILED";
 const PARSE_FAILED: &str = "GRAPHQL_PARSE_FAILED";
 const LIMIT_EXCEEDED: &str = "LIMIT_EXCEEDED";
+pub(super) const INTERNAL: &str = "INTERNAL";
 
 /// What async-graphql's validation says before a value's place and fault.
 const INVALID_VALUE: &str = "Invalid value for argument ";
@@ -38,6 +39,8 @@ const NOT_VALID: &str = "The document is not valid against the schema.";
 
 /// So many faults of a document are told; more help nobody.
 const MAX_FAULTS: usize = 20;
+/// The longest message of the library that is passed on, in bytes: it quotes names of the document, of any length.
+const MAX_MESSAGE: usize = 600;
 
 /// Turns an error of the vault into one of the API. The text of what was unexpected goes to the log only.
 pub(super) fn to_graphql(error: &Error) -> async_graphql::Error {
@@ -117,6 +120,7 @@ fn reword(message: &str, executed: bool) -> (String, &'static str) {
         if let Some(fault) = message.strip_prefix(prefix) {
             // The place is made of the schema's names, or begins with a variable's; the fault may quote what was sent.
             let (place, fault) = fault.split_once(", ").unwrap_or(("", fault));
+            let place = if place.len() > MAX_MESSAGE { "…" } else { place };
             let fault = if fault.starts_with("expected type") || fault.ends_with("is required but not provided") {
                 fault
             } else if fault.starts_with("unknown field") {
@@ -130,6 +134,6 @@ fn reword(message: &str, executed: bool) -> (String, &'static str) {
     if executed {
         return ("The value of an argument has not the form of its type.".to_owned(), BAD_USER_INPUT);
     }
-    let holds_none = WITHOUT_VALUES.iter().any(|prefix| message.starts_with(prefix));
-    (if holds_none { message } else { NOT_VALID }.to_owned(), VALIDATION_FAILED)
+    let told = message.len() <= MAX_MESSAGE && WITHOUT_VALUES.iter().any(|prefix| message.starts_with(prefix));
+    (if told { message } else { NOT_VALID }.to_owned(), VALIDATION_FAILED)
 }

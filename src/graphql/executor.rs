@@ -1,14 +1,36 @@
 //! A schema that executes requests, traced or not. Tracing a request costs something for each of its fields, so the tracing is in
 //! a second build of the schema, which is made when the first request asks for it; the others do not pass by it at all.
+//!
+//! async-graphql renders the SDL whenever `_service` is asked for. It is rendered once here, and answered by a schema of its own
+//! that has no other field.
 
+use super::document::{Introspected, WHOLE, json_length};
 use super::federated_tracing::FederatedTracing;
-use async_graphql::{EmptySubscription, ObjectType, Request, Response, SchemaBuilder};
+use super::{EveryType, MAX_LEVELS};
+use async_graphql::parser::types::BaseType;
+use async_graphql::parser::types::VariableDefinition;
+use async_graphql::{
+    EmptyMutation, EmptySubscription, Object, ObjectType, Request, Response, SDLExportOptions, Schema, SchemaBuilder,
+};
+use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use std::sync::{Arc, LazyLock};
+use tokio::sync::OnceCell;
 
 type Execute = Box<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>;
 type Traced = LazyLock<Execute, Box<dyn FnOnce() -> Execute + Send>>;
+
+/// Which build of the schema executes a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Build {
+    /// The whole schema.
+    Plain,
+    /// The same, with the times of its fields noted.
+    Traced,
+    /// Nothing but `_service` and `__typename`.
+    Service,
+}
 
 /// Executes requests. Cheap to clone.
 #[derive(Clone)]
@@ -17,6 +39,10 @@ pub(super) struct Executor(Arc<Schemas>);
 struct Schemas {
     plain: Execute,
     traced: Traced,
+    service: Execute,
+    sdl_length: u64,
+    sdl_answer: Bytes,
+    introspected: OnceCell<Option<Introspected>>,
 }
 
 impl Executor {
@@ -25,24 +51,95 @@ impl Executor {
         Q: ObjectType + 'static,
         M: ObjectType + 'static,
     {
-        let traced = move || execute(build().extension(FederatedTracing));
-        Self(Arc::new(Schemas { plain: execute(build()), traced: LazyLock::new(Box::new(traced)) }))
+        let schema = build().finish();
+        let sdl: Arc<str> =
+            schema.sdl_with_options(SDLExportOptions::new().federation().compose_directive()).into();
+        let sdl_answer = serde_json::json!({ "data": { "_service": { "sdl": &*sdl } } }).to_string();
+        let sdl_length = json_length(&sdl);
+        let service = Schema::build(ServiceRoot { sdl }, EmptyMutation, EmptySubscription)
+            .disable_suggestions()
+            .limit_recursive_depth(MAX_LEVELS)
+            .finish();
+        let traced = move || execute(build().extension(FederatedTracing).finish());
+        Self(Arc::new(Schemas {
+            plain: execute(schema),
+            traced: LazyLock::new(Box::new(traced)),
+            service: execute(service),
+            sdl_length,
+            sdl_answer: sdl_answer.into(),
+            introspected: OnceCell::new(),
+        }))
     }
 
-    pub(super) async fn execute(&self, request: Request, traced: bool) -> Response {
-        let execute = if traced { &*self.0.traced } else { &self.0.plain };
+    pub(super) async fn execute(&self, request: Request, build: Build) -> Response {
+        let execute = match build {
+            Build::Plain => &self.0.plain,
+            Build::Traced => &*self.0.traced,
+            Build::Service => &self.0.service,
+        };
         execute(request).await
+    }
+
+    /// The bytes of the SDL as JSON.
+    pub(super) fn sdl_length(&self) -> u64 {
+        self.0.sdl_length
+    }
+
+    /// The answer to `{ _service { sdl } }`, which all requests share.
+    pub(super) fn sdl_answer(&self) -> Bytes {
+        self.0.sdl_answer.clone()
+    }
+
+    /// What the schema tells about itself, with what is hidden from most; none when it tells nothing.
+    pub(super) async fn introspected(&self) -> Option<&Introspected> {
+        let introspect = || async {
+            let response = (self.0.plain)(Request::new(WHOLE).data(EveryType)).await;
+            Introspected::of(&response.data).filter(|_| response.errors.is_empty())
+        };
+        self.0.introspected.get_or_init(introspect).await.as_ref()
     }
 }
 
-fn execute<Q, M>(builder: SchemaBuilder<Q, M, EmptySubscription>) -> Execute
+fn execute<Q, M>(schema: Schema<Q, M, EmptySubscription>) -> Execute
 where
     Q: ObjectType + 'static,
     M: ObjectType + 'static,
 {
-    let schema = builder.finish();
     Box::new(move |request| {
         let schema = schema.clone();
         async move { schema.execute(request).await }.boxed()
     })
+}
+
+/// Whether the schema of the service knows a variable's type: it has the built-in scalars alone.
+pub(super) fn is_built_in(variable: &VariableDefinition) -> bool {
+    let BaseType::Named(name) = &variable.var_type.node.base else { return false };
+    ["Boolean", "Float", "ID", "Int", "String"].contains(&name.as_str())
+}
+
+/// The root of a schema that tells another one's SDL.
+struct ServiceRoot {
+    sdl: Arc<str>,
+}
+
+/// What can be read.
+#[Object(name = "Query")]
+impl ServiceRoot {
+    #[graphql(name = "_service")]
+    #[allow(clippy::used_underscore_items, reason = "the name is the specification's")]
+    async fn service(&self) -> Service {
+        Service { sdl: self.sdl.clone() }
+    }
+}
+
+struct Service {
+    sdl: Arc<str>,
+}
+
+/// The subgraph, as gateways ask about it.
+#[Object(name = "_Service")]
+impl Service {
+    async fn sdl(&self) -> Option<&str> {
+        Some(&self.sdl)
+    }
 }

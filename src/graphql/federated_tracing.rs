@@ -4,20 +4,25 @@
 //! A trace holds the schema's names, the operation's response keys, indices, types and times, and of errors their code and place:
 //! no value, no argument, and no message.
 
+use super::Estimate;
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextResolve, ResolveInfo};
 use async_graphql::{PathSegment, QueryPathNode, QueryPathSegment, ServerError, ServerResult, Value};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use prost::Message as _;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The name under which the trace stands in the answer's extensions.
 pub(super) const EXTENSION: &str = "ftv1";
-/// A trace tells of so many fields at most, and says when there were more: lists in lists make many of few.
-const MAX_FIELDS: usize = 20_000;
+/// The bytes of the largest trace, before base64. A trace that would be longer leaves out the rest and says so: lists in lists
+/// make many fields of few, and an alias stands in the trace of each.
+const MAX_BYTES: usize = 3 * 1024 * 1024 / 2;
+/// What a node takes beside its names, at most: its times, its index, and their tags and lengths.
+const NODE: usize = 40;
+/// The longest names of types and fields of a schema, at most, of one field.
+const NAMES: u64 = 120;
 /// What stands for every error's message, as in the traces of Apollo's own servers.
 const MASKED: &str = "<masked>";
 
@@ -105,43 +110,32 @@ struct Begun {
     /// The wall clock's time, which only tells the gateway's operator when it was.
     at: SystemTime,
     instant: Instant,
-    fields: Mutex<Vec<(Vec<Id>, Node)>>,
-    more: AtomicBool,
+    tree: Mutex<Tree>,
+}
+
+/// The bytes of an operation's trace, base64 encoded, at most.
+pub(super) fn trace_length(of: Estimate) -> u64 {
+    let nodes = of.fields.saturating_mul(2 * NODE as u64 + NAMES);
+    of.bytes.saturating_add(nodes).min(MAX_BYTES as u64 + 4096) / 3 * 4
 }
 
 impl Tracer {
     pub(super) fn begin() -> Self {
-        Self(Arc::new(Begun {
-            at: SystemTime::now(),
-            instant: Instant::now(),
-            fields: Mutex::default(),
-            more: AtomicBool::new(false),
-        }))
+        Self(Arc::new(Begun { at: SystemTime::now(), instant: Instant::now(), tree: Mutex::default() }))
     }
 
     fn now(&self) -> u64 {
         nanoseconds(self.0.instant.elapsed())
     }
 
-    fn field(&self, path: Vec<Id>, node: Node) {
-        let mut fields = self.0.fields.lock().unwrap_or_else(PoisonError::into_inner);
-        if fields.len() < MAX_FIELDS {
-            fields.push((path, node));
-        } else {
-            self.0.more.store(true, Ordering::Relaxed);
-        }
+    fn tree(&self) -> MutexGuard<'_, Tree> {
+        self.0.tree.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the trace: the value of the extension. Errors are told at their paths, once they have their codes.
     pub(super) fn finish(self, errors: &[ServerError]) -> Value {
         let duration_ns = self.now();
-        let fields = std::mem::take(&mut *self.0.fields.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut tree = Tree::default();
-        for (path, node) in fields {
-            let place = tree.place(&path);
-            let placed = &mut tree.nodes[place].0;
-            *placed = Node { id: placed.id.take(), ..node };
-        }
+        let mut tree = std::mem::take(&mut *self.tree());
         for error in errors {
             tree.error(error);
         }
@@ -150,7 +144,7 @@ impl Tracer {
             end_time: Some(timestamp(self.0.at + Duration::from_nanos(duration_ns))),
             duration_ns,
             root: Some(tree.take(0)),
-            is_incomplete: self.0.more.load(Ordering::Relaxed),
+            is_incomplete: tree.full,
         };
         Value::String(STANDARD.encode(trace.encode_to_vec()))
     }
@@ -192,51 +186,69 @@ fn path(mut node: &QueryPathNode<'_>) -> Vec<Id> {
 struct Tree {
     nodes: Vec<(Node, Vec<usize>)>,
     children: HashMap<(usize, Id), usize>,
+    bytes: usize,
+    /// Whether something was left out.
+    full: bool,
 }
 
 impl Default for Tree {
     fn default() -> Self {
-        Self { nodes: vec![(Node::default(), Vec::new())], children: HashMap::new() }
+        Self { nodes: vec![(Node::default(), Vec::new())], children: HashMap::new(), bytes: 0, full: false }
     }
 }
 
 impl Tree {
-    /// The node of this path; it and those above it are made where they are missing.
-    fn place(&mut self, path: &[Id]) -> usize {
-        path.iter().fold(0, |parent, id| {
-            let key = (parent, id.clone());
+    /// Takes so many bytes of what the trace may have; none are left once it is full.
+    fn take_bytes(&mut self, bytes: usize) -> Option<()> {
+        self.full |= self.bytes + bytes > MAX_BYTES;
+        (!self.full).then(|| self.bytes += bytes)
+    }
+
+    /// The node of this path; it and those above it are made where they are missing. None when the trace is full.
+    fn place(&mut self, path: impl IntoIterator<Item = Id>) -> Option<usize> {
+        path.into_iter().try_fold(0, |parent, id| {
+            let name = match &id {
+                Id::ResponseName(name) => name.len(),
+                Id::Index(_) => 0,
+            };
+            let key = (parent, id);
             if let Some(known) = self.children.get(&key) {
-                return *known;
+                return Some(*known);
             }
+            self.take_bytes(name + NODE)?;
             let place = self.nodes.len();
-            self.nodes.push((Node { id: Some(id.clone()), ..Node::default() }, Vec::new()));
+            self.nodes.push((Node { id: Some(key.1.clone()), ..Node::default() }, Vec::new()));
             self.nodes[parent].1.push(place);
             self.children.insert(key, place);
-            place
+            Some(place)
         })
     }
 
+    fn field(&mut self, path: Vec<Id>, node: Node) {
+        let names = node.r#type.len() + node.parent_type.len() + node.original_field_name.len();
+        let Some(place) = self.place(path) else { return };
+        if self.take_bytes(names).is_some() {
+            let placed = &mut self.nodes[place].0;
+            *placed = Node { id: placed.id.take(), ..node };
+        }
+    }
+
     fn error(&mut self, error: &ServerError) {
-        let path: Vec<Id> = error
-            .path
-            .iter()
-            .map(|segment| match segment {
-                PathSegment::Field(name) => Id::ResponseName(name.clone()),
-                PathSegment::Index(at) => index(*at),
-            })
-            .collect();
+        let path = error.path.iter().map(|segment| match segment {
+            PathSegment::Field(name) => Id::ResponseName(name.clone()),
+            PathSegment::Index(at) => index(*at),
+        });
         let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
-        let json = serde_json::json!({ "message": MASKED, "extensions": { "code": code } });
+        let json = serde_json::json!({ "message": MASKED, "extensions": { "code": code } }).to_string();
         let location = error.locations.iter().map(|place| proto::Location {
             line: u32::try_from(place.line).unwrap_or(u32::MAX),
             column: u32::try_from(place.column).unwrap_or(u32::MAX),
         });
-        let place = self.place(&path);
-        self.nodes[place].0.error.push(proto::Error {
-            message: MASKED.to_owned(),
-            location: location.collect(),
-            json: json.to_string(),
-        });
+        let Some(place) = self.place(path) else { return };
+        if self.take_bytes(json.len() + 2 * NODE).is_some() {
+            let message = MASKED.to_owned();
+            self.nodes[place].0.error.push(proto::Error { message, location: location.collect(), json });
+        }
     }
 
     /// The node with all that is below it. A document nests no deeper than the vault lets it.
@@ -275,7 +287,7 @@ impl Extension for FederatedTracing {
         };
         let resolved = next.run(ctx, info).await;
         node.end_time = tracer.now();
-        tracer.field(path, node);
+        tracer.tree().field(path, node);
         resolved
     }
 }
@@ -290,16 +302,47 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_of_too_many_fields_is_cut_off_and_says_so() {
-        for (fields, incomplete) in [(MAX_FIELDS, false), (MAX_FIELDS + 1, true)] {
-            let tracer = Tracer::begin();
-            for at in 0..fields {
-                let path = vec![Id::ResponseName("list".to_owned()), index(at), Id::ResponseName("id".to_owned())];
-                tracer.field(path, Node::default());
+    fn a_trace_that_would_be_too_long_is_cut_off_and_says_so() {
+        for alias in [1, 200] {
+            let mut complete = 0;
+            for (fields, incomplete) in [(2_000, false), (60_000, true)] {
+                let tracer = Tracer::begin();
+                for at in 0..fields {
+                    let key = Id::ResponseName("a".repeat(alias));
+                    let node = Node { r#type: "String!".to_owned(), end_time: u64::MAX, ..Node::default() };
+                    tracer.tree().field(vec![Id::ResponseName("list".to_owned()), index(at), key], node);
+                }
+                for at in 0..fields {
+                    let mut error = ServerError::new("sk-live-0123456789", None);
+                    error.path = vec![PathSegment::Field("list".to_owned()), PathSegment::Index(at)];
+                    tracer.tree().error(&error);
+                }
+                let value = tracer.finish(&[]);
+                let Value::String(text) = &value else { panic!() };
+                assert!(text.len() <= MAX_BYTES / 3 * 4 + 4096, "{}", text.len());
+                let trace = decoded(value);
+                assert_eq!(trace.is_incomplete, incomplete);
+                let told = trace.root.unwrap().child[0].child.len();
+                assert!(if incomplete { told > complete } else { told == fields }, "{told}");
+                complete = told;
             }
-            let trace = decoded(tracer.finish(&[]));
-            assert_eq!(trace.is_incomplete, incomplete);
-            assert_eq!(trace.root.unwrap().child[0].child.len(), MAX_FIELDS);
+        }
+    }
+
+    #[test]
+    fn a_trace_is_no_longer_than_expected() {
+        for (names, fields) in [(10, 100), (200, 100), (200, 10_000)] {
+            let tracer = Tracer::begin();
+            let mut bytes = 0;
+            for at in 0..fields {
+                let key = "a".repeat(names);
+                bytes += key.len();
+                let node = Node { r#type: "T".repeat(40), parent_type: "T".repeat(40), start_time: u64::MAX, ..Node::default() };
+                tracer.tree().field(vec![index(at), Id::ResponseName(key)], node);
+            }
+            let Value::String(text) = tracer.finish(&[]) else { panic!() };
+            let expected = trace_length(Estimate { bytes: bytes as u64, fields: fields as u64 });
+            assert!(text.len() as u64 <= expected, "{} > {expected}", text.len());
         }
     }
 

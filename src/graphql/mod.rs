@@ -22,19 +22,20 @@ mod resolving;
 mod rounds;
 mod scalars;
 
-pub use document::{Inspected, MAX_LEVELS, Refusal, inspect};
+pub use document::{Circumstances, Estimate, Inspected, Introspected, MAX_LEVELS, Refusal, inspect};
 
 use crate::domain::{Principal, RequestId};
 use crate::vault::{Caller, Vault};
-use async_graphql::parser::types::{BaseType, Type};
+use async_graphql::parser::types::{BaseType, OperationType, Type};
 use async_graphql::registry::Registry;
 use async_graphql::{
     Context, EmptySubscription, IntrospectionMode, MergedObject, ObjectType, Request, Response, SDLExportOptions,
     Schema, SchemaBuilder, ServerError, Value, Variables,
 };
 use entities::{Begun, Root};
-use executor::Executor;
-use federated_tracing::{EXTENSION, Tracer};
+use bytes::Bytes;
+use executor::{Build, Executor, is_built_in};
+use federated_tracing::{EXTENSION, Tracer, trace_length};
 use loaders::Session;
 use mutation::ByPeople;
 use platform::ByPlatform;
@@ -61,8 +62,14 @@ pub fn sdl() -> String {
     build().finish().sdl_with_options(SDLExportOptions::new().federation().compose_directive())
 }
 
+/// Marks the request that reads the whole schema, with what is hidden from most callers, to measure introspection by it.
+struct EveryType;
+
 /// Whether the request is a runtime's, for what is hidden from everybody else's introspection.
 fn is_runtime(ctx: &Context<'_>) -> bool {
+    if ctx.data_opt::<EveryType>().is_some() {
+        return true;
+    }
     ctx.data_opt::<Session>().is_some_and(|session| matches!(session.caller.principal, Principal::Runtime(..)))
 }
 
@@ -96,6 +103,9 @@ fn input_types<Q: ObjectType, M: ObjectType>() -> HashSet<String> {
 const INTROSPECTION_OFF: &str =
     "Introspection is off; read the schema from `project-vault schema` or `_service { sdl }`.";
 
+const INTROSPECTION_UNKNOWN: &str =
+    "The schema cannot be introspected; read it from `project-vault schema` or `_service { sdl }`.";
+
 const NO_INPUT_TYPE: &str = "The type of a variable is not an input type of the schema; mend its definition.";
 
 const VARIABLE_MISSING: &str = "A variable that must have a value has none; give it in variables.";
@@ -112,6 +122,33 @@ pub struct Call {
     pub variables: Variables,
     /// Whether the answer tells which field took how long, in `extensions.ftv1`.
     pub traced: bool,
+}
+
+/// An operation that was judged and may be executed.
+pub struct Admitted {
+    api: Api,
+    call: Call,
+    answer_bytes: usize,
+}
+
+impl Admitted {
+    /// The bytes of the largest answer that is expected: JSON with all characters escaped, but for released values, and lists
+    /// without pages as long as they usually are.
+    #[must_use]
+    pub fn answer_bytes(&self) -> usize {
+        self.answer_bytes
+    }
+
+    /// Whether it changes something.
+    #[must_use]
+    pub fn is_mutation(&self) -> bool {
+        self.call.operation.kind == OperationType::Mutation
+    }
+
+    /// Validates and executes it. Every error of the answer has a code and the request's id.
+    pub async fn execute(self) -> Response {
+        self.api.run(self.call).await
+    }
 }
 
 impl Api {
@@ -152,11 +189,43 @@ impl Api {
         operation.anonymous_only && (self.introspection || !operation.introspects)
     }
 
+    /// The answer to `{ _service { sdl } }`, as JSON, which all requests share; none for any other operation.
+    #[must_use]
+    pub fn shared_answer(&self, operation: &Inspected) -> Option<Bytes> {
+        operation.sdl_only.then(|| self.schema.sdl_answer())
+    }
+
+    /// What the schema tells about itself, with what is hidden from most callers, to measure introspection by; none when it
+    /// cannot be read.
+    pub async fn introspected(&self) -> Option<&Introspected> {
+        self.schema.introspected().await
+    }
+
+    /// Judges whether an operation may be executed, and how large its answer can be.
+    ///
+    /// # Errors
+    /// The answer to an operation that may not.
+    pub async fn admit(&self, call: Call) -> Result<Admitted, Box<Response>> {
+        match self.check(&call).await {
+            Ok(estimate) => {
+                let trace = if call.traced { trace_length(estimate) } else { 0 };
+                let bytes = estimate.bytes.saturating_add(trace);
+                Ok(Admitted { api: self.clone(), call, answer_bytes: usize::try_from(bytes).unwrap_or(usize::MAX) })
+            }
+            Err(error) => Err(Box::new(Self::refuse(error, &call.request_id))),
+        }
+    }
+
     /// Validates and executes an operation. Every error of the answer has a code and the request's id.
     pub async fn execute(&self, call: Call) -> Response {
-        if let Err(error) = self.check(&call) {
-            return Self::refuse(error, &call.request_id);
+        match self.admit(call).await {
+            Ok(admitted) => admitted.execute().await,
+            Err(refused) => *refused,
         }
+    }
+
+    async fn run(&self, call: Call) -> Response {
+        let build = self.build_for(&call);
         let mut request = Request::new("").variables(call.variables).data(Begun::default());
         request.introspection_mode =
             if self.introspection { IntrospectionMode::Enabled } else { IntrospectionMode::Disabled };
@@ -169,7 +238,7 @@ impl Api {
         if let Some(tracer) = &tracer {
             request = request.data(tracer.clone());
         }
-        let response = in_rounds(self.schema.execute(request, call.traced), &waiting).await;
+        let response = in_rounds(self.schema.execute(request, build), &waiting).await;
         let mut response = error::complete(response, &call.request_id);
         if let Some(tracer) = tracer {
             let trace = tracer.finish(&response.errors);
@@ -178,8 +247,19 @@ impl Api {
         response
     }
 
+    fn build_for(&self, call: &Call) -> Build {
+        // Variables of other types are for validation by the whole schema to refuse: nothing here takes them.
+        if call.operation.service_only && call.operation.variables().all(is_built_in) {
+            Build::Service
+        } else if call.traced {
+            Build::Traced
+        } else {
+            Build::Plain
+        }
+    }
+
     /// What has to hold before the library validates an operation.
-    fn check(&self, call: &Call) -> Result<(), ServerError> {
+    async fn check(&self, call: &Call) -> Result<Estimate, ServerError> {
         let Call { operation, variables, .. } = call;
         if operation.introspects && !self.introspection {
             return Err(server_error(INTROSPECTION_OFF, error::VALIDATION_FAILED));
@@ -197,7 +277,13 @@ impl Api {
         if !operation.required.iter().all(given) {
             return Err(server_error(VARIABLE_MISSING, error::BAD_USER_INPUT));
         }
-        operation.check_cost(variables).map_err(|refusal| (&refusal).into())
+        let introspected = if operation.introspects { self.introspected().await } else { None };
+        if operation.introspects && introspected.is_none() {
+            return Err(server_error(INTROSPECTION_UNKNOWN, error::INTERNAL));
+        }
+        let circumstances =
+            Circumstances { anonymous: call.caller.is_none(), sdl: self.schema.sdl_length(), introspected };
+        operation.check_cost(variables, circumstances).map_err(|refusal| (&refusal).into())
     }
 
     /// The answer to a request that never reached execution.

@@ -1,18 +1,35 @@
 //! The connections of one address: accepted while there are slots, and each of them ends.
 //!
-//! A client keeps a connection of HTTP/2 for ever with pings alone, and one of HTTP/1 with a request now and then; who opens
-//! enough of them would lock everybody else out, those who ask for `/healthz` as well. So a connection on which no request runs
-//! ends after a while, after a short while when others wait for its slot, and every connection ends at an age, whatever runs
-//! on it: by GOAWAY or after the next answer, so that clients lose nothing, and cut off if they do not care.
+//! A client keeps a connection of HTTP/2 for ever with pings alone, and one of HTTP/1 with a request now and then; enough of them
+//! would lock everybody else out, those who ask for `/healthz` as well. So a connection on which no request runs ends after a
+//! while, after a short while when others wait for its slot, and every connection ends at an age, whatever runs on it: by GOAWAY
+//! or after the next answer, so that clients lose nothing, and cut off if they do not care.
+//!
+//! A request runs once its body has arrived and until its answer was written (`exchange`). A peer that does not read its answers
+//! holds their memory; by HTTP/2 it may refuse to take a byte without the connection being any slower. So each answer is watched,
+//! as the socket is (`pace`), and a connection on which nothing moves, or too little, is closed.
 
-use axum::Router;
+mod exchange;
+mod pace;
+#[cfg(test)]
+mod tests;
+
+use crate::domain::RequestId;
+use axum::body::{Body, HttpBody};
+use axum::{BoxError, Router};
 use axum_server::accept::Accept as _;
 use axum_server::tls_rustls::RustlsAcceptor;
+use bytes::Bytes;
+pub(super) use exchange::Admission;
+use exchange::{Arriving, Exchange, Outgoing, Requests, Traffic};
 use futures::future::pending;
-use http::Request;
+use http::header::{CACHE_CONTROL, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use pace::{Line, Watched};
+use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -25,54 +42,70 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::{ServiceExt as _, service_fn};
 
-/// So many requests run on one connection of HTTP/2 at once.
+/// Maximum number of requests on one connection of HTTP/2 at once.
 const MAX_STREAMS: u32 = 100;
-/// So large the headers of a request are at most, in bytes: a query string and a token.
+/// The largest headers of a request, in bytes: a query string and a token. By it the number of CONTINUATION frames is bounded.
 const MAX_HEADERS: u32 = 64 * 1024;
-/// After an error of accepting, such as too many open files, so long nothing is accepted.
+/// Bytes of requests that a connection of HTTP/1 buffers, their headers included, and of answers that it has not written.
+const MAX_BUFFER: usize = 64 * 1024;
+/// Bytes of a stream's answer that a connection of HTTP/2 buffers.
+const MAX_SEND_BUFFER: usize = 64 * 1024;
+/// Bytes that a peer may send on a stream of HTTP/2 before they are read.
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// The same on all streams of a connection.
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// Streams that a peer opened and reset before they were looked at, until the connection is closed ("rapid reset",
+/// CVE-2023-44487).
+const MAX_RESETS: usize = 20;
+/// Streams that were reset for a fault of the peer's, until the connection is closed.
+const MAX_FAULTS: usize = 100;
+/// Bytes that the operating system keeps of what a peer has not acknowledged; Linux takes twice as much.
+const SOCKET_BUFFER: usize = 64 * 1024;
+/// How long the operating system tries to send what a peer does not take, after the connection was closed too, in milliseconds.
+#[cfg(target_os = "linux")]
+const SOCKET_TIMEOUT: u32 = 30_000;
+/// How long nothing is accepted after an error of accepting, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What connections may do.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
-    /// So many there are at once; more wait to be accepted.
+    /// Maximum number of connections; more wait to be accepted.
     pub(super) slots: usize,
-    /// A connection has so long to send its first request's headers.
+    /// How long a connection may take to send its first request's headers.
     pub(super) first_request: Duration,
-    /// Later ones, the time in between included.
+    /// The same for later ones, the time in between included.
     pub(super) next_request: Duration,
     /// The same while others wait for a slot.
     pub(super) when_full: Duration,
+    /// How long the body of a request may take whose caller is not verified, while others wait for a slot.
+    pub(super) body_when_full: Duration,
+    /// How long a peer may take nothing of an answer.
+    pub(super) stall: Duration,
+    /// The least bytes of an answer that a peer takes each second, once the time of `stall` has passed.
+    pub(super) rate: u64,
     /// The longest a connection is kept.
     pub(super) age: Duration,
-    /// What runs on a connection that ends has so long to finish.
+    /// How long what runs on a connection that ends may take to finish.
     pub(super) grace: Duration,
+    /// How long a connection that ends is kept while nothing runs on it, so that its peer can end it.
+    pub(super) linger: Duration,
 }
 
-/// The requests of a connection.
-#[derive(Clone, Copy, Default)]
-struct Requests {
-    begun: bool,
-    running: usize,
-}
-
-/// One request that runs.
-struct Running(Arc<watch::Sender<Requests>>);
-
-impl Running {
-    fn begin(requests: &Arc<watch::Sender<Requests>>) -> Self {
-        requests.send_modify(|requests| {
-            requests.begun = true;
-            requests.running += 1;
-        });
-        Self(requests.clone())
+impl Bounds {
+    /// How often it is looked whether a peer reads.
+    fn tick(&self) -> Duration {
+        (self.stall / 4).min(Duration::from_secs(1))
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.send_modify(|requests| requests.running -= 1);
-    }
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It is idle, or old, or the server stops.
+    Orderly,
+    /// Its peer does not read.
+    Stalled,
 }
 
 /// What all connections of an address share.
@@ -81,10 +114,12 @@ struct Address {
     tls: Option<RustlsAcceptor>,
     builder: Builder<TokioExecutor>,
     bounds: Bounds,
+    permits: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
-/// Serves one address until it is to stop, and what runs then to its end: HTTP/1 and HTTP/2, with TLS and without.
+/// Serves one address until it is to stop, and what runs then to its end: HTTP/1 and HTTP/2, with TLS and without. A connection
+/// takes one of `permits` for each request that is open beside four others; all addresses of a process share them.
 ///
 /// # Errors
 /// When the socket cannot be used.
@@ -93,13 +128,16 @@ pub(super) async fn serve(
     tls: Option<RustlsAcceptor>,
     router: Router,
     bounds: Bounds,
+    permits: Arc<Semaphore>,
     stop: CancellationToken,
 ) -> io::Result<()> {
     socket.set_nonblocking(true)?;
+    // Accepted sockets take over what is set here.
+    rustix::net::sockopt::set_socket_send_buffer_size(&socket, SOCKET_BUFFER)?;
+    #[cfg(target_os = "linux")]
+    rustix::net::sockopt::set_tcp_user_timeout(&socket, SOCKET_TIMEOUT)?;
     let listener = TcpListener::from_std(socket)?;
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http2().max_concurrent_streams(MAX_STREAMS).max_header_list_size(MAX_HEADERS);
-    let address = Arc::new(Address { router, tls, builder, bounds, stop: stop.clone() });
+    let address = Arc::new(Address { router, tls, builder: builder(), bounds, permits, stop: stop.clone() });
     let connections = TaskTracker::new();
     stop.run_until_cancelled(address.accept(&listener, &connections)).await;
     // Who connects now is refused.
@@ -107,6 +145,21 @@ pub(super) async fn serve(
     connections.close();
     connections.wait().await;
     Ok(())
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().max_buf_size(MAX_BUFFER);
+    builder
+        .http2()
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADERS)
+        .max_send_buf_size(MAX_SEND_BUFFER)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_FAULTS);
+    builder
 }
 
 impl Address {
@@ -130,38 +183,77 @@ impl Address {
     }
 
     async fn shake_hands(&self, stream: TcpStream, full: watch::Receiver<bool>) {
-        let Some(tls) = &self.tls else { return self.connection(stream, full).await };
-        // It has a time of its own, after which it fails.
-        if let Some(Ok((stream, _))) = self.stop.run_until_cancelled(tls.accept(stream, ())).await {
-            self.connection(stream, full).await;
+        let line = Arc::new(Line::default());
+        let stream = Watched::new(stream, line.clone());
+        let traffic = Arc::new(Traffic::new(line, full.clone(), self.bounds));
+        let Some(tls) = &self.tls else { return self.connection(stream, traffic).await };
+        let accepted = tokio::select! {
+            // It has a time of its own, after which it fails.
+            accepted = tls.accept(stream, ()) => accepted,
+            () = crowded(full, self.bounds.when_full) => return,
+            () = self.stop.cancelled() => return,
+        };
+        if let Ok((stream, _)) = accepted {
+            self.connection(stream, traffic).await;
         }
     }
 
-    async fn connection<I>(&self, stream: I, full: watch::Receiver<bool>)
+    async fn connection<I>(&self, stream: I, traffic: Arc<Traffic>)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let requests = Arc::new(watch::Sender::new(Requests::default()));
-        let over = over(self.bounds, requests.subscribe(), full);
-        let router = self.router.clone();
+        let (router, permits, requests) = (self.router.clone(), self.permits.clone(), traffic.clone());
         let service = service_fn(move |request: Request<_>| {
-            let running = Running::begin(&requests);
-            let answer = router.clone().oneshot(request);
-            async move {
-                let _running = running;
-                answer.await
-            }
+            let exchange = Exchange::begin(&requests, &permits);
+            answer(router.clone(), request, exchange)
         });
         let mut serving = pin!(self.builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
-        tokio::select! {
+        let end = tokio::select! {
             // What was wrong with a connection is its client's concern.
             _ = serving.as_mut() => return,
-            () = over => {}
-            () = self.stop.cancelled() => {}
-        }
+            end = over(&traffic) => end,
+            () = self.stop.cancelled() => End::Orderly,
+        };
         serving.as_mut().graceful_shutdown();
-        let _ = timeout(self.bounds.grace, serving).await;
+        let grace = match end {
+            End::Orderly => self.bounds.grace,
+            End::Stalled => self.bounds.linger,
+        };
+        tokio::select! {
+            _ = serving => {}
+            _ = timeout(grace, quiet(&traffic)) => {}
+        }
     }
+}
+
+/// Answers a request; without an exchange there are too many.
+async fn answer<B>(
+    router: Router,
+    request: Request<B>,
+    exchange: Option<Arc<Exchange>>,
+) -> Result<Response<Body>, Infallible>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static,
+{
+    let Some(exchange) = exchange else { return Ok(too_many()) };
+    let mut request = request.map(|body| Body::new(Arriving::new(body, exchange.clone())));
+    request.extensions_mut().insert(Admission::of(&exchange));
+    let response = router.oneshot(request).await?;
+    exchange.answer();
+    Ok(response.map(|body| Body::new(Outgoing::new(body, exchange))))
+}
+
+/// Without a body, so that nothing of it can be left unread.
+fn too_many() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(RequestId::new().as_str()) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    response
 }
 
 /// Wakes the connections when it changes only.
@@ -169,19 +261,37 @@ fn tell(full: &watch::Sender<bool>, now: bool) {
     full.send_if_modified(|full| std::mem::replace(full, now) != now);
 }
 
+/// Waits until the slots are taken, and then so long.
+async fn crowded(mut full: watch::Receiver<bool>, time: Duration) {
+    // The address has stopped accepting when this cannot be told.
+    let _ = full.wait_for(|full| *full).await;
+    sleep(time).await;
+}
+
 /// Waits until a connection has to end.
-async fn over(bounds: Bounds, mut requests: watch::Receiver<Requests>, mut full: watch::Receiver<bool>) {
+async fn over(traffic: &Traffic) -> End {
+    let Traffic { bounds, requests, full, .. } = traffic;
+    let mut requests = requests.subscribe();
     let mut aged = pin!(sleep(bounds.age));
     loop {
-        let Requests { begun, running } = *requests.borrow_and_update();
+        let Requests { begun, late, .. } = *requests.borrow_and_update();
+        if traffic.is_stalled() {
+            return End::Stalled;
+        }
+        if late {
+            return End::Orderly;
+        }
+        let busy = traffic.is_busy();
+        let look = async { if busy { sleep(bounds.tick()).await } else { pending().await } };
         let idle = async {
-            if running > 0 {
+            if busy {
                 return pending().await;
             }
             let crowded = async {
-                // The address has stopped accepting when this cannot be told.
-                let _ = full.wait_for(|full| *full).await;
-                sleep(bounds.when_full).await;
+                crowded(full.clone(), bounds.when_full).await;
+                if traffic.is_receiving() {
+                    sleep(bounds.body_when_full.saturating_sub(bounds.when_full)).await;
+                }
             };
             tokio::select! {
                 () = sleep(if begun { bounds.next_request } else { bounds.first_request }) => {}
@@ -189,154 +299,23 @@ async fn over(bounds: Bounds, mut requests: watch::Receiver<Requests>, mut full:
             }
         };
         tokio::select! {
-            () = &mut aged => return,
-            () = idle => return,
-            changed = requests.changed() => if changed.is_err() { return },
+            () = &mut aged => return End::Orderly,
+            () = idle => return End::Orderly,
+            () = look => {}
+            changed = requests.changed() => if changed.is_err() { return End::Orderly },
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::routing::get;
-    use std::net::SocketAddr;
-    use std::time::Instant;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    const LONG: Duration = Duration::from_secs(60);
-    const SHORT: Duration = Duration::from_millis(200);
-    const PATIENCE: Duration = Duration::from_secs(10);
-    const BOUNDS: Bounds =
-        Bounds { slots: 100, first_request: LONG, next_request: LONG, when_full: LONG, age: LONG, grace: LONG };
-    const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
-
-    fn start(bounds: Bounds) -> SocketAddr {
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = socket.local_addr().unwrap();
-        let slow = async || sleep(SHORT * 4).await;
-        let router = Router::new().route("/", get(async || "here")).route("/slow", get(slow));
-        tokio::spawn(serve(socket, None, router, bounds, CancellationToken::new()));
-        address
-    }
-
-    /// Sends a request, and gives what comes back at once.
-    async fn ask(stream: &mut TcpStream, request: &str) -> String {
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = vec![0; 1024];
-        let read = timeout(PATIENCE, stream.read(&mut answer)).await.unwrap().unwrap();
-        String::from_utf8_lossy(&answer[..read]).into_owned()
-    }
-
-    /// Reads until the other side ends the connection.
-    async fn ends(stream: &mut TcpStream) -> Vec<u8> {
-        let mut rest = Vec::new();
-        timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the connection ends").unwrap();
-        rest
-    }
-
-    /// A connection of HTTP/2 (RFC 9113, section 3.4) with one request for `/`.
-    async fn http2(address: SocketAddr) -> TcpStream {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-        // HEADERS of stream 1, ended: :method GET, :scheme http, :path /, :authority "x" (RFC 7541, appendix A).
-        let headers = [0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, b'x'];
-        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-        stream.write_all(&settings).await.unwrap();
-        stream.write_all(&headers).await.unwrap();
-        stream
-    }
-
-    #[tokio::test]
-    async fn a_connection_without_requests_ends() {
-        let address = start(Bounds { first_request: SHORT, ..BOUNDS });
-        let mut silent = TcpStream::connect(address).await.unwrap();
-        assert!(ends(&mut silent).await.is_empty());
-        let mut busy = TcpStream::connect(address).await.unwrap();
-        assert!(ask(&mut busy, GET).await.contains("here"));
-        sleep(SHORT * 2).await;
-        assert!(ask(&mut busy, GET).await.contains("here"), "it has had its first request");
-
-        let address = start(Bounds { next_request: SHORT, ..BOUNDS });
-        let mut idle = TcpStream::connect(address).await.unwrap();
-        assert!(ask(&mut idle, GET).await.contains("here"));
-        assert!(ends(&mut idle).await.is_empty());
-        let mut slow = TcpStream::connect(address).await.unwrap();
-        assert!(
-            ask(&mut slow, &GET.replace("/ ", "/slow ")).await.starts_with("HTTP/1.1 200"),
-            "while one runs it stays"
-        );
-    }
-
-    #[tokio::test]
-    async fn pings_do_not_keep_a_connection_of_http_2() {
-        // This client does not care for GOAWAY, so that it is cut off.
-        let address = start(Bounds { next_request: SHORT * 3, grace: SHORT, ..BOUNDS });
-        let begin = Instant::now();
-        let (mut read, mut write) = http2(address).await.into_split();
-        let pings = tokio::spawn(async move {
-            while write.write_all(&[0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]).await.is_ok() {
-                sleep(SHORT / 4).await;
-            }
-        });
-        let mut all = Vec::new();
-        // Whether it ends in good order or not, it ends.
-        let _ = timeout(PATIENCE, read.read_to_end(&mut all)).await.expect("the connection ends");
-        pings.abort();
-        assert!(begin.elapsed() >= SHORT * 3);
-        assert!(all.windows(4).any(|part| part == b"here"), "the request was answered");
-        // GOAWAY, of stream 0.
-        assert!(all.windows(6).any(|part| part == [7, 0, 0, 0, 0, 0]), "{all:?}");
-    }
-
-    #[tokio::test]
-    async fn a_connection_has_an_age_however_busy_it_is() {
-        let address = start(Bounds { age: SHORT * 3, grace: SHORT * 8, ..BOUNDS });
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let asked = async {
-            let mut answers = 0;
-            while ask(&mut stream, GET).await.contains("here") {
-                answers += 1;
-                sleep(SHORT / 10).await;
-            }
-            answers
-        };
-        assert!(timeout(PATIENCE, asked).await.unwrap() > 1);
-        // What runs is finished.
-        let mut slow = TcpStream::connect(address).await.unwrap();
-        assert!(ask(&mut slow, &GET.replace("/ ", "/slow ")).await.starts_with("HTTP/1.1 200"));
-        assert!(ends(&mut slow).await.is_empty());
-    }
-
-    #[tokio::test]
-    async fn idle_connections_make_room_for_those_that_wait() {
-        let address = start(Bounds { slots: 3, when_full: SHORT, ..BOUNDS });
-        let mut held = Vec::new();
-        for _ in 0..3 {
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            assert!(ask(&mut stream, GET).await.contains("here"));
-            held.push(stream);
-        }
-        held.push(http2(address).await);
-        let mut other = TcpStream::connect(address).await.unwrap();
-        assert!(ask(&mut other, GET).await.contains("here"));
-        for stream in &mut held[..3] {
-            assert!(ends(stream).await.is_empty());
-        }
-    }
-
-    #[tokio::test]
-    async fn nobody_is_sent_away_while_there_is_room() {
-        let address = start(Bounds { slots: 3, when_full: SHORT / 4, ..BOUNDS });
-        let mut two = Vec::new();
-        for _ in 0..2 {
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            assert!(ask(&mut stream, GET).await.contains("here"));
-            two.push(stream);
-        }
-        sleep(SHORT * 2).await;
-        for stream in &mut two {
-            assert!(ask(stream, GET).await.contains("here"));
+/// Waits until nothing has run on a connection that ends for the time it may linger, or its peer does not read.
+async fn quiet(traffic: &Traffic) {
+    let mut requests = traffic.requests.subscribe();
+    while !traffic.is_stalled() {
+        requests.borrow_and_update();
+        let busy = traffic.is_busy();
+        tokio::select! {
+            () = sleep(if busy { traffic.bounds.tick() } else { traffic.bounds.linger }) => if !busy { return },
+            _ = requests.changed() => {}
         }
     }
 }

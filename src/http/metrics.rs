@@ -11,6 +11,7 @@ use std::time::Duration;
 const REQUESTS: &str = "vault_http_requests_total";
 const DURATION: &str = "vault_http_request_duration_seconds";
 const OPERATIONS: &str = "vault_graphql_operations_total";
+const UNWRITTEN: &str = "vault_unwritten_answer_bytes";
 
 /// Upper bounds of the durations' buckets, in seconds.
 const BUCKETS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -28,6 +29,7 @@ fn recorder() -> Option<&'static PrometheusHandle> {
         metrics::describe_counter!(REQUESTS, "Requests that were answered, by route and status.");
         metrics::describe_histogram!(DURATION, "How long requests took, by route.");
         metrics::describe_counter!(OPERATIONS, "GraphQL operations that were executed, by kind.");
+        metrics::describe_gauge!(UNWRITTEN, "Bytes reserved for answers that are not written yet.");
         Some(handle)
     });
     installed.as_ref()
@@ -68,4 +70,8 @@ pub(super) fn count_operation(kind: OperationType) {
         OperationType::Subscription => "subscription",
     };
     metrics::counter!(OPERATIONS, "kind" => kind).increment(1);
+}
+
+pub(super) fn set_unwritten(bytes: usize) {
+    metrics::gauge!(UNWRITTEN).set(f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)));
 }

@@ -1,5 +1,6 @@
 //! Listening, and ending in good order.
 
+use super::budget::AnswerBudget;
 use super::connections::{Bounds, serve};
 use super::endpoint::{Endpoint, Serves, graphql};
 use super::health::{Readiness, healthz, readyz, statement_keys};
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -30,9 +32,16 @@ const BOUNDS: Bounds = Bounds {
     first_request: Duration::from_secs(10),
     next_request: Duration::from_secs(75),
     when_full: Duration::from_secs(1),
+    body_when_full: Duration::from_secs(2),
+    stall: Duration::from_secs(10),
+    rate: 16 * 1024,
     age: Duration::from_secs(60 * 60),
     grace: GRACE,
+    linger: Duration::from_millis(500),
 };
+/// Maximum number of requests that are open in the process beside four of each connection. One takes some 10 KB until it is
+/// answered and its answer read.
+const MAX_REQUESTS: usize = 8192;
 
 /// A certificate, with its chain, and its key; both PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,9 +145,11 @@ impl Server {
         let Self { parts, tls, main, runtimes } = self;
         let running = TaskTracker::new();
         let readiness = Arc::new(Readiness::new(parts.api.vault().clone()));
+        let (answers, permits) = (AnswerBudget::new(), Arc::new(Semaphore::new(MAX_REQUESTS)));
         let router = |serves| {
             let Parts { api, verifier } = parts.clone();
-            router(Endpoint { api, verifier, serves, running: running.clone() }, readiness.clone())
+            let (answers, running) = (answers.clone(), running.clone());
+            router(Endpoint { api, verifier, serves, answers, running }, readiness.clone())
         };
         let places = match runtimes {
             None => vec![(main, Serves::All)],
@@ -148,7 +159,7 @@ impl Server {
         let tls = tls.map(RustlsAcceptor::new);
         let listeners = places
             .into_iter()
-            .map(|(place, serves)| serve(place.socket, tls.clone(), router(serves), BOUNDS, stop.clone()));
+            .map(|(place, serves)| serve(place.socket, tls.clone(), router(serves), BOUNDS, permits.clone(), stop.clone()));
         let _upkeep = AbortOnDropHandle::new(tokio::spawn(metrics::keep_up()));
         let mut served = pin!(try_join_all(listeners));
         tokio::select! {

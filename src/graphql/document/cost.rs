@@ -2,9 +2,19 @@
 //!
 //! The document has been measured and cut down to one operation, so it is walked here with its fragments expanded. Every field
 //! counts as often as it would be resolved: below a list, once for each element that a page may have.
+//!
+//! The bytes of the answer are estimated from above: response keys by their length, values by the longest that their field can
+//! have ([`size`]), and a field that can fail by its error where that is longer. Lists without pages have no bound, so that they
+//! are estimated by what is usual. What people wrote, and values that are released, have bounds of their own, because only those
+//! are answered with them who have a role or a runtime's permission; all the rest anybody with a token can ask for.
 
+#[cfg(test)]
+mod tests;
+
+use super::introspection::{Extent, Introspected, Measuring, text};
 use super::measure::{Fragments, extent};
-use super::{ENTITIES, Refusal};
+use super::size::{self, Leaf};
+use super::{ENTITIES, INTROSPECTION, RESOLVE_SECRETS, Refusal, SERVICE};
 use async_graphql::parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet};
 use async_graphql::{Name, Positioned, Variables};
 use async_graphql_value::{ConstValue, Value};
@@ -14,21 +24,65 @@ use std::collections::HashMap;
 const MAX_READ: u64 = 6_000;
 /// Fields that an operation answers, in all elements together.
 const MAX_ANSWERED: u64 = 50_000;
+/// Bytes that an operation answers, without descriptions and values: 100 entries with everything that is known of them.
+const MAX_BYTES: u64 = 2 * 1024 * 1024;
+/// The same without a token: the schema's SDL, or all of its introspection.
+const MAX_ANONYMOUS_BYTES: u64 = 512 * 1024;
+/// Bytes of descriptions that an operation answers: 1,000 of the longest.
+const MAX_TEXT: u64 = 12 * 1024 * 1024;
 /// Representations that an operation's `_entities` hold together.
 const MAX_REPRESENTATIONS: u64 = 1_000;
 /// Bytes of arguments, each counted for every time it is used: async-graphql copies a value at each use.
 const MAX_COPIED: u64 = 8 * 1024 * 1024;
+
+/// Root fields that never fail.
+const SCHEMA_FIELDS: &[&str] = &["__typename", SERVICE];
 
 /// Elements on a page where none are asked for, and at most.
 const PAGE: u64 = 50;
 const LARGEST_PAGE: u64 = 100;
 /// Versions that an entry keeps.
 const VERSIONS: u64 = 10;
-/// What one value takes in memory beside its text, in bytes.
-const VALUE: u64 = 64;
+/// Agents that usually hold a value, at most.
+const EXPOSURES: u64 = 10;
+/// Entries of a project.
+const ENTRIES: u64 = 1_000;
+/// Names that a resolve or a preview may ask for.
+const ASKED: u64 = 500;
+/// Bytes of one value, and of all that a resolve releases.
+const VALUE: u64 = 64 * 1024;
+const RELEASED: u64 = 4 * 1024 * 1024;
+/// What one value of an argument takes in memory beside its text, in bytes.
+const ARGUMENT: u64 = 64;
+
+/// What the costs of an operation depend on beside its document and variables.
+#[derive(Clone, Copy, Default)]
+pub struct Circumstances<'a> {
+    /// Whether the request has no token.
+    pub anonymous: bool,
+    /// The bytes of the schema's SDL, as JSON.
+    pub sdl: u64,
+    /// What the schema tells about itself; without it, introspection is not counted.
+    pub introspected: Option<&'a Introspected>,
+}
+
+/// What the answer to an operation amounts to, at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Estimate {
+    /// The bytes of its JSON. Released values count as they are stored: only where they are made of characters that JSON
+    /// escapes are they longer.
+    pub bytes: u64,
+    /// The number of its fields.
+    pub fields: u64,
+}
 
 /// Refuses an operation that is too much.
-pub(super) fn check(document: &ExecutableDocument, variables: &Variables) -> Result<(), Refusal> {
+pub(super) fn check(
+    document: &ExecutableDocument,
+    variables: &Variables,
+    circumstances: Circumstances<'_>,
+) -> Result<Estimate, Refusal> {
+    let mut estimate = Estimate { bytes: 0, fields: 0 };
     for (_, operation) in document.operations.iter() {
         let definitions = operation.node.variable_definitions.iter().map(|definition| &definition.node);
         let defaults = definitions
@@ -36,16 +90,19 @@ pub(super) fn check(document: &ExecutableDocument, variables: &Variables) -> Res
         let given = variables.iter().map(|(name, value)| (name.as_str(), value));
         let values: HashMap<&str, &ConstValue> = defaults.chain(given).collect();
         let weights = values.iter().map(|(name, value)| (*name, weight(extent(value)))).collect();
-        let mut cost = Cost { fragments: &document.fragments, values, weights, total: Total::default() };
+        let fragments = &document.fragments;
+        let mut cost = Cost { fragments, values, weights, circumstances, total: Total::default() };
         cost.directives(&operation.node.directives, 1);
-        cost.set(&operation.node.selection_set.node, 1);
-        cost.total.check()?;
+        cost.set(&operation.node.selection_set.node, 1, Place::default());
+        cost.total.check(circumstances.anonymous)?;
+        let Total { bytes, text, released, answered, .. } = cost.total;
+        estimate = Estimate { bytes: bytes.saturating_add(text).saturating_add(released), fields: answered };
     }
-    Ok(())
+    Ok(estimate)
 }
 
 fn weight((values, text): (usize, usize)) -> u64 {
-    (values as u64).saturating_mul(VALUE).saturating_add(text as u64)
+    (values as u64).saturating_mul(ARGUMENT).saturating_add(text as u64)
 }
 
 /// All sums saturate.
@@ -53,8 +110,43 @@ fn weight((values, text): (usize, usize)) -> u64 {
 struct Total {
     read: u64,
     answered: u64,
+    bytes: u64,
+    text: u64,
+    /// Bytes of values.
+    released: u64,
+    /// Selections of `value` and of `sealedValue`.
+    values: u64,
+    sealed: u64,
     representations: u64,
     copied: u64,
+}
+
+/// Where a field stands.
+#[derive(Clone, Copy, Default)]
+struct Place<'a> {
+    /// The name of the field above it.
+    parent: &'a str,
+    /// The bytes of the path to it, in an error.
+    path: u64,
+    /// What is asked of an agent's secrets, below `resolveSecrets` and `previewSecrets`.
+    asked: Asked,
+    /// The lines of the text below `importVaultEntries`.
+    lines: u64,
+}
+
+/// The names that an agent asks for.
+#[derive(Clone, Copy, Default)]
+struct Asked {
+    /// How many.
+    count: u64,
+    /// The bytes of the longest answer's names, taken evenly.
+    each: u64,
+}
+
+/// What an argument or a member of one is given.
+enum Given<'a> {
+    Literal(&'a Value),
+    Variable(&'a ConstValue),
 }
 
 struct Cost<'a> {
@@ -62,55 +154,141 @@ struct Cost<'a> {
     /// What variables stand for, given or by default.
     values: HashMap<&'a str, &'a ConstValue>,
     weights: HashMap<&'a str, u64>,
+    circumstances: Circumstances<'a>,
     total: Total,
 }
 
 impl Cost<'_> {
     /// A selection set that is resolved so many times.
-    fn set(&mut self, set: &SelectionSet, times: u64) {
+    fn set(&mut self, set: &SelectionSet, times: u64, place: Place<'_>) {
         for selection in &set.items {
             self.directives(selection.node.directives(), times);
             match &selection.node {
-                Selection::Field(field) => self.field(&field.node, times),
-                Selection::InlineFragment(inline) => self.set(&inline.node.selection_set.node, times),
+                Selection::Field(field) => self.field(&field.node, times, place),
+                Selection::InlineFragment(inline) => self.set(&inline.node.selection_set.node, times, place),
                 Selection::FragmentSpread(spread) => {
                     let fragments = self.fragments;
                     if let Some(fragment) = fragments.get(&spread.node.fragment_name.node) {
-                        self.set(&fragment.node.selection_set.node, times);
+                        self.set(&fragment.node.selection_set.node, times, place);
                     }
                 }
             }
         }
     }
 
-    fn field(&mut self, field: &Field, times: u64) {
+    fn field(&mut self, field: &Field, times: u64, place: Place<'_>) {
         add(&mut self.total.answered, times, 1);
         self.arguments(&field.arguments, times);
-        let elements = if field.name.node == ENTITIES {
+        let key = field.response_key().node.len() as u64 + 4;
+        add(&mut self.total.bytes, times, key);
+        let name = field.name.node.as_str();
+        if place.parent.is_empty() && INTROSPECTION.contains(&name) {
+            return self.introspection(field);
+        }
+        let place = Place { path: place.path.saturating_add(key), ..place };
+        let (before, error) = (self.total.bytes, size::ERROR.saturating_add(place.path));
+        if field.selection_set.node.items.is_empty() {
+            self.leaf(size::leaf(place.parent, name), times, place);
+        } else {
+            self.object(field, times, place);
+        }
+        if size::can_fail(name) || (place.parent.is_empty() && !SCHEMA_FIELDS.contains(&name)) {
+            // Either the field is answered, or its error.
+            let mut failed = before;
+            add(&mut failed, times, error);
+            self.total.bytes = self.total.bytes.max(failed);
+        }
+    }
+
+    /// A field with a selection of its own.
+    fn object(&mut self, field: &Field, times: u64, place: Place<'_>) {
+        let name = field.name.node.as_str();
+        let below = self.below(field, place);
+        let elements = if name == ENTITIES {
             let count = self.list_length(field, "representations");
             add(&mut self.total.representations, times, count);
             count
         } else {
-            let count = self.read(field);
+            let count = self.read(field, below);
             add(&mut self.total.read, times, count);
             count
         };
-        self.set(&field.selection_set.node, times.saturating_mul(elements.max(1)));
+        let each = times.saturating_mul(elements.max(1));
+        // Braces and commas, and the brackets of a list.
+        add(&mut self.total.bytes, each, 3);
+        add(&mut self.total.bytes, times, 2);
+        let before = self.total.bytes;
+        self.set(&field.selection_set.node, each, below);
+        if name == ENTITIES {
+            let mut failed = before;
+            add(&mut failed, each, size::ERROR.saturating_add(below.path));
+            self.total.bytes = self.total.bytes.max(failed);
+        }
+    }
+
+    /// Where the fields of a selection stand.
+    fn below<'f>(&self, field: &'f Field, place: Place<'f>) -> Place<'f> {
+        let name = field.name.node.as_str();
+        let path = place.path.saturating_add(size::INDEX);
+        let asked = match name {
+            RESOLVE_SECRETS | "previewSecrets" => self.asked(field),
+            _ => place.asked,
+        };
+        let lines = match name {
+            "importVaultEntries" => self.lines(field),
+            _ => place.lines,
+        };
+        Place { parent: name, path, asked, lines }
+    }
+
+    /// A field without a selection.
+    fn leaf(&mut self, leaf: Leaf, times: u64, place: Place<'_>) {
+        let Place { asked, lines, .. } = place;
+        let values = asked.count.saturating_mul(VALUE).min(RELEASED);
+        match leaf {
+            Leaf::Bytes(bytes) => add(&mut self.total.bytes, times, bytes),
+            Leaf::Text(bytes) => add(&mut self.total.text, times, bytes),
+            Leaf::AskedName => add(&mut self.total.bytes, times, asked.each),
+            Leaf::Names => add(&mut self.total.bytes, times, size::names(lines)),
+            Leaf::Receipt => add(&mut self.total.bytes, times, size::receipt(asked.count)),
+            Leaf::Sdl => add(&mut self.total.bytes, times, self.circumstances.sdl),
+            // Of the two, one is null.
+            Leaf::Value => {
+                self.total.values += 1;
+                self.total.released = self.total.released.max(values);
+            }
+            Leaf::Sealed => {
+                self.total.sealed += 1;
+                self.total.released = self.total.released.max(values / 3 * 4);
+                // A key and a tag each.
+                add(&mut self.total.bytes, times, 72);
+            }
+        }
+    }
+
+    fn introspection(&mut self, field: &Field) {
+        let Some(known) = self.circumstances.introspected else { return };
+        let most = Extent { bytes: MAX_BYTES, fields: MAX_ANSWERED };
+        let mut measuring = Measuring { known, fragments: self.fragments, extent: Extent::default(), most };
+        let name = field.get_argument("name");
+        let name = name.and_then(|name| text(&name.node, |variable| self.values.get(variable).copied()));
+        measuring.root(field, name);
+        let Extent { bytes, fields } = measuring.extent;
+        add(&mut self.total.bytes, 1, bytes);
+        add(&mut self.total.answered, 1, fields);
     }
 
     /// How many elements a field reads; none where its parent has brought what it answers. A list without pages counts as one
     /// page, and an empty page as one element, since it is a statement too.
-    fn read(&self, field: &Field) -> u64 {
+    fn read(&self, field: &Field, place: Place<'_>) -> u64 {
         match field.name.node.as_str() {
             "entries" | "vaultEntries" | "auditEvents" | "vaultAuditEvents" => self.page(field),
             "versions" => self.page(field).min(VERSIONS),
+            "exposures" => EXPOSURES,
             "milestones" | "agents" | "members" | "participants" => PAGE,
-            // The bounds of a preview, and of a project's entries.
-            "secrets" => 500,
-            "created" | "rotated" => 1_000,
+            "secrets" => place.asked.count,
+            "created" | "rotated" => place.lines,
             "entry" | "totalCount" => 1,
-            // Of introspection, whose types lead to types again.
-            "fields" | "inputFields" | "interfaces" | "possibleTypes" => 20,
             _ => 0,
         }
     }
@@ -139,6 +317,55 @@ impl Cost<'_> {
         length.unwrap_or_default() as u64
     }
 
+    /// A member of a field's argument `input`; none where it is left out or null.
+    fn input<'v>(&'v self, field: &'v Field, member: &str) -> Option<Given<'v>> {
+        let given = match self.given(&field.get_argument("input")?.node)? {
+            Given::Literal(Value::Object(members)) => self.given(members.get(member)?)?,
+            Given::Variable(ConstValue::Object(members)) => Given::Variable(members.get(member)?),
+            Given::Literal(_) | Given::Variable(_) => return None,
+        };
+        match given {
+            Given::Literal(Value::Null) | Given::Variable(ConstValue::Null) => None,
+            given => Some(given),
+        }
+    }
+
+    fn given<'v>(&'v self, value: &'v Value) -> Option<Given<'v>> {
+        match value {
+            Value::Variable(name) => self.values.get(name.as_str()).map(|value| Given::Variable(value)),
+            literal => Some(Given::Literal(literal)),
+        }
+    }
+
+    /// The names that a resolve or a preview asks for, which are answered as they came; all that a project has without.
+    fn asked(&self, field: &Field) -> Asked {
+        let measured = |text: Option<&str>| text.map_or(0, size::json_length);
+        let of_variable = |value: &ConstValue| match value {
+            ConstValue::String(text) => measured(Some(text)),
+            _ => 0,
+        };
+        let of_literal = |value: &Value| measured(text(value, |name| self.values.get(name).copied()));
+        let names: Vec<u64> = match self.input(field, "names") {
+            None => return Asked { count: ENTRIES, each: size::NAME },
+            Some(Given::Variable(ConstValue::List(names))) => names.iter().map(of_variable).collect(),
+            Some(Given::Literal(Value::List(names))) => names.iter().map(of_literal).collect(),
+            // One value is taken for a list of one.
+            Some(Given::Variable(name)) => vec![of_variable(name)],
+            Some(Given::Literal(name)) => vec![of_literal(name)],
+        };
+        let count = (names.len() as u64).clamp(1, ASKED);
+        Asked { count, each: names.into_iter().fold(0, u64::saturating_add).div_ceil(count) }
+    }
+
+    /// The lines of an import, each of which may be an entry.
+    fn lines(&self, field: &Field) -> u64 {
+        let text = match self.input(field, "dotenv") {
+            Some(Given::Literal(Value::String(text)) | Given::Variable(ConstValue::String(text))) => text.as_str(),
+            _ => "",
+        };
+        (text.lines().count() as u64).clamp(1, ENTRIES)
+    }
+
     fn directives(&mut self, directives: &[Positioned<Directive>], times: u64) {
         for directive in directives {
             self.arguments(&directive.node.arguments, times);
@@ -155,11 +382,11 @@ impl Cost<'_> {
     fn weight(&self, value: &Value) -> u64 {
         let sum = |all: u64, value| all.saturating_add(self.weight(value));
         match value {
-            Value::Variable(name) => self.weights.get(name.as_str()).copied().unwrap_or(VALUE),
+            Value::Variable(name) => self.weights.get(name.as_str()).copied().unwrap_or(ARGUMENT),
             Value::String(text) => weight((1, text.len())),
-            Value::List(list) => list.iter().fold(VALUE, sum),
-            Value::Object(fields) => fields.values().fold(VALUE, sum),
-            _ => VALUE,
+            Value::List(list) => list.iter().fold(ARGUMENT, sum),
+            Value::Object(fields) => fields.values().fold(ARGUMENT, sum),
+            _ => ARGUMENT,
         }
     }
 }
@@ -169,7 +396,7 @@ fn add(sum: &mut u64, times: u64, one: u64) {
 }
 
 impl Total {
-    fn check(&self) -> Result<(), Refusal> {
+    fn check(&self, anonymous: bool) -> Result<(), Refusal> {
         let refused = if self.representations > MAX_REPRESENTATIONS {
             "An operation has at most 1,000 representations in _entities; send several requests."
         } else if self.read > MAX_READ {
@@ -178,6 +405,16 @@ impl Total {
         } else if self.answered > MAX_ANSWERED {
             "An operation answers at most 50,000 fields, those of a list counted for each of its elements; \
              select fewer fields, or ask for smaller pages with first."
+        } else if anonymous && self.bytes > MAX_ANONYMOUS_BYTES {
+            "Without a token, an operation answers at most 512 KiB; select fewer fields, or use shorter aliases."
+        } else if self.bytes > MAX_BYTES {
+            "An operation answers at most 2 MiB, each field counted with the longest value it can have; select fewer \
+             fields, use shorter aliases, or ask for smaller pages with first."
+        } else if self.text > MAX_TEXT {
+            "An operation answers at most 12 MiB of descriptions, each counted with 2,000 characters; leave the \
+             descriptions out, or ask for smaller pages with first."
+        } else if self.values > 1 || self.sealed > 1 {
+            "An operation selects value and sealedValue at most once each; leave the others out."
         } else if self.copied > MAX_COPIED {
             "The arguments of an operation have at most 8 MiB, a variable counted for each of its uses; \
              send several requests."
@@ -185,136 +422,5 @@ impl Total {
             return Ok(());
         };
         Err(Refusal::Limit(refused.to_owned()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::graphql::document::{Refusal, inspect};
-    use async_graphql::Variables;
-    use serde_json::{Value, json};
-    use std::time::{Duration, Instant};
-
-    #[track_caller]
-    fn cost(query: &str, variables: Value) -> Result<(), String> {
-        let inspected = inspect(query, None).unwrap_or_else(|refusal| panic!("{refusal}"));
-        let start = Instant::now();
-        let checked = inspected.check_cost(&Variables::from_json(variables));
-        assert!(start.elapsed() < Duration::from_secs(5));
-        checked.map_err(|refusal| match refusal {
-            Refusal::Limit(message) => message,
-            other => panic!("{other:?}"),
-        })
-    }
-
-    #[track_caller]
-    fn passes(query: &str, variables: Value) {
-        assert_eq!(cost(query, variables), Ok(()), "{query}");
-    }
-
-    #[track_caller]
-    fn limited(query: &str, variables: Value, word: &str) {
-        let message = cost(query, variables).expect_err("a limit");
-        assert!(message.contains(word), "{message}");
-    }
-
-    /// Pages of these sizes, each below the elements of the one before.
-    fn pages(sizes: &[&str]) -> String {
-        let (last, others) = sizes.split_last().unwrap();
-        let last = format!("entries{last} {{ nodes {{ id }} }}");
-        let entries = others
-            .iter()
-            .rfold(last, |below, size| format!("entries{size} {{ nodes {{ project {{ vault {{ {below} }} }} }} }}"));
-        format!("{{ vault {{ {entries} }} }}")
-    }
-
-    #[test]
-    fn pages_below_pages_multiply() {
-        let none = || json!({});
-        passes("{ vault { entries(first: 100) { nodes { id versions { nodes { version } } } } } }", none());
-        passes("{ vault { entries(first: 100) { edges { node { versions(first: 10) { totalCount } } } } } }", none());
-        passes(&pages(&["(first: 100)", "(first: 59)"]), none());
-        limited(&pages(&["(first: 100)", "(first: 60)"]), none(), "6,000 elements");
-        passes(&pages(&["", ""]), none());
-        limited(&pages(&["", "", ""]), none(), "6,000 elements");
-        limited(&pages(&["(first: 100)", "(first: 100)", "(first: 100)", "(first: 100)"]), none(), "6,000 elements");
-        // A page of nothing is a statement as well.
-        limited(&pages(&["(first: 70)", "(first: 70)", "(first: 0)"]), none(), "6,000 elements");
-        let by_variable = pages(&["(first: $n)", "(first: $n)"]).replacen('{', "query($n: Int = 100) {", 1);
-        passes(&by_variable, json!({ "n": 70 }));
-        limited(&by_variable, json!({ "n": 90 }), "6,000 elements");
-        limited(&by_variable, none(), "6,000 elements");
-        passes(&by_variable, json!({ "n": null }));
-        limited(&pages(&["(first: -1)", "(first: 1000)", "(first: \"x\")"]), none(), "6,000 elements");
-        let spread = "{ vault { ...E } } fragment E on V { entries { nodes { project { vault { ...F } } } } }
-            fragment F on V { milestones { vaultEntries { nodes { id } } } }";
-        limited(spread, none(), "6,000 elements");
-        passes("{ vault { milestones { vaultEntries { nodes { id } } } } }", none());
-        limited(
-            "{ previewSecrets { secrets { entry { project { vault { agents { agent } } } } } } }",
-            none(),
-            "elements",
-        );
-    }
-
-    #[test]
-    fn introspection_does_not_lead_from_types_to_types() {
-        passes("{ __schema { types { fields { type { fields { name } } } } } }", json!({}));
-        let deep = "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }";
-        limited(deep, json!({}), "6,000 elements");
-    }
-
-    #[test]
-    fn representations_are_counted_together() {
-        let query = "query($r: [_Any!]!, $s: [_Any!]!) { a: _entities(representations: $r) { ... on Project { id } }
-            b: _entities(representations: $s) { ... on Project { id vault { status } } } }";
-        let some = |count| vec![json!({ "__typename": "Project", "id": "p" }); count];
-        passes(query, json!({ "r": some(500), "s": some(500) }));
-        limited(query, json!({ "r": some(500), "s": some(501) }), "1,000 representations");
-        let literal = format!("{{ _entities(representations: [{}]) {{ id }} }}", "{a: 1} ".repeat(1_001));
-        limited(&literal, json!({}), "1,000 representations");
-        let lists = query.replace("status", "entries { nodes { id } }");
-        passes(&lists, json!({ "r": [], "s": some(100) }));
-        limited(&lists, json!({ "r": [], "s": some(121) }), "6,000 elements");
-    }
-
-    #[test]
-    fn fields_count_for_each_element() {
-        let fields = |count| {
-            let aliases = (0..count).fold(String::new(), |text, n| text + &format!("f{n}: id "));
-            let entities = format!("_entities(representations: $r) {{ ... on Project {{ {aliases} }} }}");
-            format!("query($r: [_Any!]!) {{ {entities} }}")
-        };
-        let some = json!({ "r": vec![json!({ "__typename": "Project", "id": "p" }); 1_000] });
-        passes(&fields(49), some.clone());
-        limited(&fields(50), some, "50,000 fields");
-    }
-
-    #[test]
-    fn a_value_counts_for_each_of_its_uses() {
-        let text = json!({ "v": "x".repeat(1 << 20) });
-        let uses = |count| {
-            let fields = (0..count).fold(String::new(), |text, n| text + &format!("f{n}: a @a(b: $v) "));
-            format!("query($v: String) {{ {fields} }}")
-        };
-        passes(&uses(7), text.clone());
-        limited(&uses(8), text.clone(), "8 MiB");
-        limited("query($v: String) { a(b: [$v $v $v $v $v], c: {d: [$v $v $v]}) }", text.clone(), "8 MiB");
-        limited("query($v: String) { _entities(r: [$v $v $v $v $v $v $v $v]) { id } }", text.clone(), "8 MiB");
-        // A value counts although the operation does not define its variable: the library copies it all the same.
-        limited("{ a(b: [$v $v $v $v $v $v $v $v]) }", text, "8 MiB");
-        let many = json!({ "v": vec![0; 20_000] });
-        passes("query($v: [Int]) { a(b: [$v $v $v $v $v $v]) }", many.clone());
-        limited("query($v: [Int]) { a(b: [$v $v $v $v $v $v $v]) }", many, "8 MiB");
-        let defaulted =
-            format!("query($v: String = \"{}\") {{ a(b: [$v $v $v $v $v $v $v $v]) }}", "x".repeat(1 << 20));
-        limited(&defaulted, json!({}), "8 MiB");
-        // Below a list a value is copied for each element.
-        let below =
-            "query($v: String) { vault { entries(first: 100) { nodes { versions(after: $v) { totalCount } } } } }";
-        passes(below, json!({ "v": "x".repeat(1_000) }));
-        limited(below, json!({ "v": "x".repeat(100_000) }), "8 MiB");
-        let directive = "query($v: Boolean!) { a @skip(if: $v) }";
-        passes(directive, json!({ "v": true }));
     }
 }

@@ -8,6 +8,8 @@ mod media;
 mod refusal;
 mod site;
 
+use super::budget::{AnswerBudget, Exhausted, Reserved};
+use super::connections::Admission;
 use super::observe::Noted;
 use super::tokens::Verifier;
 use crate::domain::{Principal, RequestId};
@@ -18,13 +20,14 @@ use async_graphql::parser::types::OperationType;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bearer::Bearer;
+use bytes::Bytes;
 use body::Incoming;
 use form::Form;
 use http::request::Parts as Head;
 use http::{Method, StatusCode};
 use media::Media;
 pub(super) use refusal::Refusal;
-use refusal::{respond, was_executed};
+use refusal::{respond, serialize, was_executed};
 use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
@@ -47,6 +50,8 @@ pub(super) struct Endpoint {
     pub(super) api: Api,
     pub(super) verifier: Verifier,
     pub(super) serves: Serves,
+    /// The memory of answers, which all addresses of the process share.
+    pub(super) answers: AnswerBudget,
     /// What is being executed, so that the end of the program can wait for it.
     pub(super) running: TaskTracker,
 }
@@ -59,16 +64,30 @@ pub(super) async fn graphql(State(endpoint): State<Arc<Endpoint>>, request: Requ
     let media = wanted.unwrap_or(Media::Json);
     let mut body = Incoming::new(&head.headers, body);
     match endpoint.answer(&head, &mut body, wanted, &noted).await {
-        Ok(answer) => {
-            let executed = was_executed(&answer);
+        Ok(Answered { executed, body }) => {
             // In application/json a status other than 200 would say that it is no GraphQL answer at all.
             let status = if executed || media == Media::Json { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-            respond(status, media, &answer)
+            respond(status, media, body)
         }
         Err(refusal) => {
             body.discard().await;
             refusal.respond(media, &noted.request_id)
         }
+    }
+}
+
+/// A GraphQL answer.
+struct Answered {
+    /// Whether its operation was executed.
+    executed: bool,
+    /// Its JSON.
+    body: Bytes,
+}
+
+impl Answered {
+    /// The answer to an operation that is refused: short, whatever was asked.
+    fn refused(response: &async_graphql::Response) -> Self {
+        Self { executed: was_executed(response), body: serialize(response).into() }
     }
 }
 
@@ -79,10 +98,13 @@ impl Endpoint {
         body: &mut Incoming,
         media: Option<Media>,
         noted: &Noted,
-    ) -> Result<async_graphql::Response, Refusal> {
+    ) -> Result<Answered, Refusal> {
         let principal = self.principal(head).await?;
         if let Some(principal) = &principal {
             noted.principal(principal);
+            if let Some(admission) = head.extensions.get::<Admission>() {
+                admission.admit();
+            }
         }
         if media.is_none() {
             return Err(Refusal::http(
@@ -93,7 +115,7 @@ impl Endpoint {
         let form = read(head, body, principal.is_none()).await?;
         let operation = match self.api.inspect(&form.query, form.operation_name.as_deref()) {
             Ok(operation) => operation,
-            Err(refusal) => return Ok(Api::refuse((&refusal).into(), &noted.request_id)),
+            Err(refusal) => return Ok(Answered::refused(&Api::refuse((&refusal).into(), &noted.request_id))),
         };
         if head.method == Method::GET && (operation.kind != OperationType::Query || operation.resolves) {
             return Err(Refusal::method("POST", "By GET only queries are executed, and not resolveSecrets; use POST."));
@@ -102,6 +124,10 @@ impl Endpoint {
             return Err(Refusal::no_token());
         }
         let traced = head.headers.get(INCLUDE_TRACE).is_some_and(|format| format == "ftv1");
+        if !traced && let Some(body) = self.api.shared_answer(&operation) {
+            super::metrics::count_operation(operation.kind);
+            return Ok(Answered { executed: true, body });
+        }
         self.execute(principal, form, operation, noted.request_id.clone(), traced).await
     }
 
@@ -127,7 +153,7 @@ impl Endpoint {
         }
     }
 
-    /// Executes on a task of its own: who hangs up does not stop a change half way.
+    /// Executes on a task of its own: a client that hangs up does not stop a change half way.
     async fn execute(
         &self,
         principal: Option<Principal>,
@@ -135,23 +161,49 @@ impl Endpoint {
         operation: Inspected,
         request_id: RequestId,
         traced: bool,
-    ) -> Result<async_graphql::Response, Refusal> {
+    ) -> Result<Answered, Refusal> {
         super::metrics::count_operation(operation.kind);
         let call = Call {
-            caller: principal.map(|principal| Caller { principal, request_id: request_id.clone() }),
+            caller: principal.clone().map(|principal| Caller { principal, request_id: request_id.clone() }),
             request_id,
             operation,
             variables: form.variables,
             traced,
         };
-        let api = self.api.clone();
-        let task = InRequest::current().spawn(&self.running, async move { api.execute(call).await });
-        task.await.map_err(|error| {
+        let admitted = match self.api.admit(call).await {
+            Ok(admitted) => admitted,
+            Err(refused) => return Ok(Answered::refused(&refused)),
+        };
+        let is_mutation = admitted.is_mutation();
+        let reserved = self.answers.reserve(principal.as_ref(), admitted.answer_bytes()).await;
+        let reserved = reserved.map_err(|Exhausted| Refusal::too_many_answers())?;
+        // What is reserved stays so for as long as it is executed, whether the client waits or not.
+        let work = async move { (admitted.execute().await, reserved) };
+        let task = InRequest::current().spawn(&self.running, work);
+        let (response, reserved) = task.await.map_err(|error| {
             // Its text may quote what was worked on.
             tracing::error!(panicked = error.is_panic(), "the execution of an operation ended without an answer");
             Refusal::internal()
-        })
+        })?;
+        hold(&response, reserved, is_mutation).await
     }
+}
+
+/// Serializes an answer, and has it hold the memory that it takes.
+async fn hold(
+    response: &async_graphql::Response,
+    mut reserved: Reserved,
+    is_mutation: bool,
+) -> Result<Answered, Refusal> {
+    let executed = was_executed(response);
+    let body = serialize(response);
+    match reserved.resize(body.len()).await {
+        Ok(()) => {}
+        // What a mutation did is told, although its lists are longer than expected.
+        Err(Exhausted) if is_mutation => {}
+        Err(Exhausted) => return Err(Refusal::too_many_answers()),
+    }
+    Ok(Answered { executed, body: reserved.hold(body) })
 }
 
 async fn read(head: &Head, body: &mut Incoming, anonymous: bool) -> Result<Form, Refusal> {

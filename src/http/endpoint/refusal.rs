@@ -5,7 +5,7 @@ use crate::domain::RequestId;
 use crate::graphql::{Api, server_error};
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -76,6 +76,12 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, format!("The request cannot be judged: {why}."))
     }
 
+    /// The answers that were not read yet take all the memory that there is for them.
+    pub(super) fn too_many_answers() -> Self {
+        let message = "Too many answers wait to be read; try again in a moment.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, message).with(RETRY_AFTER, "1")
+    }
+
     /// Something unexpected; what, is in the log only.
     pub(in crate::http) fn internal() -> Self {
         let message = "Something went wrong inside the vault; report the request id to its operator.";
@@ -84,7 +90,7 @@ impl Refusal {
 
     pub(super) fn respond(self, media: Media, request: &RequestId) -> Response {
         let body = Api::refuse(server_error(self.message, self.code), request);
-        let mut response = respond(self.status, media, &body);
+        let mut response = respond(self.status, media, serialize(&body));
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
@@ -116,15 +122,19 @@ pub(super) fn was_executed(response: &async_graphql::Response) -> bool {
         || response.errors.iter().any(|error| error.path.iter().any(|part| matches!(part, PathSegment::Field(_))))
 }
 
-pub(super) fn respond(status: StatusCode, media: Media, response: &async_graphql::Response) -> Response {
+/// An answer as JSON.
+pub(super) fn serialize(response: &async_graphql::Response) -> Vec<u8> {
     let data = was_executed(response).then_some(&response.data);
     let answer = Answer { errors: &response.errors, data, extensions: &response.extensions };
-    let (status, body) = match serde_json::to_vec(&answer) {
-        Ok(body) => (status, body),
-        // Neither a map with keys that are no text, nor a failing type, is in an answer.
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, b"{\"errors\":[{\"message\":\"internal\"}]}".to_vec()),
-    };
-    let mut response = Response::new(Body::from(body));
+    // Neither a map with keys that are no text, nor a failing type, is in an answer.
+    let mut body = serde_json::to_vec(&answer).unwrap_or_else(|_| b"{\"errors\":[{\"message\":\"internal\"}]}".to_vec());
+    // A buffer that grows is up to twice as large as what is in it.
+    body.shrink_to_fit();
+    body
+}
+
+pub(super) fn respond(status: StatusCode, media: Media, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media.content_type()));
     response

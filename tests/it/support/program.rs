@@ -177,6 +177,13 @@ impl Running {
         self.child.wait().unwrap();
     }
 
+    /// The memory that it has resident, in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// The body of a page.
     pub async fn page(&self, path: &str) -> String {
         reqwest::get(format!("{}{path}", self.url)).await.unwrap().text().await.unwrap()

@@ -1,0 +1,490 @@
+use super::*;
+use axum::Extension;
+use axum::routing::{get, post};
+use std::net::SocketAddr;
+use std::sync::Weak;
+use std::time::Instant;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_secs(10);
+const BOUNDS: Bounds = Bounds {
+    slots: 100,
+    first_request: LONG,
+    next_request: LONG,
+    when_full: LONG,
+    body_when_full: LONG,
+    stall: LONG,
+    rate: 0,
+    age: LONG,
+    grace: LONG,
+    linger: SHORT,
+};
+const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+/// The bytes of a large answer, and whether anything still holds them.
+struct Large(Arc<()>);
+
+const LARGE: usize = 8 * 1024 * 1024;
+static ZEROS: [u8; LARGE] = [0; LARGE];
+
+impl AsRef<[u8]> for Large {
+    fn as_ref(&self) -> &[u8] {
+        &ZEROS
+    }
+}
+
+/// Waits until nothing holds what is pointed to.
+async fn is_dropped(held: &Weak<()>) {
+    let dropped = async {
+        while held.strong_count() > 0 {
+            sleep(SHORT / 20).await;
+        }
+    };
+    timeout(PATIENCE, dropped).await.expect("the answer is dropped");
+}
+
+struct Started {
+    address: SocketAddr,
+    /// Held by all large answers.
+    held: Weak<()>,
+    stop: CancellationToken,
+    server: tokio::task::JoinHandle<io::Result<()>>,
+}
+
+fn start(bounds: Bounds) -> SocketAddr {
+    start_with(bounds, 100).address
+}
+
+fn start_with(bounds: Bounds, permits: usize) -> Started {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let slow = async || sleep(SHORT * 4).await;
+    let token = Arc::new(());
+    let held = Arc::downgrade(&token);
+    let large = held.clone();
+    // The first answer takes over the only strong reference, later ones find it there.
+    let first = Arc::new(std::sync::Mutex::new(Some(token)));
+    let large = move || {
+        let token = first.lock().unwrap().take().or_else(|| large.upgrade()).unwrap_or_default();
+        async move { Bytes::from_owner(Large(token)) }
+    };
+    let router = Router::new()
+        .route("/", get(async || "here").post(async |body: Bytes| body))
+        .route("/slow", get(slow))
+        .route("/large", get(large))
+        .route("/admitted", post(admit_and_read));
+    let stop = CancellationToken::new();
+    let permits = Arc::new(Semaphore::new(permits));
+    let server = tokio::spawn(serve(socket, None, router, bounds, permits, stop.clone()));
+    Started { address, held, stop, server }
+}
+
+/// Reads the body of a request whose caller was verified.
+async fn admit_and_read(Extension(admission): Extension<Admission>, body: Body) -> Bytes {
+    admission.admit();
+    axum::body::to_bytes(body, 1024).await.unwrap()
+}
+
+/// A client of HTTP/2 whose streams may be sent so many bytes each before it reads them, which it does only when told.
+async fn client(address: SocketAddr, window: u32) -> h2::client::SendRequest<Bytes> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let mut builder = h2::client::Builder::new();
+    let (client, connection) = builder.initial_window_size(window).handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+fn request(path: &str) -> Request<()> {
+    Request::get(format!("http://x{path}")).body(()).unwrap()
+}
+
+/// Sends a request, and gives what comes back at once.
+async fn ask(stream: &mut TcpStream, request: &str) -> String {
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 1024];
+    let read = timeout(PATIENCE, stream.read(&mut answer)).await.unwrap().unwrap();
+    String::from_utf8_lossy(&answer[..read]).into_owned()
+}
+
+/// Reads until the other side ends the connection.
+async fn ends(stream: &mut TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the connection ends").unwrap();
+    rest
+}
+
+/// A connection of HTTP/2 (RFC 9113, section 3.4) with one request for `/`.
+async fn http2(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // HEADERS of stream 1, ended: :method GET, :scheme http, :path /, :authority "x" (RFC 7541, appendix A).
+    let headers = [0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, b'x'];
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&settings).await.unwrap();
+    stream.write_all(&headers).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn a_connection_without_requests_ends() {
+    let address = start(Bounds { first_request: SHORT, ..BOUNDS });
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    assert!(ends(&mut silent).await.is_empty());
+    let mut busy = TcpStream::connect(address).await.unwrap();
+    assert!(ask(&mut busy, GET).await.contains("here"));
+    sleep(SHORT * 2).await;
+    assert!(ask(&mut busy, GET).await.contains("here"), "it has had its first request");
+
+    let address = start(Bounds { next_request: SHORT, ..BOUNDS });
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    assert!(ask(&mut idle, GET).await.contains("here"));
+    assert!(ends(&mut idle).await.is_empty());
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    assert!(
+        ask(&mut slow, &GET.replace("/ ", "/slow ")).await.starts_with("HTTP/1.1 200"),
+        "while one runs it stays"
+    );
+}
+
+#[tokio::test]
+async fn pings_do_not_keep_a_connection_of_http_2() {
+    // This client does not care for GOAWAY, so that it is cut off.
+    let address = start(Bounds { next_request: SHORT * 3, grace: SHORT, ..BOUNDS });
+    let begin = Instant::now();
+    let (mut read, mut write) = http2(address).await.into_split();
+    let pings = tokio::spawn(async move {
+        while write.write_all(&[0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]).await.is_ok() {
+            sleep(SHORT / 4).await;
+        }
+    });
+    let mut all = Vec::new();
+    // Whether it ends in good order or not, it ends.
+    let _ = timeout(PATIENCE, read.read_to_end(&mut all)).await.expect("the connection ends");
+    pings.abort();
+    assert!(begin.elapsed() >= SHORT * 3);
+    assert!(all.windows(4).any(|part| part == b"here"), "the request was answered");
+    // GOAWAY, of stream 0.
+    assert!(all.windows(6).any(|part| part == [7, 0, 0, 0, 0, 0]), "{all:?}");
+}
+
+#[tokio::test]
+async fn a_connection_has_an_age_however_busy_it_is() {
+    let address = start(Bounds { age: SHORT * 3, grace: SHORT * 8, ..BOUNDS });
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let asked = async {
+        let mut answers = 0;
+        while ask(&mut stream, GET).await.contains("here") {
+            answers += 1;
+            sleep(SHORT / 10).await;
+        }
+        answers
+    };
+    assert!(timeout(PATIENCE, asked).await.unwrap() > 1);
+    // What runs is finished.
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    assert!(ask(&mut slow, &GET.replace("/ ", "/slow ")).await.starts_with("HTTP/1.1 200"));
+    assert!(ends(&mut slow).await.is_empty());
+}
+
+#[tokio::test]
+async fn idle_connections_make_room_for_those_that_wait() {
+    let address = start(Bounds { slots: 3, when_full: SHORT, ..BOUNDS });
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        assert!(ask(&mut stream, GET).await.contains("here"));
+        held.push(stream);
+    }
+    held.push(http2(address).await);
+    let mut other = TcpStream::connect(address).await.unwrap();
+    assert!(ask(&mut other, GET).await.contains("here"));
+    for stream in &mut held[..3] {
+        assert!(ends(stream).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_sent_away_while_there_is_room() {
+    let address = start(Bounds { slots: 3, when_full: SHORT / 4, ..BOUNDS });
+    let mut two = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        assert!(ask(&mut stream, GET).await.contains("here"));
+        two.push(stream);
+    }
+    sleep(SHORT * 2).await;
+    for stream in &mut two {
+        assert!(ask(stream, GET).await.contains("here"));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_read_ends_its_connection() {
+    let bounds = Bounds { stall: SHORT * 2, ..BOUNDS };
+    let begin = Instant::now();
+    let one = start_with(bounds, 100);
+    let mut unread = TcpStream::connect(one.address).await.unwrap();
+    unread.write_all(GET.replace("/ ", "/large ").as_bytes()).await.unwrap();
+    is_dropped(&one.held).await;
+    assert!(begin.elapsed() >= bounds.stall, "it had its time");
+    let mut rest = vec![0; 1024];
+    // Some of it arrived, and then the connection broke off.
+    let broken = async { while unread.read(&mut rest).await.is_ok_and(|read| read > 0) {} };
+    timeout(PATIENCE, broken).await.expect("the connection ends");
+
+    for window in [0, 1, 100_000] {
+        let begin = Instant::now();
+        let two = start_with(bounds, 100);
+        let mut client = client(two.address, window).await;
+        let mut answers = Vec::new();
+        for _ in 0..50 {
+            client = client.ready().await.unwrap();
+            answers.push(client.send_request(request("/large"), true).unwrap().0);
+        }
+        let heads = futures::future::join_all(answers).await;
+        assert!(heads.iter().all(|head| head.as_ref().unwrap().status() == StatusCode::OK));
+        assert_eq!(two.held.strong_count() > 0, true, "{window}: all of them are answered, and held");
+        is_dropped(&two.held).await;
+        assert!(begin.elapsed() >= bounds.stall, "{window}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_read_byte_by_byte_ends_its_connection() {
+    let bounds = Bounds { stall: SHORT * 2, rate: 1024 * 1024, ..BOUNDS };
+    let one = start_with(bounds, 100);
+    let (mut read, mut write) = TcpStream::connect(one.address).await.unwrap().into_split();
+    write.write_all(GET.replace("/ ", "/large ").as_bytes()).await.unwrap();
+    let dripping = tokio::spawn(async move {
+        let mut some = [0; 4096];
+        while read.read(&mut some).await.is_ok_and(|read| read > 0) {
+            sleep(SHORT / 10).await;
+        }
+    });
+    is_dropped(&one.held).await;
+    dripping.abort();
+
+    let two = start_with(bounds, 100);
+    let mut client = client(two.address, 1).await.ready().await.unwrap();
+    let answer = client.send_request(request("/large"), true).unwrap().0.await.unwrap();
+    let mut body = answer.into_body();
+    let dripping = tokio::spawn(async move {
+        while let Some(Ok(bytes)) = body.data().await {
+            sleep(SHORT / 10).await;
+            if body.flow_control().release_capacity(bytes.len()).is_err() {
+                break;
+            }
+        }
+    });
+    is_dropped(&two.held).await;
+    timeout(PATIENCE, dripping).await.expect("the stream ends").unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_is_read_arrives_whole_however_long_that_takes() {
+    // While it is written the connection is not idle, and one that ends in good order waits for it.
+    let bounds = Bounds { stall: SHORT * 4, rate: 1024, next_request: SHORT, age: SHORT * 2, ..BOUNDS };
+    let one = start_with(bounds, 100);
+    let mut stream = TcpStream::connect(one.address).await.unwrap();
+    stream.write_all(GET.replace("/ ", "/large ").as_bytes()).await.unwrap();
+    let (mut whole, mut some) = (0, vec![0; LARGE / 20]);
+    while whole < LARGE {
+        let read = timeout(PATIENCE, stream.read_exact(&mut some)).await.unwrap();
+        whole += read.unwrap_or(LARGE);
+        sleep(SHORT / 10).await;
+    }
+    is_dropped(&one.held).await;
+
+    let two = start_with(bounds, 100);
+    let mut client = client(two.address, 65_535).await.ready().await.unwrap();
+    let answer = client.send_request(request("/large"), true).unwrap().0.await.unwrap();
+    assert_eq!(answer.headers()["content-length"], LARGE.to_string());
+    let (mut body, mut read) = (answer.into_body(), 0);
+    while let Some(bytes) = body.data().await {
+        let bytes = bytes.unwrap();
+        read += bytes.len();
+        if read % (1024 * 1024) < bytes.len() {
+            sleep(SHORT / 4).await;
+        }
+        body.flow_control().release_capacity(bytes.len()).unwrap();
+    }
+    assert_eq!(read, LARGE);
+    is_dropped(&two.held).await;
+}
+
+#[tokio::test]
+async fn a_server_that_stops_lets_answers_be_read() {
+    let one = start_with(BOUNDS, 100);
+    let mut stream = TcpStream::connect(one.address).await.unwrap();
+    stream.write_all(GET.replace("/ ", "/large ").as_bytes()).await.unwrap();
+    let mut silent = TcpStream::connect(one.address).await.unwrap();
+    silent.write_all(POST.as_bytes()).await.unwrap();
+    sleep(SHORT).await;
+    one.stop.cancel();
+    sleep(SHORT * 3).await;
+    assert!(!one.server.is_finished());
+    assert!(ends(&mut stream).await.len() > LARGE);
+    // The one whose body never came kept nothing waiting.
+    timeout(SHORT * 4, one.server).await.expect("the server ends").unwrap().unwrap();
+}
+
+/// Announces a body, and sends none.
+const POST: &str = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n";
+
+#[tokio::test]
+async fn a_request_whose_body_has_not_arrived_keeps_no_slot() {
+    let bounds = Bounds { slots: 3, when_full: SHORT, body_when_full: SHORT * 2, ..BOUNDS };
+    let answers_soon = async |address| {
+        sleep(SHORT / 2).await;
+        let begin = Instant::now();
+        let mut other = TcpStream::connect(address).await.unwrap();
+        assert!(ask(&mut other, GET).await.contains("here"));
+        assert!(begin.elapsed() < SHORT * 5, "{:?}", begin.elapsed());
+    };
+    let address = start(bounds);
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(POST.as_bytes()).await.unwrap();
+        held.push(stream);
+    }
+    answers_soon(address).await;
+    for stream in &mut held {
+        let last = String::from_utf8(ends(stream).await).unwrap();
+        assert!(last.is_empty() || last.starts_with("HTTP/1.1 400"), "{last}");
+    }
+
+    let address = start(bounds);
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        // Several a connection, and new ones all the time: that is no reason to keep it.
+        let mut client = client(address, 65_535).await;
+        clients.push(tokio::spawn(async move {
+            let mut open = Vec::new();
+            while let Ok(ready) = client.ready().await {
+                client = ready;
+                match client.send_request(Request::post("http://x/").body(()).unwrap(), false) {
+                    Ok(request) => open.push(request),
+                    Err(_) => break,
+                }
+                sleep(SHORT / 5).await;
+            }
+        }));
+    }
+    answers_soon(address).await;
+    clients.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn the_body_of_a_verified_caller_has_its_time() {
+    let bounds = Bounds { slots: 1, when_full: SHORT / 2, body_when_full: SHORT, ..BOUNDS };
+    let address = start(bounds);
+    for (path, answered) in [("/admitted", true), ("/", false)] {
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        slow.write_all(POST.replace("/ ", &format!("{path} ")).as_bytes()).await.unwrap();
+        sleep(SHORT * 4).await;
+        let _ = slow.write_all(b"0123456789").await;
+        let mut answer = vec![0; 1024];
+        let read = timeout(PATIENCE, slow.read(&mut answer)).await.unwrap().unwrap_or_default();
+        assert_eq!(String::from_utf8_lossy(&answer[..read]).contains("0123456789"), answered, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_head_that_drips_keeps_no_slot() {
+    let address = start(Bounds { slots: 1, when_full: SHORT, first_request: SHORT * 50, ..BOUNDS });
+    let (_, mut write) = TcpStream::connect(address).await.unwrap().into_split();
+    let dripping = tokio::spawn(async move {
+        let _ = write.write_all(b"GET / HTTP/1.1\r\nx:").await;
+        while write.write_all(b"x").await.is_ok() {
+            sleep(SHORT / 10).await;
+        }
+    });
+    sleep(SHORT / 2).await;
+    let mut other = TcpStream::connect(address).await.unwrap();
+    let begin = Instant::now();
+    assert!(ask(&mut other, GET).await.contains("here"));
+    assert!(begin.elapsed() < SHORT * 5, "{:?}", begin.elapsed());
+    timeout(PATIENCE, dripping).await.expect("the connection ends").unwrap();
+}
+
+#[tokio::test]
+async fn requests_beyond_the_permits_are_refused_and_a_few_of_each_connection_are_not() {
+    let started = start_with(BOUNDS, 2);
+    let mut greedy = client(started.address, 0).await;
+    let mut open = Vec::new();
+    for at in 0..7 {
+        greedy = greedy.ready().await.unwrap();
+        let answer = greedy.send_request(request("/"), true).unwrap().0.await.unwrap();
+        let expected = if at < 6 { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        assert_eq!(answer.status(), expected, "{at}");
+        open.push(answer);
+    }
+    let refused = open.pop().unwrap();
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert!(refused.headers().contains_key("x-request-id"));
+    let mut modest = client(started.address, 65_535).await;
+    let mut others = Vec::new();
+    for _ in 0..4 {
+        modest = modest.ready().await.unwrap();
+        others.push(modest.send_request(request("/slow"), true).unwrap().0);
+    }
+    for answer in others {
+        assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
+    }
+    // What is read makes room.
+    for answer in open {
+        let mut body = answer.into_body();
+        let _ = body.flow_control().release_capacity(0);
+        drop(body);
+    }
+    sleep(SHORT).await;
+    greedy = greedy.ready().await.unwrap();
+    let again = greedy.send_request(request("/"), true).unwrap().0.await.unwrap();
+    assert_eq!(again.status(), StatusCode::OK);
+}
+
+/// What the server sends after a client of HTTP/2 sent these frames, until it closes the connection.
+async fn told(address: SocketAddr, frames: &[u8]) -> Vec<u8> {
+    let (mut read, mut write) = http2(address).await.into_split();
+    let sent = frames.to_vec();
+    let writing = tokio::spawn(async move {
+        let _ = write.write_all(&sent).await;
+        write
+    });
+    let mut all = Vec::new();
+    let _ = timeout(PATIENCE, read.read_to_end(&mut all)).await.expect("the connection ends");
+    drop(writing);
+    all
+}
+
+/// GOAWAY with this error (RFC 9113, section 6.8).
+fn goes_away(all: &[u8], error: u8) -> bool {
+    all.windows(17).any(|frame| frame[3..9] == [7, 0, 0, 0, 0, 0] && frame[13..17] == [0, 0, 0, error])
+}
+
+#[tokio::test]
+async fn floods_of_frames_end_the_connection() {
+    const ENHANCE_YOUR_CALM: u8 = 0xb;
+    let address = start(BOUNDS);
+    // HEADERS and RST_STREAM, again and again (CVE-2023-44487).
+    let mut resets = Vec::new();
+    for stream in (3..4_003_u32).step_by(2) {
+        let id = stream.to_be_bytes();
+        resets.extend([0, 0, 6, 1, 5]);
+        resets.extend(id);
+        resets.extend([0x82, 0x86, 0x84, 0x41, 1, b'x']);
+        resets.extend([0, 0, 4, 3, 0]);
+        resets.extend(id);
+        resets.extend([0, 0, 0, 8]);
+    }
+    assert!(goes_away(&told(address, &resets).await, ENHANCE_YOUR_CALM), "rapid resets");
+    // HEADERS that do not end, and CONTINUATION without end (CVE-2024-27316).
+    let mut continuations = vec![0, 0, 3, 1, 1, 0, 0, 0, 3, 0x82, 0x86, 0x84];
+    for _ in 0..10_000 {
+        continuations.extend([0, 0, 5, 9, 0, 0, 0, 0, 3, 0, 1, b'a', 1, b'b']);
+    }
+    assert!(goes_away(&told(address, &continuations).await, ENHANCE_YOUR_CALM), "continuations");
+}
