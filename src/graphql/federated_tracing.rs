@@ -132,15 +132,18 @@ impl Tracer {
         }
     }
 
-    /// Ends the trace: the value of the extension. Errors are told at their paths, once they have their codes.
-    pub(super) fn finish(self, errors: &[ServerError]) -> Value {
-        let duration_ns = self.now();
+    /// Ends the trace: the value of the extension. Errors are told at their paths, once they have their codes. With `step`, all
+    /// times are rounded up to its multiples: of an answer that conceals something they would tell it.
+    pub(super) fn finish(self, errors: &[ServerError], step: Option<Duration>) -> Value {
+        let step = step.map_or(1, nanoseconds);
+        let duration_ns = self.now().next_multiple_of(step);
         let fields = std::mem::take(&mut *self.0.fields.lock().unwrap_or_else(PoisonError::into_inner));
         let mut tree = Tree::default();
         for (path, node) in fields {
             let place = tree.place(&path);
             let placed = &mut tree.nodes[place].0;
-            *placed = Node { id: placed.id.take(), ..node };
+            let (start_time, end_time) = (node.start_time.next_multiple_of(step), node.end_time.next_multiple_of(step));
+            *placed = Node { id: placed.id.take(), start_time, end_time, ..node };
         }
         for error in errors {
             tree.error(error);
@@ -297,7 +300,7 @@ mod tests {
                 let path = vec![Id::ResponseName("list".to_owned()), index(at), Id::ResponseName("id".to_owned())];
                 tracer.field(path, Node::default());
             }
-            let trace = decoded(tracer.finish(&[]));
+            let trace = decoded(tracer.finish(&[], None));
             assert_eq!(trace.is_incomplete, incomplete);
             assert_eq!(trace.root.unwrap().child[0].child.len(), MAX_FIELDS);
         }
@@ -306,7 +309,7 @@ mod tests {
     #[test]
     fn an_error_without_a_path_is_the_operations_own() {
         let error = ServerError::new("sk-live-0123456789", None);
-        let root = decoded(Tracer::begin().finish(&[error])).root.unwrap();
+        let root = decoded(Tracer::begin().finish(&[error], None)).root.unwrap();
         assert_eq!(root.error[0].message, MASKED);
         assert_eq!(root.error[0].json, r#"{"extensions":{"code":null},"message":"<masked>"}"#);
     }

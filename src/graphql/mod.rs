@@ -13,6 +13,7 @@ mod federated_tracing;
 mod inputs;
 mod loaders;
 mod mutation;
+mod pacing;
 mod payloads;
 pub mod permissions;
 mod platform;
@@ -37,11 +38,13 @@ use executor::Executor;
 use federated_tracing::{EXTENSION, Tracer};
 use loaders::Session;
 use mutation::ByPeople;
+use pacing::Concealment;
 use platform::ByPlatform;
 use query::Query;
 use rounds::{Waiting, in_rounds};
 use std::collections::HashSet;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// What can be changed.
 #[derive(MergedObject, Default)]
@@ -154,6 +157,7 @@ impl Api {
 
     /// Validates and executes an operation. Every error of the answer has a code and the request's id.
     pub async fn execute(&self, call: Call) -> Response {
+        let (began, concealment) = (Instant::now(), Concealment::default());
         if let Err(error) = self.check(&call) {
             return Self::refuse(error, &call.request_id);
         }
@@ -163,7 +167,7 @@ impl Api {
         request.set_parsed_query(call.operation.document);
         let waiting = Waiting::default();
         if let Some(caller) = call.caller {
-            request = request.data(Session::new(self.vault.clone(), caller, &waiting));
+            request = request.data(Session::new(self.vault.clone(), caller, &waiting, concealment.clone()));
         }
         let tracer = call.traced.then(Tracer::begin);
         if let Some(tracer) = &tracer {
@@ -171,8 +175,9 @@ impl Api {
         }
         let response = in_rounds(self.schema.execute(request, call.traced), &waiting).await;
         let mut response = error::complete(response, &call.request_id);
+        let conceals = concealment.wait(began).await;
         if let Some(tracer) = tracer {
-            let trace = tracer.finish(&response.errors);
+            let trace = tracer.finish(&response.errors, conceals.then_some(pacing::STEP));
             response = response.extension(EXTENSION, trace);
         }
         response

@@ -22,6 +22,8 @@ const MAX_COPIED: u64 = 8 * 1024 * 1024;
 /// Elements on a page where none are asked for, and at most.
 const PAGE: u64 = 50;
 const LARGEST_PAGE: u64 = 100;
+/// What looking for the events that a filter lets through counts as: several thousand are looked at, in an index or in rows.
+const SCANNED: u64 = 1_000;
 /// Versions that an entry keeps.
 const VERSIONS: u64 = 10;
 /// What one value takes in memory beside its text, in bytes.
@@ -92,7 +94,8 @@ impl Cost<'_> {
             count
         } else {
             let count = self.read(field);
-            add(&mut self.total.read, times, count);
+            let looked_at = count.saturating_add(self.scanned(field));
+            add(&mut self.total.read, times, looked_at);
             count
         };
         self.set(&field.selection_set.node, times.saturating_mul(elements.max(1)));
@@ -125,6 +128,19 @@ impl Cost<'_> {
             _ => None,
         });
         first.unwrap_or(PAGE).clamp(1, LARGEST_PAGE)
+    }
+
+    /// What a field looks at without answering it.
+    fn scanned(&self, field: &Field) -> u64 {
+        if !matches!(field.name.node.as_str(), "auditEvents" | "vaultAuditEvents") {
+            return 0;
+        }
+        let is_filtered = field.get_argument("filter").is_some_and(|filter| match &filter.node {
+            Value::Null => false,
+            Value::Variable(name) => self.values.get(name.as_str()).is_some_and(|value| **value != ConstValue::Null),
+            _ => true,
+        });
+        if is_filtered { SCANNED } else { 0 }
     }
 
     fn list_length(&self, field: &Field, argument: &str) -> u64 {
@@ -173,8 +189,8 @@ impl Total {
         let refused = if self.representations > MAX_REPRESENTATIONS {
             "An operation has at most 1,000 representations in _entities; send several requests."
         } else if self.read > MAX_READ {
-            "An operation reads at most 6,000 elements of lists, a nested page counted for each element around it; \
-             ask for smaller pages with first."
+            "An operation reads at most 6,000 elements of lists, a nested page counted for each element around it, and \
+             a page of audit events with a filter as 1,000 more; ask for smaller pages with first, or send several requests."
         } else if self.answered > MAX_ANSWERED {
             "An operation answers at most 50,000 fields, those of a list counted for each of its elements; \
              select fewer fields, or ask for smaller pages with first."
@@ -255,6 +271,20 @@ mod tests {
             none(),
             "elements",
         );
+    }
+
+    #[test]
+    fn filtered_pages_of_events_count_what_they_look_at() {
+        let aliases = |count, filter: &str| {
+            let one = |n| format!("a{n}: vaultAuditEvents{filter} {{ nodes {{ id }} }} ");
+            format!("query($f: F) {{ {} }}", (0..count).map(one).collect::<String>())
+        };
+        passes(&aliases(30, ""), json!({}));
+        passes(&aliases(30, "(filter: null)"), json!({}));
+        passes(&aliases(30, "(filter: $f)"), json!({ "f": null }));
+        passes(&aliases(5, "(filter: { actions: [] })"), json!({}));
+        limited(&aliases(6, "(filter: { actions: [] })"), json!({}), "6,000 elements");
+        limited(&aliases(6, "(filter: $f)"), json!({ "f": {} }), "6,000 elements");
     }
 
     #[test]
