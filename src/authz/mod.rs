@@ -96,7 +96,7 @@ impl Authorizer {
     pub async fn set_up_embedded(store: &Store) -> Result<()> {
         let authorizer = Self::embedded(store.clone())?;
         let mut tx = store.begin_set_up().await?;
-        let change = TupleChange { write: vec![Tuple::vault_of_nowhere()], delete: vec![] };
+        let change = TupleChange { write: Tuple::of_nowhere(), delete: vec![] };
         authorizer.apply(&mut tx, &change).await?;
         tx.commit().await?;
         Ok(())
@@ -107,9 +107,9 @@ impl Authorizer {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn is_embedded_set_up(store: &Store) -> Result<bool> {
-        let own = Tuple::vault_of_nowhere();
-        let held = Embedded::read(&mut store.conn().await?, &TupleFilter::of_object(own.object())).await?;
-        Ok(held.contains(&own))
+        let filter = TupleFilter::of_object(tuple::NOWHERE);
+        let held = Embedded::read(&mut store.conn().await?, &filter).await?;
+        Ok(Tuple::of_nowhere().iter().all(|tuple| held.contains(tuple)))
     }
 
     /// Answers questions in their order, asking about the same thing once; about nowhere as often as it stands for something,

@@ -156,7 +156,7 @@ pub(super) async fn set_up(config: &OpenFgaConfig, store: &Store) -> Result<(), 
     tx.pin(MODEL, &model_id).await?;
     tx.pin(MODEL_DIGEST, &digest()).await?;
     let openfga = OpenFga { client, store: store_id, model: model_id, rules: rules()? };
-    let nowhere = TupleChange { write: vec![Tuple::vault_of_nowhere()], delete: vec![] };
+    let nowhere = TupleChange { write: Tuple::of_nowhere(), delete: vec![] };
     openfga.apply(&nowhere).await.map_err(|error| SetupError::Unreachable(error.to_string()))?;
     tx.commit().await?;
     Ok(())

@@ -43,7 +43,7 @@ impl VaultAuditEvent {
         self.0.reason.as_deref()
     }
 
-    /// How many it stands for: repeated denials, or names that were not found; else 1.
+    /// How many it stands for: repeated denials, refusals beyond a rate, or names that were not found; else 1.
     async fn count(&self) -> i32 {
         i32::try_from(self.0.count).unwrap_or(i32::MAX)
     }

@@ -1,5 +1,6 @@
 //! What one request knows: who asks, and loaders that batch what its fields ask for and remember the answers.
 
+use super::pacing::Concealment;
 use super::rounds::{NoDelay, Waiting};
 use crate::authz::Permission;
 use crate::domain::{EntryId, Error, MilestoneId, ProjectId};
@@ -23,6 +24,7 @@ type Cached<T> = DataLoader<T, HashMapCache>;
 pub(super) struct Session {
     pub vault: Vault,
     pub caller: Caller,
+    pub concealment: Concealment,
     access: Cached<Decisions>,
     entries: Cached<Entries>,
     versions: Cached<Versions>,
@@ -98,7 +100,7 @@ fn cached<T>(loader: T, waiting: &Waiting) -> Cached<T> {
 }
 
 impl Session {
-    pub(super) fn new(vault: Vault, caller: Caller, waiting: &Waiting) -> Self {
+    pub(super) fn new(vault: Vault, caller: Caller, waiting: &Waiting, concealment: Concealment) -> Self {
         Self {
             access: cached(Decisions(vault.clone(), caller.clone()), waiting),
             entries: cached(Entries(vault.clone()), waiting),
@@ -107,6 +109,7 @@ impl Session {
             milestones: cached(Milestones(vault.clone()), waiting),
             vault,
             caller,
+            concealment,
         }
     }
 

@@ -30,6 +30,9 @@ where
     };
     let done = make(&session.vault, &session.caller).await;
     session.forget();
+    if let Err(error) = &done {
+        session.concealment.note_error(error);
+    }
     settle(done)
 }
 

@@ -37,8 +37,12 @@ pub(super) async fn find_vault(ctx: &Context<'_>, project: &ProjectId) -> Result
     let mut permissions = permissions::selected(ctx);
     permissions.insert(Permission::CanSee);
     let keys = permissions.into_iter().map(|permission| (Some(project.clone()), permission));
-    let mut answers = session(ctx)?.access(keys).await?;
+    let session = session(ctx)?;
+    let mut answers = session.access(keys).await?;
     let seen = answers.remove(&(Some(project.clone()), Permission::CanSee));
+    if seen.is_none() {
+        session.concealment.note();
+    }
     Ok(seen.map(|access| ProjectVault(access.project)))
 }
 
@@ -58,7 +62,10 @@ impl Milestone {
         match (milestone.as_ref(), sight(session, project, permission).await?) {
             (Some(milestone), Sight::Granted(access)) => Ok(Some((milestone.clone(), access))),
             (Some(_), Sight::Forbidden) => Err(NOT_FOR_YOUR_ROLE),
-            (None, _) | (Some(_), Sight::Hidden) => Ok(None),
+            (None, _) | (Some(_), Sight::Hidden) => {
+                session.concealment.note();
+                Ok(None)
+            }
         }
     }
 
@@ -283,7 +290,8 @@ impl ProjectVault {
         nullable(self.read_members(ctx).await)
     }
 
-    /// Newest first. Accountable, or an auditor.
+    /// Newest first. Accountable, or an auditor. With a filter, a page looks at 10,000 events at most: it may be short or empty and
+    /// still have a next one, which endCursor leads to.
     async fn audit_events(
         &self,
         ctx: &Context<'_>,

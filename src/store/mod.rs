@@ -368,10 +368,16 @@ queries! {
     events {
         /// One page of audit events, newest first.
         pub fn events_page(selection: &EventSelection) -> Vec<EventRow>;
+        /// The project that the events of an entry are in.
+        pub fn project_of_events(entry: EntryId) -> Option<String>;
+        /// The event at a place, from 1, of what an index finds of a selection; none where there are fewer.
+        pub fn event_at(selection: &EventSelection, place: i64) -> Option<(Timestamp, EventId)>;
         /// Events with their places, oldest first, after a place in that order.
         pub fn events_after(selection: &EventSelection, after: Option<(Timestamp, EventId)>) -> Vec<ChainedEvent>;
         /// How many events a selection has.
         pub fn count_events(selection: &EventSelection) -> i64;
+        /// Erases all decoys.
+        pub fn erase_decoys() -> ();
         /// Which agents received the current version of entries: from when on, and when last.
         pub fn exposures_of(entries: &[EntryId]) -> Vec<ExposureRow>;
     }
@@ -427,6 +433,8 @@ backend_queries! {
     fn released_chain() -> Option<ChainId>;
     /// Adds audit events.
     fn insert_events(events: &[ChainedEvent]) -> ();
+    /// Adds decoys of audit events.
+    fn insert_decoys(decoys: &[ChainedEvent]) -> ();
     /// Counts so many uses of each entry, each of which is named once.
     fn record_usage(used: &[(EntryId, i64)], now: Timestamp) -> ();
     /// Makes the file forget what was erased, outside a transaction; whether it could.

@@ -449,6 +449,8 @@ pub struct EventSelection {
     pub until: Option<Timestamp>,
     /// After (older than) this event.
     pub after: Option<(Timestamp, EventId)>,
+    /// Down to this event, which is the last one that may be looked at.
+    pub down_to: Option<(Timestamp, EventId)>,
     /// At most so many.
     pub limit: i64,
 }

@@ -92,35 +92,42 @@ diesel::table! {
     use super::types::*;
     entry_usage (entry_id) { entry_id -> Id, resolve_count -> BigInt, last_resolved_at -> Nullable<BigInt>, }
 }
-diesel::table! {
-    use super::types::*;
-    audit_events (id) {
-        id -> Id,
-        occurred_at -> BigInt,
-        project_id -> Nullable<Text>,
-        action -> Text,
-        outcome -> Text,
-        reason -> Nullable<Text>,
-        count -> BigInt,
-        actor -> Text,
-        subject -> Nullable<Text>,
-        role -> Nullable<Text>,
-        agent_id -> Nullable<Text>,
-        entry_id -> Nullable<Id>,
-        entry_name -> Nullable<Text>,
-        entry_version -> Nullable<Integer>,
-        entry_revision -> Nullable<Integer>,
-        milestone_id -> Nullable<Text>,
-        purpose -> Nullable<Text>,
-        session_id -> Nullable<Text>,
-        tool -> Nullable<Text>,
-        request_id -> Text,
-        chain_id -> Id,
-        seq -> BigInt,
-        prev -> Binary,
-        mac -> Binary,
-    }
+/// Declares a table with the columns of an event.
+macro_rules! events_table {
+    ($table:ident) => {
+        diesel::table! {
+            use super::types::*;
+            $table (id) {
+                id -> Id,
+                occurred_at -> BigInt,
+                project_id -> Nullable<Text>,
+                action -> Text,
+                outcome -> Text,
+                reason -> Nullable<Text>,
+                count -> BigInt,
+                actor -> Text,
+                subject -> Nullable<Text>,
+                role -> Nullable<Text>,
+                agent_id -> Nullable<Text>,
+                entry_id -> Nullable<Id>,
+                entry_name -> Nullable<Text>,
+                entry_version -> Nullable<Integer>,
+                entry_revision -> Nullable<Integer>,
+                milestone_id -> Nullable<Text>,
+                purpose -> Nullable<Text>,
+                session_id -> Nullable<Text>,
+                tool -> Nullable<Text>,
+                request_id -> Text,
+                chain_id -> Id,
+                seq -> BigInt,
+                prev -> Binary,
+                mac -> Binary,
+            }
+        }
+    };
 }
+events_table!(audit_events);
+events_table!(audit_decoys);
 diesel::table! {
     use super::types::*;
     audit_chains (id) {

@@ -100,7 +100,12 @@ pub(super) fn cut_fields(chain: ChainId, seq: i64, event_mac: &[u8]) -> [String;
 impl Vault {
     /// Writes events into a chain; they are there when the transaction commits.
     pub(super) async fn append(&self, tx: &mut Tx, events: &[EventRow]) -> Result<()> {
-        if events.is_empty() {
+        self.append_with_decoys(tx, events, &[]).await
+    }
+
+    /// As [`Self::append`], and does the same work for each decoy, which ends up in no chain.
+    pub(super) async fn append_with_decoys(&self, tx: &mut Tx, events: &[EventRow], decoys: &[EventRow]) -> Result<()> {
+        if events.is_empty() && decoys.is_empty() {
             return Ok(());
         }
         let key = self.audit_key(tx).await?;
@@ -110,6 +115,8 @@ impl Vault {
             None => self.claim_or_open(tx, &key).await?,
         };
         let chained: Vec<ChainedEvent> = events.iter().map(|event| after.append(&key, event)).collect();
+        let mut beside = after.clone();
+        let decoys: Vec<ChainedEvent> = decoys.iter().map(|decoy| beside.append(&key, decoy)).collect();
         let usable = Arc::new(AtomicBool::new(true));
         let (vault, is_usable) = (self.clone(), usable.clone());
         tx.at_end(move |end| match end {
@@ -122,6 +129,12 @@ impl Vault {
             // How far the chain goes cannot be known: it is left as it is.
             End::RolledBack | End::Unknown => {}
         });
+        if !decoys.is_empty() {
+            tx.insert_decoys(&decoys).await?;
+        }
+        if chained.is_empty() {
+            return Ok(());
+        }
         match tx.insert_events(&chained).await {
             Err(store::Error::Unique(_)) => {
                 usable.store(false, Ordering::Relaxed);

@@ -7,6 +7,7 @@ mod agents;
 mod audit;
 mod cursor;
 mod data_keys;
+mod denials;
 mod entries;
 mod events;
 mod export;
@@ -62,7 +63,7 @@ pub use crate::kms::{KeySource, MasterKeys};
 use crate::authz::Authorizer;
 use crate::domain::{Clock, Error, Principal, RequestId, Result, Timestamp, UserId};
 use crate::store::Store;
-use events::Denials;
+use denials::Denials;
 use keys::Keys;
 use ledger::Ledger;
 use own_keys::OwnKeys;
@@ -110,6 +111,8 @@ struct Parts {
     recorder: Recorder,
     clock: Arc<dyn Clock>,
     denials: Denials,
+    /// Whether there can be decoys in the database.
+    decoys_written: AtomicBool,
     turns: Turns,
     /// Bounds the transactions that wait for the authorizer.
     lanes: Arc<Semaphore>,
@@ -139,6 +142,7 @@ impl Vault {
             recorder: Recorder::default(),
             clock,
             denials: Denials::default(),
+            decoys_written: AtomicBool::new(true),
             turns: Turns::default(),
             lanes: Arc::new(Semaphore::new(lanes::LANES)),
             retention,

@@ -37,8 +37,8 @@ pub(super) struct Record {
     pub events: Vec<EventRow>,
     /// The entries of which a value is about to leave.
     pub used: Vec<EntryId>,
-    /// Under this name nothing but the time is noted: the work of a record, where there is nothing to record.
-    pub note: Option<String>,
+    /// The work of recording an event, where there is nothing to record.
+    pub decoys: Vec<EventRow>,
 }
 
 impl Recorder {
@@ -53,7 +53,7 @@ impl Recorder {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut events = 0;
         let fit = waiting.iter().take_while(|one| {
-            events += one.record.events.len();
+            events += one.record.events.len() + one.record.decoys.len();
             events <= MOST_EVENTS
         });
         let count = fit.count().max(1).min(waiting.len());
@@ -118,27 +118,24 @@ impl Vault {
     async fn commit_records<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
         let (mut events, mut used) = (Vec::new(), HashMap::<EntryId, i64>::new());
         let mut now: Option<Timestamp> = None;
-        let mut note = None;
+        let mut decoys = Vec::new();
         for record in records {
             events.extend_from_slice(&record.events);
             now = now.max(record.events.iter().map(|event| event.occurred_at).max());
             for id in &record.used {
                 *used.entry(*id).or_default() += 1;
             }
-            note = record.note.as_deref().or(note);
+            decoys.extend_from_slice(&record.decoys);
         }
         let mut tx = self.0.store.begin().await?;
         if !used.is_empty() {
             let used: Vec<(EntryId, i64)> = used.into_iter().collect();
             tx.record_usage(&used, now.unwrap_or_else(|| self.now())).await?;
         }
-        if let Some(note) = note {
-            tx.pin(note, &self.now().to_rfc3339()).await?;
-        }
-        self.append(&mut tx, &events).await?;
+        self.append_with_decoys(&mut tx, &events, &decoys).await?;
         tx.commit().await?;
         metrics::counter!("vault_audit_commits_total").increment(1);
-        metrics::counter!("vault_audit_events_total").increment(events.len() as u64);
+        metrics::counter!("vault_audit_events_total").increment((events.len() + decoys.len()) as u64);
         Ok(())
     }
 }

@@ -148,7 +148,8 @@ impl Vault {
         if asked.names.is_some() {
             for outcome in [SecretOutcome::NotFound, SecretOutcome::Expired] {
                 let count = answers.iter().filter(|answer| answer.outcome == outcome).count();
-                events.extend(failed(&event, outcome.as_str(), count));
+                let missed = failed(&event, outcome.as_str(), count);
+                events.extend(missed.filter(|event| self.0.denials.records_miss(event)));
             }
         }
         let used: Vec<EntryId> = released().map(|row| row.entry.id).collect();
@@ -156,7 +157,7 @@ impl Vault {
         drop(answers);
         drop(found);
         if !events.is_empty() {
-            self.make_durable(Record { events, used, note: None }).await?;
+            self.make_durable(Record { events, used, decoys: Vec::new() }).await?;
         }
         Ok(Resolution { secrets: resolved, receipt })
     }

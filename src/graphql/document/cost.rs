@@ -41,6 +41,8 @@ const SCHEMA_FIELDS: &[&str] = &["__typename", SERVICE];
 /// Elements on a page where none are asked for, and at most.
 const PAGE: u64 = 50;
 const LARGEST_PAGE: u64 = 100;
+/// What looking for the events that a filter lets through counts as: several thousand are looked at, in an index or in rows.
+const SCANNED: u64 = 1_000;
 /// Versions that an entry keeps.
 const VERSIONS: u64 = 10;
 /// Agents that usually hold a value, at most.
@@ -210,7 +212,8 @@ impl Cost<'_> {
             count
         } else {
             let count = self.read(field, below);
-            add(&mut self.total.read, times, count);
+            let looked_at = count.saturating_add(self.scanned(field));
+            add(&mut self.total.read, times, looked_at);
             count
         };
         let each = times.saturating_mul(elements.max(1));
@@ -303,6 +306,19 @@ impl Cost<'_> {
             _ => None,
         });
         first.unwrap_or(PAGE).clamp(1, LARGEST_PAGE)
+    }
+
+    /// What a field looks at without answering it.
+    fn scanned(&self, field: &Field) -> u64 {
+        if !matches!(field.name.node.as_str(), "auditEvents" | "vaultAuditEvents") {
+            return 0;
+        }
+        let is_filtered = field.get_argument("filter").is_some_and(|filter| match &filter.node {
+            Value::Null => false,
+            Value::Variable(name) => self.values.get(name.as_str()).is_some_and(|value| **value != ConstValue::Null),
+            _ => true,
+        });
+        if is_filtered { SCANNED } else { 0 }
     }
 
     fn list_length(&self, field: &Field, argument: &str) -> u64 {
@@ -400,8 +416,8 @@ impl Total {
         let refused = if self.representations > MAX_REPRESENTATIONS {
             "An operation has at most 1,000 representations in _entities; send several requests."
         } else if self.read > MAX_READ {
-            "An operation reads at most 6,000 elements of lists, a nested page counted for each element around it; \
-             ask for smaller pages with first."
+            "An operation reads at most 6,000 elements of lists, a nested page counted for each element around it, and \
+             a page of audit events with a filter as 1,000 more; ask for smaller pages with first, or send several requests."
         } else if self.answered > MAX_ANSWERED {
             "An operation answers at most 50,000 fields, those of a list counted for each of its elements; \
              select fewer fields, or ask for smaller pages with first."

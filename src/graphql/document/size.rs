@@ -94,7 +94,14 @@ pub(super) fn leaf(parent: &str, field: &str) -> Leaf {
 fn is_boolean(field: &str) -> bool {
     matches!(
         field,
-        "canAdminister" | "canAudit" | "canList" | "canViewMasked" | "canWrite" | "hasNextPage" | "hasPreviousPage" | "open"
+        "canAdminister"
+            | "canAudit"
+            | "canList"
+            | "canViewMasked"
+            | "canWrite"
+            | "hasNextPage"
+            | "hasPreviousPage"
+            | "open"
     )
 }
 
@@ -184,8 +191,8 @@ pub(super) fn can_fail(field: &str) -> bool {
 mod tests {
     use super::*;
     use crate::graphql::{Mutation, Root};
-    use async_graphql::registry::{MetaType, Registry};
     use async_graphql::OutputType as _;
+    use async_graphql::registry::{MetaType, Registry};
 
     fn fields() -> Vec<(String, String, bool)> {
         let mut registry = Registry::default();

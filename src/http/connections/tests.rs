@@ -142,10 +142,7 @@ async fn a_connection_without_requests_ends() {
     assert!(ask(&mut idle, GET).await.contains("here"));
     assert!(ends(&mut idle).await.is_empty());
     let mut slow = TcpStream::connect(address).await.unwrap();
-    assert!(
-        ask(&mut slow, &GET.replace("/ ", "/slow ")).await.starts_with("HTTP/1.1 200"),
-        "while one runs it stays"
-    );
+    assert!(ask(&mut slow, &GET.replace("/ ", "/slow ")).await.starts_with("HTTP/1.1 200"), "while one runs it stays");
 }
 
 #[tokio::test]

@@ -221,7 +221,10 @@ async fn faults_of_a_document_repeat_no_long_name() {
     for query in [
         format!("{{ {} }} fragment F on Query {{ {name} }}", "...F ".repeat(20)),
         format!("{{ projectVault(projectId: [{}]) {{ status }} }}", format!("${name} ").repeat(2)),
-        format!("query({}) {{ __typename }}", (0..20).fold(String::new(), |all, at| format!("{all} ${name}{at}: Int = \"\""))),
+        format!(
+            "query({}) {{ __typename }}",
+            (0..20).fold(String::new(), |all, at| format!("{all} ${name}{at}: Int = \"\""))
+        ),
     ] {
         let answer = ask(&world.api(), &user("nobody"), &query[..query.len().min(64_000)], json!({})).await;
         assert!(!answer.errors().is_empty() && answer.0.to_string().len() < 20_000, "{}", answer.0.to_string().len());
@@ -249,7 +252,8 @@ async fn flood(address: SocketAddr, token: Option<&str>, body: &str, connections
         for _ in 0..streams {
             let Ok(ready) = client.ready().await else { break };
             client = ready;
-            let mut request = Request::post(format!("http://{address}/graphql")).header("content-type", "application/json");
+            let mut request =
+                Request::post(format!("http://{address}/graphql")).header("content-type", "application/json");
             if let Some(token) = token {
                 request = request.header("authorization", format!("Bearer {token}"));
             }
@@ -313,7 +317,8 @@ async fn unread_answers_cost_the_server_little_and_not_for_long() {
         assert!(installation.ask(&running, "user:ada", "{ __typename _service { sdl } }", json!({})).await.unwrap()["errors"].is_null());
         let ended = tokio::time::timeout(Duration::from_secs(25), join_all(unread.connections)).await;
         assert!(ended.is_ok(), "connections of peers that do not read end");
-        let again = installation.ask(&running, "user:nobody", "{ __typename _service { sdl } }", json!({})).await.unwrap();
+        let again =
+            installation.ask(&running, "user:nobody", "{ __typename _service { sdl } }", json!({})).await.unwrap();
         assert!(again["errors"].is_null(), "{again}");
     }
 }
@@ -330,11 +335,16 @@ async fn the_largest_release_arrives_whole() {
     let create = "mutation($n: String!, $v: String!) { createVaultEntry(input: { projectId: \"demo\", name: $n, value: $v, category: SECRET })
         { userErrors { message } } }";
     for at in 0..64 {
-        let made = installation.ask(&running, "user:bob", create, json!({ "n": format!("N{at:0>2}"), "v": value })).await.unwrap();
+        let made = installation
+            .ask(&running, "user:bob", create, json!({ "n": format!("N{at:0>2}"), "v": value }))
+            .await
+            .unwrap();
         assert_eq!(made, json!({ "data": { "createVaultEntry": { "userErrors": [] } } }));
     }
     let resolve = "{ resolveSecrets(input: { projectId: \"demo\", agentId: \"builder\", purpose: CODING_SESSION }) { secrets { name value } } }";
     let resolved = installation.ask(&running, "runtime:acme-runtime", resolve, Value::Null).await.unwrap();
-    let secrets = resolved["data"]["resolveSecrets"]["secrets"].as_array().unwrap_or_else(|| panic!("{:.500}", resolved.to_string()));
+    let secrets = resolved["data"]["resolveSecrets"]["secrets"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{:.500}", resolved.to_string()));
     assert!(secrets.len() == 64 && secrets.iter().all(|secret| secret["value"] == value.as_str()));
 }

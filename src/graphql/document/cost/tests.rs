@@ -59,11 +59,7 @@ fn pages_below_pages_multiply() {
         fragment F on V { milestones { vaultEntries { nodes { id } } } }";
     limited(spread, none(), "6,000 elements");
     passes("{ vault { milestones { vaultEntries { nodes { id } } } } }", none());
-    limited(
-        "{ previewSecrets { secrets { entry { project { vault { agents { agent } } } } } } }",
-        none(),
-        "elements",
-    );
+    limited("{ previewSecrets { secrets { entry { project { vault { agents { agent } } } } } } }", none(), "elements");
 }
 
 #[test]
@@ -108,12 +104,10 @@ fn a_value_counts_for_each_of_its_uses() {
     let many = json!({ "v": vec![0; 20_000] });
     passes("query($v: [Int]) { a(b: [$v $v $v $v $v $v]) }", many.clone());
     limited("query($v: [Int]) { a(b: [$v $v $v $v $v $v $v]) }", many, "8 MiB");
-    let defaulted =
-        format!("query($v: String = \"{}\") {{ a(b: [$v $v $v $v $v $v $v $v]) }}", "x".repeat(1 << 20));
+    let defaulted = format!("query($v: String = \"{}\") {{ a(b: [$v $v $v $v $v $v $v $v]) }}", "x".repeat(1 << 20));
     limited(&defaulted, json!({}), "8 MiB");
     // Below a list a value is copied for each element.
-    let below =
-        "query($v: String) { vault { entries(first: 100) { nodes { versions(after: $v) { totalCount } } } } }";
+    let below = "query($v: String) { vault { entries(first: 100) { nodes { versions(after: $v) { totalCount } } } } }";
     passes(below, json!({ "v": "x".repeat(1_000) }));
     limited(below, json!({ "v": "x".repeat(100_000) }), "8 MiB");
     let directive = "query($v: Boolean!) { a @skip(if: $v) }";
@@ -121,7 +115,8 @@ fn a_value_counts_for_each_of_its_uses() {
 }
 
 fn bytes(query: &str, variables: Value) -> u64 {
-    let checked = inspect(query, None).ok().unwrap().check_cost(&Variables::from_json(variables), Circumstances::default());
+    let checked =
+        inspect(query, None).ok().unwrap().check_cost(&Variables::from_json(variables), Circumstances::default());
     checked.unwrap_or_else(|refusal| panic!("{refusal}")).bytes
 }
 
@@ -157,7 +152,10 @@ fn what_is_asked_for_bounds_what_is_answered() {
     let whole = resolve.replace("{ names: $n }", "$i");
     assert_eq!(bytes(&whole, json!({ "i": { "names": ["A", "B"] } })), bytes(resolve, json!({ "n": ["A", "B"] })));
     assert_eq!(bytes(&whole, json!({ "i": { "names": null } })), all);
-    assert_eq!(bytes(&resolve.replace("$n }", "[\"A\", $n] }"), json!({ "n": "B" })), bytes(resolve, json!({ "n": ["A", "B"] })));
+    assert_eq!(
+        bytes(&resolve.replace("$n }", "[\"A\", $n] }"), json!({ "n": "B" })),
+        bytes(resolve, json!({ "n": ["A", "B"] }))
+    );
     limited(&resolve.replace("value }", "value v: value }"), json!({}), "at most once");
 
     let import = "mutation($d: String!) { importVaultEntries(input: { dotenv: $d }) { created { id name } skipped } }";
@@ -183,6 +181,8 @@ fn without_a_token_less_is_answered() {
     let sdl = inspect("{ _service { sdl } }", None).ok().unwrap();
     assert!(sdl.check_cost(&Variables::default(), anonymous).unwrap().bytes >= 40_000);
     let larger = Circumstances { sdl: 600_000, ..anonymous };
-    assert!(matches!(sdl.check_cost(&Variables::default(), larger), Err(Refusal::Limit(message)) if message.contains("512 KiB")));
+    assert!(
+        matches!(sdl.check_cost(&Variables::default(), larger), Err(Refusal::Limit(message)) if message.contains("512 KiB"))
+    );
     assert!(sdl.check_cost(&Variables::default(), Circumstances { anonymous: false, ..larger }).is_ok());
 }
