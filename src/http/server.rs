@@ -1,14 +1,14 @@
 //! Listening, and ending in good order.
 
 use super::connections::{Bounds, serve};
-use super::endpoint::{Endpoint, Serves, graphql};
+use super::endpoint::{Budget, Endpoint, Serves, graphql};
 use super::health::{Readiness, healthz, readyz, statement_keys};
 use super::metrics;
-use super::observe::observe;
+use super::observe::{Routes, observe};
 use super::tokens::Verifier;
 use crate::graphql::Api;
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get};
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use futures::future::try_join_all;
@@ -34,6 +34,9 @@ const BOUNDS: Bounds = Bounds {
     grace: GRACE,
 };
 
+/// The same of the address for metrics, to which few connect.
+const METRICS_BOUNDS: Bounds = Bounds { slots: 64, ..BOUNDS };
+
 /// A certificate, with its chain, and its key; both PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -50,7 +53,10 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// A second address, for runtimes alone; the first is for everybody else then.
     pub runtime_listen: Option<SocketAddr>,
-    /// With these files, both addresses are https.
+    /// The address of metrics and health, in plain HTTP and without tokens; nobody is served metrics
+    /// where there is none.
+    pub metrics_listen: Option<SocketAddr>,
+    /// With these files, the first two addresses are https.
     pub tls: Option<TlsFiles>,
 }
 
@@ -90,6 +96,7 @@ pub struct Server {
     tls: Option<RustlsConfig>,
     main: Listening,
     runtimes: Option<Listening>,
+    metrics: Option<Listening>,
 }
 
 struct Listening {
@@ -112,8 +119,9 @@ impl Server {
         };
         let main = Listening::on(config.listen)?;
         let runtimes = config.runtime_listen.map(Listening::on).transpose()?;
+        let metrics = config.metrics_listen.map(Listening::on).transpose()?;
         metrics::install();
-        Ok(Self { parts, tls, main, runtimes })
+        Ok(Self { parts, tls, main, runtimes, metrics })
     }
 
     /// The address, with its actual port.
@@ -128,17 +136,25 @@ impl Server {
         self.runtimes.as_ref().map(|runtimes| runtimes.address)
     }
 
+    /// The address of metrics and health, with its actual port.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|metrics| metrics.address)
+    }
+
     /// Serves until `shutdown` is ready; then accepts nothing more, finishes what runs within 20 seconds, and returns.
     ///
     /// # Errors
     /// When a socket cannot be used.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { parts, tls, main, runtimes } = self;
+        let Self { parts, tls, main, runtimes, metrics } = self;
         let running = TaskTracker::new();
         let readiness = Arc::new(Readiness::new(parts.api.vault().clone()));
+        let budget = Arc::<Budget>::default();
         let router = |serves| {
             let Parts { api, verifier } = parts.clone();
-            router(Endpoint { api, verifier, serves, running: running.clone() }, readiness.clone())
+            let (budget, running) = (budget.clone(), running.clone());
+            router(Endpoint { api, verifier, serves, budget, running }, readiness.clone())
         };
         let places = match runtimes {
             None => vec![(main, Serves::All)],
@@ -146,9 +162,11 @@ impl Server {
         };
         let stop = CancellationToken::new();
         let tls = tls.map(RustlsAcceptor::new);
-        let listeners = places
-            .into_iter()
-            .map(|(place, serves)| serve(place.socket, tls.clone(), router(serves), BOUNDS, stop.clone()));
+        let apis = places.into_iter().map(|(place, serves)| (place, router(serves), tls.clone(), BOUNDS));
+        let metrics = metrics.map(|place| (place, metrics_router(readiness.clone()), None, METRICS_BOUNDS));
+        let listeners = apis
+            .chain(metrics)
+            .map(|(place, router, tls, bounds)| serve(place.socket, tls, router, bounds, stop.clone()));
         let _upkeep = AbortOnDropHandle::new(tokio::spawn(metrics::keep_up()));
         let mut served = pin!(try_join_all(listeners));
         tokio::select! {
@@ -182,12 +200,21 @@ impl Listening {
 
 fn router(endpoint: Endpoint, readiness: Arc<Readiness>) -> Router {
     let vault = endpoint.api.vault().clone();
-    Router::new()
+    let routes = Router::new()
         .route("/graphql", any(graphql).with_state(Arc::new(endpoint)))
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz).with_state(readiness))
-        .route("/metrics", get(metrics::page))
-        .route("/.well-known/project-vault/jwks.json", get(statement_keys).with_state(vault))
-        .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
-        .layer(from_fn(observe))
+        .route("/.well-known/project-vault/jwks.json", get(statement_keys).with_state(vault));
+    observed(routes.merge(health(readiness)), &["/graphql", "/healthz", "/readyz"])
+}
+
+fn metrics_router(readiness: Arc<Readiness>) -> Router {
+    observed(health(readiness).route("/metrics", get(metrics::page)), &["/metrics", "/healthz", "/readyz"])
+}
+
+fn health(readiness: Arc<Readiness>) -> Router {
+    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz).with_state(readiness))
+}
+
+/// Adds what is around every request. These routes are logged and counted by their names.
+fn observed(routes: Router, named: &'static [&'static str]) -> Router {
+    routes.fallback(async || (StatusCode::NOT_FOUND, "not found\n")).layer(from_fn_with_state(Routes(named), observe))
 }

@@ -207,12 +207,12 @@ impl Vault {
     /// other.
     async fn record_nothing(&self) -> Result<()> {
         let row = EventId::new().0.as_bytes()[15] % NOTES;
-        self.make_durable(Record { note: Some(format!("nothing.{row}")), ..Record::default() }).await
+        self.make_durable(Record { note: Some(format!("nothing.{row}")), counted: 1, ..Record::default() }).await
     }
 
-    /// Makes events durable by themselves.
+    /// Makes durable what one call leaves, which counts as one event.
     pub(super) async fn record(&self, events: &[EventRow]) -> Result<()> {
-        self.make_durable(Record { events: events.to_vec(), ..Record::default() }).await
+        self.make_durable(Record { events: events.to_vec(), counted: 1, ..Record::default() }).await
     }
 
     /// Records the repetitions of denials whose minute has ended, or of all when the server stops. Called every few seconds.
@@ -224,7 +224,8 @@ impl Vault {
         if events.is_empty() {
             return Ok(());
         }
-        let recorded = self.record(&events).await;
+        // Each of them was counted when it happened.
+        let recorded = self.make_durable(Record { events: events.clone(), ..Record::default() }).await;
         if recorded.is_err() {
             self.0.denials.put_back(events);
         }

@@ -156,7 +156,8 @@ impl Vault {
         drop(answers);
         drop(found);
         if !events.is_empty() {
-            self.make_durable(Record { events, used, note: None }).await?;
+            let counted = events.len() as u64;
+            self.make_durable(Record { events, used, counted, note: None }).await?;
         }
         Ok(Resolution { secrets: resolved, receipt })
     }

@@ -5,7 +5,7 @@ use crate::domain::RequestId;
 use crate::graphql::{Api, server_error};
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -74,6 +74,12 @@ impl Refusal {
 
     pub(super) fn unavailable(why: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, format!("The request cannot be judged: {why}."))
+    }
+
+    /// Other requests hold what this one needs.
+    pub(super) fn busy() -> Self {
+        let message = "The server is busy with other requests; try again in a moment.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, message).with(RETRY_AFTER, "1")
     }
 
     /// Something unexpected; what, is in the log only.
