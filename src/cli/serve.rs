@@ -54,6 +54,7 @@ impl Serve {
             audit_retention: server.audit_retention,
             listen: server.listen,
             runtime_listen: server.runtime_listen,
+            metrics_listen: Some(server.metrics_listen),
             tls: server.tls,
         };
         server::run(parts, |_| Ok(())).await

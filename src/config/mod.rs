@@ -18,7 +18,7 @@ pub use client::{
 pub use keys::{KeyringSource, Keys, Provider};
 pub use log::{Log, LogFormat};
 pub use problems::Problems;
-pub use server::{Server, listen_address};
+pub use server::{Server, listen_addresses};
 pub use settings::{
     BackendSettings, KeySettings, LogSettings, SECRET_VARIABLES, SECRETS_HELP, Secrets, ServerSettings,
 };

@@ -106,7 +106,8 @@ impl Vault {
             let of = |is_decoy| denials.iter().filter(move |denial| denial.is_decoy == is_decoy);
             let events =
                 |denials: &mut dyn Iterator<Item = &Denial>| denials.map(|denial| denial.event.clone()).collect();
-            let record = Record { events: events(&mut of(false)), decoys: events(&mut of(true)), used: Vec::new() };
+            let (recorded, decoys) = (events(&mut of(false)), events(&mut of(true)));
+            let record = Record { events: recorded, decoys, used: Vec::new(), counted: 1 };
             if !record.decoys.is_empty() {
                 vault.0.decoys_written.store(true, Ordering::Relaxed);
             }
@@ -123,9 +124,9 @@ impl Vault {
         }
     }
 
-    /// Makes events durable by themselves.
+    /// Makes durable what one call leaves, which counts as one event.
     pub(super) async fn record(&self, events: &[EventRow]) -> Result<()> {
-        self.make_durable(Record { events: events.to_vec(), ..Record::default() }).await
+        self.make_durable(Record { events: events.to_vec(), counted: 1, ..Record::default() }).await
     }
 
     /// Records what was counted of denials in a minute that has ended, or all of it when the server stops, and erases the
@@ -137,7 +138,8 @@ impl Vault {
         let pending = self.0.denials.ended(self.now(), all);
         if !pending.is_empty() {
             let events: Vec<EventRow> = pending.iter().map(|pending| pending.event().clone()).collect();
-            let recorded = self.record(&events).await;
+            // Each of them was counted when it happened.
+            let recorded = self.make_durable(Record { events, ..Record::default() }).await;
             if recorded.is_err() {
                 self.0.denials.put_back(pending);
             }

@@ -16,6 +16,9 @@ const MOST_EVENTS: usize = 5_000;
 /// How long a commit may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+const COMMITS: &str = "vault_audit_commits_total";
+const EVENTS: &str = "vault_audit_events_total";
+
 const NOT_RECORDED: Error =
     Error::unavailable("What you asked for could not be recorded, so nothing was released or changed; try again.");
 
@@ -39,6 +42,10 @@ pub(super) struct Record {
     pub used: Vec<EntryId>,
     /// The work of recording an event, where there is nothing to record.
     pub decoys: Vec<EventRow>,
+    /// What the counter of events grows by. It must not tell whether the thing asked for exists: a
+    /// denial counts once, be it an event or a decoy, and the event that sums up repetitions does not
+    /// count again.
+    pub counted: u64,
 }
 
 impl Recorder {
@@ -118,8 +125,9 @@ impl Vault {
     async fn commit_records<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
         let (mut events, mut used) = (Vec::new(), HashMap::<EntryId, i64>::new());
         let mut now: Option<Timestamp> = None;
-        let mut decoys = Vec::new();
+        let (mut decoys, mut counted) = (Vec::new(), 0);
         for record in records {
+            counted += record.counted;
             events.extend_from_slice(&record.events);
             now = now.max(record.events.iter().map(|event| event.occurred_at).max());
             for id in &record.used {
@@ -134,8 +142,10 @@ impl Vault {
         }
         self.append_with_decoys(&mut tx, &events, &decoys).await?;
         tx.commit().await?;
-        metrics::counter!("vault_audit_commits_total").increment(1);
-        metrics::counter!("vault_audit_events_total").increment((events.len() + decoys.len()) as u64);
+        if counted > 0 {
+            metrics::counter!(COMMITS).increment(1);
+            metrics::counter!(EVENTS).increment(counted);
+        }
         Ok(())
     }
 }

@@ -157,7 +157,8 @@ impl Vault {
         drop(answers);
         drop(found);
         if !events.is_empty() {
-            self.make_durable(Record { events, used, decoys: Vec::new() }).await?;
+            let counted = events.len() as u64;
+            self.make_durable(Record { events, used, counted, ..Record::default() }).await?;
         }
         Ok(Resolution { secrets: resolved, receipt })
     }

@@ -95,6 +95,7 @@ fn help_names_every_setting_with_its_variable() {
     for (variable, flag) in [
         ("VAULT_LISTEN", "--listen"),
         ("VAULT_RUNTIME_LISTEN", "--runtime-listen"),
+        ("VAULT_METRICS_LISTEN", "--metrics-listen"),
         ("VAULT_KEYRING_FILE", "--keyring-file"),
         ("VAULT_KEYRING_COMMAND", "--keyring-command"),
         ("VAULT_KEY_PROVIDER", "--key-provider"),

@@ -298,8 +298,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let api = Api::new(vault, true).with_schema(schema);
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server =
-        Server::bind(ServerConfig { listen, runtime_listen: None, tls: None }, Parts { api, verifier }).await?;
+    let server = Server::bind(
+        ServerConfig { listen, runtime_listen: None, metrics_listen: None, tls: None },
+        Parts { api, verifier },
+    )
+    .await?;
     println!("http://{}/graphql {}", server.address(), signer.sign(&claims)?);
     server.run(std::future::pending()).await?;
     Ok(())

@@ -28,6 +28,7 @@ pub struct World {
     pub client: Client,
     pub address: SocketAddr,
     pub runtime_address: Option<SocketAddr>,
+    pub metrics_address: SocketAddr,
     vault: Vault,
     parts: Parts,
     scheme: &'static str,
@@ -90,18 +91,34 @@ impl World {
         let config = ServerConfig {
             listen: any,
             runtime_listen: (setting == Setting::TwoAddresses).then_some(any),
+            metrics_listen: Some(any),
             tls: (setting == Setting::Tls).then_some(tls),
         };
         let parts = Parts { api: Api::new(vault.clone(), setting != Setting::NoIntrospection), verifier };
         let server = Server::bind(config, parts.clone()).await.unwrap();
         let (address, runtime_address) = (server.address(), server.runtime_address());
+        let metrics_address = server.metrics_address().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let run = tokio::spawn(server.run(async move {
             let _ = stopped.await;
         }));
         let client = Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().unwrap();
         let scheme = if setting == Setting::Tls { "https" } else { "http" };
-        Self { client, address, runtime_address, vault, parts, scheme, signer, clock, stop: Some(stop), run, _dir: dir }
+        let stop = Some(stop);
+        Self {
+            client,
+            address,
+            runtime_address,
+            metrics_address,
+            vault,
+            parts,
+            scheme,
+            signer,
+            clock,
+            stop,
+            run,
+            _dir: dir,
+        }
     }
 
     pub fn token(&self, kind: Kind, sub: &str) -> String {
@@ -132,6 +149,11 @@ impl World {
 
     pub fn runtime_url(&self, path: &str) -> String {
         format!("{}://{}{path}", self.scheme, self.runtime_address.unwrap())
+    }
+
+    /// A GET at the address for metrics, which never is https.
+    pub fn get_metrics(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("http://{}{path}", self.metrics_address))
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
