@@ -290,7 +290,7 @@ fn deep_nesting_is_refused_before_it_is_parsed() {
     for query in [
         "{a".repeat(100_000),
         format!("{{a(b:{}", "[".repeat(100_000)),
-        format!("{{a(b:{}", "{c:".repeat(100_000)),
+        format!("{{a(b:{}", "{c:".repeat(80_000)),
         format!("query($a:{}", "[".repeat(100_000)),
         "(".repeat(100_000),
         format!("{{a(b:{}1{}", "[".repeat(63), "]".repeat(63)),
@@ -332,7 +332,7 @@ fn a_document_has_at_most_256_kib_and_15000_tokens() {
     }
     // What stands around is eight tokens.
     for (each, tokens) in
-        [("0 ", 1), ("a ", 1), ("\"\"", 1), ("\"a b\" ", 1), ("$a ", 2), ("[]", 2), ("-1.5 ", 3), ("{a:1}", 5)]
+        [("0 ", 1), ("a ", 1), ("\"\" ", 1), ("\"a b\" ", 1), ("$a ", 2), ("[]", 2), ("-1.5 ", 3), ("{a:1}", 5)]
     {
         let of = |count: usize| format!("{{a(b:[{}])}}", each.repeat(count));
         let most = (15_000 - 9) / tokens;

@@ -31,7 +31,7 @@ fn counted<T: Future<Output = ()>>(test: impl FnOnce(PrometheusHandle) -> T) {
     record();
     let mut runtime = Builder::new_multi_thread();
     runtime.enable_all().worker_threads(2).on_thread_start(record);
-    let test = tokio::time::timeout(Duration::from_secs(60), test(recorder.handle()));
+    let test = async { tokio::time::timeout(Duration::from_secs(60), test(recorder.handle())).await };
     runtime.build().unwrap().block_on(test).expect("the test ends in a minute");
 }
 
