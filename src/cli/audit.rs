@@ -2,8 +2,9 @@
 
 use super::failure::{Failure, Result};
 use super::open::Place;
-use super::print;
+use super::printable::printable_json;
 use super::progress::Progress;
+use super::{print, print_json};
 use crate::config::SECRETS_HELP;
 use crate::crypto::{Statement, verify_statement};
 use crate::domain::{ProjectId, Timestamp};
@@ -127,7 +128,11 @@ async fn export(place: &Place, filter: &ExportFilter, chains: bool) -> Result {
     let (mut export, count) = vault.export_events(filter).await?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut write = |lines: Vec<Value>| -> Result {
-        lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush()).map_err(Failure::Output)
+        let mut lines = lines.iter().map(Value::to_string);
+        lines
+            .try_for_each(|line| writeln!(out, "{}", printable_json(&line)))
+            .and_then(|()| out.flush())
+            .map_err(Failure::Output)
     };
     let (progress, mut done) = (Progress::on_a_terminal("events"), 0);
     while let Some(lines) = export.next().await? {
@@ -153,5 +158,5 @@ fn verify_receipt(file: &Path, keys: &Path) -> Result {
         Statement::ErasureReceipt => "an erasure receipt",
         Statement::AuditHead => "an audit head",
     };
-    print(&format!("{kind}, signed by this installation:\n{says:#}\n"))
+    print_json(&format!("{kind}, signed by this installation:\n{says:#}\n"))
 }

@@ -1,6 +1,7 @@
 //! Why a command did not do its work, and the status it exits with.
 
 use super::agent::AgentFailure;
+use super::printable::Printable;
 use crate::authz::SetupError;
 use crate::config::{Problems, with_causes};
 use crate::crypto::KeyringError;
@@ -132,7 +133,7 @@ impl Failure {
     /// Tells it on standard error, a line for each problem; gives the status to exit with.
     pub fn report(&self) -> ExitCode {
         let mut err = io::stderr().lock();
-        for line in self.to_string().lines() {
+        for line in Printable(self).to_string().lines() {
             // Nothing is left to be told when not even this can be.
             let _ = writeln!(err, "error: {line}");
         }

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import ipaddress
 import json
 import os
 import random
 import re
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -32,15 +34,19 @@ _DOCUMENT = (
 # The vault ignores what no entry can be called; its own settings are nobody's business.
 _NAME = re.compile(r"(?!PROJECT_VAULT_)[A-Za-z_][A-Za-z0-9_]{0,127}")
 _ATTEMPTS = 4
+# The longest that one attempt may take, in seconds.
+_ATTEMPT = 15.0
 _MAX_PAUSE = 10.0
 _MAX_ANSWER = 16 * 1024 * 1024
+# The longest text of a server that a message repeats, in characters.
+_MAX_SHOWN = 1_000
 
 Outcome = Literal["RESOLVED", "EXPIRED", "PROVIDED_BY_WORKSPACE", "NOT_FOUND"]
 Purpose = Literal["CODING_SESSION", "TOOL_EXECUTION"]
 
 
 class VaultError(Exception):
-    """The vault gave no value. No message holds a value or the token."""
+    """The vault gave no value. No message holds a value or the token, nor characters that steer a terminal."""
 
 
 class NotFound(VaultError):
@@ -101,6 +107,9 @@ class Vault:
     ) -> None:
         self._url = url or _setting("URL") or "http://127.0.0.1:4000/graphql"
         self._token = token or _setting("TOKEN") or _read(_setting("TOKEN_FILE"))
+        if not re.fullmatch(r"[!-~]+", self._token):
+            # A header takes nothing else; the library would repeat it.
+            raise ValueError("PROJECT_VAULT_TOKEN is no token; a token is one line of visible ASCII")
         claims = _claims(self._token)
         self._project = project or _setting("PROJECT") or claims.get("vault:project")
         self._agent = agent or _setting("AGENT") or claims.get("vault:agent")
@@ -167,7 +176,8 @@ class Vault:
                 place = _fields("sealed-value", answer["entryId"], str(answer["version"]), answer["name"])
                 value = _SUITE.create_recipient_context(sealed[:32], private, info=info).open(sealed[32:], place).decode()
             except (PyHPKEError, ValueError, TypeError, AttributeError):
-                raise Unreachable(f"{answer['name']}: what arrived is not what the vault sealed for this call") from None
+                name = _printable(answer["name"])
+                raise Unreachable(f"{name}: what arrived is not what the vault sealed for this call") from None
         return Secret(
             answer["name"], answer["outcome"], value, answer["entryId"], answer["version"],
             answer["category"], answer["scope"], answer["expiresAt"],
@@ -184,8 +194,7 @@ class Vault:
             pause = random.uniform(0.5, 1.0) * 0.2 * 2 ** (attempt - 1)
             reason: str
             try:
-                with self._opener.open(request, timeout=min(15.0, self._timeout)) as response:
-                    return self._judge(json.loads(response.read(_MAX_ANSWER)))
+                return self._judge(_parse(_within(min(_ATTEMPT, self._timeout), lambda: self._send(request))))
             except _Again as again:
                 reason, pause = str(again), again.after or pause
             except urllib.error.HTTPError as error:
@@ -195,7 +204,7 @@ class Vault:
                     raise Unreachable(f"the vault's address answers {error.code}") from None
                 after = error.headers.get("Retry-After") or ""
                 reason, pause = f"it answers {error.code}", float(after) if after.isdigit() else pause
-            except (OSError, json.JSONDecodeError) as error:
+            except (OSError, http.client.HTTPException) as error:
                 reason = type(error).__name__
             pause = min(pause, _MAX_PAUSE)
             if attempt == _ATTEMPTS or time.monotonic() + pause > until:
@@ -203,20 +212,31 @@ class Vault:
             time.sleep(pause)
         raise Unreachable(f"the vault cannot be asked: {reason}")
 
+    def _send(self, request: urllib.request.Request) -> bytes:
+        with self._opener.open(request, timeout=min(_ATTEMPT, self._timeout)) as response:
+            return _read_all(response)
+
     @staticmethod
     def _judge(answer: dict[str, Any]) -> dict[str, Any]:
-        for error in answer.get("errors") or []:
-            extensions = error.get("extensions") or {}
-            code, message = extensions.get("code", ""), f"{error.get('message')} ({extensions.get('requestId')})"
+        errors, data = answer.get("errors") or [], answer.get("data") or {}
+        if not (isinstance(errors, list) and all(isinstance(error, dict) for error in errors) and isinstance(data, dict)):
+            raise Unreachable("the answer is none of a vault's")
+        for error in errors:
+            extensions = error.get("extensions")
+            if not isinstance(extensions, dict):
+                extensions = {}
+            code = extensions.get("code", "")
+            message = f"{_printable(error.get('message'))} ({_printable(extensions.get('requestId'))})"
             if code in ("UNAUTHENTICATED", "FORBIDDEN"):
                 raise Refused(message)
             if code in ("UNAVAILABLE", "RATE_LIMITED"):
-                raise _Again(message, extensions.get("retryAfterSeconds"))
+                after = extensions.get("retryAfterSeconds")
+                raise _Again(message, after if isinstance(after, (int, float)) and after >= 0 else None)
             if code in ("INVALID_INPUT", "LIMIT_EXCEEDED"):
                 raise ValueError(message)
             raise Unreachable(f"the vault failed: {message}")
-        found = (answer.get("data") or {}).get("resolveSecrets")
-        if not isinstance(found, dict):
+        found = data.get("resolveSecrets")
+        if not _is_answer(found):
             raise Unreachable("the answer is none of a vault's")
         return found
 
@@ -266,9 +286,72 @@ def _is_loopback(host: str) -> bool:
 
 def _message(error: urllib.error.HTTPError) -> str:
     try:
-        return str(json.loads(error.read(65536))["errors"][0]["message"])
-    except (ValueError, KeyError, IndexError, TypeError):
+        return _printable(json.loads(error.read(65536))["errors"][0]["message"])
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError, OSError, http.client.HTTPException):
         return f"the vault refuses: {error.code}"
+
+
+def _printable(text: Any) -> str:
+    """A text of the server on one line, without what would steer a terminal."""
+    shown = str(text)[:_MAX_SHOWN]
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+
+
+def _within(seconds: float, work: Callable[[], bytes]) -> bytes:
+    """What ``work`` gives, unless it takes longer: a server that sends a byte now and then keeps nobody waiting."""
+    done: list[bytes] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:  # Raised again below, in the thread that asked.
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if not done:
+        raise TimeoutError
+    return done[0]
+
+
+def _read_all(response: http.client.HTTPResponse) -> bytes:
+    """The body, unless it is larger than any answer."""
+    body = bytearray()
+    while piece := response.read1(65536):
+        body += piece
+        if len(body) > _MAX_ANSWER:
+            raise Unreachable("the vault's answer is larger than 16 MiB")
+    if response.length:
+        raise http.client.IncompleteRead(b"")
+    return bytes(body)
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise Unreachable("the answer is none of a vault's")
+    return answer
+
+
+def _is_answer(found: Any) -> bool:
+    """Whether the field is there with everything that is read from it."""
+    members = {"name", "outcome", "sealedValue", "entryId", "version", "category", "scope", "expiresAt"}
+    return (
+        isinstance(found, dict)
+        and isinstance(found.get("requestId"), str)
+        and isinstance(found.get("secrets"), list)
+        and all(
+            isinstance(secret, dict) and members <= secret.keys() and isinstance(secret["name"], str)
+            for secret in found["secrets"]
+        )
+    )
 
 
 def _fields(*fields: str) -> bytes:

@@ -9,7 +9,7 @@ export type Outcome = 'RESOLVED' | 'EXPIRED' | 'PROVIDED_BY_WORKSPACE' | 'NOT_FO
 export type Purpose = 'CODING_SESSION' | 'TOOL_EXECUTION';
 export type Reason = 'NOT_FOUND' | 'EXPIRED' | 'REFUSED' | 'UNREACHABLE' | 'INPUT';
 
-/** The vault gave no value. No message holds a value or the token. */
+/** The vault gave no value. No message holds a value or the token, nor characters that steer a terminal. */
 export class VaultError extends Error {
   constructor(
     readonly reason: Reason,
@@ -69,6 +69,10 @@ const DOCUMENT =
 // The vault ignores what no entry can be called; its own settings are nobody's business.
 const NAME = /^(?!PROJECT_VAULT_)[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 const ATTEMPTS = 4;
+/** The largest answer, in bytes, compression undone. */
+const MAX_ANSWER = 16 * 1024 * 1024;
+/** The longest text of a server that a message repeats, in UTF-16 units. */
+const MAX_SHOWN = 1_000;
 const ENCAPSULATED = 32;
 
 /** One agent's view of one project. */
@@ -85,6 +89,7 @@ export class Vault {
   constructor(options: Options = {}) {
     this.#url = readUrl(options.url ?? setting('URL') ?? 'http://127.0.0.1:4000/graphql', options.insecureHttp ?? false);
     this.#token = options.token ?? setting('TOKEN') ?? readToken(setting('TOKEN_FILE'));
+    if (!/^[!-~]+$/.test(this.#token)) throw input('PROJECT_VAULT_TOKEN is no token; a token is one line of visible ASCII');
     const claims = claimsOf(this.#token);
     const project = options.project ?? setting('PROJECT') ?? claims['vault:project'];
     const agent = options.agent ?? setting('AGENT') ?? claims['vault:agent'];
@@ -164,11 +169,12 @@ export class Vault {
         body,
         signal: AbortSignal.timeout(Math.min(15_000, this.#timeout)),
       });
-      text = await response.text();
+      text = await readAll(response);
     } catch (error) {
+      if (error instanceof VaultError) throw error;
       return { again: error instanceof Error ? error.name : 'no connection' };
     }
-    let parsed: { data?: { resolveSecrets?: Answer } | null; errors?: GraphQLError[] };
+    let parsed: { data?: { resolveSecrets?: unknown } | null; errors?: GraphQLError[] } | null;
     try {
       parsed = JSON.parse(text);
     } catch {
@@ -179,10 +185,10 @@ export class Vault {
       }
       throw unreachable(`the vault's address answers ${response.status}, and no GraphQL`);
     }
-    const error = parsed.errors?.[0];
+    const error = parsed?.errors?.[0];
     if (error) return judge(error);
-    const answer = parsed.data?.resolveSecrets;
-    if (!answer) throw unreachable("the answer is none of a vault's");
+    const answer = parsed?.data?.resolveSecrets;
+    if (!isAnswer(answer)) throw unreachable("the answer is none of a vault's");
     return { answer };
   }
 }
@@ -204,14 +210,14 @@ async function open(answer: SealedSecret, recipientKey: CryptoKey, info: ArrayBu
       const context = await SUITE.createRecipientContext({ recipientKey, enc, info });
       value = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await context.open(ciphertext, place));
     } catch {
-      throw unreachable(`${answer.name}: what arrived is not what the vault sealed for this call`);
+      throw unreachable(`${printable(answer.name)}: what arrived is not what the vault sealed for this call`);
     }
   }
   return Object.defineProperty(shown, 'value', { value, enumerable: false }) as Secret;
 }
 
 function judge({ message, extensions }: GraphQLError): Attempt {
-  const said = `${message} (${extensions?.requestId ?? 'no request id'})`;
+  const said = `${printable(message)} (${printable(extensions?.requestId ?? 'no request id')})`;
   switch (extensions?.code) {
     case 'UNAUTHENTICATED':
     case 'FORBIDDEN':
@@ -222,11 +228,37 @@ function judge({ message, extensions }: GraphQLError): Attempt {
     case 'UNAVAILABLE':
     case 'RATE_LIMITED': {
       const after = extensions.retryAfterSeconds;
-      return { again: said, ...(after !== undefined && { after }) };
+      return { again: said, ...(typeof after === 'number' && after >= 0 && { after }) };
     }
     default:
       throw unreachable(`the vault failed: ${said}`);
   }
+}
+
+/** A text of the server on one line, without what would steer a terminal. */
+function printable(text: unknown): string {
+  const escape = (c: string): string => `\\u{${c.codePointAt(0)?.toString(16)}}`;
+  const shown = typeof text === 'string' ? text : (JSON.stringify(text) ?? '');
+  return shown.slice(0, MAX_SHOWN).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escape);
+}
+
+/** The body, unless it is larger than any answer. */
+async function readAll(response: Response): Promise<string> {
+  const decoder = new TextDecoder();
+  let [text, length] = ['', 0];
+  for await (const piece of response.body ?? []) {
+    length += piece.length;
+    if (length > MAX_ANSWER) throw unreachable("the vault's answer is larger than 16 MiB");
+    text += decoder.decode(piece, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/** Whether the field is there with everything that is read from it. */
+function isAnswer(found: unknown): found is Answer {
+  const { requestId, secrets } = (found ?? {}) as Partial<Record<keyof Answer, unknown>>;
+  const named = (secret: unknown): boolean => typeof (secret as SealedSecret | null)?.name === 'string';
+  return typeof requestId === 'string' && Array.isArray(secrets) && secrets.every(named);
 }
 
 /** Each field in UTF-8 with its length in front, in four bytes. */
@@ -262,7 +294,9 @@ function readToken(path: string | undefined): string {
 /** What the token says, unchecked: good for defaults only. */
 function claimsOf(token: string): Record<string, string | undefined> {
   try {
-    return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+    const claims: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+    const texts = Object.entries(claims ?? {}).filter(([, claim]) => typeof claim === 'string');
+    return Object.fromEntries(texts);
   } catch {
     return {};
   }

@@ -1,5 +1,6 @@
 //! What the agent's commands share: asking a vault over HTTP, sealed delivery, and keeping the token to themselves.
 
+mod bounded;
 pub mod claims;
 mod client;
 mod failure;

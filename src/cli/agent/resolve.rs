@@ -1,13 +1,20 @@
 //! Resolving for an agent, sealed for a key that lives for the one call.
 
+use super::super::notice;
+use super::super::printable::Untrusted;
+use super::bounded::bounded;
 use super::claims::{self, NarrowedTo};
 use super::{AgentFailure, VaultClient};
 use crate::config::Client;
 use crate::crypto::{Recipient, SealedCall, SealedPlace};
-use crate::domain::{AgentId, MilestoneId, ProjectId};
-use secrecy::SecretString;
+use crate::domain::{AgentId, MilestoneId, ProjectId, SecretName};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::HashSet;
+
+/// The largest value, in bytes (`product.md`, section 3).
+const MAX_VALUE: usize = 64 * 1024;
 
 const RESOLVE: &str = "query($input: ResolveSecretsInput!) { resolveSecrets(input: $input) { requestId secrets \
     { name outcome sealedValue entryId version category scope expiresAt } } }";
@@ -44,21 +51,21 @@ impl Outcome {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Secret {
-    /// The name.
+    /// The name. It has the form of one.
     pub name: String,
     /// What became of it.
     pub outcome: Outcome,
     sealed_value: Option<String>,
     /// The entry.
-    pub entry_id: Option<String>,
+    pub entry_id: Option<Untrusted>,
     /// Its version.
     pub version: Option<i32>,
     /// Its kind.
-    pub category: Option<String>,
+    pub category: Option<Untrusted>,
     /// To what it belongs.
-    pub scope: Option<String>,
+    pub scope: Option<Untrusted>,
     /// When it expires.
-    pub expires_at: Option<String>,
+    pub expires_at: Option<Untrusted>,
     /// The value, exactly when the outcome is RESOLVED.
     #[serde(skip)]
     pub value: Option<SecretString>,
@@ -67,7 +74,8 @@ pub struct Secret {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Resolved {
-    request_id: String,
+    request_id: Untrusted,
+    #[serde(deserialize_with = "bounded")]
     secrets: Vec<Secret>,
 }
 
@@ -76,8 +84,10 @@ struct Resolved {
 #[serde(rename_all = "camelCase")]
 pub struct Preview {
     /// Why it would be refused as a whole.
-    pub blocked_by: Vec<String>,
+    #[serde(deserialize_with = "bounded")]
+    pub blocked_by: Vec<Untrusted>,
     /// Each name's answer.
+    #[serde(deserialize_with = "bounded")]
     pub secrets: Vec<Previewed>,
 }
 
@@ -85,14 +95,14 @@ pub struct Preview {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Previewed {
-    /// The name.
+    /// The name. It has the form of one.
     pub name: String,
     /// What would become of it.
     pub outcome: Outcome,
     /// To what its entry belongs.
-    pub scope: Option<String>,
+    pub scope: Option<Untrusted>,
     /// When that expires.
-    pub expires_at: Option<String>,
+    pub expires_at: Option<Untrusted>,
 }
 
 /// What to ask for.
@@ -160,10 +170,12 @@ impl View {
         input["sessionId"] = self.session.as_deref().into();
         input["tool"] = self.tool.as_deref().into();
         input["recipientKey"] = recipient.public_key().into();
-        let Resolved { request_id, mut secrets } = self.vault.ask(RESOLVE, "resolveSecrets", input).await?;
+        let Resolved { request_id, mut secrets } = self.vault.ask(RESOLVE, input).await?;
         // Whoever opened the connection could seal for this call too: nothing comes in that was not asked for.
         secrets.retain(|secret| wanted.names.is_none_or(|names| names.contains(&secret.name)));
-        let call = SealedCall { project: self.project.as_str(), agent: self.agent.as_str(), request: &request_id };
+        retain_names(&mut secrets, |secret| &secret.name, wanted)?;
+        let (project, agent) = (self.project.as_str(), self.agent.as_str());
+        let call = SealedCall { project, agent, request: request_id.as_received() };
         for secret in &mut secrets {
             if secret.outcome == Outcome::Resolved {
                 secret.value = Some(open(secret, &recipient, &call)?);
@@ -177,7 +189,32 @@ impl View {
     /// # Errors
     /// When the vault says no or cannot be asked.
     pub async fn preview(&self, wanted: &Wanted<'_>) -> Result<Preview, AgentFailure> {
-        self.vault.ask(PREVIEW, "previewSecrets", self.question(wanted)).await
+        let mut preview: Preview = self.vault.ask(PREVIEW, self.question(wanted)).await?;
+        retain_names(&mut preview.secrets, |secret| &secret.name, wanted)?;
+        Ok(preview)
+    }
+}
+
+/// Leaves out answers whose names no entry can have, and says how many there were.
+///
+/// # Errors
+/// When a name is answered twice.
+fn retain_names<T>(answers: &mut Vec<T>, name: fn(&T) -> &String, wanted: &Wanted<'_>) -> Result<(), AgentFailure> {
+    let mut dropped = 0;
+    answers.retain(|answer| {
+        let is_name = SecretName::has_form(name(answer));
+        // Who asks for what is no name is told that there is none.
+        let asked = wanted.names.is_some_and(|names| names.contains(name(answer)));
+        dropped += usize::from(!is_name && !asked);
+        is_name
+    });
+    if dropped > 0 {
+        notice(&format!("the vault answered {dropped} names that no variable can have; they are left out"));
+    }
+    let mut names = HashSet::new();
+    match answers.iter().map(name).find(|name| !names.insert(name.as_str())) {
+        Some(twice) => Err(AgentFailure::Unreachable(format!("{twice}: the vault answered this name twice"))),
+        None => Ok(()),
     }
 }
 
@@ -190,8 +227,11 @@ fn open(secret: &Secret, recipient: &Recipient, call: &SealedCall<'_>) -> Result
     };
     match (&secret.sealed_value, &secret.entry_id, secret.version) {
         (Some(sealed), Some(entry), Some(version)) => {
-            let place = SealedPlace { entry, version, name: &secret.name };
-            recipient.open(call, &place, sealed).map_err(|_| changed())
+            let place = SealedPlace { entry: entry.as_received(), version, name: &secret.name };
+            let value = recipient.open(call, &place, sealed).map_err(|_| changed())?;
+            let is_value =
+                (1..=MAX_VALUE).contains(&value.expose_secret().len()) && !value.expose_secret().contains('\0');
+            if is_value { Ok(value) } else { Err(changed()) }
         }
         _ => Err(changed()),
     }

@@ -2,7 +2,8 @@
 
 mod environment;
 pub mod files;
-mod forms;
+mod matcher;
+mod patterns;
 mod preview;
 mod pump;
 mod redact;
@@ -12,16 +13,15 @@ mod terminal;
 use super::agent::resolve::{Outcome, Secret, View, Wanted, require};
 use super::agent::{AgentFailure, hiding};
 use super::failure::Result;
-use super::in_one_thread;
+use super::{in_one_thread, notice};
 use crate::config::{Client, ClientSettings, TOKEN_HELP};
 use environment::Environment;
 use files::{FileOf, Files};
-use forms::Forms;
-use redact::Matcher;
+use matcher::Matcher;
+use patterns::Patterns;
 use run::{Job, Lazy};
 use secrecy::ExposeSecret as _;
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::{Arc, LazyLock};
 
@@ -118,11 +118,11 @@ impl Exec {
             .map(|secret| secret.name.as_str())
             .collect();
         if !expired.is_empty() {
-            warn(&format!("expired, so not set: {}", expired.join(", ")));
+            notice(&format!("expired, so not set: {}", expired.join(", ")));
         }
         for file in &self.file {
             if outcome(&file.name) == Some(Outcome::ProvidedByWorkspace) {
-                warn(&format!("{} is set already and wins; no file is written for it", file.name));
+                notice(&format!("{} is set already and wins; no file is written for it", file.name));
             }
         }
         Ok(())
@@ -159,29 +159,24 @@ impl Exec {
 
 /// Gets ready to look for the values. The automaton is made when the command first writes.
 fn matcher(secrets: &[Secret]) -> Lazy {
-    let values = secrets.iter().filter_map(|secret| Some((secret.name.as_str(), secret.value.as_ref()?)));
-    let forms = Forms::of(values);
-    if !forms.short.is_empty() {
-        warn(&format!(
-            "shorter than {} characters, so not redacted in the output: {}",
-            forms::SHORTEST,
-            forms.short.join(", ")
-        ));
-    }
-    if !forms.partly.is_empty() {
-        warn(&format!("too large to look for in every encoded form: {}", forms.partly.join(", ")));
+    let values = secrets.iter().filter_map(|secret| Some((secret.name.clone(), secret.value.clone()?)));
+    let (long, short): (Vec<_>, Vec<_>) = values.partition(|(_, value)| patterns::is_long(value.expose_secret()));
+    if !short.is_empty() {
+        let names: Vec<&str> = short.iter().map(|(name, _)| name.as_str()).collect();
+        let least = patterns::MIN_CHARS;
+        notice(&format!("shorter than {least} characters, so not redacted in the output: {}", names.join(", ")));
     }
     let make = move || {
-        Matcher::new(&forms).unwrap_or_else(|_| {
+        let patterns = Patterns::of(long.iter().map(|(name, value)| (name.as_str(), value)));
+        if !patterns.incomplete.is_empty() {
+            let names = patterns.incomplete.join(", ");
+            notice(&format!("too large to be redacted in every encoding, or line by line: {names}"));
+        }
+        Matcher::new(patterns).unwrap_or_else(|_| {
             // Without one, nothing may be shown at all.
-            warn("the output cannot be redacted, so it is not shown; use --no-redact to see it");
+            notice("the output cannot be redacted, so it is not shown; use --no-redact to see it");
             std::process::exit(i32::from(AgentFailure::Unreachable(String::new()).status()))
         })
     };
     Arc::new(LazyLock::new(Box::new(make)))
-}
-
-/// Says something on standard error that is no failure. Where nobody hears it, nothing is lost.
-fn warn(text: &str) {
-    let _ = writeln!(std::io::stderr(), "project-vault: {text}");
 }
