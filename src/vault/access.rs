@@ -115,7 +115,7 @@ impl Vault {
         };
         let event = caller.event(action, self.now());
         let event = match &row {
-            Some(row) => EventRow { entry_version: None, entry_revision: None, ..event.on_entry(row) },
+            Some(row) => EventRow { entry_version: None, ..event.on_entry(row) },
             None => event,
         };
         let deleted = row.as_ref().is_some_and(|row| row.deleted_at.is_some());

@@ -133,7 +133,7 @@ impl Vault {
             tx.record_usage(&used, now.unwrap_or_else(|| self.now())).await?;
         }
         if let Some(note) = note {
-            tx.pin(note, &self.now().to_rfc3339()).await?;
+            self.set_setting_in(&mut tx, note, &self.now().to_rfc3339()).await?;
         }
         self.append(&mut tx, &events).await?;
         tx.commit().await?;
