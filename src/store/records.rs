@@ -222,7 +222,7 @@ pub struct EventRow {
     pub count: i64,
     /// Who did it.
     pub actor: String,
-    /// Whom it concerned.
+    /// Whom it concerned; of a change of an entry or of data keys, the data key.
     pub subject: Option<String>,
     /// Which role it was about.
     pub role: Option<Role>,

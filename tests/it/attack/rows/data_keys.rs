@@ -36,7 +36,7 @@ both! {
         let old = world.text("SELECT subject AS t FROM audit_events WHERE action = 'ENTRY_CREATED'").await;
         let operator = Operator::at_the_shell();
         world.vault.replace_data_keys(&operator, &World::project(), &|_, _| {}).await.unwrap();
-        assert_eq!(world.number("SELECT revision AS n FROM entries").await, 2);
+        assert_eq!(world.number("SELECT CAST(revision AS BIGINT) AS n FROM entries").await, 2);
         let new = "SELECT subject AS t FROM audit_events WHERE action = 'KEYS_ROTATED' AND entry_revision = 2";
         let new = world.text(new).await;
         assert!(old.starts_with("data-key:") && new.starts_with("data-key:") && old != new, "{old} {new}");
@@ -54,7 +54,7 @@ both! {
         world.vault = world.another_server().with_seal_limit(1);
         world.add("OTHER", "another").await;
         assert_eq!(world.number("SELECT count(*) AS n FROM data_keys").await, 2);
-        let (rows, events) = ("SELECT revision AS n FROM entries WHERE name = 'TOKEN'", "SELECT count(*) AS n FROM audit_events");
+        let (rows, events) = ("SELECT CAST(revision AS BIGINT) AS n FROM entries WHERE name = 'TOKEN'", "SELECT count(*) AS n FROM audit_events");
         let before = (world.number(rows).await, world.number(events).await);
         world.vault.enable_entry(&user("bob"), id.to_string()).await.unwrap();
         assert_eq!((world.number(rows).await, world.number(events).await), before);

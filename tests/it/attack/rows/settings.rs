@@ -186,12 +186,14 @@ both! {
     async fn a_model_that_is_not_the_built_in_one_is_refused(world: World) {
         let Some(config) = world.openfga() else { return };
         let pinned = world.authorizer.pinned().unwrap().clone();
-        // Whoever may list may write, in a model of the same store.
+        // In a model of the same store, services may be Accountable.
         let text = include_str!("../../../../src/authz/model/model.json");
         let mut model: AuthorizationModel = serde_json::from_str(text).unwrap();
         let project = model.type_definitions.iter_mut().find(|of| of.r#type == "project").unwrap();
-        let everybody = project.relations["can_list"].clone();
-        project.relations.insert("can_write".to_owned(), everybody);
+        let relations = &mut project.metadata.as_mut().unwrap().relations;
+        let mut service = relations["accountable"].directly_related_user_types[0].clone();
+        "service".clone_into(&mut service.r#type);
+        relations.get_mut("accountable").unwrap().directly_related_user_types.push(service);
         let mut client = OpenFgaServiceClient::connect(openfga_url()).await.unwrap();
         let request = WriteAuthorizationModelRequest {
             store_id: pinned.store.clone(),
