@@ -80,7 +80,7 @@ impl Audit {
     pub async fn run(self) -> Result {
         match self.command {
             Command::Verify { head, place } => verify(head.as_deref(), &place).await,
-            Command::Head { place } => print(&format!("{}\n", place.vault().await?.sign_head().await?)),
+            Command::Head { place } => print(&format!("{}\n", place.unasked().await?.0.sign_head().await?)),
             Command::Export { project, since, until, chains, place } => {
                 let project = project.map(|project| project.as_str().to_owned());
                 export(&place, &ExportFilter { project, since, until }, chains).await
@@ -102,7 +102,7 @@ async fn verify(head: Option<&Path>, place: &Place) -> Result {
         None => Vec::new(),
     };
     let look = async {
-        let vault = place.vault().await?;
+        let (vault, _) = place.unasked().await?;
         let (_, count) = vault.export_events(&ExportFilter::default()).await?;
         let (progress, mut done) = (Progress::on_a_terminal("events"), 0);
         let seen = |more| {
@@ -124,7 +124,7 @@ async fn verify(head: Option<&Path>, place: &Place) -> Result {
 }
 
 async fn export(place: &Place, filter: &ExportFilter, chains: bool) -> Result {
-    let vault = place.vault().await?;
+    let (vault, _) = place.unasked().await?;
     let (mut export, count) = vault.export_events(filter).await?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut write = |lines: Vec<Value>| -> Result {

@@ -8,7 +8,7 @@ use super::{demo, logs, open, print};
 use crate::config::{Keys, Log, LogSettings, Problems, listen_addresses};
 use crate::domain::{Clock, SystemClock};
 use crate::http::tokens::{IssuerConfig, KeySource, Kind, Verifier};
-use crate::vault::Vault;
+use crate::vault::{Installation, Vault};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,11 +67,10 @@ impl Dev {
 
         let backend = dir.backend()?;
         let store = open::store(&backend)?;
-        open::migrate(&backend, &store).await?;
-        let authorizer = open::authorizer(&backend, &store).await?;
-        let keys = master_keys(&Keys::in_file(dir.keyring()))?;
-        let vault = Vault::new(store, authorizer, keys, clock, RETENTION);
-        vault.check_keyring().await?;
+        let installation = Installation::new(store.clone(), master_keys(&Keys::in_file(dir.keyring()))?, clock);
+        open::migrate(&backend, &installation, &store).await?;
+        let authorizer = open::authorizer(&backend, &installation, &store).await?;
+        let vault = Vault::of(installation, authorizer, RETENTION);
         if !self.no_demo {
             demo::seed(&vault).await?;
         }

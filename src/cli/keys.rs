@@ -120,7 +120,7 @@ fn locked(path: &Path) -> Result<(PathBuf, File)> {
 
 impl Status {
     async fn run(self) -> Result {
-        let (vault, _) = self.place.open().await?;
+        let (vault, _) = self.place.unasked().await?;
         let status = vault.key_status().await?;
         match self.output {
             Output::Text => print(&as_text(&status)),
@@ -197,7 +197,7 @@ fn state(key: &MasterKeyUse) -> &'static str {
 
 impl Rotate {
     async fn run(self) -> Result {
-        let (vault, _) = self.place.open().await?;
+        let (vault, _) = self.place.unasked().await?;
         open::recorded(&vault, self.rotate(&vault).await).await
     }
 
@@ -245,7 +245,7 @@ fn tell_replaced(replaced: &DataKeysReplaced) -> Result {
 
 impl Retire {
     async fn run(self) -> Result {
-        let (vault, keys) = self.place.open().await?;
+        let (vault, keys) = self.place.unasked().await?;
         let configured = match keys.keyring {
             Some(KeyringSource::File(path)) => Some(path),
             Some(KeyringSource::Command(_)) | None => None,

@@ -64,20 +64,6 @@ impl Config {
     }
 }
 
-/// Validates what a command needs that works on the tables or the authorizer, not on what they hold.
-///
-/// # Errors
-/// Every problem there is.
-pub fn without_keys(
-    backend: &BackendSettings,
-    log: &LogSettings,
-    secrets: &Secrets,
-) -> Result<(Backend, Log), Problems> {
-    let mut reader = Reader::default();
-    let both = backend::read(&mut reader, backend, secrets).zip(log::read(&mut reader, log, "warn"));
-    reader.finish(both)
-}
-
 /// Validates what a command needs that works on the data of a server.
 ///
 /// # Errors

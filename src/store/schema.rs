@@ -9,7 +9,7 @@ mod types {
 
 diesel::table! {
     use super::types::*;
-    installation (name) { name -> Text, value -> Text, }
+    installation (name) { name -> Text, value -> Text, mac -> Nullable<Binary>, }
 }
 diesel::table! {
     use super::types::*;
@@ -40,7 +40,12 @@ diesel::table! {
         sealed -> BigInt,
         outgoing -> Bool,
         created_at -> BigInt,
+        mac -> Nullable<Binary>,
     }
+}
+diesel::table! {
+    use super::types::*;
+    replaced_data_keys (id) { id -> Id, project_id -> Text, replaced_at -> BigInt, mac -> Binary, }
 }
 diesel::table! {
     use super::types::*;
@@ -165,6 +170,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     projects,
     milestones,
     data_keys,
+    replaced_data_keys,
     entries,
     ciphertexts,
     versions,

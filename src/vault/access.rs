@@ -123,7 +123,7 @@ impl Vault {
         let named = Named { entry: id, ..Named::default() };
         let event = caller.event(action, self.now());
         let event = match &row {
-            Some(row) => EventRow { entry_version: None, entry_revision: None, ..event.on_entry(row) },
+            Some(row) => EventRow { entry_version: None, ..event.on_entry(row) },
             None => EventRow {
                 project: Some(NOWHERE.to_owned()),
                 entry: Some(id.unwrap_or_else(EntryId::new)),

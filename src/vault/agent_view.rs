@@ -1,17 +1,17 @@
 //! What an agent is shown of a project: the question, who may ask it, and the entries it is about. Resolving and previewing
 //! share it.
 
-use super::entries::{status, verify_candidate};
+use super::entries::{Tampered, status, verify_candidate};
 use super::outcomes::{Answer, Candidate, answers};
 use super::roles::id;
 use super::{Caller, Vault};
 use crate::authz::Question;
 use crate::crypto::{DataKey, OVERHEAD};
 use crate::domain::{
-    AgentId, AuditAction, AuditOutcome, EntryId, Error, EventId, MilestoneId, Narrowing, Principal, ProjectId,
-    ProjectStatus, Result, RuntimeId, SecretName, SecretOutcome, Timestamp,
+    AgentId, AuditAction, AuditOutcome, DataKeyId, EntryId, Error, EventId, MilestoneId, Narrowing, Principal,
+    ProjectId, ProjectStatus, Result, RuntimeId, SecretName, SecretOutcome, Timestamp,
 };
-use crate::store::records::{CandidateRow, Candidates, EventRow, WantedValues};
+use crate::store::records::{CandidateRow, Candidates, EntryRow, EventRow, WantedValues};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -176,7 +176,28 @@ impl Vault {
         let values_at = values_at.filter(|_| asked.provided.len() <= MAX_PROVIDED);
         let values = values_at.map(|now| WantedValues { now, provided: &provided });
         let mut conn = self.0.store.conn().await?;
-        Ok(conn.candidates(&asked.project, asked.milestone.as_ref(), wanted.as_deref(), values).await?)
+        let mut found = conn.candidates(&asked.project, asked.milestone.as_ref(), wanted.as_deref(), values).await?;
+        let seen = self.seen_newer(&found);
+        if seen.is_empty() {
+            return Ok(found);
+        }
+        // A change may have committed while the rows were read. A statement that begins now sees it; a row that is still older was put
+        // back.
+        found = conn.candidates(&asked.project, asked.milestone.as_ref(), wanted.as_deref(), values).await?;
+        let is_older =
+            |row: &CandidateRow| seen.get(&row.entry.id).is_some_and(|highest| row.entry.revision < *highest);
+        let put_back = found.entries.extract_if(.., |row| is_older(row));
+        found.incomplete.extend(put_back.map(|row| row.entry));
+        Ok(found)
+    }
+
+    /// The entries of which this process has seen a higher revision than the one that was found, with that.
+    fn seen_newer(&self, found: &Candidates) -> HashMap<EntryId, i32> {
+        let of_row = |row: &CandidateRow| {
+            let highest = self.0.revisions.highest(row.entry.id)?;
+            (row.entry.revision < highest).then_some((row.entry.id, highest))
+        };
+        found.entries.iter().filter_map(of_row).collect()
     }
 
     /// Judges whether found rows may be the ground of an answer: how much would be released, then whether each row is as the vault
@@ -203,15 +224,15 @@ impl Vault {
             Ok(keys) => Ok(keys),
             // Nothing is wrong with the row.
             Err(Unauthentic { error: error @ Error::Unavailable { .. }, .. }) => Err(error),
-            Err(Unauthentic { row, error }) => Err(self.record_failure(event, row, error).await),
+            Err(Unauthentic { entry, error }) => Err(self.record_failure(event, entry, error).await),
         }
     }
 
     /// Records that a call failed because of a row that is not as the vault wrote it.
-    pub(super) async fn record_failure(&self, event: &EventRow, row: &CandidateRow, error: Error) -> Error {
-        tracing::error!(entry = %row.entry.id, "an entry fails authentication; nothing was released");
-        let event =
-            EventRow { outcome: AuditOutcome::Failed, reason: Some(error.code().to_owned()), ..of_version(event, row) };
+    pub(super) async fn record_failure(&self, event: &EventRow, entry: &EntryRow, error: Error) -> Error {
+        tracing::error!(entry = %entry.id, "an entry fails authentication; nothing was released");
+        let reason = Some(error.code().to_owned());
+        let event = EventRow { outcome: AuditOutcome::Failed, reason, ..of_version(event, entry) };
         match self.record(&[event]).await {
             Ok(()) => error,
             Err(unavailable) => unavailable,
@@ -221,12 +242,32 @@ impl Vault {
     /// Authenticates everything an answer rests on, not only what is released: a row that was switched off or renamed by
     /// hand would let another one through. Gives each entry's data key.
     async fn authenticate<'a>(&self, found: &'a Candidates) -> Result<HashMap<EntryId, Arc<DataKey>>, Unauthentic<'a>> {
+        if let Some(entry) = found.incomplete.first() {
+            return Err(Unauthentic { entry, error: Error::internal(Tampered) });
+        }
         let mut keys = HashMap::with_capacity(found.entries.len());
+        let Some(first) = found.entries.first() else { return Ok(keys) };
+        let audit = self.0.installation.audit_key_alone().await;
+        let audit = audit.map_err(|error| Unauthentic { entry: &first.entry, error })?;
+        // One statement read them, so that a data key has one row.
+        let mut opened = HashMap::<DataKeyId, Arc<DataKey>>::new();
         for row in &found.entries {
-            let opened = self.open_key(&row.entry.project, &row.data_key).await;
-            let key = opened.map_err(|error| Unauthentic { row, error })?;
-            verify_candidate(row, &key).map_err(|error| Unauthentic { row, error: Error::internal(error) })?;
-            keys.insert(row.entry.id, key);
+            let entry = &row.entry;
+            let key = match opened.get(&row.data_key.id) {
+                Some(key) => key.clone(),
+                None => {
+                    let key = self.open_key(&entry.project, &row.data_key).await;
+                    let key = key.map_err(|error| Unauthentic { entry, error })?;
+                    opened.insert(row.data_key.id, key.clone());
+                    key
+                }
+            };
+            verify_candidate(row, &key, &audit)
+                .map_err(|error| Unauthentic { entry, error: Error::internal(error) })?;
+            keys.insert(entry.id, key);
+        }
+        for row in &found.entries {
+            self.0.revisions.raise(row.entry.id, row.entry.revision);
         }
         Ok(keys)
     }
@@ -242,7 +283,7 @@ impl Vault {
 
 /// A row that is not as the vault wrote it.
 struct Unauthentic<'a> {
-    row: &'a CandidateRow,
+    entry: &'a EntryRow,
     error: Error,
 }
 
@@ -250,9 +291,9 @@ fn size(row: &CandidateRow) -> usize {
     usize::try_from(row.size).unwrap_or_default()
 }
 
-/// The record of one entry's version. It names no revision: only changes do.
-pub(super) fn of_version(event: &EventRow, row: &CandidateRow) -> EventRow {
-    EventRow { id: EventId::new(), entry_revision: None, ..event.clone().on_entry(&row.entry) }
+/// The record of one entry's version.
+pub(super) fn of_version(event: &EventRow, entry: &EntryRow) -> EventRow {
+    EventRow { id: EventId::new(), ..event.clone().on_entry(entry) }
 }
 
 /// The runtime that calls, with what its token is narrowed to.

@@ -3,7 +3,9 @@
 use super::denials::{Denial, Named, Outcome, Pending};
 use super::recorder::Record;
 use super::{Caller, Vault};
-use crate::domain::{Actor, AuditAction, AuditOutcome, Error, EventId, MilestoneId, ProjectId, Result, Timestamp};
+use crate::domain::{
+    Actor, AuditAction, AuditOutcome, DataKeyId, Error, EventId, MilestoneId, ProjectId, Result, Timestamp,
+};
 use crate::store::records::{EntryRow, EventRow};
 use std::sync::atomic::Ordering;
 use tracing::Instrument as _;
@@ -32,6 +34,11 @@ pub(super) fn event(actor: &Actor, request_id: &str, action: AuditAction, now: T
         tool: None,
         request_id: request_id.to_owned(),
     }
+}
+
+/// A data key, as events name it.
+pub(super) fn data_key_subject(id: DataKeyId) -> String {
+    format!("data-key:{id}")
 }
 
 impl Caller {
@@ -63,9 +70,21 @@ impl EventRow {
             entry: Some(row.id),
             entry_name: Some(row.name.clone()),
             entry_version: Some(row.current_version),
-            entry_revision: Some(row.revision),
             ..self.in_project(&row.project).on_milestone(row.milestone.as_ref())
         }
+    }
+
+    /// Of a change that left this row behind. It names the revision and the data key, so that an older row, or one under another
+    /// key, shows.
+    pub(super) fn of_change(self, row: &EntryRow) -> Self {
+        let subject = Some(data_key_subject(row.data_key));
+        Self { entry_revision: Some(row.revision), subject, ..self.on_entry(row) }
+    }
+
+    /// Of the erasure of an entry with this row: one revision later, so that no row of it is the newest any more.
+    pub(super) fn of_erasure(self, mut row: EntryRow) -> Self {
+        row.revision = row.revision.saturating_add(1);
+        self.of_change(&row)
     }
 
     /// Refused. Session and tool are the caller's own words, and are not taken down of somebody who is refused.

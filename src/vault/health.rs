@@ -17,15 +17,20 @@ impl Vault {
         let (database, authorizer, keyring) = (self.clone(), self.clone(), self.clone());
         let (database, authorizer, keyring) = tokio::join!(
             answers("database", async move { database.write_probe().await }),
-            answers("authorizer", async move { authorizer.authorizer().ready().await }),
+            answers("authorizer", async move { authorizer.authorizer_probe().await }),
             answers("keyring", async move { keyring.check_keyring().await }),
         );
         vec![("database", database), ("authorizer", authorizer), ("keyring", keyring)]
     }
 
     async fn write_probe(&self) -> Result<()> {
-        self.store().conn().await?.pin(PROBE, &self.now().to_rfc3339()).await?;
-        Ok(())
+        self.set_setting(PROBE, &self.now().to_rfc3339()).await
+    }
+
+    /// It has to answer, and to be the one that the installation still pins.
+    async fn authorizer_probe(&self) -> Result<()> {
+        self.0.installation.confirm_pinned(self.authorizer()).await?;
+        self.authorizer().ready().await
     }
 }
 

@@ -6,8 +6,8 @@
 //! event names another chain's event, which ties the chains to each other.
 
 use super::Vault;
-use crate::crypto::{AuditKey, Record};
-use crate::domain::{ChainId, Error, Result};
+use crate::crypto::{AuditKey, CryptoError, Record};
+use crate::domain::{ChainId, EntryId, Error, Result};
 use crate::store::records::{Anchor, ChainRow, ChainedEvent, EventRow, Link};
 use crate::store::{self, End, Tx};
 use data_encoding::HEXLOWER;
@@ -80,6 +80,12 @@ pub(super) fn fields(chain: ChainId, seq: i64, prev: &[u8], event: &EventRow) ->
     ]
 }
 
+/// Checks that an event says what it said when it was recorded, at its place.
+pub(super) fn verify_event(key: &AuditKey, ChainedEvent { event, link }: &ChainedEvent) -> Result<(), CryptoError> {
+    let says = fields(link.chain, link.seq, &link.prev, event);
+    key.verify(Record::Event, says.iter().map(Option::as_deref), &link.mac)
+}
+
 /// What stands in the place of a MAC before a chain's first event.
 pub(super) fn beginning(key: &AuditKey, chain: &ChainRow) -> [u8; 32] {
     let anchor = chain.anchor.as_ref();
@@ -117,10 +123,17 @@ impl Vault {
         let chained: Vec<ChainedEvent> = events.iter().map(|event| after.append(&key, event)).collect();
         let mut beside = after.clone();
         let decoys: Vec<ChainedEvent> = decoys.iter().map(|decoy| beside.append(&key, decoy)).collect();
+        let changed: Vec<(EntryId, i32)> =
+            events.iter().filter_map(|event| Some((event.entry?, event.entry_revision?))).collect();
         let usable = Arc::new(AtomicBool::new(true));
         let (vault, is_usable) = (self.clone(), usable.clone());
         tx.at_end(move |end| match end {
-            End::Committed => vault.0.ledger.give(after),
+            End::Committed => {
+                vault.0.ledger.give(after);
+                for (entry, revision) in changed {
+                    vault.0.revisions.raise(entry, revision);
+                }
+            }
             End::RolledBack if is_usable.load(Ordering::Relaxed) => {
                 if let Some(before) = before {
                     vault.0.ledger.give(before);

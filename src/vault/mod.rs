@@ -14,6 +14,8 @@ mod export;
 mod exposures;
 mod heads;
 mod health;
+mod installation;
+mod key_states;
 mod keys;
 mod lanes;
 mod ledger;
@@ -29,10 +31,13 @@ mod recorder;
 mod registry;
 mod resolve;
 mod retention;
+mod revisions;
 mod roles;
+mod settings;
 mod sweeper;
 mod turns;
 mod verify;
+mod verify_rows;
 
 pub use access::{Access, Ask, Project};
 pub use agent_view::AgentQuestion;
@@ -47,6 +52,8 @@ pub use entries::{
 pub use export::{Export, ExportFilter};
 pub use exposures::Exposure;
 pub use heads::{Head, HeadChain};
+pub use installation::{Installation, InstallationError};
+pub use key_states::ForgedKey;
 pub use keys::OnProgress;
 pub use master_keys::{KeyStatus, MasterKeyUse, Rewrapped};
 pub use milestones::{Milestone, NewMilestone};
@@ -56,6 +63,7 @@ pub use projects::{Erased, NewProject};
 pub use receipts::{ErasureReceipt, ResolveReceipt};
 pub use resolve::{Resolution, ResolveRequest, Resolved, ResolvedEntry};
 pub use roles::{RoleChange, RoleHolder};
+pub use settings::ForgedSetting;
 pub use verify::{Break, Verification};
 
 pub use crate::kms::{KeySource, MasterKeys};
@@ -66,8 +74,8 @@ use crate::store::Store;
 use denials::Denials;
 use keys::Keys;
 use ledger::Ledger;
-use own_keys::OwnKeys;
 use recorder::Recorder;
+use revisions::Revisions;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -105,9 +113,9 @@ pub struct Vault(Arc<Parts>);
 struct Parts {
     store: Store,
     authorizer: Authorizer,
-    keys: Keys,
-    own_keys: OwnKeys,
+    installation: Installation,
     ledger: Ledger,
+    revisions: Revisions,
     recorder: Recorder,
     clock: Arc<dyn Clock>,
     denials: Denials,
@@ -133,14 +141,20 @@ impl Vault {
         clock: Arc<dyn Clock>,
         retention: Duration,
     ) -> Self {
+        Self::of(Installation::new(store, keys, clock), authorizer, retention)
+    }
+
+    /// The vault of an installation. `retention` is how long a deleted entry can be restored.
+    #[must_use]
+    pub fn of(installation: Installation, authorizer: Authorizer, retention: Duration) -> Self {
         Self(Arc::new(Parts {
-            store,
+            store: installation.0.store.clone(),
             authorizer,
-            keys: Keys::new(keys.into()),
-            own_keys: OwnKeys::default(),
+            clock: installation.0.clock.clone(),
+            installation,
             ledger: Ledger::default(),
+            revisions: Revisions::default(),
             recorder: Recorder::default(),
-            clock,
             denials: Denials::default(),
             decoys_written: AtomicBool::new(true),
             turns: Turns::default(),
@@ -149,6 +163,11 @@ impl Vault {
             decryptions: AtomicU64::new(0),
             to_forget: AtomicBool::new(true),
         }))
+    }
+
+    /// The master keys, and the data keys that are in memory.
+    fn keys(&self) -> &Keys {
+        &self.0.installation.0.keys
     }
 
     /// The database.

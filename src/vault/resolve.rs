@@ -121,7 +121,7 @@ impl Vault {
                 let key = keys.get(&row.entry.id).ok_or_else(|| Error::internal("a candidate has no data key"))?;
                 let opened = match self.open(key, row) {
                     Ok(opened) => opened,
-                    Err(error) => return Err(self.record_failure(&event, row, Error::internal(error)).await),
+                    Err(error) => return Err(self.record_failure(&event, &row.entry, Error::internal(error)).await),
                 };
                 match &recipient {
                     None => value = Some(opened),
@@ -143,7 +143,7 @@ impl Vault {
             });
         }
 
-        let mut events: Vec<EventRow> = released().map(|row| of_version(&event, row)).collect();
+        let mut events: Vec<EventRow> = released().map(|row| of_version(&event, &row.entry)).collect();
         let receipt = ResolveReceipt::of(&event, request.purpose, &events, now);
         if asked.names.is_some() {
             for outcome in [SecretOutcome::NotFound, SecretOutcome::Expired] {

@@ -1,7 +1,7 @@
-//! Projects, their tombstones and milestones, and what the installation pins.
+//! Projects, their tombstones and milestones.
 
 use super::super::backend::Connection;
-use super::super::schema::{deleted_projects, installation, milestones, projects};
+use super::super::schema::{deleted_projects, milestones, projects};
 use crate::domain::{MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
 use crate::store::records::{MilestoneRow, ProjectRow};
 use diesel::prelude::*;
@@ -86,20 +86,5 @@ pub async fn set_phase(conn: &mut Connection, id: &MilestoneId, phase: Phase, cl
 
 pub async fn delete_milestone(conn: &mut Connection, id: &MilestoneId) -> QueryResult<()> {
     diesel::delete(milestones::table.find(id)).execute(conn).await?;
-    Ok(())
-}
-
-pub async fn pinned(conn: &mut Connection, name: &str) -> QueryResult<Option<String>> {
-    installation::table.find(name).select(installation::value).first(conn).await.optional()
-}
-
-pub async fn pin(conn: &mut Connection, name: &str, value: &str) -> QueryResult<()> {
-    diesel::insert_into(installation::table)
-        .values((installation::name.eq(name), installation::value.eq(value)))
-        .on_conflict(installation::name)
-        .do_update()
-        .set(installation::value.eq(value))
-        .execute(conn)
-        .await?;
     Ok(())
 }

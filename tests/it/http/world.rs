@@ -7,7 +7,7 @@ use project_vault::graphql::Api;
 use project_vault::http::tokens::{Claims, IssuerConfig, KeySource, Kind, Signer, Verifier};
 use project_vault::http::{Parts, Server, ServerConfig, TlsFiles};
 use project_vault::store::{Store, Tx};
-use project_vault::vault::Vault;
+use project_vault::vault::{Installation, Vault};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -64,7 +64,6 @@ impl World {
         let store = Store::open(&format!("sqlite:{}", place.join("vault.db").display()), None).unwrap();
         if setting != Setting::NoDatabase {
             store.migrate().await.unwrap();
-            Authorizer::set_up_embedded(&store).await.unwrap();
         }
         let clock = Arc::new(ManualClock::new(Timestamp::parse("2031-01-01T00:00:00Z").unwrap()));
         let keyring: project_vault::vault::KeySource = if setting == Setting::NoKeyring {
@@ -72,8 +71,11 @@ impl World {
         } else {
             Arc::new(Keyring::generate)
         };
-        let authorizer = Authorizer::embedded(store.clone()).unwrap();
-        let vault = Vault::new(store, authorizer, keyring, clock.clone(), Duration::from_secs(3600));
+        let installation = Installation::new(store.clone(), keyring, clock.clone());
+        if !matches!(setting, Setting::NoDatabase | Setting::NoKeyring) {
+            installation.set_up_embedded().await.unwrap();
+        }
+        let vault = Vault::of(installation, Authorizer::embedded(store).unwrap(), Duration::from_secs(3600));
 
         let signer = Signer::generate().unwrap();
         let keys = if setting == Setting::NoKeys {
