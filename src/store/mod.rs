@@ -238,6 +238,8 @@ queries! {
         pub fn settings() -> Vec<SettingRow>;
         /// Writes a setting of the installation.
         pub fn save_setting(name: &str, value: &str, mac: &[u8]) -> ();
+        /// Writes a setting as it is, to see whether the database can be written to.
+        pub fn touch_setting(name: &str) -> ();
         /// The installation's key for a purpose, wrapped.
         pub fn installation_key(purpose: KeyPurpose) -> Option<InstallationKeyRow>;
         /// The installation's keys.

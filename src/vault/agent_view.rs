@@ -253,14 +253,13 @@ impl Vault {
         let mut opened = HashMap::<DataKeyId, Arc<DataKey>>::new();
         for row in &found.entries {
             let entry = &row.entry;
-            let key = match opened.get(&row.data_key.id) {
-                Some(key) => key.clone(),
-                None => {
-                    let key = self.open_key(&entry.project, &row.data_key).await;
-                    let key = key.map_err(|error| Unauthentic { entry, error })?;
-                    opened.insert(row.data_key.id, key.clone());
-                    key
-                }
+            let key = if let Some(key) = opened.get(&row.data_key.id) {
+                key.clone()
+            } else {
+                let key = self.open_key(&entry.project, &row.data_key).await;
+                let key = key.map_err(|error| Unauthentic { entry, error })?;
+                opened.insert(row.data_key.id, key.clone());
+                key
             };
             verify_candidate(row, &key, &audit)
                 .map_err(|error| Unauthentic { entry, error: Error::internal(error) })?;

@@ -169,13 +169,11 @@ impl Vault {
                 return Ok(tx.commit().await?);
             }
             let rows = tx.data_keys_after(after, KEYS).await?;
-            match rows.last() {
-                Some(last) => after = last.id,
-                None => {
-                    self.set_setting_in(&mut tx, ALL, MARKED).await?;
-                    return Ok(tx.commit().await?);
-                }
-            }
+            let Some(last) = rows.last() else {
+                self.set_setting_in(&mut tx, ALL, MARKED).await?;
+                return Ok(tx.commit().await?);
+            };
+            after = last.id;
             self.set_outgoing(&mut tx, &rows, true).await?;
             tx.commit().await?;
         }

@@ -17,7 +17,7 @@ const STORE: &str = "openfga.store";
 const MODEL: &str = "openfga.model";
 const MODEL_DIGEST: &str = "openfga.model_digest";
 /// The setting that says that every row has been signed that has a MAC.
-const SIGNED: (&str, &str) = ("row-macs", "1");
+pub(super) const SIGNED: (&str, &str) = ("row-macs", "1");
 /// The lock under which one set-up runs at a time.
 const SETUP: &str = "setup:openfga";
 /// Data keys that are signed with one statement to read them.

@@ -140,7 +140,16 @@ impl Vault {
 
     /// The last batch takes the installation's keys along, and the event.
     async fn rewrap_batch(&self, rows: Vec<DataKeyRow>, is_last: bool, rewrapped: &mut Rewrapped) -> Result<()> {
-        let audit = self.0.installation.audit_key_alone().await?;
+        let audit = match self.0.installation.audit_key_alone().await {
+            Ok(audit) => audit,
+            Err(error @ Error::Unavailable { .. }) => return Err(error),
+            // No row can be signed. Why, the installation's keys tell.
+            Err(error) => {
+                tracing::error!(%error, "the key of the installation's records does not open; nothing is wrapped anew");
+                rewrapped.left += rows.len() as u64;
+                return self.rewrap_own_keys(rewrapped).await.map(drop);
+            }
+        };
         // What was changed by hand is not signed anew.
         let (rows, forged): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|row| key_states::verify(&audit, row).is_ok());

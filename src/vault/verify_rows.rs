@@ -132,13 +132,12 @@ impl Vault {
         if let Some(what) = difference(row, event, erased) {
             return Ok(Some(Break::EntryUnlike { entry, what }));
         }
-        let key = match keys.get(&row.data_key) {
-            Some(key) => key.clone(),
-            None => {
-                let key = self.openable(row).await?;
-                keys.insert(row.data_key, key.clone());
-                key
-            }
+        let key = if let Some(key) = keys.get(&row.data_key) {
+            key.clone()
+        } else {
+            let key = self.openable(row).await?;
+            keys.insert(row.data_key, key.clone());
+            key
         };
         if key.is_some_and(|key| verify_entry(row, &key).is_ok()) {
             return Ok(None);

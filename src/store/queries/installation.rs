@@ -30,6 +30,15 @@ pub async fn save_setting(conn: &mut Connection, name: &str, value: &str, mac: &
     Ok(())
 }
 
+/// The row stays as it is; what is tried is whether it can be written.
+pub async fn touch_setting(conn: &mut Connection, name: &str) -> QueryResult<()> {
+    diesel::update(installation::table.find(name))
+        .set(installation::value.eq(installation::value))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 pub async fn installation_key(conn: &mut Connection, purpose: KeyPurpose) -> QueryResult<Option<InstallationKeyRow>> {
     installation_keys::table
         .find(purpose)

@@ -35,7 +35,7 @@ both! {
     async fn every_setting_carries_a_mac(world: World) {
         world.demo().await;
         world.add("TOKEN", "a value").await;
-        // Decoys and readiness probes as well.
+        // Decoys as well.
         for _ in 0..3 {
             let refused = world.vault.disable_entry(&user("mallory"), uuid::Uuid::now_v7().to_string()).await.err().unwrap();
             assert_eq!(refused.code(), "NOT_FOUND");
