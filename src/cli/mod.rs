@@ -153,3 +153,8 @@ fn print(text: &str) -> Result {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Output)
 }
+
+/// Says something on standard error that is no failure. Where nobody reads it, nothing is lost.
+fn warn(text: &str) {
+    let _ = writeln!(std::io::stderr(), "project-vault: {text}");
+}

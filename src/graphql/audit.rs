@@ -53,7 +53,8 @@ impl VaultAuditEvent {
         &self.0.actor
     }
 
-    /// Whom the change concerned: a user, team, agent, runtime, organization or principal, such as user:bob.
+    /// Whom the change concerned: a user, team, agent, runtime, organization or principal, such as user:bob; or a setting and its
+    /// new value, such as environmentNames:SUFFIXED.
     async fn subject(&self) -> Option<&str> {
         self.0.subject.as_deref()
     }

@@ -1,8 +1,8 @@
 //! What the queries take and give: rows in the domain's types. They hold ciphertext, never plaintext.
 
 use crate::domain::{
-    AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EventId, MilestoneId, Phase, ProjectId,
-    ProjectStatus, Purpose, Role, Timestamp, UserId,
+    AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EnvironmentNames, EventId, MilestoneId, Phase,
+    ProjectId, ProjectStatus, Purpose, Role, Timestamp, UserId,
 };
 use diesel::Queryable;
 
@@ -13,6 +13,8 @@ pub struct ProjectRow {
     pub id: ProjectId,
     /// Its state.
     pub status: ProjectStatus,
+    /// Which names reach its sessions.
+    pub environment_names: EnvironmentNames,
 }
 
 /// A milestone of a project.
@@ -212,6 +214,8 @@ pub struct CandidateRow {
     pub data_key: DataKeyRow,
     /// The revision that the entry's newest change left behind, by its event.
     pub newest_change: Option<i32>,
+    /// Whether the project approves the entry's name for sessions.
+    pub approved: bool,
 }
 
 /// Which values a resolve reads: of entries that are live now, and whose names the workspace does not provide.
@@ -388,6 +392,8 @@ pub struct EntrySelection {
     pub of_project: Option<bool>,
     /// Only this milestone's.
     pub milestone: Option<MilestoneId>,
+    /// Of one of these names.
+    pub names: Option<Vec<String>>,
     /// In one of these states.
     pub statuses: Vec<crate::domain::EntryStatus>,
     /// Expiring before this instant, and neither disabled nor deleted.

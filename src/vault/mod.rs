@@ -8,6 +8,7 @@ mod audit;
 mod cursor;
 mod data_keys;
 mod entries;
+mod environment;
 mod events;
 mod export;
 mod exposures;
@@ -43,6 +44,7 @@ pub use entries::{
     Change, Entry, EntryChanges, EntryFilter, EntryOrder, EntryQuery, Import, Imported, NewEntry, OnConflict,
     OrderField, Rollback, Rotation, SealedHint, Usage, Version, page_versions,
 };
+pub use environment::{EnvironmentChange, LeftOut};
 pub use export::{Export, ExportFilter};
 pub use exposures::Exposure;
 pub use heads::{Head, HeadChain};
@@ -60,7 +62,7 @@ pub use verify::{Break, Verification};
 pub use crate::kms::{KeySource, MasterKeys};
 
 use crate::authz::Authorizer;
-use crate::domain::{Clock, Error, Principal, RequestId, Result, Timestamp, UserId};
+use crate::domain::{Clock, Error, Principal, RequestId, ReservedNames, Result, Timestamp, UserId};
 use crate::store::Store;
 use events::Denials;
 use keys::Keys;
@@ -114,6 +116,8 @@ struct Parts {
     /// Bounds the transactions that wait for the authorizer.
     lanes: Arc<Semaphore>,
     retention: Duration,
+    /// Names that no new entry may bear, and that no session receives.
+    reserved: &'static ReservedNames,
     /// How many values were opened.
     decryptions: AtomicU64,
     /// Whether something that was erased may still be in the database's files.
@@ -130,6 +134,20 @@ impl Vault {
         clock: Arc<dyn Clock>,
         retention: Duration,
     ) -> Self {
+        Self::with_reserved_names(store, authorizer, keys, clock, retention, ReservedNames::built_in())
+    }
+
+    /// As [`Self::new`], with another list of reserved names: what a server of another release has.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_reserved_names(
+        store: Store,
+        authorizer: Authorizer,
+        keys: impl Into<MasterKeys>,
+        clock: Arc<dyn Clock>,
+        retention: Duration,
+        reserved: &'static ReservedNames,
+    ) -> Self {
         Self(Arc::new(Parts {
             store,
             authorizer,
@@ -142,6 +160,7 @@ impl Vault {
             turns: Turns::default(),
             lanes: Arc::new(Semaphore::new(lanes::LANES)),
             retention,
+            reserved,
             decryptions: AtomicU64::new(0),
             to_forget: AtomicBool::new(true),
         }))

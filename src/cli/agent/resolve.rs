@@ -1,6 +1,7 @@
 //! Resolving for an agent, sealed for a key that lives for the one call.
 
 use super::claims::{self, NarrowedTo};
+use super::left_out::{LeftOut, screen};
 use super::{AgentFailure, VaultClient};
 use crate::config::Client;
 use crate::crypto::{Recipient, SealedCall, SealedPlace};
@@ -10,9 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 const RESOLVE: &str = "query($input: ResolveSecretsInput!) { resolveSecrets(input: $input) { requestId secrets \
-    { name outcome sealedValue entryId version category scope expiresAt } } }";
+    { name outcome sealedValue entryId version category scope expiresAt } leftOut { name reason } } }";
 const PREVIEW: &str = "query($input: PreviewSecretsInput!) { previewSecrets(input: $input) { blockedBy secrets \
-    { name outcome scope expiresAt } } }";
+    { name outcome scope expiresAt } leftOut { name reason } } }";
 
 /// What became of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -36,6 +37,14 @@ impl Outcome {
             Self::Expired => "EXPIRED",
             Self::ProvidedByWorkspace => "PROVIDED_BY_WORKSPACE",
             Self::NotFound => "NOT_FOUND",
+        }
+    }
+
+    /// Whether an entry decided it, whose value the caller receives or would without its expiry.
+    pub const fn is_of_entry(self) -> bool {
+        match self {
+            Self::Resolved | Self::Expired => true,
+            Self::ProvidedByWorkspace | Self::NotFound => false,
         }
     }
 }
@@ -69,6 +78,16 @@ pub struct Secret {
 struct Resolved {
     request_id: String,
     secrets: Vec<Secret>,
+    #[serde(default)]
+    left_out: Vec<LeftOut>,
+}
+
+/// What an agent receives.
+pub struct Answer {
+    /// Each name's answer.
+    pub secrets: Vec<Secret>,
+    /// What the vault left out, and what it answered although nobody asked.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// What an agent would receive.
@@ -79,6 +98,9 @@ pub struct Preview {
     pub blocked_by: Vec<String>,
     /// Each name's answer.
     pub secrets: Vec<Previewed>,
+    /// What the vault would leave out, and what it answered although nobody asked.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
 }
 
 /// The answer for one name.
@@ -152,7 +174,7 @@ impl View {
     ///
     /// # Errors
     /// When the vault says no or cannot be asked, or when somebody on the way changed what it answered.
-    pub async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Vec<Secret>, AgentFailure> {
+    pub async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Answer, AgentFailure> {
         let recipient = Recipient::generate()
             .map_err(|error| AgentFailure::Unreachable(format!("no key can be made for this call: {error}")))?;
         let mut input = self.question(wanted);
@@ -160,16 +182,17 @@ impl View {
         input["sessionId"] = self.session.as_deref().into();
         input["tool"] = self.tool.as_deref().into();
         input["recipientKey"] = recipient.public_key().into();
-        let Resolved { request_id, mut secrets } = self.vault.ask(RESOLVE, "resolveSecrets", input).await?;
+        let Resolved { request_id, secrets, mut left_out } = self.vault.ask(RESOLVE, "resolveSecrets", input).await?;
         // Whoever opened the connection could seal for this call too: nothing comes in that was not asked for.
-        secrets.retain(|secret| wanted.names.is_none_or(|names| names.contains(&secret.name)));
+        let (mut secrets, screened) = screen(secrets, |secret| (&secret.name, secret.outcome), wanted);
+        left_out.extend(screened);
         let call = SealedCall { project: self.project.as_str(), agent: self.agent.as_str(), request: &request_id };
         for secret in &mut secrets {
             if secret.outcome == Outcome::Resolved {
                 secret.value = Some(open(secret, &recipient, &call)?);
             }
         }
-        Ok(secrets)
+        Ok(Answer { secrets, left_out })
     }
 
     /// Asks what would be resolved; opens nothing.
@@ -177,7 +200,10 @@ impl View {
     /// # Errors
     /// When the vault says no or cannot be asked.
     pub async fn preview(&self, wanted: &Wanted<'_>) -> Result<Preview, AgentFailure> {
-        self.vault.ask(PREVIEW, "previewSecrets", self.question(wanted)).await
+        let mut preview: Preview = self.vault.ask(PREVIEW, "previewSecrets", self.question(wanted)).await?;
+        let (secrets, screened) = screen(preview.secrets, |secret| (&secret.name, secret.outcome), wanted);
+        preview.left_out.extend(screened);
+        Ok(Preview { secrets, ..preview })
     }
 }
 

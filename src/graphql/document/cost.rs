@@ -106,7 +106,9 @@ impl Cost<'_> {
             "versions" => self.page(field).min(VERSIONS),
             "milestones" | "agents" | "members" | "participants" => PAGE,
             // The bounds of a preview, and of a project's entries.
-            "secrets" => 500,
+            "secrets" | "leftOut" => 500,
+            // The names that a project may approve.
+            "approvedNames" => 100,
             "created" | "rotated" => 1_000,
             "entry" | "totalCount" => 1,
             // Of introspection, whose types lead to types again.

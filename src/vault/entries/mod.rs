@@ -15,3 +15,4 @@ pub(super) use reading::status;
 pub use reading::{Entry, EntryFilter, EntryOrder, EntryQuery, OrderField, SealedHint, Usage, Version, page_versions};
 pub(super) use rekeying::rekeyed;
 pub(super) use rows::{place, verify_candidate};
+pub(super) use values::name;
