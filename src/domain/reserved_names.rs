@@ -4,14 +4,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-static BUILT_IN: LazyLock<ReservedNames> =
-    LazyLock::new(|| ReservedNames::parse(include_str!("reserved_names.txt")));
+static BUILT_IN: LazyLock<ReservedNames> = LazyLock::new(|| ReservedNames::parse(include_str!("reserved_names.txt")));
 
-/// A list of reserved names: whole names, and families of names.
+/// A list of reserved names: whole names, and families of names. A session asks about each of its
+/// names, so families are found by the one byte that every name of theirs has in common.
 #[derive(Debug, Default)]
 pub struct ReservedNames {
     names: HashSet<String>,
-    families: Vec<Family>,
+    by_first: HashMap<u8, Vec<Family>>,
+    by_last: HashMap<u8, Vec<Family>>,
 }
 
 /// The names that a pattern matches, except those that one of its exceptions matches.
@@ -56,11 +57,19 @@ impl ReservedNames {
                 })
                 .collect();
             for pattern in patterns {
-                if pattern.suffix.is_none() {
-                    list.names.insert(pattern.prefix);
-                } else {
-                    list.families.push(Family { pattern, exceptions: exceptions.clone() });
-                }
+                let last = match &pattern.suffix {
+                    Some(suffix) => suffix.bytes().next_back(),
+                    None => {
+                        list.names.insert(pattern.prefix);
+                        continue;
+                    }
+                };
+                let families = match (pattern.prefix.bytes().next(), last) {
+                    (Some(first), _) => list.by_first.entry(first).or_default(),
+                    (None, Some(last)) => list.by_last.entry(last).or_default(),
+                    (None, None) => continue,
+                };
+                families.push(Family { pattern, exceptions: exceptions.clone() });
             }
         }
         list
@@ -70,7 +79,13 @@ impl ReservedNames {
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         let name = name.to_ascii_uppercase();
-        self.names.contains(&name) || self.families.iter().any(|family| family.contains(&name))
+        let of = |families: &HashMap<u8, Vec<Family>>, byte: Option<u8>| {
+            let families = byte.and_then(|byte| families.get(&byte));
+            families.is_some_and(|families| families.iter().any(|family| family.contains(&name)))
+        };
+        self.names.contains(&name)
+            || of(&self.by_first, name.bytes().next())
+            || of(&self.by_last, name.bytes().next_back())
     }
 }
 
@@ -92,7 +107,9 @@ impl Pattern {
     fn matches(&self, name: &str) -> bool {
         match &self.suffix {
             Some(suffix) => {
-                name.len() >= self.prefix.len() + suffix.len() && name.starts_with(&self.prefix) && name.ends_with(suffix)
+                name.len() >= self.prefix.len() + suffix.len()
+                    && name.starts_with(&self.prefix)
+                    && name.ends_with(suffix)
             }
             None => name == self.prefix,
         }
@@ -179,13 +196,15 @@ mod tests {
 
     #[test]
     fn a_pattern_reserves_what_it_matches_except_its_own_exceptions() {
-        let list = ReservedNames::parse("# a comment\n@group *_B *_C\nONE A*Z except AXZ A_*\n    @group\nA_FZ\nBoth*\n");
+        let list =
+            ReservedNames::parse("# a comment\n@group *_B *_C\nONE A*Z except AXZ A_*\n    @group\nA_FZ\nBoth*\n");
         for name in ["ONE", "one", "AZ", "AYZ", "A_FZ", "both", "BOTH_A"] {
             assert!(list.contains(name), "{name}");
         }
         for name in ["ONES", "A", "Z", "AXZ", "a_yz", "A_BZ", "BOT", "TWO", ""] {
             assert!(!list.contains(name), "{name}");
         }
+        assert!(!ReservedNames::parse("*").contains("A"), "a pattern of every name is none");
         let grouped = ReservedNames::parse("@g *_B\nX* except @g\n");
         assert!(grouped.contains("X_A") && !grouped.contains("X_B") && grouped.contains("X_B_"));
     }
@@ -208,7 +227,9 @@ mod tests {
             }
         }
         let lines: Vec<&str> = text.lines().collect();
-        for pair in lines.windows(2).filter(|pair| pair[1].starts_with(|c: char| c == '*' || c == '_' || c.is_alphabetic())) {
+        for pair in
+            lines.windows(2).filter(|pair| pair[1].starts_with(|c: char| c == '*' || c == '_' || c.is_alphabetic()))
+        {
             assert!(pair[0].starts_with("# ") && (pair[0].contains(": ") || pair[0].len() > 3), "{}", pair[1]);
         }
     }

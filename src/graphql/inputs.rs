@@ -258,11 +258,7 @@ pub(super) struct SetVaultEnvironmentNamesInput {
 
 impl From<SetVaultEnvironmentNamesInput> for EnvironmentChange {
     fn from(input: SetVaultEnvironmentNamesInput) -> Self {
-        Self {
-            project: input.project_id.0,
-            names: input.environment_names.into(),
-            approved: input.approved_names,
-        }
+        Self { project: input.project_id.0, names: input.environment_names.into(), approved: input.approved_names }
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) struct SecretsPreview {
 pub(super) struct SecretLeftOut {
     /// The entry's name.
     name: String,
-    /// Why.
+    /// Why the session does not receive it.
     reason: SecretLeftOutReason,
 }
 

@@ -1,8 +1,8 @@
 //! The domain's values as columns, the same for both databases but for our own ids.
 
 use crate::domain::{
-    AgentId, ApprovedNames, AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EnvironmentNames, EventId,
-    KeyPurpose, MilestoneId, ProjectId, ProjectStatus, Purpose, Role, Timestamp, UserId,
+    AgentId, ApprovedNames, AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EnvironmentNames,
+    EventId, KeyPurpose, MilestoneId, ProjectId, ProjectStatus, Purpose, Role, Timestamp, UserId,
 };
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, Queryable};

@@ -17,16 +17,16 @@ const APPROVED: &[&str] = &["input", "approvedNames"];
 pub struct LeftOut {
     /// The name of an entry.
     pub name: String,
-    /// Why.
+    /// Why the session does not receive it.
     pub reason: LeftOutReason,
 }
 
 /// Which names are to reach a project's sessions.
 #[derive(Debug, Clone)]
 pub struct EnvironmentChange {
-    /// Which project.
+    /// The project.
     pub project: String,
-    /// Which names.
+    /// The names that reach its sessions.
     pub names: EnvironmentNames,
     /// The approved names from now on; `None` keeps them as they are.
     pub approved: Option<Vec<String>>,
@@ -49,8 +49,7 @@ impl Vault {
 
         let mut tx = self.begin_on(&project).await?;
         let status = tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)?;
-        let (mut tx, ..) =
-            self.hold::<CanAdminister>(caller, tx, event.clone(), &project, NO_SUCH_PROJECT).await?;
+        let (mut tx, ..) = self.hold::<CanAdminister>(caller, tx, event.clone(), &project, NO_SUCH_PROJECT).await?;
         let row = tx.projects_by_id(std::slice::from_ref(&project)).await?.pop().ok_or(NO_SUCH_PROJECT)?;
         let (_, present) = tx.approved_names(std::slice::from_ref(&project)).await?.pop().ok_or(NO_SUCH_PROJECT)?;
         let approved = approved.unwrap_or_else(|| present.clone());
@@ -65,9 +64,8 @@ impl Vault {
     fn approved(&self, names: Vec<String>) -> Result<ApprovedNames> {
         let names: Result<Vec<_>> =
             names.into_iter().map(|name| entries::name(name, self.0.reserved, APPROVED)).collect();
-        ApprovedNames::new(names?).ok_or_else(|| {
-            Error::limit(APPROVED, format!("A project approves at most {} names.", ApprovedNames::MAX))
-        })
+        ApprovedNames::new(names?)
+            .ok_or_else(|| Error::limit(APPROVED, format!("A project approves at most {} names.", ApprovedNames::MAX)))
     }
 
     /// The names that these projects approve. Unchecked: shown only to callers who may list the
@@ -81,12 +79,7 @@ impl Vault {
 
     /// Why the sessions of a project with this setting do not receive a name; `None` when they do.
     #[must_use]
-    pub fn left_out(
-        &self,
-        names: EnvironmentNames,
-        approved: &ApprovedNames,
-        name: &str,
-    ) -> Option<LeftOutReason> {
+    pub fn left_out(&self, names: EnvironmentNames, approved: &ApprovedNames, name: &str) -> Option<LeftOutReason> {
         names.left_out(name, approved.contains(name), self.0.reserved)
     }
 

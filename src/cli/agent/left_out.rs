@@ -37,18 +37,14 @@ pub enum Why {
 pub struct LeftOut {
     /// The name, as the vault gave it.
     pub name: String,
-    /// Why.
+    /// Why it is left out.
     #[serde(rename = "reason")]
     pub why: Why,
 }
 
 /// Keeps the answers that were asked for, each once, and tells the others. `of` gives an answer's
 /// name and outcome.
-pub fn screen<T>(
-    answers: Vec<T>,
-    of: impl Fn(&T) -> (&str, Outcome),
-    wanted: &Wanted<'_>,
-) -> (Vec<T>, Vec<LeftOut>) {
+pub fn screen<T>(answers: Vec<T>, of: impl Fn(&T) -> (&str, Outcome), wanted: &Wanted<'_>) -> (Vec<T>, Vec<LeftOut>) {
     let asked: Option<HashSet<&str>> = wanted.names.map(|names| names.iter().map(String::as_str).collect());
     let provided: HashSet<&str> = wanted.provided.iter().map(String::as_str).collect();
     let mut seen = HashSet::new();
@@ -89,8 +85,7 @@ pub fn notices(left_out: &[LeftOut]) -> Vec<String> {
         Why::Provided => "ignored in the vault's answer because they are set already",
         Why::Form => "ignored in the vault's answer because no variable can have the name",
     };
-    let order =
-        [Why::ReservedName, Why::NameNotSuffixed, Why::Unknown, Why::NotAskedFor, Why::Provided, Why::Form];
+    let order = [Why::ReservedName, Why::NameNotSuffixed, Why::Unknown, Why::NotAskedFor, Why::Provided, Why::Form];
     let line = |why: Why| {
         let of_reason = left_out.iter().filter(|left_out| left_out.why == why);
         let names: Vec<&str> = of_reason.map(|left_out| left_out.name.as_str()).collect();

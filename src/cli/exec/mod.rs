@@ -135,9 +135,8 @@ impl Exec {
     /// asked for by name.
     fn left_out_but_asked(&self, left_out: &mut Vec<LeftOut>) -> Vec<String> {
         let asked = self.asked();
-        let taken = left_out.extract_if(.., |left_out| {
-            left_out.why == Why::NameNotSuffixed && asked.contains(&left_out.name)
-        });
+        let taken =
+            left_out.extract_if(.., |left_out| left_out.why == Why::NameNotSuffixed && asked.contains(&left_out.name));
         taken.map(|left_out| left_out.name).collect()
     }
 

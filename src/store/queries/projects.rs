@@ -16,11 +16,7 @@ pub async fn projects_by_id(conn: &mut Connection, ids: &[ProjectId]) -> QueryRe
 }
 
 pub async fn approved_names(conn: &mut Connection, ids: &[ProjectId]) -> QueryResult<Vec<(ProjectId, ApprovedNames)>> {
-    projects::table
-        .filter(projects::id.eq_any(ids))
-        .select((projects::id, projects::approved_names))
-        .load(conn)
-        .await
+    projects::table.filter(projects::id.eq_any(ids)).select((projects::id, projects::approved_names)).load(conn).await
 }
 
 pub async fn set_environment_names(

@@ -54,7 +54,8 @@ fn certificate(secret: &SecretString, now: Timestamp, path: Path) -> Result<Cert
 
 /// Checks the name of a new entry, or a new name.
 pub(in crate::vault) fn name(text: String, reserved: &ReservedNames, path: Path) -> Result<SecretName> {
-    SecretName::parse_with(text, reserved).map_err(|error| Error::invalid(path, format!("Not a name an entry may bear: {error}.")))
+    SecretName::parse_with(text, reserved)
+        .map_err(|error| Error::invalid(path, format!("Not a name an entry may bear: {error}.")))
 }
 
 /// Judges a description.

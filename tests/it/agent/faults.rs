@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 type Seen = Arc<Mutex<Vec<u8>>>;
 
 /// Reads one request: its head and body.
-async fn read_request(stream: &mut TcpStream) -> Vec<u8> {
+pub async fn read_request(stream: &mut TcpStream) -> Vec<u8> {
     let mut request = Vec::new();
     let mut piece = [0; 4096];
     loop {
