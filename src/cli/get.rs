@@ -1,9 +1,9 @@
 //! `get NAME`.
 
 use super::agent::resolve::{Secret, View, Wanted, require};
-use super::agent::{AgentFailure, hiding};
+use super::agent::{AgentFailure, hiding, left_out};
 use super::failure::Result;
-use super::{in_one_thread, print_exactly, print_json};
+use super::{in_one_thread, notice, print_exactly, print_json};
 use crate::config::{Client, ClientSettings, TOKEN_HELP};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -49,7 +49,11 @@ impl Get {
         drop(token);
         let names = [self.name];
         let wanted = Wanted { names: Some(&names), provided: &[], purpose: "TOOL_EXECUTION" };
-        let secret = in_one_thread(agent.resolve(&wanted))??.pop();
+        let mut answer = in_one_thread(agent.resolve(&wanted))??;
+        for line in left_out::notices(&answer.left_out) {
+            notice(&line);
+        }
+        let secret = answer.secrets.pop();
         let secret = secret.ok_or_else(|| AgentFailure::NotFound(names.to_vec()))?;
         let judged = require(std::iter::once((secret.name.clone(), secret.outcome)));
         if self.output == Output::Json {

@@ -3,7 +3,7 @@
 use super::pacing::Concealment;
 use super::rounds::{NoDelay, Waiting};
 use crate::authz::Permission;
-use crate::domain::{EntryId, Error, MilestoneId, ProjectId};
+use crate::domain::{ApprovedNames, EntryId, Error, MilestoneId, ProjectId};
 use crate::vault::{Access, Ask, Caller, Entry, Exposure, Milestone, Vault, Version};
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
@@ -30,6 +30,7 @@ pub(super) struct Session {
     versions: Cached<Versions>,
     exposures: Cached<Exposures>,
     milestones: Cached<Milestones>,
+    approved: Cached<Approved>,
 }
 
 struct Decisions(Vault, Caller);
@@ -37,6 +38,7 @@ struct Entries(Vault);
 struct Versions(Vault);
 struct Exposures(Vault);
 struct Milestones(Vault);
+struct Approved(Vault);
 
 impl Loader<Asked> for Decisions {
     /// None for a no, so that it is remembered as well.
@@ -85,6 +87,15 @@ impl Loader<MilestoneId> for Milestones {
     }
 }
 
+impl Loader<ProjectId> for Approved {
+    type Value = ApprovedNames;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[ProjectId]) -> Result<HashMap<ProjectId, ApprovedNames>, Shared> {
+        Ok(self.0.approved_names(keys).await?)
+    }
+}
+
 /// One field's own copy of an error that several share.
 fn own(error: &Shared) -> Error {
     match &**error {
@@ -107,6 +118,7 @@ impl Session {
             versions: cached(Versions(vault.clone()), waiting),
             exposures: cached(Exposures(vault.clone()), waiting),
             milestones: cached(Milestones(vault.clone()), waiting),
+            approved: cached(Approved(vault.clone()), waiting),
             vault,
             caller,
             concealment,
@@ -151,6 +163,11 @@ impl Session {
         self.milestones.load_one(id).await.map_err(|error| own(&error))
     }
 
+    /// The names that a project approves for its sessions.
+    pub(super) async fn approved_names(&self, project: &ProjectId) -> Result<ApprovedNames, Error> {
+        Ok(self.approved.load_one(project.clone()).await.map_err(|error| own(&error))?.unwrap_or_default())
+    }
+
     /// Remembers milestones that were read as a list.
     pub(super) async fn know(&self, milestones: &[Milestone]) {
         self.milestones.feed_many(milestones.iter().map(|milestone| (milestone.id.clone(), milestone.clone()))).await;
@@ -163,6 +180,7 @@ impl Session {
         self.versions.clear::<EntryId>();
         self.exposures.clear::<EntryId>();
         self.milestones.clear::<MilestoneId>();
+        self.approved.clear::<ProjectId>();
     }
 }
 

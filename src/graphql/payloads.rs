@@ -127,6 +127,13 @@ payload! {
     } from vault::Milestone, |milestone| Milestone(milestone.id)
 }
 payload! {
+    /// The vault with its new setting.
+    VaultEnvironmentNamesPayload {
+        /// The vault with its new setting.
+        vault: ProjectVault
+    } from Project, ProjectVault
+}
+payload! {
     /// The vault as it is now.
     #[graphql(inaccessible)]
     ProjectVaultPayload {

@@ -7,7 +7,7 @@ use super::entry::{VaultEntry, VaultEntryConnection};
 use super::inputs::{VaultEntryFilter, VaultEntryOrder};
 use super::loaders::session;
 use super::permissions::{self, NOT_FOR_YOUR_ROLE, STRENGTHS, Sight, sight};
-use super::scalars::{DateTime, VaultProjectStatus, VaultRole};
+use super::scalars::{DateTime, VaultEnvironmentNames, VaultProjectStatus, VaultRole};
 use crate::authz::{
     CanAdminister, CanAudit, CanList, CanManageMembers, CanSee, CanViewAgents, Held as _, Member, Permission,
 };
@@ -187,6 +187,18 @@ impl ProjectVault {
         Ok(found.map(VaultEntry))
     }
 
+    async fn read_environment_names(&self, ctx: &Context<'_>) -> Result<VaultEnvironmentNames> {
+        // To see the vault object at all is this permission; a payload's may have been taken away since.
+        let access = session(ctx)?.may(&self.0.id, CanSee::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?;
+        Ok(access.environment_names.into())
+    }
+
+    async fn read_approved_names(&self, ctx: &Context<'_>) -> Result<Option<Vec<String>>> {
+        granted(ctx, &self.0.id, VAULT, "approvedNames").await?;
+        let approved = session(ctx)?.approved_names(&self.0.id).await?;
+        Ok(Some(approved.iter().map(ToOwned::to_owned).collect()))
+    }
+
     async fn read_agents(&self, ctx: &Context<'_>) -> Result<Option<Vec<VaultAgentAssignment>>> {
         let access = granted(ctx, &self.0.id, VAULT, "agents").await?;
         let agents = session(ctx)?.vault.agents(&proof::<CanViewAgents>(&access)?).await?;
@@ -268,6 +280,17 @@ impl ProjectVault {
         milestone_id: Option<ID>,
     ) -> Option<async_graphql::Result<VaultEntry>> {
         nullable(self.read_entry(ctx, &name, milestone_id).await)
+    }
+
+    /// Which names of entries reach sessions.
+    async fn environment_names(&self, ctx: &Context<'_>) -> async_graphql::Result<VaultEnvironmentNames> {
+        required(self.read_environment_names(ctx).await)
+    }
+
+    /// Names that an Accountable person let into sessions whatever they end in, by name; at most 100. They count where
+    /// environmentNames is SUFFIXED. Informed and above.
+    async fn approved_names(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<String>>> {
+        nullable(self.read_approved_names(ctx).await)
     }
 
     /// Put into this vault by the service.

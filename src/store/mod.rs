@@ -11,8 +11,8 @@ mod sqlite;
 mod transaction;
 
 use crate::domain::{
-    AuditAction, ChainId, DataKeyId, EntryId, EventId, KeyPurpose, MilestoneId, Phase, ProjectId, ProjectStatus,
-    Timestamp,
+    ApprovedNames, AuditAction, ChainId, DataKeyId, EntryId, EnvironmentNames, EventId, KeyPurpose, MilestoneId, Phase,
+    ProjectId, ProjectStatus, Timestamp,
 };
 use diesel_async::pooled_connection::deadpool::Pool;
 pub use error::Error;
@@ -216,6 +216,10 @@ queries! {
         pub fn insert_project(id: &ProjectId, status: ProjectStatus, now: Timestamp) -> ();
         /// Sets a project's status.
         pub fn set_project_status(id: &ProjectId, status: ProjectStatus) -> ();
+        /// The names that these projects approve for their sessions.
+        pub fn approved_names(ids: &[ProjectId]) -> Vec<(ProjectId, ApprovedNames)>;
+        /// Sets which names reach a project's sessions.
+        pub fn set_environment_names(id: &ProjectId, names: EnvironmentNames, approved: &ApprovedNames) -> ();
         /// Whether a project of this id was deleted; with the receipt of it.
         pub fn tombstone(id: &ProjectId) -> Option<Option<String>>;
         /// Remembers that a project was deleted, with the receipt of it.
@@ -344,6 +348,8 @@ queries! {
         pub fn newest_change(entry: EntryId) -> Option<ChainedEvent>;
         /// How many entries of a project are not deleted.
         pub fn count_live(project: &ProjectId) -> i64;
+        /// The names of a project's entries that are not deleted, each once.
+        pub fn entry_names(project: &ProjectId) -> Vec<String>;
         /// How many entries a list has.
         pub fn count_entries(project: &ProjectId, selection: &EntrySelection) -> i64;
         /// One page of a list.

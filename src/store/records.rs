@@ -1,8 +1,8 @@
 //! What the queries take and give: rows in the domain's types. They hold ciphertext, never plaintext.
 
 use crate::domain::{
-    AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EventId, MilestoneId, Phase, ProjectId,
-    ProjectStatus, Purpose, Role, Timestamp, UserId,
+    AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EnvironmentNames, EventId, MilestoneId, Phase,
+    ProjectId, ProjectStatus, Purpose, Role, Timestamp, UserId,
 };
 use diesel::Queryable;
 
@@ -16,6 +16,8 @@ pub struct ProjectRow {
     pub id: ProjectId,
     /// Its state.
     pub status: ProjectStatus,
+    /// Which names reach its sessions.
+    pub environment_names: EnvironmentNames,
 }
 
 /// A milestone of a project.
@@ -179,6 +181,8 @@ pub struct CandidateRow {
     pub change: ChainedEvent,
     /// The highest revision that an event of the entry names.
     pub newest_revision: i32,
+    /// Whether the project approves the entry's name for sessions.
+    pub approved: bool,
 }
 
 /// Which values a resolve reads: of entries that are live now, and whose names the workspace does not provide.
@@ -349,6 +353,8 @@ pub struct EntrySelection {
     pub of_project: Option<bool>,
     /// Only this milestone's.
     pub milestone: Option<MilestoneId>,
+    /// Of one of these names.
+    pub names: Option<Vec<String>>,
     /// In one of these states.
     pub statuses: Vec<crate::domain::EntryStatus>,
     /// Expiring before this instant, and neither disabled nor deleted.

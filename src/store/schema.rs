@@ -13,7 +13,13 @@ diesel::table! {
 }
 diesel::table! {
     use super::types::*;
-    projects (id) { id -> Text, status -> Text, registered_at -> BigInt, }
+    projects (id) {
+        id -> Text,
+        status -> Text,
+        registered_at -> BigInt,
+        environment_names -> Text,
+        approved_names -> Text,
+    }
 }
 diesel::table! {
     use super::types::*;

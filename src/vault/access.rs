@@ -4,9 +4,9 @@
 use super::denials::{Denial, Named};
 use super::{Caller, Vault};
 use crate::authz::{Authorized, Decision, Permission, ProjectPermission, Question, VaultPermission};
-use crate::domain::{AuditAction, EntryId, Error, MilestoneId, ProjectId, ProjectStatus, Result};
+use crate::domain::{AuditAction, EntryId, EnvironmentNames, Error, MilestoneId, ProjectId, ProjectStatus, Result};
 use crate::store::Tx;
-use crate::store::records::{EntryRow, EventRow, MilestoneRow};
+use crate::store::records::{EntryRow, EventRow, MilestoneRow, ProjectRow};
 use std::collections::{HashMap, HashSet};
 
 pub(super) const NO_SUCH_PROJECT: Error = Error::NotFound("There is no such project, or you may not see it.");
@@ -30,6 +30,8 @@ pub struct Project {
 pub struct Access {
     /// The project.
     pub project: Project,
+    /// Which names reach its sessions.
+    pub environment_names: EnvironmentNames,
     /// The authorizer's yes; gives the matching [`Authorized`].
     pub decision: Decision,
 }
@@ -64,7 +66,7 @@ impl Vault {
         if named.is_empty() {
             named.push(ProjectId::parse(NOWHERE).map_err(Error::internal)?);
         }
-        let projects: HashMap<ProjectId, Project> = self
+        let projects: HashMap<ProjectId, ProjectRow> = self
             .0
             .store
             .conn()
@@ -72,9 +74,9 @@ impl Vault {
             .projects_by_id(&named)
             .await?
             .into_iter()
-            .map(|row| (row.id.clone(), Project { id: row.id, status: row.status }))
+            .map(|row| (row.id.clone(), row))
             .collect();
-        let existing: Vec<Option<&Project>> =
+        let existing: Vec<Option<&ProjectRow>> =
             asks.iter().map(|(project, _)| project.as_ref().and_then(|id| projects.get(id))).collect();
         let questions: Vec<Question> = asks
             .iter()
@@ -89,8 +91,9 @@ impl Vault {
             .zip(existing)
             .zip(decisions)
             .filter_map(|((ask, project), decision)| match project {
-                Some(project) if decision.is_allowed() => {
-                    Some((ask.clone(), Access { project: project.clone(), decision }))
+                Some(row) if decision.is_allowed() => {
+                    let project = Project { id: row.id.clone(), status: row.status };
+                    Some((ask.clone(), Access { project, environment_names: row.environment_names, decision }))
                 }
                 _ => None,
             })

@@ -2,14 +2,15 @@
 //! share it.
 
 use super::entries::{Tampered, status, verify_candidate};
+use super::environment::LeftOut;
 use super::outcomes::{Answer, Candidate, answers};
 use super::roles::id;
 use super::{Caller, Vault};
 use crate::authz::Question;
 use crate::crypto::{DataKey, OVERHEAD};
 use crate::domain::{
-    AgentId, AuditAction, AuditOutcome, DataKeyId, EntryId, Error, EventId, MilestoneId, Narrowing, Principal,
-    ProjectId, ProjectStatus, Result, RuntimeId, SecretName, SecretOutcome, Timestamp,
+    AgentId, AuditAction, AuditOutcome, DataKeyId, EntryId, EnvironmentNames, Error, EventId, MilestoneId, Narrowing,
+    Principal, ProjectId, ProjectStatus, ReservedNames, Result, RuntimeId, SecretName, SecretOutcome, Timestamp,
 };
 use crate::store::records::{CandidateRow, Candidates, EntryRow, EventRow, WantedValues};
 use std::collections::{BTreeSet, HashMap};
@@ -116,7 +117,7 @@ impl Asked {
     /// The names the database is asked for; any without. More names than may be asked for are none: the call is refused once
     /// the permission is judged. How many a token claims is bounded by its own length.
     fn wanted(&self) -> Option<Vec<String>> {
-        let possible = |name: &&String| SecretName::parse(name.as_str()).is_ok();
+        let possible = |name: &&String| SecretName::has_form(name);
         match (&self.names, &self.only) {
             (Some(names), _) if names.len() > MAX_NAMES => Some(Vec::new()),
             (Some(names), _) => Some(names.iter().filter(possible).cloned().collect()),
@@ -128,11 +129,17 @@ impl Asked {
     /// The provided names that an entry could have, each once.
     fn provided_names(&self) -> Vec<&str> {
         let names: BTreeSet<&str> = self.provided.iter().map(String::as_str).collect();
-        names.into_iter().filter(|name| SecretName::parse(*name).is_ok()).collect()
+        names.into_iter().filter(|name| SecretName::has_form(name)).collect()
     }
 
-    /// Answers each name by the rules of `product.md`, section 4, from rows whose project and milestone were checked.
-    pub(super) fn answers<'a>(&self, found: &'a Candidates, now: Timestamp) -> Vec<Answer<&'a CandidateRow>> {
+    /// Answers each name by the rules of `product.md`, section 4, from rows whose project and milestone were checked. Without
+    /// names, what must not reach a session is left out, and told apart.
+    pub(super) fn answers<'a>(
+        &self,
+        found: &'a Candidates,
+        reserved: &ReservedNames,
+        now: Timestamp,
+    ) -> (Vec<Answer<&'a CandidateRow>>, Vec<LeftOut>) {
         let open = found.milestone.as_ref().is_some_and(|milestone| milestone.is_open(now));
         let candidates =
             found.entries.iter().filter(|row| row.entry.milestone.is_none() || open).map(|row| Candidate {
@@ -141,7 +148,19 @@ impl Asked {
                 of_milestone: row.entry.milestone.is_some(),
                 entry: row,
             });
-        answers(candidates, self.names.as_deref(), &self.provided)
+        let mut answers = answers(candidates, self.names.as_deref(), &self.provided);
+        let mut left_out = Vec::new();
+        if self.names.is_none() {
+            let names = found.project.as_ref().map_or(EnvironmentNames::Suffixed, |project| project.environment_names);
+            // The answer for a provided name brings nothing into the session.
+            answers.retain(|answer| {
+                let brought = answer.entry.filter(|_| answer.outcome != SecretOutcome::ProvidedByWorkspace);
+                let reason = brought.and_then(|row| names.left_out(&answer.name, row.approved, reserved));
+                left_out.extend(reason.map(|reason| LeftOut { name: answer.name.clone(), reason }));
+                reason.is_none()
+            });
+        }
+        (answers, left_out)
     }
 }
 

@@ -9,6 +9,7 @@ mod cursor;
 mod data_keys;
 mod denials;
 mod entries;
+mod environment;
 mod events;
 mod export;
 mod exposures;
@@ -49,6 +50,7 @@ pub use entries::{
     Change, Entry, EntryChanges, EntryFilter, EntryOrder, EntryQuery, Import, Imported, NewEntry, OnConflict,
     OrderField, Rollback, Rotation, SealedHint, Usage, Version, page_versions,
 };
+pub use environment::{EnvironmentChange, LeftOut};
 pub use export::{Export, ExportFilter};
 pub use exposures::Exposure;
 pub use heads::{Head, HeadChain};
@@ -69,7 +71,7 @@ pub use verify::{Break, Verification};
 pub use crate::kms::{KeySource, MasterKeys};
 
 use crate::authz::Authorizer;
-use crate::domain::{Clock, Error, Principal, RequestId, Result, Timestamp, UserId};
+use crate::domain::{Clock, Error, Principal, RequestId, ReservedNames, Result, Timestamp, UserId};
 use crate::store::Store;
 use denials::Denials;
 use keys::Keys;
@@ -125,6 +127,8 @@ struct Parts {
     /// Bounds the transactions that wait for the authorizer.
     lanes: Arc<Semaphore>,
     retention: Duration,
+    /// Names that no new entry may bear, and that no session receives.
+    reserved: &'static ReservedNames,
     /// How many values were opened.
     decryptions: AtomicU64,
     /// Whether something that was erased may still be in the database's files.
@@ -147,6 +151,18 @@ impl Vault {
     /// The vault of an installation. `retention` is how long a deleted entry can be restored.
     #[must_use]
     pub fn of(installation: Installation, authorizer: Authorizer, retention: Duration) -> Self {
+        Self::with_reserved_names(installation, authorizer, retention, ReservedNames::built_in())
+    }
+
+    /// As [`Self::of`], with another list of reserved names: what a server of another release has.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_reserved_names(
+        installation: Installation,
+        authorizer: Authorizer,
+        retention: Duration,
+        reserved: &'static ReservedNames,
+    ) -> Self {
         Self(Arc::new(Parts {
             store: installation.0.store.clone(),
             authorizer,
@@ -160,6 +176,7 @@ impl Vault {
             turns: Turns::default(),
             lanes: Arc::new(Semaphore::new(lanes::LANES)),
             retention,
+            reserved,
             decryptions: AtomicU64::new(0),
             to_forget: AtomicBool::new(true),
         }))

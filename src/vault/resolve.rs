@@ -2,6 +2,7 @@
 
 use super::agent_view::{AgentQuestion, Asked, REFUSED, of_version, runtime};
 use super::entries::place;
+use super::environment::LeftOut;
 use super::receipts::ResolveReceipt;
 use super::recorder::Record;
 use super::{Caller, Vault};
@@ -49,6 +50,8 @@ pub struct Resolved {
 pub struct Resolution {
     /// A name each.
     pub secrets: Vec<Resolved>,
+    /// What a resolve without names does not bring into the session.
+    pub left_out: Vec<LeftOut>,
     /// What a receipt of it says; [`Vault::sign_receipt`] signs it.
     pub receipt: ResolveReceipt,
 }
@@ -109,7 +112,7 @@ impl Vault {
             request: caller.request_id.as_str(),
         };
 
-        let answers = asked.answers(&found, now);
+        let (answers, left_out) = asked.answers(&found, self.0.reserved, now);
         let released = || {
             answers.iter().filter(|answer| answer.outcome == SecretOutcome::Resolved).filter_map(|answer| answer.entry)
         };
@@ -160,7 +163,7 @@ impl Vault {
             let counted = events.len() as u64;
             self.make_durable(Record { events, used, counted, ..Record::default() }).await?;
         }
-        Ok(Resolution { secrets: resolved, receipt })
+        Ok(Resolution { secrets: resolved, left_out, receipt })
     }
 
     /// The one place where a stored value is opened.

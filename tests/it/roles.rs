@@ -62,6 +62,8 @@ const QUERIES: &[Row] = &[
     ("Milestone.vaultPhase", "/_entities/0/vaultPhase", MILESTONE_PHASE, LISTED_IN_VAULT),
     ("ProjectVault.project", "project", "{ id }", SEEN),
     ("ProjectVault.status", "status", "", SEEN),
+    ("ProjectVault.environmentNames", "environmentNames", "", SEEN),
+    ("ProjectVault.approvedNames", "approvedNames", "", LISTED_IN_VAULT),
     ("ProjectVault.viewer", "viewer", "{ role }", SEEN),
     ("ProjectVault.entries", "entries", "{ totalCount nodes { name } }", LISTED_IN_VAULT),
     ("ProjectVault.entry", "entry", "(name: \"TOKEN\") { name }", LISTED_IN_VAULT),
@@ -98,6 +100,7 @@ const QUERIES: &[Row] = &[
     ("VaultEntry.lastResolvedAt", "lastResolvedAt", "", MASKED),
     ("VaultEntry.resolveCount", "resolveCount", "", MASKED),
     ("VaultEntry.certificate", "certificate", "{ subject }", LISTED),
+    ("VaultEntry.leftOutOfSessions", "leftOutOfSessions", "", LISTED),
     ("VaultEntry.exposures", "exposures", "{ agent { id } since lastReceivedAt }", "0FFFy0000"),
 ];
 
@@ -124,6 +127,7 @@ const MUTATIONS: &[(&str, &str, &str)] = &[
     ("restoreVaultEntry", "id: $d", REVIVES),
     ("purgeVaultEntry", "id: $d", REVIVES),
     ("importVaultEntries", "input: { projectId: \"demo\", dotenv: $t }", WRITES),
+    ("setVaultEnvironmentNames", "input: { projectId: \"demo\", environmentNames: ANY }", ADMINISTERS),
     ("assignVaultRole", "input: { projectId: \"demo\", userId: $x, role: INFORMED }", MANAGES),
     ("revokeVaultRole", "input: { projectId: \"demo\", userId: $x, role: INFORMED }", MANAGES),
     ("assignVaultAgent", "input: { projectId: \"demo\", agentId: \"builder\" }", MANAGES),

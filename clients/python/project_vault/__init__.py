@@ -1,6 +1,8 @@
 """Resolves an agent's secrets from Project Vault, sealed for this process.
 
-``resolve("NAME")`` gives one secret to a tool, ``session_env()`` all of them to a coding session.
+``resolve("NAME")`` gives one secret to a tool, ``session_env()`` all of them to a coding session. A
+session receives no name by which programs find or run code, nothing that ``provided`` has, and
+nothing that was not asked for, whatever a server answers; ``Vault.session()`` says what was left out.
 """
 
 from __future__ import annotations
@@ -16,23 +18,44 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pyhpke import AEADId, CipherSuite, KDFId, KEMId, PyHPKEError
 from pyhpke.kem_key import KEMKey
 
-__all__ = ["Expired", "NotFound", "Refused", "Secret", "Unreachable", "Vault", "VaultError", "resolve", "session_env"]
+from ._reserved_names import RESERVED_NAMES
+
+__all__ = [
+    "Expired",
+    "LeftOut",
+    "LeftOutWarning",
+    "NotFound",
+    "Refused",
+    "Secret",
+    "Session",
+    "Unreachable",
+    "Vault",
+    "VaultError",
+    "is_reserved",
+    "resolve",
+    "session_env",
+]
 
 _SUITE = CipherSuite.new(KEMId.DHKEM_X25519_HKDF_SHA256, KDFId.HKDF_SHA256, AEADId.AES256_GCM)
 _DOCUMENT = (
     "query($input: ResolveSecretsInput!) { resolveSecrets(input: $input) { requestId secrets"
-    " { name outcome sealedValue entryId version category scope expiresAt } } }"
+    " { name outcome sealedValue entryId version category scope expiresAt } leftOut { name reason } } }"
 )
-# The vault ignores what no entry can be called; its own settings are nobody's business.
-_NAME = re.compile(r"(?!PROJECT_VAULT_)[A-Za-z_][A-Za-z0-9_]{0,127}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+# Rows of patterns and their exceptions.
+_RESERVED = tuple(
+    tuple(part.split() for part in line.partition(" except ")[::2])
+    for line in RESERVED_NAMES.replace("\n    ", " ").split("\n")
+)
 _ATTEMPTS = 4
 # The longest that one attempt may take, in seconds.
 _ATTEMPT = 15.0
@@ -43,6 +66,9 @@ _MAX_SHOWN = 1_000
 
 Outcome = Literal["RESOLVED", "EXPIRED", "PROVIDED_BY_WORKSPACE", "NOT_FOUND"]
 Purpose = Literal["CODING_SESSION", "TOOL_EXECUTION"]
+# RESERVED_NAME and NAME_NOT_SUFFIXED are the vault's; the client leaves out the others, and reserved
+# names that a vault answers all the same.
+Reason = Literal["RESERVED_NAME", "NAME_NOT_SUFFIXED", "NOT_ASKED_FOR", "PROVIDED", "NOT_A_NAME"]
 
 
 class VaultError(Exception):
@@ -80,6 +106,32 @@ class Secret:
 
     def __repr__(self) -> str:
         return f"Secret(name={self.name!r}, outcome={self.outcome!r})"
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A name that is left out. The name is ``None`` where no variable can have it."""
+
+    name: str | None
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a coding session receives. No value is in its ``repr``."""
+
+    env: dict[str, str] = field(repr=False)
+    left_out: tuple[LeftOut, ...]
+
+
+class LeftOutWarning(UserWarning):
+    """Names were left out of a session. ``left_out`` lists them."""
+
+    def __init__(self, left_out: tuple[LeftOut, ...]) -> None:
+        listed = [f"{left.name or 'a name that no variable can have'} ({left.reason})" for left in left_out]
+        more = f", and {len(listed) - 20} more" if len(listed) > 20 else ""
+        super().__init__(f"left out of the session: {', '.join(listed[:20])}{more}")
+        self.left_out = left_out
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -141,15 +193,36 @@ class Vault:
         return secret.value
 
     def session_env(self, provided: Mapping[str, str] | None = None) -> dict[str, str]:
-        """What a coding session's environment gets beside ``provided`` (``os.environ`` when left out), which wins."""
-        names = [name for name in (os.environ if provided is None else provided) if _NAME.fullmatch(name)]
-        secrets = self.answers(None, purpose="CODING_SESSION", provided=names)
-        return {secret.name: secret.value for secret in secrets if secret.value is not None}
+        """What a coding session's environment gets beside ``provided`` (``os.environ`` when left out), which wins.
+
+        Warns with a ``LeftOutWarning`` where names are left out.
+        """
+        session = self.session(provided)
+        if session.left_out:
+            warnings.warn(LeftOutWarning(session.left_out), stacklevel=2)
+        return session.env
+
+    def session(self, provided: Mapping[str, str] | None = None) -> Session:
+        """As ``session_env``, with what is left out instead of a warning."""
+        given = os.environ if provided is None else provided
+        names = [name for name in given if _NAME.fullmatch(name) and not is_reserved(name)]
+        secrets, left_out = self._screened(None, "CODING_SESSION", names)
+        env = {secret.name: secret.value for secret in secrets if secret.value is not None and secret.name not in given}
+        return Session(env, tuple(left_out))
 
     def answers(
         self, names: Iterable[str] | None, *, purpose: Purpose, provided: Iterable[str] = ()
     ) -> list[Secret]:
-        """Every name's answer; of all names the agent may use when ``names`` is None."""
+        """Every name's answer; of all names the agent may use when ``names`` is None.
+
+        What was not asked for is left out, and without ``names`` also what a session must not receive.
+        """
+        return self._screened(names, purpose, provided)[0]
+
+    def _screened(
+        self, names: Iterable[str] | None, purpose: Purpose, provided: Iterable[str]
+    ) -> tuple[list[Secret], list[LeftOut]]:
+        names, provided = None if names is None else list(names), list(provided)
         pair = _SUITE.kem.derive_key_pair(os.urandom(32))
         public = pair.public_key.to_public_bytes()
         answer = self._ask(
@@ -157,8 +230,8 @@ class Vault:
                 "projectId": self._project,
                 "agentId": self._agent,
                 "milestoneId": self._milestone,
-                "names": None if names is None else list(names),
-                "providedNames": list(provided),
+                "names": names,
+                "providedNames": provided,
                 "purpose": purpose,
                 "sessionId": self._session_id,
                 "tool": self._tool,
@@ -166,7 +239,9 @@ class Vault:
             }
         )
         info = _fields("sealed", self._project or "", self._agent or "", answer["requestId"])
-        return [self._secret(secret, pair.private_key, info) for secret in answer["secrets"]]
+        kept, left_out = _screen(answer["secrets"], names, provided)
+        told = [_left_out(left["name"], left["reason"]) for left in answer.get("leftOut") or []]
+        return [self._secret(secret, pair.private_key, info) for secret in kept], told + left_out
 
     def _secret(self, answer: dict[str, Any], private: KEMKey, info: bytes) -> Secret:
         value = None
@@ -255,6 +330,55 @@ def resolve(name: str) -> str:
 def session_env() -> dict[str, str]:
     """What a coding session's environment gets beside what it has, by the settings of the environment."""
     return Vault().session_env()
+
+
+def is_reserved(name: str) -> bool:
+    """Whether programs find, configure or run code by this variable, or send data where it says."""
+    upper = name.upper()
+    return any(
+        any(_matches(pattern, upper) for pattern in patterns)
+        and not any(_matches(exception, upper) for exception in exceptions)
+        for patterns, exceptions in _RESERVED
+    )
+
+
+def _matches(pattern: str, name: str) -> bool:
+    prefix, star, suffix = pattern.partition("*")
+    if not star:
+        return name == pattern
+    return len(name) >= len(prefix) + len(suffix) and name.startswith(prefix) and name.endswith(suffix)
+
+
+def _left_out(name: Any, reason: Any) -> LeftOut:
+    return LeftOut(name if isinstance(name, str) and _NAME.fullmatch(name) else None, reason)
+
+
+def _screen(
+    answers: list[dict[str, Any]], names: list[str] | None, provided: list[str]
+) -> tuple[list[dict[str, Any]], list[LeftOut]]:
+    """The answers that were asked for, each once, and what of the others is left out."""
+    asked, given, seen = None if names is None else set(names), set(provided), set()
+    kept, left_out = [], []
+    for answer in answers:
+        name, outcome = answer["name"], answer["outcome"]
+        reason: Reason | None = None
+        if not isinstance(name, str):
+            reason = "NOT_A_NAME"
+        elif name in seen or (asked is not None and name not in asked):
+            reason = "NOT_ASKED_FOR"
+        elif not _NAME.fullmatch(name):
+            # Asking for what is no name is answered NOT_FOUND.
+            reason = "NOT_A_NAME" if asked is None or outcome == "RESOLVED" else None
+        elif outcome == "RESOLVED" and name in given:
+            reason = "PROVIDED"
+        elif asked is None and outcome in ("RESOLVED", "EXPIRED") and is_reserved(name):
+            reason = "RESERVED_NAME"
+        if reason is None:
+            seen.add(name)
+            kept.append(answer)
+        else:
+            left_out.append(_left_out(name, reason))
+    return kept, left_out
 
 
 def _setting(name: str) -> str | None:

@@ -1,12 +1,19 @@
 /**
  * Resolves an agent's secrets from Project Vault, sealed for this process: `resolve('NAME')` gives one secret to a tool,
- * `sessionEnv()` all of them to a coding session.
+ * `sessionEnv()` all of them to a coding session. A session receives no name by which programs find or run code, nothing
+ * that `provided` has, and nothing that was not asked for, whatever a server answers; `Vault.session()` says what was left out.
  */
 import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core';
 import { readFileSync } from 'node:fs';
+import { RESERVED_NAMES } from './reserved-names.js';
 
 export type Outcome = 'RESOLVED' | 'EXPIRED' | 'PROVIDED_BY_WORKSPACE' | 'NOT_FOUND';
 export type Purpose = 'CODING_SESSION' | 'TOOL_EXECUTION';
+/**
+ * RESERVED_NAME and NAME_NOT_SUFFIXED are the vault's; the client leaves out the others, and reserved names that a vault
+ * answers all the same.
+ */
+export type LeftOutReason = 'RESERVED_NAME' | 'NAME_NOT_SUFFIXED' | 'NOT_ASKED_FOR' | 'PROVIDED' | 'NOT_A_NAME';
 export type Reason = 'NOT_FOUND' | 'EXPIRED' | 'REFUSED' | 'UNREACHABLE' | 'INPUT';
 
 /** The vault gave no value. No message holds a value or the token, nor characters that steer a terminal. */
@@ -33,6 +40,18 @@ export interface Secret {
   readonly expiresAt: string | null;
 }
 
+/** A name that is left out; null where no variable can have it. */
+export interface LeftOut {
+  readonly name: string | null;
+  readonly reason: LeftOutReason;
+}
+
+/** What a coding session receives. `env` is not enumerable, so that nothing prints or serializes it with its session. */
+export interface Session {
+  readonly env: Record<string, string>;
+  readonly leftOut: readonly LeftOut[];
+}
+
 /** What is left out comes from the environment, or from what the token is narrowed to. */
 export interface Options {
   url?: string;
@@ -54,6 +73,7 @@ interface SealedSecret extends Omit<Secret, 'value'> {
 interface Answer {
   readonly requestId: string;
   readonly secrets: readonly SealedSecret[];
+  readonly leftOut?: readonly { name: unknown; reason: LeftOutReason }[];
 }
 interface GraphQLError {
   message: string;
@@ -65,9 +85,13 @@ type Attempt = { answer: Answer } | { again: string; after?: number };
 const SUITE = new CipherSuite({ kem: new DhkemX25519HkdfSha256(), kdf: new HkdfSha256(), aead: new Aes256Gcm() });
 const DOCUMENT =
   'query($input: ResolveSecretsInput!) { resolveSecrets(input: $input) { requestId secrets ' +
-  '{ name outcome sealedValue entryId version category scope expiresAt } } }';
-// The vault ignores what no entry can be called; its own settings are nobody's business.
-const NAME = /^(?!PROJECT_VAULT_)[A-Za-z_][A-Za-z0-9_]{0,127}$/;
+  '{ name outcome sealedValue entryId version category scope expiresAt } leftOut { name reason } } }';
+const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
+/** Rows of patterns and their exceptions. */
+const RESERVED = RESERVED_NAMES.trim()
+  .replaceAll('\n    ', ' ')
+  .split('\n')
+  .map((line) => line.split(' except ').map((part) => part.split(' ')));
 const ATTEMPTS = 4;
 /** The largest answer, in bytes, compression undone. */
 const MAX_ANSWER = 16 * 1024 * 1024;
@@ -112,15 +136,43 @@ export class Vault {
     throw new VaultError('NOT_FOUND', `${name}: not found for this agent`);
   }
 
-  /** What a coding session's environment gets beside what it has, which wins. */
+  /**
+   * What a coding session's environment gets beside what it has, which wins. Where names are left out, the process emits a
+   * warning with the code PROJECT_VAULT_LEFT_OUT.
+   */
   async sessionEnv(provided: Readonly<Record<string, string | undefined>> = process.env): Promise<Record<string, string>> {
-    const names = Object.keys(provided).filter((name) => NAME.test(name));
-    const secrets = await this.answers(null, 'CODING_SESSION', names);
-    return Object.fromEntries(secrets.flatMap(({ name, value }) => (value === null ? [] : [[name, value]])));
+    const { env, leftOut } = await this.session(provided);
+    if (leftOut.length > 0) {
+      const listed = leftOut.slice(0, 20).map(({ name, reason }) => `${name ?? 'a name that no variable can have'} (${reason})`);
+      const more = leftOut.length > 20 ? `, and ${leftOut.length - 20} more` : '';
+      const message = `left out of the session: ${listed.join(', ')}${more}`;
+      process.emitWarning(message, { type: 'ProjectVaultWarning', code: 'PROJECT_VAULT_LEFT_OUT' });
+    }
+    return env;
   }
 
-  /** Every name's answer; of all names the agent may use where `names` is null. */
+  /** As `sessionEnv`, with what is left out instead of a warning. */
+  async session(provided: Readonly<Record<string, string | undefined>> = process.env): Promise<Session> {
+    const names = Object.keys(provided).filter((name) => NAME.test(name) && !isReserved(name));
+    const { secrets, leftOut } = await this.#screened(null, 'CODING_SESSION', names);
+    const entries = secrets.flatMap(({ name, value }) => (value === null || Object.hasOwn(provided, name) ? [] : [[name, value]]));
+    const env: Record<string, string> = Object.fromEntries(entries);
+    return Object.defineProperty({ leftOut }, 'env', { value: env, enumerable: false }) as unknown as Session;
+  }
+
+  /**
+   * Every name's answer; of all names the agent may use where `names` is null. What was not asked for is left out, and
+   * without `names` also what a session must not receive.
+   */
   async answers(names: readonly string[] | null, purpose: Purpose, provided: readonly string[] = []): Promise<Secret[]> {
+    return (await this.#screened(names, purpose, provided)).secrets;
+  }
+
+  async #screened(
+    names: readonly string[] | null,
+    purpose: Purpose,
+    provided: readonly string[],
+  ): Promise<{ secrets: Secret[]; leftOut: LeftOut[] }> {
     const pair = await SUITE.kem.generateKeyPair();
     const publicKey = Buffer.from(await SUITE.kem.serializePublicKey(pair.publicKey)).toString('base64url');
     const answer = await this.#ask({
@@ -135,7 +187,10 @@ export class Vault {
       recipientKey: publicKey,
     });
     const info = fields('sealed', this.#project, this.#agent, answer.requestId);
-    return Promise.all(answer.secrets.map((secret) => open(secret, pair.privateKey, info)));
+    const { kept, leftOut } = screen(answer.secrets, names, provided);
+    const told = (answer.leftOut ?? []).map(({ name, reason }) => left(name, reason));
+    const secrets = await Promise.all(kept.map((secret) => open(secret, pair.privateKey, info)));
+    return { secrets, leftOut: [...told, ...leftOut] };
   }
 
   async #ask(given: Record<string, unknown>): Promise<Answer> {
@@ -198,6 +253,51 @@ export const resolve = (name: string): Promise<string> => new Vault().resolve(na
 
 /** What a coding session's environment gets beside what it has, by the settings of the environment. */
 export const sessionEnv = (): Promise<Record<string, string>> => new Vault().sessionEnv();
+
+/** Whether programs find, configure or run code by this variable, or send data where it says. */
+export function isReserved(name: string): boolean {
+  const upper = name.toUpperCase();
+  const some = (patterns: readonly string[] = []) => patterns.some((pattern) => matches(pattern, upper));
+  return RESERVED.some(([patterns, exceptions]) => some(patterns) && !some(exceptions));
+}
+
+function matches(pattern: string, name: string): boolean {
+  const [prefix = '', suffix] = pattern.split('*');
+  if (suffix === undefined) return name === prefix;
+  return name.length >= prefix.length + suffix.length && name.startsWith(prefix) && name.endsWith(suffix);
+}
+
+const left = (name: unknown, reason: LeftOutReason): LeftOut => ({
+  name: typeof name === 'string' && NAME.test(name) ? name : null,
+  reason,
+});
+
+/** The answers that were asked for, each once, and what of the others is left out. */
+function screen(
+  answers: readonly SealedSecret[],
+  names: readonly string[] | null,
+  provided: readonly string[],
+): { kept: SealedSecret[]; leftOut: LeftOut[] } {
+  const [asked, given, seen] = [names && new Set(names), new Set(provided), new Set<string>()];
+  const kept: SealedSecret[] = [];
+  const leftOut: LeftOut[] = [];
+  for (const answer of answers) {
+    const { name, outcome } = answer;
+    let reason: LeftOutReason | undefined;
+    if (typeof name !== 'string') reason = 'NOT_A_NAME';
+    else if (seen.has(name) || (asked && !asked.has(name))) reason = 'NOT_ASKED_FOR';
+    else if (!NAME.test(name)) {
+      // Asking for what is no name is answered NOT_FOUND.
+      if (!asked || outcome === 'RESOLVED') reason = 'NOT_A_NAME';
+    } else if (outcome === 'RESOLVED' && given.has(name)) reason = 'PROVIDED';
+    else if (!asked && (outcome === 'RESOLVED' || outcome === 'EXPIRED') && isReserved(name)) reason = 'RESERVED_NAME';
+    if (reason === undefined) {
+      seen.add(name);
+      kept.push(answer);
+    } else leftOut.push(left(name, reason));
+  }
+  return { kept, leftOut };
+}
 
 async function open(answer: SealedSecret, recipientKey: CryptoKey, info: ArrayBuffer): Promise<Secret> {
   const { sealedValue, ...shown } = answer;

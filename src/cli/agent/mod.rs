@@ -5,6 +5,7 @@ pub mod claims;
 mod client;
 mod failure;
 pub mod hiding;
+pub mod left_out;
 pub mod resolve;
 
 pub use client::VaultClient;

@@ -1,25 +1,24 @@
 //! Resolving for an agent, sealed for a key that lives for the one call.
 
-use super::super::notice;
 use super::super::printable::Untrusted;
 use super::bounded::bounded;
 use super::claims::{self, NarrowedTo};
+use super::left_out::{LeftOut, screen};
 use super::{AgentFailure, VaultClient};
 use crate::config::Client;
 use crate::crypto::{Recipient, SealedCall, SealedPlace};
-use crate::domain::{AgentId, MilestoneId, ProjectId, SecretName};
+use crate::domain::{AgentId, MilestoneId, ProjectId};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::HashSet;
 
 /// The largest value, in bytes (`product.md`, section 3).
 const MAX_VALUE: usize = 64 * 1024;
 
 const RESOLVE: &str = "query($input: ResolveSecretsInput!) { resolveSecrets(input: $input) { requestId secrets \
-    { name outcome sealedValue entryId version category scope expiresAt } } }";
+    { name outcome sealedValue entryId version category scope expiresAt } leftOut { name reason } } }";
 const PREVIEW: &str = "query($input: PreviewSecretsInput!) { previewSecrets(input: $input) { blockedBy secrets \
-    { name outcome scope expiresAt } } }";
+    { name outcome scope expiresAt } leftOut { name reason } } }";
 
 /// What became of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -43,6 +42,14 @@ impl Outcome {
             Self::Expired => "EXPIRED",
             Self::ProvidedByWorkspace => "PROVIDED_BY_WORKSPACE",
             Self::NotFound => "NOT_FOUND",
+        }
+    }
+
+    /// Whether an entry decided it, whose value the caller receives or would without its expiry.
+    pub const fn is_of_entry(self) -> bool {
+        match self {
+            Self::Resolved | Self::Expired => true,
+            Self::ProvidedByWorkspace | Self::NotFound => false,
         }
     }
 }
@@ -77,6 +84,16 @@ struct Resolved {
     request_id: Untrusted,
     #[serde(deserialize_with = "bounded")]
     secrets: Vec<Secret>,
+    #[serde(default, deserialize_with = "bounded")]
+    left_out: Vec<LeftOut>,
+}
+
+/// What an agent receives.
+pub struct Answer {
+    /// Each name's answer.
+    pub secrets: Vec<Secret>,
+    /// What the vault left out, and what it answered although nobody asked.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// What an agent would receive.
@@ -89,6 +106,9 @@ pub struct Preview {
     /// Each name's answer.
     #[serde(deserialize_with = "bounded")]
     pub secrets: Vec<Previewed>,
+    /// What the vault would leave out, and what it answered although nobody asked.
+    #[serde(default, deserialize_with = "bounded")]
+    pub left_out: Vec<LeftOut>,
 }
 
 /// The answer for one name.
@@ -162,7 +182,7 @@ impl View {
     ///
     /// # Errors
     /// When the vault says no or cannot be asked, or when somebody on the way changed what it answered.
-    pub async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Vec<Secret>, AgentFailure> {
+    pub async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Answer, AgentFailure> {
         let recipient = Recipient::generate()
             .map_err(|error| AgentFailure::Unreachable(format!("no key can be made for this call: {error}")))?;
         let mut input = self.question(wanted);
@@ -170,10 +190,10 @@ impl View {
         input["sessionId"] = self.session.as_deref().into();
         input["tool"] = self.tool.as_deref().into();
         input["recipientKey"] = recipient.public_key().into();
-        let Resolved { request_id, mut secrets } = self.vault.ask(RESOLVE, input).await?;
+        let Resolved { request_id, secrets, mut left_out } = self.vault.ask(RESOLVE, input).await?;
         // Whoever opened the connection could seal for this call too: nothing comes in that was not asked for.
-        secrets.retain(|secret| wanted.names.is_none_or(|names| names.contains(&secret.name)));
-        retain_names(&mut secrets, |secret| &secret.name, wanted)?;
+        let (mut secrets, screened) = screen(secrets, |secret| (&secret.name, secret.outcome), wanted);
+        left_out.extend(screened);
         let (project, agent) = (self.project.as_str(), self.agent.as_str());
         let call = SealedCall { project, agent, request: request_id.as_received() };
         for secret in &mut secrets {
@@ -181,7 +201,7 @@ impl View {
                 secret.value = Some(open(secret, &recipient, &call)?);
             }
         }
-        Ok(secrets)
+        Ok(Answer { secrets, left_out })
     }
 
     /// Asks what would be resolved; opens nothing.
@@ -190,31 +210,9 @@ impl View {
     /// When the vault says no or cannot be asked.
     pub async fn preview(&self, wanted: &Wanted<'_>) -> Result<Preview, AgentFailure> {
         let mut preview: Preview = self.vault.ask(PREVIEW, self.question(wanted)).await?;
-        retain_names(&mut preview.secrets, |secret| &secret.name, wanted)?;
-        Ok(preview)
-    }
-}
-
-/// Leaves out answers whose names no entry can have, and says how many there were.
-///
-/// # Errors
-/// When a name is answered twice.
-fn retain_names<T>(answers: &mut Vec<T>, name: fn(&T) -> &String, wanted: &Wanted<'_>) -> Result<(), AgentFailure> {
-    let mut dropped = 0;
-    answers.retain(|answer| {
-        let is_name = SecretName::has_form(name(answer));
-        // Who asks for what is no name is told that there is none.
-        let asked = wanted.names.is_some_and(|names| names.contains(name(answer)));
-        dropped += usize::from(!is_name && !asked);
-        is_name
-    });
-    if dropped > 0 {
-        notice(&format!("the vault answered {dropped} names that no variable can have; they are left out"));
-    }
-    let mut names = HashSet::new();
-    match answers.iter().map(name).find(|name| !names.insert(name.as_str())) {
-        Some(twice) => Err(AgentFailure::Unreachable(format!("{twice}: the vault answered this name twice"))),
-        None => Ok(()),
+        let (secrets, screened) = screen(preview.secrets, |secret| (&secret.name, secret.outcome), wanted);
+        preview.left_out.extend(screened);
+        Ok(Preview { secrets, ..preview })
     }
 }
 

@@ -10,11 +10,13 @@ mod redact;
 mod run;
 mod terminal;
 
-use super::agent::resolve::{Outcome, Secret, View, Wanted, require};
+use super::agent::left_out::{LeftOut, Why, notices};
+use super::agent::resolve::{Answer, Outcome, Secret, View, Wanted, require};
 use super::agent::{AgentFailure, hiding};
 use super::failure::Result;
 use super::{in_one_thread, notice};
 use crate::config::{Client, ClientSettings, TOKEN_HELP};
+use crate::domain::{NameError, SecretName};
 use environment::Environment;
 use files::{FileOf, Files};
 use matcher::Matcher;
@@ -32,10 +34,15 @@ Variables that are set already win: the vault does not even open its own. The co
 writes passes through with each value of 6 or more characters replaced by [NAME], and so are the value's base64, URL-encoded,
 JSON-escaped and hexadecimal forms.
 
+Names by which programs find, configure or run code, or that say where data goes, are reserved: PATH, LD_PRELOAD, GIT_SSH_COMMAND,
+MAKEFLAGS and their like. They are left out with a warning, and refused (2) with --only. Where organizations that do not know
+each other work on one project, ask for what the command needs with --only, or keep all variables apart with --env-prefix.
+
 Examples:
   export PROJECT_VAULT_TOKEN=...   # a runtime's token, narrowed to a project and an agent
   project-vault exec -- bash
   project-vault exec --only GITHUB_TOKEN -- git push
+  project-vault exec --env-prefix ACME_ -- make deploy     # each secret NAME as ACME_NAME
   project-vault exec --file TLS_KEY=tls/key.pem -- sh -c 'openssl pkey -noout -in \"$TLS_KEY\"'
   project-vault exec --dry-run     # what it would get, from where, until when; no value
 
@@ -77,15 +84,33 @@ impl Exec {
         let agent = View::of(Client::of(&self.client, token.as_ref())?)?;
         drop(token);
         let environment = Environment::of_process(self.env_prefix.clone());
+        for name in self.asked().iter().filter(|name| SecretName::has_form(name)) {
+            environment.check(name).map_err(|problem| environment.refused(name, problem))?;
+        }
         let names = self.names();
         let provided = environment.provided();
         let wanted = Wanted { names: names.as_deref(), provided: &provided, purpose: "CODING_SESSION" };
         if self.dry_run {
-            let preview = in_one_thread(agent.preview(&wanted))??;
+            let mut preview = in_one_thread(agent.preview(&wanted))??;
+            let by_name = self.left_out_but_asked(&mut preview.left_out);
+            if !by_name.is_empty() {
+                let wanted = Wanted { names: Some(&by_name), ..wanted };
+                preview.secrets.extend(in_one_thread(agent.preview(&wanted))??.secrets);
+            }
+            preview.left_out.extend(left_out_by_prefix(&mut preview.secrets, |secret| &secret.name, &environment));
+            tell(&preview.left_out);
             return preview::print(&preview, &self.asked(), &environment).map(|()| ExitCode::SUCCESS);
         }
-        let secrets = in_one_thread(agent.resolve(&wanted))??;
+        let Answer { mut secrets, mut left_out } = in_one_thread(agent.resolve(&wanted))??;
+        let by_name = self.left_out_but_asked(&mut left_out);
+        if !by_name.is_empty() {
+            let more = in_one_thread(agent.resolve(&Wanted { names: Some(&by_name), ..wanted }))??;
+            secrets.extend(more.secrets);
+            left_out.extend(more.left_out);
+        }
         drop(agent);
+        left_out.extend(left_out_by_prefix(&mut secrets, |secret| &secret.name, &environment));
+        tell(&left_out);
         self.judge(&secrets)?;
         let code = self.start(&secrets, environment)?;
         Ok(ExitCode::from(code))
@@ -105,6 +130,15 @@ impl Exec {
             }
         }
         names
+    }
+
+    /// Takes out the names of `--file` that a session leaves out because of their endings: they are
+    /// asked for by name.
+    fn left_out_but_asked(&self, left_out: &mut Vec<LeftOut>) -> Vec<String> {
+        let asked = self.asked();
+        let taken =
+            left_out.extract_if(.., |left_out| left_out.why == Why::NameNotSuffixed && asked.contains(&left_out.name));
+        taken.map(|left_out| left_out.name).collect()
     }
 
     /// What was asked for by name has to be there; of the rest, what has expired is told.
@@ -179,4 +213,27 @@ fn matcher(secrets: &[Secret]) -> Lazy {
         })
     };
     Arc::new(LazyLock::new(Box::new(make)))
+}
+
+/// Takes out what would become a reserved variable, or none, with the prefix before its name.
+fn left_out_by_prefix<T>(answers: &mut Vec<T>, name: impl Fn(&T) -> &str, environment: &Environment) -> Vec<LeftOut> {
+    let mut left_out = Vec::new();
+    answers.retain(|answer| {
+        let name = name(answer);
+        let why = match environment.check(name) {
+            Err(NameError::Reserved) => Why::ReservedName,
+            // What is no name is asked for by it, and its answer is NOT_FOUND.
+            Err(NameError::Form) if SecretName::has_form(name) => Why::Form,
+            Err(NameError::Form) | Ok(()) => return true,
+        };
+        left_out.push(LeftOut { name: environment.variable(name), why });
+        false
+    });
+    left_out
+}
+
+fn tell(left_out: &[LeftOut]) {
+    for line in notices(left_out) {
+        notice(&line);
+    }
 }

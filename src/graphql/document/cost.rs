@@ -291,6 +291,7 @@ impl Cost<'_> {
             "milestones" | "agents" | "members" | "participants" => PAGE,
             "secrets" => place.asked.count,
             "created" | "rotated" => place.lines,
+            "leftOut" => ENTRIES,
             "entry" | "totalCount" => 1,
             _ => 0,
         }

@@ -23,6 +23,7 @@ define_sql_function! {
     fn coalesce_text(value: Nullable<Text>, instead: Text) -> Text;
 }
 define_sql_function! { fn length(bytes: Binary) -> Integer; }
+define_sql_function! { fn replace(text: Text, from: Text, to: Text) -> Text; }
 define_sql_function! { fn coalesce(value: Nullable<BigInt>, instead: BigInt) -> BigInt; }
 
 /// Entries with their current version, its ciphertext row, their data key and their usage.
@@ -97,6 +98,16 @@ pub async fn count_live(conn: &mut Connection, project: &ProjectId) -> QueryResu
         .await
 }
 
+pub async fn entry_names(conn: &mut Connection, project: &ProjectId) -> QueryResult<Vec<String>> {
+    entries::table
+        .filter(entries::project_id.eq(project))
+        .filter(entries::deleted_at.is_null())
+        .select(entries::name)
+        .distinct()
+        .load(conn)
+        .await
+}
+
 /// Narrows a boxed query of entries to a selection.
 macro_rules! selected {
     ($query:expr, $project:expr, $selection:expr) => {{
@@ -125,6 +136,9 @@ macro_rules! selected {
         }
         if let Some(milestone) = &selection.milestone {
             query = query.filter(coalesce_text(entries::milestone_id, "").eq(scope(Some(milestone))));
+        }
+        if let Some(names) = &selection.names {
+            query = query.filter(entries::name.eq_any(names.clone()));
         }
         if let Some(before) = selection.expires_before {
             query = query.filter(live().and(expiry().lt(before.millis())));
@@ -218,6 +232,7 @@ type Found = (
     Option<DataKeyRow>,
     Option<ChainedEvent>,
     Option<i32>,
+    Option<bool>,
 );
 
 /// One statement for a resolve: the project and the milestone, with every entry of theirs that is not deleted and bears
@@ -267,7 +282,7 @@ pub async fn candidates(
         )
         .filter(projects::id.eq(project))
         .select((
-            (projects::id, projects::status),
+            (projects::id, projects::status, projects::environment_names),
             milestones::all_columns.nullable(),
             (
                 entries::all_columns.nullable(),
@@ -281,6 +296,11 @@ pub async fn candidates(
                     .filter(newer.field(audit_events::entry_revision).is_not_null())
                     .select(diesel::dsl::max(newer.field(audit_events::entry_revision)))
                     .single_value(),
+                // `ApprovedNames` is stored so that ` NAME ` finds a whole name in it. Taking that away is the
+                // one search for text, case-sensitive, that both databases have.
+                replace(projects::approved_names, " ".into_sql::<Text>().concat(entries::name).concat(" "), "")
+                    .ne(projects::approved_names)
+                    .nullable(),
             ),
         ))
         .load(conn)
@@ -298,6 +318,7 @@ pub async fn candidates(
                 Some(data_key),
                 Some(change),
                 Some(newest_revision),
+                Some(approved),
             ) => found.entries.push(CandidateRow {
                 entry,
                 version,
@@ -307,6 +328,7 @@ pub async fn candidates(
                 data_key,
                 change,
                 newest_revision,
+                approved,
             }),
             (Some(entry), ..) => found.incomplete.push(entry),
             (None, ..) => {}

@@ -2,13 +2,34 @@
 
 use super::super::backend::Connection;
 use super::super::schema::{deleted_projects, milestones, projects};
-use crate::domain::{MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
+use crate::domain::{ApprovedNames, EnvironmentNames, MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
 use crate::store::records::{MilestoneRow, ProjectRow};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 pub async fn projects_by_id(conn: &mut Connection, ids: &[ProjectId]) -> QueryResult<Vec<ProjectRow>> {
-    projects::table.filter(projects::id.eq_any(ids)).select((projects::id, projects::status)).load(conn).await
+    projects::table
+        .filter(projects::id.eq_any(ids))
+        .select((projects::id, projects::status, projects::environment_names))
+        .load(conn)
+        .await
+}
+
+pub async fn approved_names(conn: &mut Connection, ids: &[ProjectId]) -> QueryResult<Vec<(ProjectId, ApprovedNames)>> {
+    projects::table.filter(projects::id.eq_any(ids)).select((projects::id, projects::approved_names)).load(conn).await
+}
+
+pub async fn set_environment_names(
+    conn: &mut Connection,
+    id: &ProjectId,
+    names: EnvironmentNames,
+    approved: &ApprovedNames,
+) -> QueryResult<()> {
+    diesel::update(projects::table.find(id))
+        .set((projects::environment_names.eq(names), projects::approved_names.eq(approved)))
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 pub async fn insert_project(

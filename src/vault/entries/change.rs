@@ -108,7 +108,7 @@ impl Vault {
         let event = caller.event(action, self.now()).in_project(&project);
         self.permit::<CanWrite>(caller, event.clone(), &project).await?;
         let now = self.now();
-        let name = values::name(new.name, &["input", "name"])?;
+        let name = values::name(new.name, self.0.reserved, &["input", "name"])?;
         let value = values::value(&new.value, new.category, now, &["input", "value"])?;
         if let Some(text) = &new.description {
             values::description(text, &["input", "description"])?;
@@ -158,7 +158,11 @@ impl Vault {
             Change::Clear => {
                 return Err(Error::invalid(&["input", "name"], "An entry has a name; leave it out to keep it."));
             }
-            Change::Set(name) => values::name(name, &["input", "name"])?.as_str().clone_into(&mut row.name),
+            // The name of an entry that was created before it became reserved is no new name.
+            Change::Set(name) if name == row.name => {}
+            Change::Set(name) => {
+                values::name(name, self.0.reserved, &["input", "name"])?.as_str().clone_into(&mut row.name);
+            }
         }
         match changes.description {
             Change::Keep => {}

@@ -15,3 +15,4 @@ pub(super) use reading::status;
 pub use reading::{Entry, EntryFilter, EntryOrder, EntryQuery, OrderField, SealedHint, Usage, Version, page_versions};
 pub(super) use rekeying::rekeyed;
 pub(super) use rows::{Tampered, leaves_deleted, place, verify_candidate, verify_entry, verify_newest};
+pub(super) use values::name;

@@ -4,7 +4,7 @@ use super::counter::Counter;
 use super::database::{Backend, Database, setting};
 use project_vault::authz::{Authorizer, OpenFgaConfig};
 use project_vault::crypto::Keyring;
-use project_vault::domain::{ManualClock, Timestamp};
+use project_vault::domain::{ManualClock, ReservedNames, Timestamp};
 use project_vault::store::Store;
 use project_vault::vault::{Installation, KeySource, MasterKeys, Vault};
 use secrecy::ExposeSecret as _;
@@ -110,6 +110,13 @@ impl World {
     /// The vault of another server, whose clock is this one.
     pub fn server_at(&self, clock: Arc<ManualClock>) -> Vault {
         Vault::new(self.store.clone(), self.authorizer.clone(), self.keys.clone(), clock, RETENTION)
+    }
+
+    /// The vault of a server of another release, which reserves these names.
+    pub fn server_reserving(&self, names: &'static ReservedNames) -> Vault {
+        let (store, keys, clock) = (self.store.clone(), self.keys.clone(), self.clock.clone());
+        let installation = Installation::new(store, keys, clock);
+        Vault::with_reserved_names(installation, self.authorizer.clone(), RETENTION, names)
     }
 
     /// The URL of the database.
