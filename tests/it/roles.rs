@@ -3,8 +3,8 @@
 use crate::support::{Answer, World, agent_asks, entry, runtime, service, tool_asks, user};
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
-use project_vault::domain::Category;
-use project_vault::vault::{AgentQuestion, Caller, NewEntry, NewMilestone, NewProject, RoleChange};
+use project_vault::domain::{Category, EnvironmentNames};
+use project_vault::vault::{AgentQuestion, Caller, EnvironmentChange, NewEntry, NewMilestone, NewProject, RoleChange};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -269,6 +269,13 @@ both! {
         elsewhere(&world).await;
         world.vault.create_entry(&user("bob"), entry("TOKEN", "sk-live-0123456789abc")).await.unwrap();
         let id = full_entry(&world).await;
+        // CERTIFICATE reaches no session then.
+        let suffixed = EnvironmentChange {
+            project: "demo".to_owned(),
+            names: EnvironmentNames::Suffixed,
+            approved: None,
+        };
+        world.vault.set_environment_names(&user("alice"), suffixed).await.unwrap();
         let mut wrong = Vec::new();
         for row in QUERIES {
             let mut letters = String::new();

@@ -197,10 +197,7 @@ class Vault:
 
         Warns with a ``LeftOutWarning`` where names are left out.
         """
-        session = self.session(provided)
-        if session.left_out:
-            warnings.warn(LeftOutWarning(session.left_out), stacklevel=2)
-        return session.env
+        return _env(self.session(provided))
 
     def session(self, provided: Mapping[str, str] | None = None) -> Session:
         """As ``session_env``, with what is left out instead of a warning."""
@@ -329,7 +326,14 @@ def resolve(name: str) -> str:
 
 def session_env() -> dict[str, str]:
     """What a coding session's environment gets beside what it has, by the settings of the environment."""
-    return Vault().session_env()
+    return _env(Vault().session())
+
+
+def _env(session: Session) -> dict[str, str]:
+    """The session's variables; warns the caller's caller about what is left out."""
+    if session.left_out:
+        warnings.warn(LeftOutWarning(session.left_out), stacklevel=3)
+    return session.env
 
 
 def is_reserved(name: str) -> bool:

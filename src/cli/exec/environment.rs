@@ -101,7 +101,9 @@ mod tests {
         assert!(own.add("LD_PRELOAD", "x").is_err());
         assert!(environment("LD_", &[]).add("PRELOAD", "x").is_err());
         assert!(environment("1", &[]).add("A", "x").is_err());
-        assert!(environment("APP_", &[]).check("LD_PRELOAD").is_ok());
+        assert!(environment("APP_", &[]).check("BASH_ENV").is_ok());
+        // A family of endings holds behind every prefix.
+        assert_eq!(environment("APP_", &[]).check("MAKEFLAGS"), Err(NameError::Reserved));
         assert_eq!(environment("MAKE", &[]).check("FLAGS"), Err(NameError::Reserved));
     }
 }
