@@ -131,11 +131,7 @@ impl Inspected {
     ///
     /// # Errors
     /// When it exceeds a limit.
-    pub fn check_cost(
-        &self,
-        variables: &Variables,
-        circumstances: Circumstances<'_>,
-    ) -> Result<Estimate, Refusal> {
+    pub fn check_cost(&self, variables: &Variables, circumstances: Circumstances<'_>) -> Result<Estimate, Refusal> {
         cost::check(&self.document, variables, circumstances)
     }
 

@@ -52,8 +52,7 @@ impl Executor {
         M: ObjectType + 'static,
     {
         let schema = build().finish();
-        let sdl: Arc<str> =
-            schema.sdl_with_options(SDLExportOptions::new().federation().compose_directive()).into();
+        let sdl: Arc<str> = schema.sdl_with_options(SDLExportOptions::new().federation().compose_directive()).into();
         let sdl_answer = serde_json::json!({ "data": { "_service": { "sdl": &*sdl } } }).to_string();
         let sdl_length = json_length(&sdl);
         let service = Schema::build(ServiceRoot { sdl }, EmptyMutation, EmptySubscription)

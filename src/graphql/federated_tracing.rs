@@ -337,7 +337,12 @@ mod tests {
             for at in 0..fields {
                 let key = "a".repeat(names);
                 bytes += key.len();
-                let node = Node { r#type: "T".repeat(40), parent_type: "T".repeat(40), start_time: u64::MAX, ..Node::default() };
+                let node = Node {
+                    r#type: "T".repeat(40),
+                    parent_type: "T".repeat(40),
+                    start_time: u64::MAX,
+                    ..Node::default()
+                };
                 tracer.tree().field(vec![index(at), Id::ResponseName(key)], node);
             }
             let Value::String(text) = tracer.finish(&[]) else { panic!() };

@@ -32,8 +32,9 @@ use async_graphql::{
     Context, EmptySubscription, IntrospectionMode, MergedObject, ObjectType, Request, Response, SDLExportOptions,
     Schema, SchemaBuilder, ServerError, Value, Variables,
 };
-use entities::{Begun, Root};
 use bytes::Bytes;
+use document::json_length;
+use entities::{Begun, Root};
 use executor::{Build, Executor, is_built_in};
 use federated_tracing::{EXTENSION, Tracer, trace_length};
 use loaders::Session;
@@ -281,8 +282,12 @@ impl Api {
         if operation.introspects && introspected.is_none() {
             return Err(server_error(INTROSPECTION_UNKNOWN, error::INTERNAL));
         }
-        let circumstances =
-            Circumstances { anonymous: call.caller.is_none(), sdl: self.schema.sdl_length(), introspected };
+        let circumstances = Circumstances {
+            anonymous: call.caller.is_none(),
+            sdl: self.schema.sdl_length(),
+            request_id: json_length(call.request_id.as_str()),
+            introspected,
+        };
         operation.check_cost(variables, circumstances).map_err(|refusal| (&refusal).into())
     }
 

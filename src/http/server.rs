@@ -157,9 +157,9 @@ impl Server {
         };
         let stop = CancellationToken::new();
         let tls = tls.map(RustlsAcceptor::new);
-        let listeners = places
-            .into_iter()
-            .map(|(place, serves)| serve(place.socket, tls.clone(), router(serves), BOUNDS, permits.clone(), stop.clone()));
+        let listeners = places.into_iter().map(|(place, serves)| {
+            serve(place.socket, tls.clone(), router(serves), BOUNDS, permits.clone(), stop.clone())
+        });
         let _upkeep = AbortOnDropHandle::new(tokio::spawn(metrics::keep_up()));
         let mut served = pin!(try_join_all(listeners));
         tokio::select! {

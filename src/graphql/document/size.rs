@@ -35,8 +35,8 @@ const SUBJECT: u64 = 2 + 6 * (MAX_SUBJECT as u64 + 1);
 /// The number of characters that are shown of the name of a certificate's subject or issuer.
 pub const MAX_SUBJECT: usize = 1_000;
 
-/// One error of an answer, without its path: a message, the place in the document, a code and the request's id.
-pub(super) const ERROR: u64 = 320 + ID;
+/// One error of an answer, without its path and the request's id: a message, the place in the document and a code.
+pub(super) const ERROR: u64 = 320;
 /// An index in the path of an error.
 pub(super) const INDEX: u64 = 8;
 
@@ -94,7 +94,14 @@ pub(super) fn leaf(parent: &str, field: &str) -> Leaf {
 fn is_boolean(field: &str) -> bool {
     matches!(
         field,
-        "canAdminister" | "canAudit" | "canList" | "canViewMasked" | "canWrite" | "hasNextPage" | "hasPreviousPage" | "open"
+        "canAdminister"
+            | "canAudit"
+            | "canList"
+            | "canViewMasked"
+            | "canWrite"
+            | "hasNextPage"
+            | "hasPreviousPage"
+            | "open"
     )
 }
 
@@ -184,8 +191,8 @@ pub(super) fn can_fail(field: &str) -> bool {
 mod tests {
     use super::*;
     use crate::graphql::{Mutation, Root};
-    use async_graphql::registry::{MetaType, Registry};
     use async_graphql::OutputType as _;
+    use async_graphql::registry::{MetaType, Registry};
 
     fn fields() -> Vec<(String, String, bool)> {
         let mut registry = Registry::default();

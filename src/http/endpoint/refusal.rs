@@ -127,7 +127,8 @@ pub(super) fn serialize(response: &async_graphql::Response) -> Vec<u8> {
     let data = was_executed(response).then_some(&response.data);
     let answer = Answer { errors: &response.errors, data, extensions: &response.extensions };
     // Neither a map with keys that are no text, nor a failing type, is in an answer.
-    let mut body = serde_json::to_vec(&answer).unwrap_or_else(|_| b"{\"errors\":[{\"message\":\"internal\"}]}".to_vec());
+    let mut body =
+        serde_json::to_vec(&answer).unwrap_or_else(|_| b"{\"errors\":[{\"message\":\"internal\"}]}".to_vec());
     // A buffer that grows is up to twice as large as what is in it.
     body.shrink_to_fit();
     body
