@@ -34,6 +34,7 @@ use async_graphql::{
     Schema, SchemaBuilder, ServerError, Value, Variables,
 };
 use bytes::Bytes;
+use document::json_length;
 use entities::{Begun, Root};
 use executor::{Build, Executor, is_built_in};
 use federated_tracing::{EXTENSION, Tracer, trace_length};
@@ -286,8 +287,12 @@ impl Api {
         if operation.introspects && introspected.is_none() {
             return Err(server_error(INTROSPECTION_UNKNOWN, error::INTERNAL));
         }
-        let circumstances =
-            Circumstances { anonymous: call.caller.is_none(), sdl: self.schema.sdl_length(), introspected };
+        let circumstances = Circumstances {
+            anonymous: call.caller.is_none(),
+            sdl: self.schema.sdl_length(),
+            request_id: json_length(call.request_id.as_str()),
+            introspected,
+        };
         operation.check_cost(variables, circumstances).map_err(|refusal| (&refusal).into())
     }
 

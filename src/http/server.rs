@@ -175,10 +175,13 @@ impl Server {
         };
         let stop = CancellationToken::new();
         let tls = tls.map(RustlsAcceptor::new);
-        let apis = places.into_iter().map(|(place, serves)| (place, router(serves), tls.clone(), BOUNDS));
-        let metrics = metrics.map(|place| (place, metrics_router(readiness.clone()), None, METRICS_BOUNDS));
-        let listeners = apis.chain(metrics).map(|(place, router, tls, bounds)| {
-            serve(place.socket, tls, router, bounds, permits.clone(), stop.clone())
+        let apis =
+            places.into_iter().map(|(place, serves)| (place, router(serves), tls.clone(), BOUNDS, permits.clone()));
+        // With requests of its own, so that health is told when clients have taken all others.
+        let own = Arc::new(Semaphore::new(METRICS_BOUNDS.slots));
+        let metrics = metrics.map(|place| (place, metrics_router(readiness.clone()), None, METRICS_BOUNDS, own));
+        let listeners = apis.chain(metrics).map(|(place, router, tls, bounds, permits)| {
+            serve(place.socket, tls, router, bounds, permits, stop.clone())
         });
         let _upkeep = AbortOnDropHandle::new(tokio::spawn(metrics::keep_up()));
         let mut served = pin!(try_join_all(listeners));

@@ -25,9 +25,9 @@ const MAX_READ: u64 = 6_000;
 /// Fields that an operation answers, in all elements together.
 const MAX_ANSWERED: u64 = 50_000;
 /// Bytes that an operation answers, without descriptions and values: 100 entries with everything that is known of them.
-const MAX_BYTES: u64 = 2 * 1024 * 1024;
+const MAX_BYTES: u64 = 3 * 1024 * 1024;
 /// The same without a token: the schema's SDL, or all of its introspection.
-const MAX_ANONYMOUS_BYTES: u64 = 512 * 1024;
+const MAX_ANONYMOUS_BYTES: u64 = 256 * 1024;
 /// Bytes of descriptions that an operation answers: 1,000 of the longest.
 const MAX_TEXT: u64 = 12 * 1024 * 1024;
 /// Representations that an operation's `_entities` hold together.
@@ -37,6 +37,9 @@ const MAX_COPIED: u64 = 8 * 1024 * 1024;
 
 /// Root fields that never fail.
 const SCHEMA_FIELDS: &[&str] = &["__typename", SERVICE];
+
+/// Fields whose elements come in pages.
+const CONNECTIONS: &[&str] = &["entries", "vaultEntries", "auditEvents", "vaultAuditEvents", "versions"];
 
 /// Elements on a page where none are asked for, and at most.
 const PAGE: u64 = 50;
@@ -64,6 +67,8 @@ pub struct Circumstances<'a> {
     pub anonymous: bool,
     /// The bytes of the schema's SDL, as JSON.
     pub sdl: u64,
+    /// The bytes of the request's id, as JSON: it stands in every error.
+    pub request_id: u64,
     /// What the schema tells about itself; without it, introspection is not counted.
     pub introspected: Option<&'a Introspected>,
 }
@@ -130,6 +135,8 @@ struct Place<'a> {
     parent: &'a str,
     /// The bytes of the path to it, in an error.
     path: u64,
+    /// The elements of the page around it; none outside of connections.
+    page: u64,
     /// What is asked of an agent's secrets, below `resolveSecrets` and `previewSecrets`.
     asked: Asked,
     /// The lines of the text below `importVaultEntries`.
@@ -188,24 +195,21 @@ impl Cost<'_> {
             return self.introspection(field);
         }
         let place = Place { path: place.path.saturating_add(key), ..place };
-        let (before, error) = (self.total.bytes, size::ERROR.saturating_add(place.path));
+        let before = self.total.bytes;
         if field.selection_set.node.items.is_empty() {
             self.leaf(size::leaf(place.parent, name), times, place);
         } else {
             self.object(field, times, place);
         }
         if size::can_fail(name) || (place.parent.is_empty() && !SCHEMA_FIELDS.contains(&name)) {
-            // Either the field is answered, or its error.
-            let mut failed = before;
-            add(&mut failed, times, error);
-            self.total.bytes = self.total.bytes.max(failed);
+            self.or_errors(before, times, place);
         }
     }
 
     /// A field with a selection of its own.
     fn object(&mut self, field: &Field, times: u64, place: Place<'_>) {
         let name = field.name.node.as_str();
-        let below = self.below(field, place);
+        let mut below = self.below(field, place);
         let elements = if name == ENTITIES {
             let count = self.list_length(field, "representations");
             add(&mut self.total.representations, times, count);
@@ -214,7 +218,15 @@ impl Cost<'_> {
             let count = self.read(field, below);
             let looked_at = count.saturating_add(self.scanned(field));
             add(&mut self.total.read, times, looked_at);
-            count
+            match name {
+                "nodes" | "edges" => place.page,
+                // Its elements are in its `nodes` and `edges`.
+                _ if CONNECTIONS.contains(&name) => {
+                    below.page = count;
+                    1
+                }
+                _ => count,
+            }
         };
         let each = times.saturating_mul(elements.max(1));
         // Braces and commas, and the brackets of a list.
@@ -223,10 +235,15 @@ impl Cost<'_> {
         let before = self.total.bytes;
         self.set(&field.selection_set.node, each, below);
         if name == ENTITIES {
-            let mut failed = before;
-            add(&mut failed, each, size::ERROR.saturating_add(below.path));
-            self.total.bytes = self.total.bytes.max(failed);
+            self.or_errors(before, each, below);
         }
+    }
+
+    /// Counts errors at a place instead of what was counted since then, where they are longer: either stands in the answer.
+    fn or_errors(&mut self, mut before: u64, times: u64, place: Place<'_>) {
+        let error = size::ERROR.saturating_add(self.circumstances.request_id).saturating_add(place.path);
+        add(&mut before, times, error);
+        self.total.bytes = self.total.bytes.max(before);
     }
 
     /// Where the fields of a selection stand.
@@ -241,7 +258,7 @@ impl Cost<'_> {
             "importVaultEntries" => self.lines(field),
             _ => place.lines,
         };
-        Place { parent: name, path, asked, lines }
+        Place { parent: name, path, page: 0, asked, lines }
     }
 
     /// A field without a selection.
@@ -285,8 +302,8 @@ impl Cost<'_> {
     /// page, and an empty page as one element, since it is a statement too.
     fn read(&self, field: &Field, place: Place<'_>) -> u64 {
         match field.name.node.as_str() {
-            "entries" | "vaultEntries" | "auditEvents" | "vaultAuditEvents" => self.page(field),
             "versions" => self.page(field).min(VERSIONS),
+            name if CONNECTIONS.contains(&name) => self.page(field),
             "exposures" => EXPOSURES,
             "milestones" | "agents" | "members" | "participants" => PAGE,
             "secrets" => place.asked.count,
@@ -423,9 +440,9 @@ impl Total {
             "An operation answers at most 50,000 fields, those of a list counted for each of its elements; \
              select fewer fields, or ask for smaller pages with first."
         } else if anonymous && self.bytes > MAX_ANONYMOUS_BYTES {
-            "Without a token, an operation answers at most 512 KiB; select fewer fields, or use shorter aliases."
+            "Without a token, an operation answers at most 256 KiB; select fewer fields, or use shorter aliases."
         } else if self.bytes > MAX_BYTES {
-            "An operation answers at most 2 MiB, each field counted with the longest value it can have; select fewer \
+            "An operation answers at most 3 MiB, each field counted with the longest value it can have; select fewer \
              fields, use shorter aliases, or ask for smaller pages with first."
         } else if self.text > MAX_TEXT {
             "An operation answers at most 12 MiB of descriptions, each counted with 2,000 characters; leave the \

@@ -37,8 +37,8 @@ const SUBJECT: u64 = 2 + 6 * (MAX_SUBJECT as u64 + 1);
 /// The number of characters that are shown of the name of a certificate's subject or issuer.
 pub const MAX_SUBJECT: usize = 1_000;
 
-/// One error of an answer, without its path: a message, the place in the document, a code and the request's id.
-pub(super) const ERROR: u64 = 320 + ID;
+/// One error of an answer, without its path and the request's id: a message, the place in the document and a code.
+pub(super) const ERROR: u64 = 320;
 /// An index in the path of an error.
 pub(super) const INDEX: u64 = 8;
 

@@ -24,7 +24,9 @@ const BOUNDS: Bounds = Bounds {
 const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
 /// The bytes of a large answer, and whether anything still holds them.
-struct Large(Arc<()>);
+struct Large {
+    _held: Arc<()>,
+}
 
 const LARGE: usize = 8 * 1024 * 1024;
 static ZEROS: [u8; LARGE] = [0; LARGE];
@@ -68,7 +70,7 @@ fn start_with(bounds: Bounds, permits: usize) -> Started {
     let first = Arc::new(std::sync::Mutex::new(Some(token)));
     let large = move || {
         let token = first.lock().unwrap().take().or_else(|| large.upgrade()).unwrap_or_default();
-        async move { Bytes::from_owner(Large(token)) }
+        async move { Bytes::from_owner(Large { _held: token }) }
     };
     let router = Router::new()
         .route("/", get(async || "here").post(async |body: Bytes| body))

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 const MIB: u64 = 1024 * 1024;
 /// The longest a server takes for what costs it nothing.
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(4);
 
 /// Everything there is to know of an entry.
 const ENTRY: &str = "id name description category scope status version revision expiresAt rotationIntervalDays
@@ -73,10 +73,10 @@ both! {
         for (query, pointer) in [
             ("{ _service { sdl } }", "/data/_service/sdl"),
             ("query S { s: _service { __typename sdl sdl } __typename }", "/data/s/sdl"),
-            ("query($y: Boolean = true) { ...F } fragment F on Query { _service { ... { x: sdl @include(if: $y) } } }", "/data/_service/x"),
+            ("query($y: Boolean!) { ...F } fragment F on Query { _service { ... { x: sdl @include(if: $y) } } }", "/data/_service/x"),
         ] {
             for traced in [false, true] {
-                let answer = asked(&api, None, query, json!({}), traced).await;
+                let answer = asked(&api, None, query, json!({ "y": true }), traced).await;
                 assert_eq!(answer.pointer(pointer), Some(&json!(sdl)), "{query}: {:.500}", answer.to_string());
             }
         }
@@ -96,23 +96,23 @@ both! {
         world.demo().await;
         let api = world.api();
         let before = world.statements();
-        for (fields, length, representations) in [(49, 200, 1_000), (900, 100, 30), (30, 200, 600)] {
+        for (fields, length, representations) in [(49, 200, 1_000), (500, 100, 30), (30, 200, 600)] {
             let query = aliased(fields, length, "id");
             for traced in [false, true] {
                 let answer = asked(&api, Some(user("nobody")), &query, projects(representations), traced).await;
-                assert!(limit(&answer).contains("2 MiB"));
+                assert!(limit(&answer).contains("3 MiB"));
             }
         }
         // Errors are answers as well.
-        let answer = asked(&api, Some(user("nobody")), &aliased(9, 150, "vault { status }"), projects(1_000), false).await;
-        assert!(limit(&answer).contains("2 MiB"));
+        let answer = asked(&api, Some(user("nobody")), &aliased(9, 180, "vault { status }"), projects(1_000), false).await;
+        assert!(limit(&answer).contains("3 MiB"));
         assert_eq!(world.statements(), before, "nothing was read");
         // The largest answers that are given, of aliases, errors and traces.
-        for (query, representations) in [(aliased(45, 200, "id"), json!(projects(80)["r"])), (aliased(9, 190, "id"), json!(vec![json!({}); 900]))] {
+        for (query, representations) in [(aliased(45, 200, "id"), json!(projects(80)["r"])), (aliased(4, 190, "id"), json!(vec![json!({}); 900]))] {
             for traced in [false, true] {
                 let answer = asked(&api, Some(user("nobody")), &query, json!({ "r": representations }), traced).await;
                 assert!(answer["data"]["_entities"].is_array(), "{:.500}", answer.to_string());
-                let most = if traced { 4 } else { 2 } * MIB;
+                let most = if traced { 5 } else { 3 } * MIB;
                 assert!((answer.to_string().len() as u64) < most, "{}", answer.to_string().len());
             }
         }
@@ -142,7 +142,7 @@ both! {
             (&user("alice"), of("agents { agent { id } milestones { id vaultPhase { open opensAt closesAt } } } milestones { id } participants { id } status viewer { role canList canViewMasked canWrite canAdminister canAudit }")),
             (&user("bob"), format!("{{ previewSecrets(input: {{ projectId: \"demo\", agentId: \"builder\" }}) {{ blockedBy secrets {{ name outcome scope expiresAt entry {{ id name description }} }} }} }}")),
         ] {
-            let expected = inspect(&query, None).ok().unwrap().check_cost(&Variables::default(), Circumstances::default());
+            let expected = inspect(&query, None).ok().unwrap().check_cost(&Variables::default(), Circumstances { request_id: 40, ..Circumstances::default() });
             let expected = expected.unwrap_or_else(|refusal| panic!("{refusal}: {query}")).bytes;
             let answer = world.ask(caller, &query, json!({})).await;
             let length = answer.0.to_string().len() as u64;
@@ -176,13 +176,13 @@ both! {
         let answer = world.ask(&caller, &resolve("name"), long.clone()).await;
         assert_eq!(answer.ok("/resolveSecrets/secrets/0/name"), &long["n"][0]);
         let answer = asked(&world.api(), Some(caller), &resolve("a: name b: name"), long, false).await;
-        assert!(limit(&answer).contains("2 MiB"));
+        assert!(limit(&answer).contains("3 MiB"));
     }
 
     async fn introspection_is_measured_and_anyone_may_ask_for_all_of_it(world: World) {
         let api = world.api();
         let known = api.introspected().await.unwrap();
-        let circumstances = Circumstances { anonymous: true, introspected: Some(known), ..Circumstances::default() };
+        let circumstances = Circumstances { anonymous: true, request_id: 40, introspected: Some(known), ..Circumstances::default() };
         let type_ref = (0..9).fold("kind name".to_owned(), |below, _| format!("kind name ofType {{ {below} }}"));
         let input = format!("name description type {{ {type_ref} }} defaultValue isDeprecated deprecationReason");
         let whole = format!("query IntrospectionQuery {{ __schema {{ description queryType {{ name }} mutationType {{ name }}
@@ -201,16 +201,11 @@ both! {
                 assert!(length <= expected + 32 && expected <= length + length / 2 + 64, "{length} of {expected}");
             }
         }
-        for (query, word) in [
-            ("{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }", "512 KiB"),
-            ("{ a: __schema { types { description fields { description } } } b: __schema { types { description fields { description
-                args { description } } } } c: __schema { types { x: description y: description fields { x: description y: description
-                z: description } } } d: __schema { types { fields { x: description y: description z: description } } } }", "512 KiB"),
-        ] {
-            assert!(limit(&asked(&api, None, query, json!({}), false).await).contains(word));
-        }
-        let deeper = "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }";
-        assert!(limit(&asked(&api, Some(user("nobody")), deeper, json!({}), false).await).contains("operation answers at most"));
+        // What is asked for twice is answered twice.
+        let types = (0..8).fold(String::new(), |all, at| format!("{all} a{at}: __schema {{ types {{ description fields {{ description
+            args {{ description }} }} enumValues {{ description }} inputFields {{ description }} }} }}"));
+        assert!(limit(&asked(&api, None, &format!("{{ {types} }}"), json!({}), false).await).contains("256 KiB"));
+        assert!(asked(&api, Some(user("nobody")), &format!("{{ {types} }}"), json!({}), false).await["errors"].is_null());
     }
 }
 
@@ -296,20 +291,26 @@ async fn unread_answers_cost_the_server_little_and_not_for_long() {
     for query in ["{ __typename _service { sdl } }", "{ projectVault(projectId: \"p\") { status } }"] {
         installation.ask(&running, "user:nobody", query, json!({})).await.unwrap();
     }
-    let big = body(&aliased(40, 200, "id"), projects(200));
+    let long = json!({ "r": vec![json!({ "__typename": "Project", "id": "p".repeat(200) }); 110] });
+    let big = body(&aliased(40, 200, "id"), long);
     for (token, body, connections, streams, refused) in [
-        (None, body("{ _service { sdl } }", Value::Null), 60, 100, false),
-        (None, body("{ __typename _service { sdl } }", Value::Null), 60, 100, true),
-        (Some(nobody.as_str()), big, 5, 20, true),
+        (None, body("{ _service { sdl } }", Value::Null), 60, 100, Some(false)),
+        (None, body("{ __typename _service { sdl } }", Value::Null), 60, 100, Some(true)),
+        (Some(nobody.as_str()), big, 5, 20, None),
     ] {
         let before = running.resident();
         let begin = Instant::now();
         let unread = flood(address, token, &body, connections, streams).await;
-        let held = running.resident().saturating_sub(before);
-        println!("{} bytes sent, {held} bytes held, {:?}", unread.sent, begin.elapsed());
+        let held = running.most_resident().saturating_sub(before);
+        println!(
+            "{} bytes sent, {held} bytes held, {} answers, {:?}",
+            unread.sent,
+            unread.statuses.len(),
+            begin.elapsed()
+        );
         assert!(held < 200 * MIB, "{} bytes hold {held}", unread.sent);
         assert!(unread.statuses.contains(&200), "{:?}", unread.statuses.first());
-        assert_eq!(unread.statuses.contains(&503), refused, "some find nothing left");
+        assert!(refused.is_none_or(|refused| unread.statuses.contains(&503) == refused), "some find nothing left");
         let asked = Instant::now();
         assert_eq!(running.page("/healthz").await, "ok");
         assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());

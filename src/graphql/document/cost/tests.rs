@@ -129,8 +129,8 @@ fn an_alias_counts_for_each_element() {
     };
     assert_eq!(bytes(&query(200), json!({})) - bytes(&query(100), json!({})), 100 * 100 * 10);
     passes(&query(200), json!({}));
-    let more = (0..9).map(|n| format!("{n:b>200}: version ")).collect::<String>();
-    limited(&query(200).replace("version }", &format!("version {more} }}")), json!({}), "2 MiB");
+    let more = (0..15).map(|n| format!("{n:b>200}: version ")).collect::<String>();
+    limited(&query(200).replace("version }", &format!("version {more} }}")), json!({}), "3 MiB");
 }
 
 #[test]
@@ -168,22 +168,65 @@ fn what_is_asked_for_bounds_what_is_answered() {
 #[test]
 fn a_field_counts_as_the_error_that_may_stand_for_it() {
     let page = "{ vault { entries(first: 100) { nodes { maskedValue } } } }";
-    assert!(bytes(page, json!({})) > 100 * 500);
+    assert!(bytes(page, json!({})) > 100 * 320);
     let entities = "query($r: [_Any!]!) { _entities(representations: $r) { __typename } }";
-    assert!(bytes(entities, json!({ "r": vec![json!({}); 100] })) > 100 * 500);
+    assert!(bytes(entities, json!({ "r": vec![json!({}); 100] })) > 100 * 320);
 }
 
 #[test]
 fn without_a_token_less_is_answered() {
     let wide = format!("{{ {} }}", (0..30).map(|n| format!("{n:a>200}: __typename ")).collect::<String>());
-    let anonymous = Circumstances { anonymous: true, sdl: 40_000, introspected: None };
+    let anonymous = Circumstances { anonymous: true, sdl: 40_000, ..Circumstances::default() };
     let inspected = inspect(&wide, None).ok().unwrap();
     assert!(inspected.check_cost(&Variables::default(), anonymous).unwrap().bytes < 30_000);
     let sdl = inspect("{ _service { sdl } }", None).ok().unwrap();
     assert!(sdl.check_cost(&Variables::default(), anonymous).unwrap().bytes >= 40_000);
     let larger = Circumstances { sdl: 600_000, ..anonymous };
     assert!(
-        matches!(sdl.check_cost(&Variables::default(), larger), Err(Refusal::Limit(message)) if message.contains("512 KiB"))
+        matches!(sdl.check_cost(&Variables::default(), larger), Err(Refusal::Limit(message)) if message.contains("256 KiB"))
     );
     assert!(sdl.check_cost(&Variables::default(), Circumstances { anonymous: false, ..larger }).is_ok());
+}
+
+#[test]
+fn a_page_of_everything_passes() {
+    let entry = "id name description category scope status version revision expiresAt rotationIntervalDays rotationDueAt
+        createdAt updatedAt maskedValue lastResolvedAt resolveCount project { id } milestone { id } createdBy { id }
+        updatedBy { id } certificate { subject issuer notBefore notAfter fingerprint }
+        exposures { agent { id } since lastReceivedAt }
+        versions { pageInfo { hasNextPage endCursor } nodes { version maskedValue createdAt createdBy { id } restoredFrom } }";
+    for page in ["nodes {", "edges { cursor node {"] {
+        let closed = "}".repeat(page.matches('{').count());
+        let query = format!("{{ vault {{ entries(first: 100) {{ totalCount {page} {entry} {closed} }} }} }}");
+        let expected = bytes(&query, json!({}));
+        assert!(expected > 1_000_000 && expected < 6_000_000, "{expected}");
+    }
+}
+
+#[test]
+fn introspection_is_measured_by_the_schema_and_not_beyond_the_limit() {
+    use crate::graphql::document::Introspected;
+    use async_graphql::Value as Answered;
+
+    // Every type leads to itself, twenty times.
+    let field = json!({ "name": "f", "args": [], "type": { "kind": "OBJECT", "name": "T", "ofType": null } });
+    let kind = json!({ "kind": "OBJECT", "name": "T", "description": "x".repeat(100), "fields": vec![field; 20] });
+    let schema = json!({ "__schema": { "queryType": { "kind": "OBJECT", "name": "T" }, "types": [kind] } });
+    let known = Introspected::of(&Answered::from_json(schema).unwrap()).unwrap();
+    let circumstances = Circumstances { introspected: Some(&known), ..Circumstances::default() };
+    let cost = |query: &str, variables| {
+        inspect(query, None).ok().unwrap().check_cost(&Variables::from_json(variables), circumstances)
+    };
+    let deep = |levels| (0..levels).fold("name".to_owned(), |below, _| format!("fields {{ type {{ {below} }} }}"));
+    let of_type = |levels| format!("query($t: String = \"T\") {{ __type(name: $t) {{ {} }} }}", deep(levels));
+    let fields = |levels| cost(&of_type(levels), json!({})).unwrap().fields;
+    assert_eq!((fields(1), fields(2)), (1 + 1 + 20 * 2, 1 + 1 + 20 * (1 + 1 + 20 * 2)));
+    // A type that there is not.
+    assert!(cost(&of_type(6), json!({ "t": "U" })).unwrap().bytes < 100);
+    let start = Instant::now();
+    for query in [of_type(6), format!("{{ __schema {{ types {{ {0} }} queryType {{ {0} }} }} }}", deep(6))] {
+        let Err(Refusal::Limit(message)) = cost(&query, json!({})) else { panic!("{query}") };
+        assert!(message.contains("an operation answers") || message.contains("An operation answers"), "{message}");
+    }
+    assert!(start.elapsed() < Duration::from_secs(5), "no more is measured than is allowed");
 }
