@@ -91,7 +91,7 @@ async fn flood(it: &Installation, bodies: &[String]) -> Flooded {
     };
     // What a server needs anyway is there.
     post(&body("variables", "[]")).await.unwrap();
-    let (before, _) = server.memory();
+    let before = server.resident();
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     let mut health = Vec::new();
     let mut flooding = std::pin::pin!(async {
@@ -114,9 +114,9 @@ async fn flood(it: &Installation, bodies: &[String]) -> Flooded {
             }
         }
     }
-    let (_, most) = server.memory();
+    let most = server.most_resident();
     sleep(Duration::from_secs(5)).await;
-    let (after, _) = server.memory();
+    let after = server.resident();
     health.sort();
     let grown = |bytes: u64| bytes.saturating_sub(before) / MIB as u64;
     Flooded { most: grown(most), after: grown(after), health }

@@ -206,16 +206,6 @@ impl Running {
     pub async fn metrics(&self) -> String {
         reqwest::get(format!("{}/metrics", self.metrics_url)).await.unwrap().text().await.unwrap()
     }
-
-    /// What it has of the machine's memory now, and had at most, in bytes (proc(5), `status`).
-    pub fn memory(&self) -> (u64, u64) {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let kib = |field: &str| -> u64 {
-            let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
-            line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
-        };
-        (1024 * kib("VmRSS:"), 1024 * kib("VmHWM:"))
-    }
 }
 
 impl Drop for Running {
