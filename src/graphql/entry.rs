@@ -210,7 +210,8 @@ impl VaultEntry {
         nullable(self.read_exposures(ctx).await)
     }
 
-    /// Why sessions do not receive this entry because of its name; null when they do. A resolve that names it does.
+    /// Why the entry's name keeps it out of sessions; null when it does not. A resolve that names the
+    /// entry receives it.
     async fn left_out_of_sessions(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<SecretLeftOutReason>> {
         nullable(self.read_left_out(ctx).await)
     }

@@ -28,7 +28,7 @@ pub(super) struct VaultEntryFilter {
     statuses: Option<Vec<VaultEntryStatus>>,
     /// Entries that expire before this instant and are neither disabled nor deleted.
     expires_before: Option<DateTime>,
-    /// Whether sessions leave the entry out because of its name; DELETED entries match neither.
+    /// Whether sessions leave the entry out because of its name. DELETED entries match neither.
     left_out_of_sessions: Option<bool>,
 }
 
@@ -251,8 +251,8 @@ pub(super) struct SetVaultEnvironmentNamesInput {
     project_id: ID,
     /// Which names reach its sessions.
     environment_names: VaultEnvironmentNames,
-    /// The names that reach sessions whatever they end in, at most 100, none of them reserved. Left out or null: kept as they
-    /// are; an empty list: none.
+    /// The names that reach sessions whatever they end in: at most 100, none of them reserved. Left out
+    /// or null: kept as they are. An empty list: none.
     approved_names: Option<Vec<String>>,
 }
 

@@ -26,7 +26,7 @@ impl Concealment {
     pub(super) fn note_error(&self, error: &Error) {
         match error {
             Error::NotFound(_) | Error::Forbidden(_) | Error::RateLimited { .. } | Error::Unavailable { .. } => {
-                self.note()
+                self.note();
             }
             // Told only to those who may know of the object, or before anything is looked up.
             Error::InvalidInput { .. } | Error::Conflict(_) | Error::LimitExceeded { .. } | Error::Internal(_) => {}

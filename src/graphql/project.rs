@@ -188,7 +188,7 @@ impl ProjectVault {
     }
 
     async fn read_environment_names(&self, ctx: &Context<'_>) -> Result<VaultEnvironmentNames> {
-        // To see the vault object at all is this permission; a payload's may have been taken away since.
+        // Whoever sees the vault holds it, unless it was taken away since.
         let access = session(ctx)?.may(&self.0.id, CanSee::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?;
         Ok(access.environment_names.into())
     }
@@ -287,8 +287,8 @@ impl ProjectVault {
         required(self.read_environment_names(ctx).await)
     }
 
-    /// Names that an Accountable person let into sessions whatever they end in, by name; at most 100. They count where
-    /// environmentNames is SUFFIXED. Informed and above.
+    /// Names that an Accountable person let into sessions whatever they end in, by name; at most 100.
+    /// They count where environmentNames is SUFFIXED. Informed and above.
     async fn approved_names(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<String>>> {
         nullable(self.read_approved_names(ctx).await)
     }

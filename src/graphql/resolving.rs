@@ -46,7 +46,7 @@ pub(super) struct SecretsPreview {
     blocked_by: Vec<SecretsBlock>,
     /// Each name's answer.
     secrets: Vec<SecretPreview>,
-    /// What a resolve without names would leave out because of its name; empty with names.
+    /// What a resolve without names would leave out because of its name. Empty with names.
     left_out: Vec<SecretLeftOut>,
 }
 
@@ -149,7 +149,8 @@ impl From<ResolveSecretsInput> for ResolveRequest {
 pub(super) struct ResolvedSecrets {
     /// In the order of the names asked for, else in byte order.
     secrets: Vec<ResolvedSecret>,
-    /// What is left out because of its name, where no names are asked for: it does not belong into a session's environment.
+    /// Without names: the entries whose names do not belong into a session's environment, which are
+    /// left out. Empty with names.
     left_out: Vec<SecretLeftOut>,
     /// The request, as the access records name it; sealed values are bound to it.
     request_id: String,

@@ -242,16 +242,19 @@ enumeration! {
     VaultEnvironmentNames for domain::EnvironmentNames {
         /// Every name that is not reserved.
         Any,
-        /// Names that end in _KEY, _TOKEN, _SECRET, _PASSWORD, _PAT, _CERT, _URL, _USER, _ID and the like, and approved names.
+        /// Names that end in _KEY, _TOKEN, _SECRET, _PASSWORD, _PAT, _CERT, _URL, _USER, _ID and the
+        /// like, and approved names.
         Suffixed,
     }
 }
 enumeration! {
     /// Why a session does not receive an entry. A resolve that names it does.
     SecretLeftOutReason for domain::LeftOutReason {
-        /// The name is reserved: programs find, configure or run code by it, or send data where it says.
+        /// The name is reserved: programs find, configure or run code by it, or send data where it
+        /// says.
         ReservedName,
-        /// The project's environmentNames is SUFFIXED, and the name has no such ending and is not approved.
+        /// The project's environmentNames is SUFFIXED, and the name has no such ending and is not
+        /// approved.
         NameNotSuffixed,
     }
 }

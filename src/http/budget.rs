@@ -12,7 +12,7 @@ use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 const MIB: usize = 1024 * 1024;
@@ -50,9 +50,16 @@ struct State {
     limits: Limits,
     total: Semaphore,
     /// What each caller that holds anything has left, by kind and id; all without a token are one.
-    shares: Mutex<HashMap<String, Weak<Semaphore>>>,
+    shares: Mutex<HashMap<String, Weak<Share>>>,
     /// Told what is held, whenever that changes.
     gauge: fn(usize),
+}
+
+/// What one caller has left.
+struct Share {
+    bytes: Semaphore,
+    /// One large request of a caller is parsed at a time, so that nobody waits behind many of another's.
+    parsing: Arc<Semaphore>,
 }
 
 /// The share of the budget is used up, or the budget is.
@@ -76,20 +83,21 @@ impl MemoryBudget {
 
     /// What belongs to one request of this caller; it holds nothing yet.
     pub(super) fn begin(&self, caller: Option<&Principal>) -> Held {
-        let share = match caller {
+        let most = match caller {
             None => self.0.limits.anonymous,
             Some(_) => self.0.limits.each,
         };
         let caller = caller.map(ToString::to_string).unwrap_or_default();
         let mut shares = self.0.shares.lock().unwrap_or_else(PoisonError::into_inner);
         let known = shares.get(&caller).and_then(Weak::upgrade);
-        let semaphore = known.unwrap_or_else(|| {
-            let made = Arc::new(Semaphore::new(share));
+        let share = known.unwrap_or_else(|| {
+            let parsing = Arc::new(Semaphore::new(1));
+            let made = Arc::new(Share { bytes: Semaphore::new(most), parsing });
             shares.insert(caller.clone(), Arc::downgrade(&made));
             made
         });
         drop(shares);
-        Held { budget: self.clone(), caller, share: semaphore, most: share, bytes: 0 }
+        Held { budget: self.clone(), caller, share, most, bytes: 0 }
     }
 
     #[cfg(test)]
@@ -111,7 +119,7 @@ impl MemoryBudget {
 pub(super) struct Held {
     budget: MemoryBudget,
     caller: String,
-    share: Arc<Semaphore>,
+    share: Arc<Share>,
     most: usize,
     bytes: usize,
 }
@@ -126,7 +134,7 @@ impl Held {
         let limits = self.budget.0.limits;
         let bytes = if bytes <= limits.uncounted { 0 } else { bytes.min(self.most) };
         if bytes > self.bytes {
-            let own = self.budget.acquire(&self.share, bytes - self.bytes).await?;
+            let own = self.budget.acquire(&self.share.bytes, bytes - self.bytes).await?;
             let total = self.budget.acquire(&self.budget.0.total, bytes - self.bytes).await?;
             own.forget();
             total.forget();
@@ -138,6 +146,22 @@ impl Held {
         Ok(())
     }
 
+    /// Waits until a large request of this caller may be parsed, as one of `all`. It is parsed while both
+    /// permits are kept.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub(super) async fn parser(&self, all: &Arc<Semaphore>) -> Result<[OwnedSemaphorePermit; 2], Exhausted> {
+        let both = async {
+            let own = self.share.parsing.clone().acquire_owned().await?;
+            Ok::<_, AcquireError>([own, all.clone().acquire_owned().await?])
+        };
+        match timeout(self.budget.0.limits.wait, both).await {
+            Ok(Ok(permits)) => Ok(permits),
+            Err(_) | Ok(Err(AcquireError { .. })) => Err(Exhausted),
+        }
+    }
+
     /// The bytes of an answer. What they hold is given back when the last piece of them was written or
     /// dropped.
     pub(super) fn hold(self, body: Vec<u8>) -> Bytes {
@@ -145,7 +169,7 @@ impl Held {
     }
 
     fn release(&self, bytes: usize) {
-        self.share.add_permits(bytes);
+        self.share.bytes.add_permits(bytes);
         self.budget.0.total.add_permits(bytes);
     }
 
@@ -231,6 +255,20 @@ mod tests {
         }
         assert!(budget.begin(Some(&user("eve"))).resize(5).await.is_err(), "the total is a bound as well");
         assert!(budget.begin(Some(&user("eve"))).resize(4).await.is_ok(), "a small one is never refused");
+    }
+
+    #[tokio::test]
+    async fn large_requests_of_a_caller_are_parsed_one_by_one() {
+        let (budget, parsers) = (budget(10, 10, SHORT), Arc::new(Semaphore::new(2)));
+        let (ada, bob, eve) = (user("ada"), user("bob"), user("eve"));
+        let requests = [&ada, &ada, &bob, &eve].map(|caller| budget.begin(Some(caller)));
+        let first = requests[0].parser(&parsers).await.unwrap();
+        assert!(requests[1].parser(&parsers).await.is_err(), "of the same caller");
+        let _second = requests[2].parser(&parsers).await.unwrap();
+        assert!(requests[3].parser(&parsers).await.is_err(), "no processor is left");
+        drop(first);
+        assert!(requests[3].parser(&parsers).await.is_ok());
+        assert!(requests[1].parser(&parsers).await.is_ok());
     }
 
     #[tokio::test]

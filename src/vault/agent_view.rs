@@ -132,8 +132,9 @@ impl Asked {
         names.into_iter().filter(|name| SecretName::has_form(name)).collect()
     }
 
-    /// Answers each name by the rules of `product.md`, section 4, from rows whose project and milestone were checked. Without
-    /// names, what must not reach a session is left out, and told apart.
+    /// Answers each name by the rules of `product.md`, section 4, from rows whose project and
+    /// milestone were checked. Without names, what must not reach a session is left out, and told
+    /// apart.
     pub(super) fn answers<'a>(
         &self,
         found: &'a Candidates,

@@ -73,8 +73,8 @@ fn marks(directives: &[Positioned<ConstDirective>]) -> BTreeSet<String> {
         .collect()
 }
 
-/// What the API has beyond the contract: receipts, exposures, sealed delivery, where a previewed secret comes from, and which
-/// names reach sessions.
+/// What the API has beyond the contract: receipts, exposures, sealed delivery, where a previewed
+/// secret comes from, and which names reach sessions.
 const ADDITIONS: &[&str] = &[
     "DeleteProjectVaultPayload.receipt(): String",
     "Mutation.setVaultEnvironmentNames(input: SetVaultEnvironmentNamesInput!): VaultEnvironmentNamesPayload",

@@ -66,8 +66,8 @@ _MAX_SHOWN = 1_000
 
 Outcome = Literal["RESOLVED", "EXPIRED", "PROVIDED_BY_WORKSPACE", "NOT_FOUND"]
 Purpose = Literal["CODING_SESSION", "TOOL_EXECUTION"]
-# RESERVED_NAME and NAME_NOT_SUFFIXED are the vault's; the client leaves out the others, and reserved
-# names that a vault answers all the same.
+# RESERVED_NAME and NAME_NOT_SUFFIXED are the vault's reasons. The client has the others, and leaves
+# out reserved names itself, whatever the vault answers.
 Reason = Literal["RESERVED_NAME", "NAME_NOT_SUFFIXED", "NOT_ASKED_FOR", "PROVIDED", "NOT_A_NAME"]
 
 

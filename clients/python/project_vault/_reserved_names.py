@@ -1,7 +1,7 @@
 # Made by scripts/reserved-names from src/domain/reserved_names.txt, which has the sources:
 # change that file, and run the script.
-"""Names that no session receives. Each line has patterns, and after `except` the exceptions of these
-patterns; an indented line continues the one before.
+"""Names that no session receives. Each line has patterns, and after `except` the exceptions of
+these patterns; an indented line continues the one before.
 """
 
 RESERVED_NAMES = """

@@ -1,7 +1,8 @@
 /**
- * Resolves an agent's secrets from Project Vault, sealed for this process: `resolve('NAME')` gives one secret to a tool,
- * `sessionEnv()` all of them to a coding session. A session receives no name by which programs find or run code, nothing
- * that `provided` has, and nothing that was not asked for, whatever a server answers; `Vault.session()` says what was left out.
+ * Resolves an agent's secrets from Project Vault, sealed for this process: `resolve('NAME')` gives
+ * one secret to a tool, `sessionEnv()` all of them to a coding session. A session receives no name by
+ * which programs find or run code, nothing that `provided` has, and nothing that was not asked for,
+ * whatever a server answers; `Vault.session()` says what was left out.
  */
 import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core';
 import { readFileSync } from 'node:fs';
@@ -10,8 +11,8 @@ import { RESERVED_NAMES } from './reserved-names.js';
 export type Outcome = 'RESOLVED' | 'EXPIRED' | 'PROVIDED_BY_WORKSPACE' | 'NOT_FOUND';
 export type Purpose = 'CODING_SESSION' | 'TOOL_EXECUTION';
 /**
- * RESERVED_NAME and NAME_NOT_SUFFIXED are the vault's; the client leaves out the others, and reserved names that a vault
- * answers all the same.
+ * RESERVED_NAME and NAME_NOT_SUFFIXED are the vault's reasons. The client has the others, and leaves
+ * out reserved names itself, whatever the vault answers.
  */
 export type LeftOutReason = 'RESERVED_NAME' | 'NAME_NOT_SUFFIXED' | 'NOT_ASKED_FOR' | 'PROVIDED' | 'NOT_A_NAME';
 export type Reason = 'NOT_FOUND' | 'EXPIRED' | 'REFUSED' | 'UNREACHABLE' | 'INPUT';
@@ -46,7 +47,7 @@ export interface LeftOut {
   readonly reason: LeftOutReason;
 }
 
-/** What a coding session receives. `env` is not enumerable, so that nothing prints or serializes it with its session. */
+/** What a coding session receives. `env` is not enumerable, so that nothing prints or serializes it. */
 export interface Session {
   readonly env: Record<string, string>;
   readonly leftOut: readonly LeftOut[];
@@ -137,8 +138,8 @@ export class Vault {
   }
 
   /**
-   * What a coding session's environment gets beside what it has, which wins. Where names are left out, the process emits a
-   * warning with the code PROJECT_VAULT_LEFT_OUT.
+   * What a coding session's environment gets beside what it has, which wins. Where names are left
+   * out, the process emits a warning with the code PROJECT_VAULT_LEFT_OUT.
    */
   async sessionEnv(provided: Readonly<Record<string, string | undefined>> = process.env): Promise<Record<string, string>> {
     const { env, leftOut } = await this.session(provided);
@@ -161,8 +162,8 @@ export class Vault {
   }
 
   /**
-   * Every name's answer; of all names the agent may use where `names` is null. What was not asked for is left out, and
-   * without `names` also what a session must not receive.
+   * Every name's answer; of all names the agent may use where `names` is null. What was not asked for
+   * is left out, and without `names` also what a session must not receive.
    */
   async answers(names: readonly string[] | null, purpose: Purpose, provided: readonly string[] = []): Promise<Secret[]> {
     return (await this.#screened(names, purpose, provided)).secrets;

@@ -2,8 +2,8 @@
 // change that file, and run the script.
 
 /**
- * Names that no session receives. Each line has patterns, and after `except` the exceptions of these
- * patterns; an indented line continues the one before.
+ * Names that no session receives. Each line has patterns, and after `except` the exceptions of
+ * these patterns; an indented line continues the one before.
  */
 export const RESERVED_NAMES = `
 PROJECT_VAULT_*

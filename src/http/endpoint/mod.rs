@@ -31,9 +31,7 @@ use media::Media;
 pub(super) use refusal::Refusal;
 use refusal::{respond, serialize, was_executed};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::Span;
 use zeroize::Zeroizing;
@@ -44,8 +42,6 @@ const INCLUDE_TRACE: &str = "apollo-federation-include-trace";
 /// Up to this length, in bytes, a request is parsed where it is: that takes a few milliseconds at most.
 /// A longer one is parsed on a thread that serves nobody else meanwhile.
 const SMALL: usize = 4 * 1024;
-/// How long a large request waits to be parsed.
-const PARSER_WAIT: Duration = Duration::from_secs(2);
 
 /// Whom an address serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,8 +156,7 @@ impl Endpoint {
         if received.length() <= SMALL {
             return Ok((received.prepare(&self.api)?, held));
         }
-        let turn = timeout(PARSER_WAIT, self.parsers.clone().acquire_owned()).await;
-        let turn = turn.map_err(|_| Refusal::busy())?;
+        let turn = held.parser(&self.parsers).await?;
         let (api, span) = (self.api.clone(), Span::current());
         let prepared = tokio::task::spawn_blocking(move || {
             let _turn = turn;

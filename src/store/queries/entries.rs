@@ -296,8 +296,8 @@ pub async fn candidates(
                     .filter(newer.field(audit_events::entry_revision).is_not_null())
                     .select(diesel::dsl::max(newer.field(audit_events::entry_revision)))
                     .single_value(),
-                // `ApprovedNames` is stored so that ` NAME ` finds a whole name in it. Taking that away is the
-                // one search for text, case-sensitive, that both databases have.
+                // `ApprovedNames` is stored so that ` NAME ` finds a whole name in it. Taking that
+                // away is the one case-sensitive search for a text that both databases have.
                 replace(projects::approved_names, " ".into_sql::<Text>().concat(entries::name).concat(" "), "")
                     .ne(projects::approved_names)
                     .nullable(),

@@ -298,7 +298,8 @@ impl Vault {
         }
     }
 
-    /// As [`selection`], with the names that sessions leave out or let in, where the filter is about them.
+    /// As [`selection`], with the names that sessions leave out or let in, where the filter asks for
+    /// them.
     async fn selection(
         &self,
         by: &Authorized<CanList>,

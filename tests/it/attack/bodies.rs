@@ -165,38 +165,22 @@ async fn begin(world: &World, token: &str) -> TcpStream {
 async fn what_one_caller_does_not_finish_sending_keeps_nobody_else_out() {
     let world = World::new().await;
     let (mallory, ada) = (world.token(Kind::User, "mallory"), world.token(Kind::User, "ada"));
-    let mut held = join_all((0..16).map(|_| begin(&world, &mallory))).await;
-    // Sixteen are all that one caller may hold; on a busy machine it takes a while to take them.
+    // More than twice what one caller may hold.
+    let held = join_all((0..40).map(|_| begin(&world, &mallory))).await;
     let large = body("extensions", &list("0", MIB));
-    let again = async || world.post_text(large.clone()).bearer_auth(&mallory).send().await.unwrap().status().as_u16();
-    let mut refused = false;
-    for _ in 0..50 {
-        refused = again().await == 503;
-        if refused {
-            break;
-        }
-    }
-    assert!(refused);
     for body in [large.clone(), body("extensions", "[]")] {
         assert!(data(world.post_text(body).bearer_auth(&ada)).await.is_object());
     }
     assert!(data(world.post(ANYONE)).await.is_object(), "nor those without a token");
     assert!(data(world.post(SOMEONE).bearer_auth(&ada)).await.is_object());
-    // Whoever gives up, or is given up, gives back.
-    held.truncate(4);
-    let mut answered = false;
-    for _ in 0..50 {
-        answered = again().await == 200;
-        if answered {
-            break;
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
-    assert!(answered);
-    for stream in &mut held {
+    let mut statuses = Vec::new();
+    for mut stream in held {
         let mut answer = [0; 12];
-        timeout(Duration::from_secs(15), stream.read_exact(&mut answer)).await.unwrap().unwrap();
-        let status = std::str::from_utf8(&answer[9..]).unwrap();
-        assert!(["408", "503"].contains(&status), "{status}");
+        timeout(Duration::from_secs(20), stream.read_exact(&mut answer)).await.unwrap().unwrap();
+        statuses.push(String::from_utf8_lossy(&answer[9..]).into_owned());
     }
+    assert!(statuses.iter().all(|status| status == "503" || status == "408"), "{statuses:?}");
+    assert!(statuses.iter().any(|status| status == "503"), "they could hold as much as they liked");
+    // Whoever is given up has given back what they held.
+    assert!(data(world.post_text(large).bearer_auth(&mallory)).await.is_object());
 }

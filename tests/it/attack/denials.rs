@@ -147,7 +147,7 @@ both! {
                 user: "bob".to_owned(),
                 role: project_vault::domain::Role::Accountable,
             };
-            world.vault.assign_role(&bob, change).await.err().expect("refused").code()
+            world.vault.assign_role(&bob, change).await.expect_err("refused").code()
         };
         for n in 0..OF_PRINCIPAL {
             assert_eq!(assign(n).await, "NOT_FOUND");

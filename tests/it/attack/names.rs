@@ -114,7 +114,7 @@ both! {
         assert_eq!(names(&by_name.secrets), [("MAKEFLAGS", Resolved), ("PS0", Expired)]);
         assert_eq!(by_name.secrets[0].value.as_ref().unwrap().expose_secret(), "--eval=x");
         assert!(by_name.left_out.is_empty());
-        // A workspace that has a variable of its own of this name gets nothing, and is told so as ever.
+        // A workspace that has a variable of this name itself is told so, and gets nothing.
         let provided = vault.resolve_secrets(&caller, tool_asks(session(&["MAKEFLAGS"]))).await.unwrap();
         assert_eq!(names(&provided.secrets), [("MAKEFLAGS", ProvidedByWorkspace), ("TOKEN", Resolved)]);
 
