@@ -44,6 +44,7 @@ Examples:
   project-vault exec --only GITHUB_TOKEN -- git push
   project-vault exec --env-prefix ACME_ -- make deploy     # each secret NAME as ACME_NAME
   project-vault exec --file TLS_KEY=tls/key.pem -- sh -c 'openssl pkey -noout -in \"$TLS_KEY\"'
+  project-vault exec --token-file <(mint-token) -- make     # a token that is in no environment
   project-vault exec --dry-run     # what it would get, from where, until when; no value
 
 Exit status: the command's, 128+n for signal n, 126 when it cannot be run, 127 when there is none; before it starts: 2 wrong

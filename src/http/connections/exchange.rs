@@ -1,7 +1,9 @@
-//! Requests and their answers on one connection: which of them run, and whether their answers are read.
+//! Requests and their answers on one connection: which of them run, and whether their answers are
+//! read.
 //!
-//! A request runs from when its body has arrived, or its caller was verified, until the last byte of its answer was handed to the
-//! socket. What has not arrived yet keeps no connection, and what is not read ends it.
+//! A request runs from when its body has arrived, or its caller was verified, until the last byte
+//! of its answer was handed to the socket. What has not arrived yet keeps no connection, and what
+//! is not read ends it.
 
 use super::Bounds;
 use super::pace::{Line, Pace};
@@ -16,7 +18,8 @@ use std::task::{Context, Poll, ready};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
-/// An answer is handed to the connection in pieces of at most so many bytes, each of which shows that its peer reads.
+/// An answer is handed to the connection in pieces of at most so many bytes, each of which shows
+/// that its peer reads.
 const PIECE: usize = 16 * 1024;
 /// So many requests of a connection need no permit to be open.
 const FREE: usize = 4;
@@ -134,7 +137,8 @@ impl Drop for Exchange {
     }
 }
 
-/// Lets the handler of a request say that its caller is known, so that its body has all the time that bodies have.
+/// Lets the handler of a request say that its caller is known, so that its body has all the time
+/// that bodies have.
 #[derive(Clone)]
 pub(in crate::http) struct Admission(Arc<Exchange>);
 
@@ -151,7 +155,8 @@ impl Admission {
 
 type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The body of a request. While slots are taken, it fails when it takes too long and nobody has vouched for its caller.
+/// The body of a request. While slots are taken, it fails when it takes too long and nobody has
+/// vouched for its caller.
 pub(super) struct Arriving<B> {
     body: B,
     exchange: Arc<Exchange>,

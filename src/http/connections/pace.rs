@@ -27,7 +27,8 @@ impl Pace {
         self.bytes = self.bytes.saturating_add(bytes as u64);
     }
 
-    /// Whether the peer has taken nothing for too long, or has taken too little since the beginning.
+    /// Whether the peer has taken nothing for too long, or has taken too little since the
+    /// beginning.
     pub(super) fn is_too_slow(&self, bounds: &Bounds) -> bool {
         let now = Instant::now();
         let expected = (now - self.begun).saturating_sub(bounds.stall).as_secs().saturating_mul(bounds.rate);

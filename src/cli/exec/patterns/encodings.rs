@@ -181,10 +181,14 @@ pub fn dumps(value: &str) -> Vec<Pattern> {
                     let before_digits = (dump.digits)(before);
                     let before_rest = (dump.rest)(before, &before_digits);
                     let rest = if dump.ends_alike { (dump.rest)(line, &digits) } else { String::new() };
-                    let whole = |offset: &fn(usize) -> String| {
-                        Pattern::exact(format!("{before_digits}{before_rest}\n{}{digits}{rest}", offset(start)))
-                    };
-                    patterns.extend(dump.offsets.iter().map(whole));
+                    for offset in dump.offsets {
+                        let offset = offset(start);
+                        // A terminal makes the second of the first.
+                        let whole = ["\n", "\r\n"].map(|end| {
+                            Pattern::exact(format!("{before_digits}{before_rest}{end}{offset}{digits}{rest}"))
+                        });
+                        patterns.extend(whole);
+                    }
                 }
             }
         }

@@ -96,6 +96,10 @@ impl Patterns {
             let units = units(value);
             for unit in &units.texts {
                 patterns.add(index, Pattern::exact(*unit));
+                if unit.contains('\n') {
+                    // As a terminal shows it.
+                    patterns.add(index, Pattern::exact(unit.replace('\n', "\r\n")));
+                }
             }
             if !units.are_lines {
                 patterns.incomplete.push(name.to_owned());
@@ -198,7 +202,10 @@ mod tests {
         for value in ["12345", "\u{fc}\u{fc}\u{fc}"] {
             assert!(patterns("SHORT", value).list.is_empty() && !is_long(value));
         }
-        assert!(!patterns("LINES", "ab\ncd\nef").list.is_empty());
+        let of_lines = patterns("LINES", "ab\ncd\nef");
+        for shown in ["ab\ncd\nef", "ab\r\ncd\r\nef"] {
+            assert!(of_lines.list.iter().any(|pattern| **pattern.bytes == *shown.as_bytes()));
+        }
     }
 
     #[test]
@@ -239,7 +246,7 @@ mod tests {
         let patterns = Patterns::of(names.iter().map(String::as_str).zip(&values));
         assert_eq!(patterns.incomplete, names);
         let plain: Vec<&Pattern> = patterns.list.iter().take_while(|pattern| pattern.name < 1).collect();
-        assert!(plain.len() <= MAX_LINES && patterns.anchors.len() < 128 * 1024, "{}", patterns.anchors.len());
+        assert!(plain.len() <= 2 * MAX_LINES && patterns.anchors.len() < 128 * 1024, "{}", patterns.anchors.len());
         let mut rest = values[0].expose_secret().to_owned();
         for pattern in plain {
             rest = rest.replace(std::str::from_utf8(&pattern.bytes).unwrap(), "");
