@@ -46,10 +46,11 @@ impl Allowance {
     }
 
     /// When it would be full again after one is taken; how long until one can be taken where none can.
-    fn next(&self, rate: &Rate, now: Timestamp) -> Result<Timestamp, Duration> {
-        // A clock that was set back does not make anybody wait longer than an empty allowance does.
+    fn next(&mut self, rate: &Rate, now: Timestamp) -> Result<Timestamp, Duration> {
         let latest = now.plus(rate.every * rate.burst);
-        let full_at = self.full_at.map_or(now, |at| at.clamp(now, latest)).plus(rate.every);
+        // A clock that was set back does not make anybody wait longer than an empty allowance does.
+        self.full_at = self.full_at.map(|at| at.min(latest));
+        let full_at = self.full_at.map_or(now, |at| at.max(now)).plus(rate.every);
         let excess = full_at.millis() - latest.millis();
         u64::try_from(excess).ok().filter(|excess| *excess > 0).map_or(Ok(full_at), |ms| Err(Duration::from_millis(ms)))
     }
@@ -209,8 +210,8 @@ impl State {
     fn admit(&mut self, event: &EventRow) -> Result<(), Duration> {
         let now = event.occurred_at;
         let limited = || EventRow { reason: Some(RATE_LIMITED.to_owned()), ..event.clone() };
-        let known = self.principals.get_mut(&event.actor);
-        let own = known.as_ref().map_or(Ok(()), |principal| principal.allowance.next(&OF_PRINCIPAL, now).map(drop));
+        let mut known = self.principals.get_mut(&event.actor);
+        let own = known.as_mut().map_or(Ok(()), |principal| principal.allowance.next(&OF_PRINCIPAL, now).map(drop));
         match (own.and_then(|()| self.process.take(&OF_PROCESS, now)), known) {
             (Ok(()), Some(principal)) => principal.allowance.take(&OF_PRINCIPAL, now),
             (Ok(()), None) => {
