@@ -173,7 +173,7 @@ async fn a_servers_answers_steer_no_terminal() {
     let ran = ask(&["exec", "--", "sh", "-c", "echo ran; env"], &resolving).await;
     assert_steers_nothing(&ran);
     assert!(ran.out.starts_with("ran\n") && !ran.out.contains("pwned") && ran.status == 0, "{ran:?}");
-    let dropped = "project-vault: the vault answered 2 names that no variable can have; they are left out\n";
+    let dropped = "project-vault: ignored in the vault's answer because no variable can have the name: 2 in number\n";
     assert_eq!(ran.err, format!("{dropped}project-vault: expired, so not set: TOKEN\n"));
 
     let ran = ask(&["exec", "--dry-run"], &previewing).await;
