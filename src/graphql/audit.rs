@@ -53,8 +53,9 @@ impl VaultAuditEvent {
         &self.0.actor
     }
 
-    /// Whom the change concerned: a user, team, agent, runtime, organization or principal, such as user:bob. Of an entry's change, the
-    /// data key that the entry is under since, such as data-key:ID.
+    /// Whom the change concerned: a user, team, agent, runtime, organization or principal, such as
+    /// user:bob. Of an entry's change, the data key that the entry is under since, such as
+    /// data-key:ID.
     async fn subject(&self) -> Option<&str> {
         self.0.subject.as_deref()
     }

@@ -1,4 +1,5 @@
-//! The installation's settings: who writes them decides which store and which model at OpenFGA decide.
+//! The installation's settings: who writes them decides which store and which model at OpenFGA
+//! decide.
 
 use super::resolved;
 use crate::support::{Backend, Installation, World, openfga_url, user};
@@ -211,7 +212,8 @@ both! {
         let gone = PinnedModel { store: "01J00000000000000000000000".to_owned(), ..pinned.clone() };
         let refused = Authorizer::openfga(&config, gone).await;
         assert!(matches!(refused, Err(SetupError::NoStore)));
-        // A migration finds that the newest model is another one, and writes the built-in one again.
+        // A migration finds that the newest model is another one, and writes the built-in one
+        // again.
         world.by_hand("UPDATE installation SET mac = NULL WHERE name = 'openfga.model'").await;
         migrate(&world).await.unwrap();
         start(&world).await.unwrap();
