@@ -64,16 +64,19 @@ impl Authorizer {
         Ok(Self::new(Engine::Embedded(Box::new(Embedded::new(store)?))))
     }
 
-    /// Asks OpenFGA, with the store and model that [`Self::set_up_openfga`] gave. The caller vouches for `pinned`.
+    /// Asks OpenFGA, with the store and model that [`Self::set_up_openfga`] gave. The caller
+    /// vouches for `pinned`.
     ///
     /// # Errors
-    /// When it was not set up for this version, the store or the model at OpenFGA is another one, or the configuration is no
-    /// use. An OpenFGA that does not answer is no error: nothing is decided until it does.
+    /// When it was not set up for this version, the store or the model at OpenFGA is another one,
+    /// or the configuration is no use. An OpenFGA that does not answer is no error: nothing is
+    /// decided until it does.
     pub async fn openfga(config: &OpenFgaConfig, pinned: PinnedModel) -> Result<Self, SetupError> {
         Ok(Self::new(Engine::OpenFga(Box::new(OpenFga::open(config, pinned).await?))))
     }
 
-    /// Answers nothing: for commands that ask no authorizer, so that they work where it is out of order.
+    /// Answers nothing: for commands that ask no authorizer, so that they work where it is out of
+    /// order.
     #[must_use]
     pub fn closed() -> Self {
         Self::new(Engine::Closed)
@@ -100,10 +103,11 @@ impl Authorizer {
         Self { remembered, ..self }
     }
 
-    /// Writes store, model and the stand-in for projects that are not there to OpenFGA; gives what is to be pinned. Safe to repeat.
+    /// Writes store, model and the stand-in for projects that are not there to OpenFGA; gives what
+    /// is to be pinned. Safe to repeat.
     ///
-    /// `known` is what was pinned before, where the caller vouches for it. Without it, the store is looked up by its name, and
-    /// made where there is none and `may_create`.
+    /// `known` is what was pinned before, where the caller vouches for it. Without it, the store is
+    /// looked up by its name, and made where there is none and `may_create`.
     ///
     /// # Errors
     /// When OpenFGA cannot be reached, or does not have what `known` or the name says.
@@ -229,7 +233,8 @@ impl Authorizer {
         }
     }
 
-    /// Whether it answers, and at OpenFGA still has the store and the model that it began with. That is asked once a minute.
+    /// Whether it answers, and at OpenFGA still has the store and the model that it began with.
+    /// That is asked once a minute.
     ///
     /// # Errors
     /// UNAVAILABLE when it does not.

@@ -40,6 +40,8 @@ const TRIES: u32 = 5;
 const CONSISTENCY: i32 = ConsistencyPreference::HigherConsistency as i32;
 /// How long a confirmation of store and model holds for `/readyz`.
 const CONFIRM_EVERY: Duration = Duration::from_secs(60);
+/// How long it is not asked again after it has not confirmed them.
+const CONFIRM_AGAIN: Duration = Duration::from_secs(1);
 /// A tuple that is there is no error on write, nor one that is not on delete.
 const IGNORE: &str = "ignore";
 
@@ -81,10 +83,19 @@ pub(super) struct OpenFga {
     name: String,
     pinned: PinnedModel,
     rules: Model,
-    /// When OpenFGA last confirmed store and model; held while it is asked.
-    confirmed: Mutex<Option<Instant>>,
+    /// Held while OpenFGA is asked.
+    confirmation: Mutex<Confirmation>,
     /// Whether it has, for what is asked without waiting.
     is_confirmed: AtomicBool,
+}
+
+/// Whether OpenFGA confirms store and model.
+#[derive(Default)]
+struct Confirmation {
+    /// When it last did.
+    at: Option<Instant>,
+    /// When it last did not, since then.
+    failed: Option<Instant>,
 }
 
 fn connect(config: &OpenFgaConfig) -> Result<Client, SetupError> {
@@ -115,7 +126,8 @@ fn rules() -> Result<Model, SetupError> {
     Model::load().map_err(|_| UNREADABLE)
 }
 
-/// Brings the store and the model in OpenFGA up to date; gives what the installation pins. Safe to repeat.
+/// Brings the store and the model in OpenFGA up to date; gives what the installation pins. Safe to
+/// repeat.
 pub(super) async fn set_up(
     config: &OpenFgaConfig,
     known: Option<PinnedModel>,
@@ -138,29 +150,27 @@ impl OpenFga {
             name: config.store.clone(),
             pinned,
             rules: rules()?,
-            confirmed: Mutex::default(),
+            confirmation: Mutex::default(),
             is_confirmed: AtomicBool::new(false),
         })
     }
 
-    /// Uses what the installation pins, once OpenFGA has confirmed it. A server that starts while OpenFGA is down answers nothing until
-    /// then.
+    /// Uses what the installation pins, once OpenFGA has confirmed it. A server that starts while
+    /// OpenFGA is down answers nothing until then.
     pub(super) async fn open(config: &OpenFgaConfig, pinned: PinnedModel) -> Result<Self, SetupError> {
         if pinned.digest != digest() {
             return Err(SetupError::NotMigrated);
         }
         let openfga = Self::new(connect(config)?, config, pinned)?;
-        match set_up::confirm(&openfga.client, &openfga.name, &openfga.pinned).await {
-            Ok(()) => {
-                *openfga.confirmed.lock().await = Some(Instant::now());
-                openfga.is_confirmed.store(true, Ordering::Release);
-            }
+        let asked = openfga.ask_to_confirm(&mut *openfga.confirmation.lock().await).await;
+        match asked {
+            Ok(()) => Ok(openfga),
             Err(error) if error.is_outage() => {
                 tracing::warn!(%error, "OpenFGA does not answer; nothing is decided until it confirms store and model");
+                Ok(openfga)
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         }
-        Ok(openfga)
     }
 
     /// What it uses, as the installation pins it.
@@ -168,33 +178,43 @@ impl OpenFga {
         &self.pinned
     }
 
-    /// Has OpenFGA confirm store and model again, unless it did less than a minute ago. While it does not, nothing is decided.
+    /// Has OpenFGA confirm store and model again, unless it did less than a minute ago. While it
+    /// does not, nothing is decided.
     pub(super) async fn confirm(&self) -> Result<()> {
         self.confirm_within(Some(CONFIRM_EVERY)).await
     }
 
+    /// Whoever waits while it is asked shares the answer, also where that is none.
     async fn confirm_within(&self, age: Option<Duration>) -> Result<()> {
-        let mut confirmed = self.confirmed.lock().await;
-        if confirmed.is_some_and(|at| age.is_none_or(|age| at.elapsed() < age)) {
+        let mut known = self.confirmation.lock().await;
+        if known.at.is_some_and(|at| age.is_none_or(|age| at.elapsed() < age)) {
             return Ok(());
         }
-        match set_up::confirm(&self.client, &self.name, &self.pinned).await {
+        if known.failed.is_some_and(|at| at.elapsed() < CONFIRM_AGAIN) {
+            return Err(unavailable());
+        }
+        self.ask_to_confirm(&mut known).await.map_err(|error| {
+            tracing::error!(%error, "OpenFGA does not confirm the store and the model of this installation");
+            unavailable()
+        })
+    }
+
+    /// An outage leaves what was confirmed as it was: whatever is asked then fails by itself.
+    async fn ask_to_confirm(&self, known: &mut Confirmation) -> Result<(), SetupError> {
+        let asked = set_up::confirm(&self.client, &self.name, &self.pinned).await;
+        let now = Instant::now();
+        match &asked {
             Ok(()) => {
-                *confirmed = Some(Instant::now());
+                *known = Confirmation { at: Some(now), failed: None };
                 self.is_confirmed.store(true, Ordering::Release);
-                Ok(())
             }
-            Err(error) if error.is_outage() => {
-                tracing::warn!(%error, "OpenFGA does not confirm store and model");
-                Err(unavailable())
-            }
-            Err(error) => {
-                *confirmed = None;
+            Err(error) if error.is_outage() => known.failed = Some(now),
+            Err(_) => {
+                *known = Confirmation { at: None, failed: Some(now) };
                 self.is_confirmed.store(false, Ordering::Release);
-                tracing::error!(%error, "nothing is decided: OpenFGA does not have what this installation was set up with");
-                Err(unavailable())
             }
         }
+        asked
     }
 
     /// Lets nothing be asked or changed before OpenFGA has confirmed store and model.

@@ -6,9 +6,11 @@ use super::print;
 use crate::config::{Authz, SECRETS_HELP};
 use crate::store::Kind;
 
-/// Brings the database, and the authorization model in OpenFGA, up to date. Safe to repeat, and to run twice at once
+/// Brings the database, and the authorization model in OpenFGA, up to date. Safe to repeat, and to
+/// run twice at once
 ///
-/// What it pins for all servers is signed with the installation's key, so it needs the master keys as `serve` does.
+/// What it pins for all servers is signed with the installation's key, so it needs the master keys
+/// as `serve` does.
 #[derive(clap::Args)]
 #[command(after_help = SECRETS_HELP)]
 pub struct Migrate {

@@ -35,16 +35,19 @@ pub async fn migrate(backend: &Backend, installation: &Installation, store: &Sto
     Ok(())
 }
 
-/// Refuses a database that would lose what was answered, or whose tables are not those of this version.
+/// Refuses a database that would lose what was answered, or whose tables are not those of this
+/// version.
 async fn require_current(store: &Store) -> Result {
     store.require_durable().await?;
     if store.is_migrated().await? { Ok(()) } else { Err(Failure::NotMigrated) }
 }
 
-/// The authorizer of a configuration, over a database that would lose nothing, with the master keys that it needs.
+/// The authorizer of a configuration, over a database that would lose nothing, with the master keys
+/// that it needs.
 ///
 /// # Errors
-/// When the database, the keys or the model are not those of this installation and version, or cannot be reached.
+/// When the database, the keys or the model are not those of this installation and version, or
+/// cannot be reached.
 pub async fn authorizer(backend: &Backend, installation: &Installation, store: &Store) -> Result<Authorizer> {
     require_current(store).await?;
     installation.check_keyring().await?;
@@ -84,8 +87,8 @@ impl Place {
         Ok(Vault::of(installation, authorizer, Duration::MAX))
     }
 
-    /// Opens it for what asks nobody whether it may, with where its master keys are: it works without the authorizer, and with keys
-    /// that are missing.
+    /// Opens it for what asks nobody whether it may, with where its master keys are: it works
+    /// without the authorizer, and with keys that are missing.
     pub async fn unasked(&self) -> Result<(Vault, Keys)> {
         let Parts { store, installation, keys, .. } = self.parts()?;
         require_current(&store).await?;

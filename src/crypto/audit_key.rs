@@ -1,5 +1,5 @@
-//! MACs of the installation's own records: events in chains, the beginnings of chains, where retention cut them, changes of tuples
-//! that wait, settings, and the states of data keys.
+//! MACs of the installation's own records: events in chains, the beginnings of chains, where
+//! retention cut them, changes of tuples that wait, settings, and the states of data keys.
 
 use super::fields::Fields;
 use super::{CryptoError, InstallationKey};

@@ -250,7 +250,8 @@ queries! {
         pub fn installation_keys() -> Vec<(KeyPurpose, InstallationKeyRow)>;
         /// Adds the installation's key for a purpose; whether there was none.
         pub fn insert_installation_key(purpose: KeyPurpose, key: &InstallationKeyRow, now: Timestamp) -> bool;
-        /// Puts an installation key's new wrapping in the place of the old one; whether that was still there.
+        /// Puts an installation key's new wrapping in the place of the old one; whether that was
+        /// still there.
         pub fn rewrap_installation_key(purpose: KeyPurpose, old: &[u8], new: &InstallationKeyRow) -> bool;
         /// Whether there are events, chains or rows that only the AUDIT key can have authenticated.
         pub fn needs_audit_key() -> bool;
@@ -284,7 +285,8 @@ queries! {
         pub fn count_projects_outgoing() -> i64;
         /// Entries of a project under data keys that are to be replaced.
         pub fn entries_outgoing(project: &ProjectId) -> Vec<EntryId>;
-        /// Erases the project's data keys that encrypt nothing any more and that nothing names; which.
+        /// Erases the project's data keys that encrypt nothing any more and that nothing names;
+        /// which.
         pub fn erase_unused_data_keys(project: &ProjectId) -> Vec<DataKeyId>;
         /// Lists a data key as replaced.
         pub fn insert_replaced_key(row: &ReplacedKeyRow) -> ();

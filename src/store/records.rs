@@ -202,8 +202,8 @@ pub struct Candidates {
     pub milestone: Option<MilestoneRow>,
     /// The project's entries that are not deleted, and that milestone's.
     pub entries: Vec<CandidateRow>,
-    /// Entries of which a row is missing that every entry has: the current version, its ciphertext, the data key, or the event
-    /// of the newest change.
+    /// Entries of which a row is missing that every entry has: the current version, its ciphertext,
+    /// the data key, or the event of the newest change.
     pub incomplete: Vec<EntryRow>,
 }
 

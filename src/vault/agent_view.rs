@@ -201,8 +201,8 @@ impl Vault {
         if seen.is_empty() {
             return Ok(found);
         }
-        // A change may have committed while the rows were read. A statement that begins now sees it; a row that is still older was put
-        // back.
+        // A change may have committed while the rows were read. A statement that begins now sees
+        // it; a row that is still older was put back.
         found = conn.candidates(&asked.project, asked.milestone.as_ref(), wanted.as_deref(), values).await?;
         let is_older =
             |row: &CandidateRow| seen.get(&row.entry.id).is_some_and(|highest| row.entry.revision < *highest);
@@ -211,7 +211,8 @@ impl Vault {
         Ok(found)
     }
 
-    /// The entries of which this process has seen a higher revision than the one that was found, with that.
+    /// The entries of which this process has seen a higher revision than the one that was found,
+    /// with that.
     fn seen_newer(&self, found: &Candidates) -> HashMap<EntryId, i32> {
         let of_row = |row: &CandidateRow| {
             let highest = self.0.revisions.highest(row.entry.id)?;

@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 /// So many values one data key seals.
 pub const MAX_SEALED: i64 = 1 << 31;
-/// The setting that says how far the replacement of all data keys is, and the lock under which it is read and written.
+/// The setting that says how far the replacement of all data keys is, and the lock under which it
+/// is read and written.
 const ALL: &str = "data-key rotation";
 /// Its value while the data keys are being marked that are to be replaced.
 const MARKING: &str = "marking";
@@ -150,8 +151,9 @@ impl Vault {
         Ok(replaced)
     }
 
-    /// Marks every data key as outgoing, in batches, unless a run that did is unended. A run that was cut off in the midst of marking is
-    /// repeated. Where nothing is outgoing, no run is unended, whatever the setting says.
+    /// Marks every data key as outgoing, in batches, unless a run that did is unended. A run that
+    /// was cut off in the midst of marking is repeated. Where nothing is outgoing, no run is
+    /// unended, whatever the setting says.
     async fn mark_all_outgoing(&self) -> Result<()> {
         let mut tx = self.0.store.begin().await?;
         tx.lock_name(ALL).await?;

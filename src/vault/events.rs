@@ -74,14 +74,15 @@ impl EventRow {
         }
     }
 
-    /// Of a change that left this row behind. It names the revision and the data key, so that an older row, or one under another
-    /// key, shows.
+    /// Of a change that left this row behind. It names the revision and the data key, so that an
+    /// older row, or one under another key, shows.
     pub(super) fn of_change(self, row: &EntryRow) -> Self {
         let subject = Some(data_key_subject(row.data_key));
         Self { entry_revision: Some(row.revision), subject, ..self.on_entry(row) }
     }
 
-    /// Of the erasure of an entry with this row: one revision later, so that no row of it is the newest any more.
+    /// Of the erasure of an entry with this row: one revision later, so that no row of it is the
+    /// newest any more.
     pub(super) fn of_erasure(self, mut row: EntryRow) -> Self {
         row.revision = row.revision.saturating_add(1);
         self.of_change(&row)

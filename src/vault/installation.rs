@@ -1,5 +1,5 @@
-//! An installation: what its servers and commands share before anything is asked of it. Its own keys, its settings, each under a MAC,
-//! and with them who decides.
+//! An installation: what its servers and commands share before anything is asked of it. Its own
+//! keys, its settings, each under a MAC, and with them who decides.
 
 use super::keys::Keys;
 use super::own_keys::OwnKeys;
@@ -85,11 +85,13 @@ impl Installation {
         Ok(tx.commit().await?)
     }
 
-    /// Sets it up with OpenFGA: brings store and model there up to date, and pins their ids. Pinned ids that this installation does not
-    /// vouch for are not believed: the store is looked up by its name then. Safe to repeat, and to run twice at once.
+    /// Sets it up with OpenFGA: brings store and model there up to date, and pins their ids. Pinned
+    /// ids that this installation does not vouch for are not believed: the store is looked up by
+    /// its name then. Safe to repeat, and to run twice at once.
     ///
     /// # Errors
-    /// As [`Self::set_up_embedded`], and when OpenFGA cannot be reached or does not have what it should.
+    /// As [`Self::set_up_embedded`], and when OpenFGA cannot be reached or does not have what it
+    /// should.
     pub async fn set_up_openfga(&self, config: &OpenFgaConfig) -> Result<(), InstallationError> {
         let mut tx = self.begin_set_up().await?;
         let key = self.sign_rows(&mut tx).await?;
@@ -161,8 +163,9 @@ impl Installation {
         Ok(tx)
     }
 
-    /// Makes the key of the installation's records where there is none yet, and, once, signs the rows that a release before row MACs
-    /// wrote. Settings that decide who may do what are left: they are not believed without a MAC.
+    /// Makes the key of the installation's records where there is none yet, and, once, signs the
+    /// rows that a release before row MACs wrote. Settings that decide who may do what are left:
+    /// they are not believed without a MAC.
     async fn sign_rows(&self, tx: &mut Tx) -> Result<Arc<AuditKey>, InstallationError> {
         let key = self.audit_key_for_set_up(tx).await?;
         match settings::read(tx, &key, SIGNED.0).await {

@@ -1,5 +1,6 @@
-//! The states of data keys, each under a MAC of the installation's key: what a data key is used for, which master key wraps it, and
-//! that it was not replaced. A MAC under the data key itself would vouch for nothing once that key has leaked.
+//! The states of data keys, each under a MAC of the installation's key: what a data key is used
+//! for, which master key wraps it, and that it was not replaced. A MAC under the data key itself
+//! would vouch for nothing once that key has leaked.
 
 use super::Vault;
 use crate::crypto::{AuditKey, CryptoError, Record};
@@ -7,10 +8,12 @@ use crate::domain::{DataKeyId, Error, ProjectId, Result, Timestamp};
 use crate::store::Tx;
 use crate::store::records::{DataKeyRow, ReplacedKeyRow};
 
-/// How often a change of a data key's row is tried: a rotation of master keys writes it without the project's lock.
+/// How often a change of a data key's row is tried: a rotation of master keys writes it without the
+/// project's lock.
 const TRIES: usize = 5;
 
-/// A data key's row that is not as the vault wrote it, or that was put back after the key was replaced.
+/// A data key's row that is not as the vault wrote it, or that was put back after the key was
+/// replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ForgedKey {
     /// The row's MAC is missing or not that of what it says.

@@ -110,7 +110,8 @@ impl Vault {
         self
     }
 
-    /// A new data key for a project, wrapped with the encrypting master key. Its row is not written yet, nor signed.
+    /// A new data key for a project, wrapped with the encrypting master key. Its row is not written
+    /// yet, nor signed.
     pub(super) async fn new_data_key(&self, project: &ProjectId) -> Result<(DataKeyRow, Arc<DataKey>)> {
         let id = DataKeyId::new();
         let key = DataKey::generate().map_err(Error::internal)?;
@@ -129,8 +130,8 @@ impl Vault {
         Ok((row, Arc::new(key)))
     }
 
-    /// Adds a data key to a project, which encrypts from now on. The caller holds the project's lock, and has seen to it that no
-    /// other one encrypts.
+    /// Adds a data key to a project, which encrypts from now on. The caller holds the project's
+    /// lock, and has seen to it that no other one encrypts.
     ///
     /// # Errors
     /// UNAVAILABLE when the database or the keeper of the master keys cannot answer.
@@ -147,8 +148,8 @@ impl Vault {
         Ok((row, key))
     }
 
-    /// Unwraps a project's data key, once for all who ask at the same time. One whose row was changed by hand, or that was
-    /// replaced, is not opened.
+    /// Unwraps a project's data key, once for all who ask at the same time. One whose row was
+    /// changed by hand, or that was replaced, is not opened.
     pub(super) async fn open_key(&self, project: &ProjectId, row: &DataKeyRow) -> Result<Arc<DataKey>> {
         let audit = self.0.installation.audit_key_alone().await?;
         key_states::verify(&audit, row).map_err(refused)?;

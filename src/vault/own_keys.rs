@@ -1,5 +1,6 @@
-//! The installation's own keys, wrapped by a master key like any other. `migrate` makes the one of its records, once: where it is
-//! missing later, a new one would make everything that the old one authenticated look forged, and what was forged look right.
+//! The installation's own keys, wrapped by a master key like any other. `migrate` makes the one of
+//! its records, once: where it is missing later, a new one would make everything that the old one
+//! authenticated look forged, and what was forged look right.
 
 use super::Vault;
 use super::installation::Installation;
@@ -94,11 +95,13 @@ impl Installation {
         Ok(InstallationKey::unwrapped(purpose, secret.map_err(|error| of_keys(Arc::new(error)))?))
     }
 
-    /// Whether the master keys open everything there is: each one in use is tried on a data key, and on the installation's keys,
-    /// which have to be there. They are read again where one is missing.
+    /// Whether the master keys open everything there is: each one in use is tried on a data key,
+    /// and on the installation's keys, which have to be there. They are read again where one is
+    /// missing.
     ///
     /// # Errors
-    /// Names, by id, every master key that is missing or wrong, and every key of the installation that is missing.
+    /// Names, by id, every master key that is missing or wrong, and every key of the installation
+    /// that is missing.
     pub async fn check_keyring(&self) -> Result<()> {
         // A provider that cannot answer shows even where nothing is wrapped yet.
         self.0.keys.master().current().await.map_err(|error| of_keys(Arc::new(error)))?;
@@ -134,8 +137,9 @@ impl Installation {
         if problems.is_empty() { Ok(()) } else { Err(Error::internal(problems.join("; "))) }
     }
 
-    /// Says of a master key that is missing when it was retired, where it was. It explains an error and decides nothing: the setting's
-    /// MAC cannot be checked where the key for that is the one that is missing.
+    /// Says of a master key that is missing when it was retired, where it was. It explains an error
+    /// and decides nothing: the setting's MAC cannot be checked where the key for that is the one
+    /// that is missing.
     async fn explain_missing(&self, error: KeyringError) -> Result<String> {
         let text = error.to_string();
         let KeyringError::UnknownKey(id) = error else { return Ok(text) };
@@ -172,8 +176,8 @@ impl Vault {
     /// The key that signs receipts and heads, made at first use.
     ///
     /// # Errors
-    /// UNAVAILABLE when the database cannot be reached, INTERNAL when the keyring does not open it, or it is missing while there are
-    /// statements signed with it.
+    /// UNAVAILABLE when the database cannot be reached, INTERNAL when the keyring does not open it,
+    /// or it is missing while there are statements signed with it.
     pub async fn signing_key(&self) -> Result<Arc<SigningKey>> {
         let installation = &self.0.installation;
         if let Some(key) = installation.0.own_keys.signing.get() {

@@ -1,11 +1,13 @@
-//! What this process has seen of entries: the highest revision of each. The database can be put back to an earlier state, a process
-//! cannot; so a row that is older than one that was seen before is refused, even where everything else was put back with it.
+//! What this process has seen of entries: the highest revision of each. The database can be put
+//! back to an earlier state, a process cannot; so a row that is older than one that was seen before
+//! is refused, even where everything else was put back with it.
 
 use crate::domain::EntryId;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-/// Maximum number of entries that are remembered; about 20 MB. Those that were not used for longest are forgotten first.
+/// Maximum number of entries that are remembered; about 20 MB. Those that were not used for longest
+/// are forgotten first.
 const MAX_ENTRIES: u64 = 100_000;
 
 /// The highest revisions of entries that this process has seen.

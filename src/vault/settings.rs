@@ -1,5 +1,5 @@
-//! The installation's settings: rows of the table `installation`, each under a MAC of the installation's key, so that who writes to the
-//! database sets none.
+//! The installation's settings: rows of the table `installation`, each under a MAC of the
+//! installation's key, so that who writes to the database sets none.
 
 use super::Vault;
 use crate::crypto::{AuditKey, Record};

@@ -1,4 +1,5 @@
-//! Verifying the chains of events: whether what is recorded is all that was recorded, as it was, and what is stored agrees with it.
+//! Verifying the chains of events: whether what is recorded is all that was recorded, as it was,
+//! and what is stored agrees with it.
 
 use super::Vault;
 use super::heads::{KEPT, jwk_set, read_head};
@@ -154,8 +155,8 @@ type Named = BTreeMap<(ChainId, i64), HashSet<String>>;
 type Points = BTreeMap<i64, HashSet<String>>;
 
 impl Vault {
-    /// Checks every chain, against the heads in the database and those that were kept elsewhere, and what is stored against the
-    /// events. `seen` is told how many more events were read.
+    /// Checks every chain, against the heads in the database and those that were kept elsewhere,
+    /// and what is stored against the events. `seen` is told how many more events were read.
     ///
     /// # Errors
     /// When the database or the keyring cannot be read; what is wrong with the records is no error.

@@ -1,7 +1,9 @@
-//! Verifying rows against the records: each entry's newest change event says what its row must say, so a row that was changed, put
-//! back or removed by hand shows, and so does one that nobody made. Settings and data keys carry MACs of their own.
+//! Verifying rows against the records: each entry's newest change event says what its row must say,
+//! so a row that was changed, put back or removed by hand shows, and so does one that nobody made.
+//! Settings and data keys carry MACs of their own.
 //!
-//! Rows are read in batches, each with its events in one statement, so that changes made meanwhile are no breaks.
+//! Rows are read in batches, each with its events in one statement, so that changes made meanwhile
+//! are no breaks.
 
 use super::Vault;
 use super::entries::{leaves_deleted, verify_entry};
@@ -19,10 +21,12 @@ use uuid::Uuid;
 
 /// Rows that are read at once.
 const BATCH: i64 = 1_000;
-/// How far the clocks of servers may be apart: a deletion may bear an earlier instant than the change before it.
+/// How far the clocks of servers may be apart: a deletion may bear an earlier instant than the
+/// change before it.
 const SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// What explains that an entry is not among the rows: its project or its milestone was deleted. By project, read when first needed.
+/// What explains that an entry is not among the rows: its project or its milestone was deleted. By
+/// project, read when first needed.
 type Erasures = HashMap<String, Vec<EventRow>>;
 
 /// Data keys of one batch; none for one that does not open.
@@ -158,8 +162,9 @@ impl Vault {
         }
     }
 
-    /// Whether an entry is not among the rows because its project or its milestone was deleted. A deletion's event may be past its
-    /// retention while a change before it is not yet: what is as old as the oldest events there are is not held against the rows.
+    /// Whether an entry is not among the rows because its project or its milestone was deleted. A
+    /// deletion's event may be past its retention while a change before it is not yet: what is as
+    /// old as the oldest events there are is not held against the rows.
     async fn is_explained(
         &self,
         audit: &AuditKey,

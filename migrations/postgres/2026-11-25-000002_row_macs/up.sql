@@ -1,5 +1,6 @@
--- Rows that decide what the vault trusts carry a MAC under the installation's key. A migration does not have that key:
--- `project-vault migrate` signs what is there right after it, and rows without a MAC are refused from then on.
+-- Rows that decide what the vault trusts carry a MAC under the installation's key. A migration does
+-- not have that key: `project-vault migrate` signs what is there right after it, and rows without a
+-- MAC are refused from then on.
 ALTER TABLE installation ADD COLUMN mac BYTEA;
 ALTER TABLE data_keys ADD COLUMN mac BYTEA;
 

@@ -1,5 +1,6 @@
-//! Which store and which model at OpenFGA an installation uses: made once, pinned by their ids, and confirmed by name and content
-//! ever after. Whoever writes the pinned ids decides who may do what, so an id alone is never believed.
+//! Which store and which model at OpenFGA an installation uses: made once, pinned by their ids, and
+//! confirmed by name and content ever after. Whoever writes the pinned ids decides who may do what,
+//! so an id alone is never believed.
 
 use super::super::model::JSON;
 use super::{Client, OpenFgaConfig, PATIENCE};
@@ -92,8 +93,8 @@ fn built_in() -> Result<AuthorizationModel, SetupError> {
     serde_json::from_str(JSON).map_err(|_| UNREADABLE)
 }
 
-/// Finds or makes the store and the model. `known` is what the installation has pinned and vouches for; without it, the store is
-/// looked up by its name, and made only where `may_create`.
+/// Finds or makes the store and the model. `known` is what the installation has pinned and vouches
+/// for; without it, the store is looked up by its name, and made only where `may_create`.
 pub(super) async fn find_or_make(
     client: &mut Client,
     config: &OpenFgaConfig,
@@ -121,7 +122,8 @@ pub(super) async fn find_or_make(
     Ok(PinnedModel { store, model, digest: digest() })
 }
 
-/// Confirms that the pinned store bears the configured name and that the pinned model is the built-in one.
+/// Confirms that the pinned store bears the configured name and that the pinned model is the
+/// built-in one.
 pub(super) async fn confirm(client: &Client, name: &str, pinned: &PinnedModel) -> Result<(), SetupError> {
     let (mut one, mut other) = (client.clone(), client.clone());
     let (named, model) = tokio::join!(
@@ -174,7 +176,8 @@ async fn is_built_in(client: &mut Client, store: &str, id: &str) -> Result<bool,
     }
 }
 
-/// The id of the store's newest model, where that is the built-in one; else of the built-in one, which is written then.
+/// The id of the store's newest model, where that is the built-in one; else of the built-in one,
+/// which is written then.
 async fn current_or_new_model(client: &mut Client, store: &str) -> Result<String, SetupError> {
     let built_in = built_in()?;
     let request = ReadAuthorizationModelsRequest {
@@ -197,7 +200,8 @@ async fn current_or_new_model(client: &mut Client, store: &str) -> Result<String
     Ok(in_time(client.write_authorization_model(request)).await?.authorization_model_id)
 }
 
-/// Whether two models decide alike: the order of their types and what they say of their source files do not matter.
+/// Whether two models decide alike: the order of their types and what they say of their source
+/// files do not matter.
 fn same_model(one: &AuthorizationModel, other: &AuthorizationModel) -> bool {
     let types = |model: &AuthorizationModel| -> BTreeMap<String, TypeDefinition> {
         model.type_definitions.iter().map(|of| (of.r#type.clone(), of.clone())).collect()

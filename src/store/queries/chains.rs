@@ -184,8 +184,9 @@ pub async fn cut_before(conn: &mut Connection, chain: ChainId, before: Timestamp
         .optional()
 }
 
-/// Erases a chain's events up to its cut, but an entry's newest change, and remembers the cut. How many are gone. Which change is
-/// the newest is for the events to say: a row that was put back would have its own kept, and the newer one erased.
+/// Erases a chain's events up to its cut, but an entry's newest change, and remembers the cut. How
+/// many are gone. Which change is the newest is for the events to say: a row that was put back
+/// would have its own kept, and the newer one erased.
 pub async fn cut_chain(conn: &mut Connection, chain: ChainId, cut: &Cut) -> QueryResult<usize> {
     diesel::update(audit_chains::table.find(chain))
         .set((
@@ -212,8 +213,8 @@ pub async fn cut_chain(conn: &mut Connection, chain: ChainId, cut: &Cut) -> Quer
     .await
 }
 
-/// The newest changes of entries, by entry, after one, with the entries' rows. An entry has several where events of several changes
-/// name one revision.
+/// The newest changes of entries, by entry, after one, with the entries' rows. An entry has several
+/// where events of several changes name one revision.
 pub async fn newest_changes(
     conn: &mut Connection,
     after: EntryId,

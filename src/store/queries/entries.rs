@@ -235,9 +235,10 @@ type Found = (
     Option<bool>,
 );
 
-/// One statement for a resolve: the project and the milestone, with every entry of theirs that is not deleted and bears
-/// one of `names` (any without). Values are read of those that `values` wants, and of none without. The joins are flat: `SQLite`
-/// would materialize an inner join below an outer one.
+/// One statement for a resolve: the project and the milestone, with every entry of theirs that is
+/// not deleted and bears one of `names` (any without). Values are read of those that `values`
+/// wants, and of none without. The joins are flat: `SQLite` would materialize an inner join below
+/// an outer one.
 pub async fn candidates(
     conn: &mut Connection,
     project: &ProjectId,

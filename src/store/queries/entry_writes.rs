@@ -191,8 +191,8 @@ pub async fn erase_entries(conn: &mut Connection, ids: &[EntryId]) -> QueryResul
     Ok(erased)
 }
 
-/// Erases what is left of a project once its entries are gone: data keys and the list of replaced ones, milestones, the project's
-/// row.
+/// Erases what is left of a project once its entries are gone: data keys and the list of replaced
+/// ones, milestones, the project's row.
 pub async fn erase_project(conn: &mut Connection, project: &ProjectId) -> QueryResult<()> {
     diesel::delete(data_keys::table.filter(data_keys::project_id.eq(project))).execute(conn).await?;
     diesel::delete(replaced_data_keys::table.filter(replaced_data_keys::project_id.eq(project))).execute(conn).await?;

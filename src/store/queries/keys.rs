@@ -151,8 +151,8 @@ pub async fn entries_outgoing(conn: &mut Connection, project: &ProjectId) -> Que
         .await
 }
 
-/// Erases the project's data keys that encrypt nothing any more and that nothing names; which. The caller holds the project's
-/// lock.
+/// Erases the project's data keys that encrypt nothing any more and that nothing names; which. The
+/// caller holds the project's lock.
 pub async fn erase_unused_data_keys(conn: &mut Connection, project: &ProjectId) -> QueryResult<Vec<DataKeyId>> {
     let of_project = data_keys::table.filter(data_keys::project_id.eq(project)).filter(data_keys::encrypting.eq(false));
     let ids: Vec<DataKeyId> = of_project.select(data_keys::id).load(conn).await?;

@@ -44,7 +44,8 @@ pub struct DataKeyTotals {
     pub count: i64,
     /// How many are to be replaced by a rotation that has not ended.
     pub outgoing: i64,
-    /// How many encrypt nothing any more, those of an unended rotation apart, and still open what they encrypted.
+    /// How many encrypt nothing any more, those of an unended rotation apart, and still open what
+    /// they encrypted.
     pub older: i64,
     /// The most values that were sealed with one of them.
     pub most_sealed: i64,

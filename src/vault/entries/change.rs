@@ -68,8 +68,9 @@ impl Vault {
         Ok(Changing { by, tx, row, key, caller, action, now: self.now() })
     }
 
-    /// The data key of an entry that is about to be changed, once its row was checked: it is the vault's, nothing newer is on record, and
-    /// nothing newer was seen. The caller holds the project's lock.
+    /// The data key of an entry that is about to be changed, once its row was checked: it is the
+    /// vault's, nothing newer is on record, and nothing newer was seen. The caller holds the
+    /// project's lock.
     pub(super) async fn open_for_change(&self, tx: &mut Tx, row: &EntryRow) -> Result<Arc<DataKey>> {
         let audit = self.audit_key(tx).await?;
         let key = tx.data_key(row.data_key).await?.ok_or_else(|| Error::internal("an entry's data key is gone"))?;
@@ -278,7 +279,8 @@ impl Vault {
         Ok(entry)
     }
 
-    /// Ends a change that changes nothing: an entry that was put under another data key for it goes back. Gives the entry.
+    /// Ends a change that changes nothing: an entry that was put under another data key for it goes
+    /// back. Gives the entry.
     pub(super) async fn end_unchanged<P: ChangesEntries>(&self, mut changing: Changing<'_, P>) -> Result<Entry> {
         let entry = self.entry_in(&mut changing.tx, changing.row.id).await?;
         changing.tx.rollback().await?;

@@ -15,7 +15,8 @@ pub(in crate::vault) struct Rekeyed {
     ciphertexts: Vec<CiphertextRow>,
 }
 
-/// An entry with everything below it that carries a MAC or is sealed, as it is to be: `to` is its row under the key `new`.
+/// An entry with everything below it that carries a MAC or is sealed, as it is to be: `to` is its
+/// row under the key `new`.
 pub(in crate::vault) async fn rekeyed(
     tx: &mut Tx,
     row: &EntryRow,

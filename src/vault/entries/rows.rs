@@ -99,7 +99,8 @@ pub(in crate::vault) fn leaves_deleted(action: AuditAction) -> Option<bool> {
         .then_some(matches!(action, AuditAction::EntryDeleted | AuditAction::EntryPurged))
 }
 
-/// Checks an entry, its current version, that the ciphertext names the entry's data key, and that nothing newer is on record.
+/// Checks an entry, its current version, that the ciphertext names the entry's data key, and that
+/// nothing newer is on record.
 pub(in crate::vault) fn verify_candidate(row: &CandidateRow, key: &DataKey, audit: &AuditKey) -> Result<(), Tampered> {
     verify_entry(&row.entry, key)?;
     verify_version(&row.entry, &row.version, key)?;

@@ -62,7 +62,8 @@ impl World {
         }
     }
 
-    /// Changes rows by hand, one way after the other; each is taken back. All of them have to change something.
+    /// Changes rows by hand, one way after the other; each is taken back. All of them have to
+    /// change something.
     async fn each_change(&self, changes: &[&str], mut look: impl AsyncFnMut(&str)) {
         self.keep("each").await;
         for change in changes {

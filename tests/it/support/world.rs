@@ -85,7 +85,8 @@ impl World {
         Installation::new(self.store.clone(), self.keys.clone(), self.clock.clone())
     }
 
-    /// Sets the installation up with other master keys, in the place of its own. Nothing has been done in it yet.
+    /// Sets the installation up with other master keys, in the place of its own. Nothing has been
+    /// done in it yet.
     pub async fn set_up_with(&mut self, keys: impl Into<MasterKeys>) {
         for table in ["installation", "installation_keys"] {
             self.sql(&format!("DELETE FROM {table}")).await.unwrap();

@@ -1,4 +1,5 @@
-//! Old rows that are put back, events that are removed or changed to let them pass, and entries that are removed by hand.
+//! Old rows that are put back, events that are removed or changed to let them pass, and entries
+//! that are removed by hand.
 
 use super::resolved;
 use crate::support::{Backend, World, entry, service, user};
@@ -11,7 +12,8 @@ use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The demo with TOKEN, whose leaked value was rotated away, and what there was before that under the name `old`.
+/// The demo with TOKEN, whose leaked value was rotated away, and what there was before that under
+/// the name `old`.
 async fn rotated(world: &World) -> project_vault::domain::EntryId {
     world.demo().await;
     let id = world.add("TOKEN", "the leaked value").await;

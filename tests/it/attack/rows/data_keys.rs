@@ -1,4 +1,5 @@
-//! Data keys: their states changed by hand, and those that were replaced put back with everything that was under them.
+//! Data keys: their states changed by hand, and those that were replaced put back with everything
+//! that was under them.
 
 use super::resolved;
 use crate::support::{Backend, World, entry, user};
@@ -11,7 +12,8 @@ use std::sync::Arc;
 
 const UNDER_KEY: [&str; 4] = ["data_keys", "entries", "versions", "ciphertexts"];
 
-/// The demo with TOKEN, whose data key was replaced, and what there was before that under the name `old`.
+/// The demo with TOKEN, whose data key was replaced, and what there was before that under the name
+/// `old`.
 async fn replaced(world: &World) {
     world.demo().await;
     world.add("TOKEN", "a value").await;
@@ -114,7 +116,8 @@ both! {
         let operator = Operator::at_the_shell();
         world.vault.replace_data_keys(&operator, &World::project(), &|_, _| {}).await.unwrap();
 
-        // The entry as it is now, but under the leaked key, with a value of the attacker's choosing.
+        // The entry as it is now, but under the leaked key, with a value of the attacker's
+        // choosing.
         let row: EntryRow = world.store.conn().await.unwrap().entry_row(id).await.unwrap().unwrap();
         let project = World::project();
         let facts = EntryFacts {
@@ -149,7 +152,8 @@ both! {
             hex(&world, &leaked.version_mac(&version)),
             hex(&world, &value),
         );
-        // There is one encrypting key for each project: the index is in the way, as the attacker's copy says the same.
+        // There is one encrypting key for each project: the index is in the way, as the attacker's
+        // copy says the same.
         world.by_hand("UPDATE data_keys SET encrypting = (1 = 0)").await;
         world.by_hand(&forge).await;
         for hidden in ["", "DELETE FROM replaced_data_keys"] {

@@ -1,4 +1,5 @@
-//! The installation's settings: who writes them decides which store and which model at OpenFGA decide.
+//! The installation's settings: who writes them decides which store and which model at OpenFGA
+//! decide.
 
 use super::resolved;
 use crate::support::{Backend, Installation, World, openfga_url, user};
@@ -35,13 +36,8 @@ both! {
     async fn every_setting_carries_a_mac(world: World) {
         world.demo().await;
         world.add("TOKEN", "a value").await;
-        // Decoys as well.
-        for _ in 0..3 {
-            let refused = world.vault.disable_entry(&user("mallory"), uuid::Uuid::now_v7().to_string()).await.err().unwrap();
-            assert_eq!(refused.code(), "NOT_FOUND");
-        }
         assert!(is_ready(&world).await);
-        assert!(world.number("SELECT count(*) AS n FROM installation WHERE name LIKE 'nothing.%'").await > 0);
+        assert!(world.number("SELECT count(*) AS n FROM installation").await > 0);
         assert_eq!(world.number("SELECT count(*) AS n FROM installation WHERE mac IS NULL").await, 0);
         assert_eq!(world.found_broken().await, []);
         let names = "SELECT count(*) AS n FROM installation";
@@ -211,7 +207,8 @@ both! {
         let gone = PinnedModel { store: "01J00000000000000000000000".to_owned(), ..pinned.clone() };
         let refused = Authorizer::openfga(&config, gone).await;
         assert!(matches!(refused, Err(SetupError::NoStore)));
-        // A migration finds that the newest model is another one, and writes the built-in one again.
+        // A migration finds that the newest model is another one, and writes the built-in one
+        // again.
         world.by_hand("UPDATE installation SET mac = NULL WHERE name = 'openfga.model'").await;
         migrate(&world).await.unwrap();
         start(&world).await.unwrap();
