@@ -1,6 +1,7 @@
-//! When an answer leaves that must not tell a hidden object from a missing one. The vault does the same work for both, but a row
-//! that is found takes some microseconds longer to read than one that is not, and with enough questions that shows. So the answer
-//! waits for the next of a few fixed instants, which hides every difference that does not reach from one into the next.
+//! When an answer leaves that must not tell a hidden object from a missing one. The vault does the
+//! same work for both, but a row that is found takes some microseconds longer to read than one that
+//! is not, and with enough questions that shows. So the answer waits for the next of a few fixed
+//! instants, which hides every difference that does not reach from one into the next.
 
 use crate::domain::Error;
 use std::sync::Arc;
@@ -8,11 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The time between the instants, counted from the operation's beginning: several times what the work takes, so that nearly all
-/// answers leave at the first one, and short enough for a page that a gateway puts together.
+/// The time between the instants, counted from the operation's beginning: several times what the
+/// work takes, so that nearly all answers leave at the first one, and short enough for a page that
+/// a gateway puts together.
 pub(super) const STEP: Duration = Duration::from_millis(20);
 
-/// Whether an operation has met something that is hidden from the caller, or missing. Cheap to clone.
+/// Whether an operation has met something that is hidden from the caller, or missing. Cheap to
+/// clone.
 #[derive(Clone, Default)]
 pub(super) struct Concealment(Arc<AtomicBool>);
 

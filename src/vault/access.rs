@@ -1,5 +1,5 @@
-//! Who may do what: the questions the vault asks the authorizer, and what follows from the answers for those who may not even
-//! know that a thing exists.
+//! Who may do what: the questions the vault asks the authorizer, and what follows from the answers
+//! for those who may not even know that a thing exists.
 
 use super::denials::{Denial, Named};
 use super::{Caller, Vault};
@@ -50,9 +50,10 @@ struct Judged {
 }
 
 impl Vault {
-    /// Which of these permissions the caller holds: one statement for the projects that exist, one batch for the authorizer.
-    /// What is denied, and what is asked of a project that does not exist, is absent from the answer; both cost the same work,
-    /// since the authorizer is asked about `project:%nowhere` then.
+    /// Which of these permissions the caller holds: one statement for the projects that exist, one
+    /// batch for the authorizer. What is denied, and what is asked of a project that does not
+    /// exist, is absent from the answer; both cost the same work, since the authorizer is asked
+    /// about `project:%nowhere` then.
     ///
     /// # Errors
     /// UNAVAILABLE when the database or the authorizer cannot answer: nobody may do anything then.
@@ -101,8 +102,8 @@ impl Vault {
         Ok(Judged { held, existing: projects.into_keys().collect() })
     }
 
-    /// Asks for `P` on a project, for a change. Who may not is recorded under `event`: FORBIDDEN for who may see the project,
-    /// NOT_FOUND for everybody else.
+    /// Asks for `P` on a project, for a change. A denial is recorded as `event`: FORBIDDEN for
+    /// callers who may see the project, NOT_FOUND for everybody else.
     pub(super) async fn permit<P: ProjectPermission>(
         &self,
         caller: &Caller,
@@ -113,7 +114,8 @@ impl Vault {
         self.permit_on::<P>(caller, event, named, Some(project), NO_SUCH_PROJECT, false).await
     }
 
-    /// As [`Self::permit`], for an entry by its id. A DELETED entry does not exist for who may not administer.
+    /// As [`Self::permit`], for an entry by its id. A DELETED entry exists only for callers who may
+    /// administer the project.
     pub(super) async fn permit_entry<P: ProjectPermission>(
         &self,
         caller: &Caller,
@@ -193,8 +195,9 @@ impl Vault {
         }
     }
 
-    /// Asks again under the project's lock, so that what was taken away while this waited is not used any more; also whether the
-    /// caller administers the project. Who may no longer is answered as if they had just come.
+    /// Asks again under the project's lock, so that a permission that was taken away meanwhile is
+    /// not used; also whether the caller administers the project. A caller who has lost the
+    /// permission is answered as if they had just come.
     pub(super) async fn hold<P: ProjectPermission>(
         &self,
         caller: &Caller,
@@ -216,8 +219,8 @@ impl Vault {
         Err(refused.err().unwrap_or_else(|| Error::Conflict("Your role has just changed; try again.".to_owned())))
     }
 
-    /// Asks for a permission on the vault as a whole, for what the platform's service alone may do. Nothing is looked up for
-    /// anybody else.
+    /// Asks for a permission on the vault as a whole, for what the platform's service alone may do.
+    /// Nothing is looked up for anybody else.
     pub(super) async fn permit_service<P: VaultPermission>(
         &self,
         caller: &Caller,

@@ -6,8 +6,8 @@ use crate::authz::{Authorized, CanAudit, CanAuditVault, Held as _, Question};
 use crate::domain::{AuditAction, AuditOutcome, EntryId, Error, EventId, ProjectId, Result, Timestamp};
 use crate::store::records::{EventRow, EventSelection};
 
-/// How many events one page looks at for those that a filter lets through. A page may therefore be short, or empty, and say that
-/// there are more: its end cursor is where the next one goes on.
+/// How many events one page looks at for those that a filter lets through. A page may therefore be
+/// short, or empty, and say that there are more: its end cursor is where the next one goes on.
 const MAX_SCANNED: i64 = 10_000;
 
 /// An event as it was recorded.
@@ -47,7 +47,8 @@ impl Vault {
         self.events(Some(by.project()), query).await
     }
 
-    /// Events of one project, or of all, also of projects that are gone: for an auditor of the vault.
+    /// Events of one project, or of all, also of projects that are gone: for an auditor of the
+    /// vault.
     ///
     /// # Errors
     /// FORBIDDEN for everybody else; INVALID_INPUT as above.
@@ -85,7 +86,8 @@ impl Vault {
             return nothing();
         }
         let mut conn = self.0.store.conn().await?;
-        // An entry's events have an index of their own, which both databases are left no other choice than to use.
+        // An entry's events have an index of their own, which both databases are left no other
+        // choice than to use.
         if let (Some(entry), Some(project)) = (entry, project)
             && conn.project_of_events(entry).await?.as_deref() != Some(project.as_str())
         {

@@ -1,8 +1,9 @@
-//! Which refusals become events. A caller who is refused the same thing again, or very many things, must not fill the database:
-//! repetitions are counted, and beyond a rate so is everything else.
+//! Which refusals become events. A caller who is refused the same thing again, or very many things,
+//! must not fill the database: repetitions are counted, and beyond a rate so is everything else.
 //!
-//! A denial is told from others by what the caller named, never by what was found, so that hidden and missing objects count
-//! alike. Everything here is in memory and bounded; a crash loses the counts, and nothing else.
+//! A denial is told from others by what the caller named, never by what was found, so that hidden
+//! and missing objects count alike. Everything here is in memory and bounded; a crash loses the
+//! counts, and nothing else.
 
 use crate::domain::{Actor, AuditAction, EntryId, EventId, Timestamp};
 use crate::store::records::EventRow;
@@ -10,19 +11,22 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Repetitions of a denial within this time are one more event, and so are the denials beyond a rate.
+/// Repetitions of a denial within this time are one more event, and so are the denials beyond a
+/// rate.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How many distinct denials of one principal are recorded one by one: 60 at once, then one every 10 s. A person who selects a
-/// page of entries and is refused each of them stays within it, and a runtime needs one a minute for each agent and project.
-/// Sustained for a day it leaves less than 20,000 events.
+/// How many distinct denials of one principal are recorded one by one: 60 at once, then one every
+/// 10 s. A person who selects a page of 50 entries and is refused each of them stays within it, and a
+/// runtime needs one a minute for each agent and project. Sustained for a day it leaves less than
+/// 20,000 events.
 const OF_PRINCIPAL: Rate = Rate { burst: 60, every: Duration::from_secs(10) };
 
-/// The same of all principals together, so that whoever issues tokens in any number fills nothing either: 1,200 at once, then
-/// two a second. It also bounds what is kept in memory.
+/// The same of all principals together, so that whoever issues tokens in any number fills nothing
+/// either: 1,200 at once, then two a second. It also bounds what is kept in memory.
 const OF_PROCESS: Rate = Rate { burst: 1_200, every: Duration::from_millis(500) };
 
-/// How many calls of one runtime for one agent and project are recorded one by one as having asked for names that are not there.
+/// How many calls of one runtime for one agent and project are recorded one by one as having asked
+/// for names that are not there.
 const OF_MISSES: Rate = Rate { burst: 60, every: Duration::from_secs(10) };
 
 /// How often something may happen: `burst` times at once, and again after each `every`.
@@ -31,7 +35,8 @@ struct Rate {
     every: Duration,
 }
 
-/// What is left of a [`Rate`], by the generic cell rate algorithm: the instant at which all of it is there again.
+/// What is left of a [`Rate`], by the generic cell rate algorithm: the instant at which all of it
+/// is there again.
 #[derive(Default)]
 struct Allowance {
     full_at: Option<Timestamp>,
@@ -45,7 +50,8 @@ impl Allowance {
         Ok(())
     }
 
-    /// When it would be full again after one is taken; how long until one can be taken where none can.
+    /// When it would be full again after one is taken; how long until one can be taken where none
+    /// can.
     fn next(&mut self, rate: &Rate, now: Timestamp) -> Result<Timestamp, Duration> {
         let latest = now.plus(rate.every * rate.burst);
         // A clock that was set back does not make anybody wait longer than an empty allowance does.
@@ -70,7 +76,8 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// What an event names, where the caller named the same: its milestone excepted, which tells no denials apart.
+    /// What an event names, where the caller named the same: its milestone excepted, which tells no
+    /// denials apart.
     pub(super) fn by(event: &EventRow) -> Self {
         Self { project: event.project.clone(), agent: event.agent.clone(), entry: event.entry, milestone: None }
     }
@@ -135,7 +142,8 @@ struct Rest {
 }
 
 impl Rest {
-    /// Counts another one. The event names no more than what all of them have in common, and no text of the caller's choice.
+    /// Counts another one. The event names no more than what all of them have in common, and no
+    /// text of the caller's choice.
     fn add(rest: &mut Option<Self>, event: &EventRow) {
         let plain = EventRow {
             subject: None,
@@ -206,7 +214,8 @@ struct State {
 }
 
 impl State {
-    /// Takes one from the allowance of the principal and that of the process, or counts the event as one of the rest.
+    /// Takes one from the allowance of the principal and that of the process, or counts the event
+    /// as one of the rest.
     fn admit(&mut self, event: &EventRow) -> Result<(), Duration> {
         let now = event.occurred_at;
         let limited = || EventRow { reason: Some(RATE_LIMITED.to_owned()), ..event.clone() };
@@ -241,8 +250,8 @@ impl Denials {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What becomes of a refusal. The first one of its kind within the minute is recorded, after the repetitions of the minute
-    /// that it ends.
+    /// What becomes of a refusal. The first one of its kind within the minute is recorded, after
+    /// the repetitions of the minute that it ends.
     pub(super) fn count(&self, denial: Denial) -> Outcome {
         let (key, now) = (denial.key(), denial.event.occurred_at);
         let mut state = self.state();
@@ -259,7 +268,8 @@ impl Denials {
         Outcome::Record(ended.into_iter().chain([denial]).collect())
     }
 
-    /// Whether an event that says that names were not there is recorded by itself; otherwise it is counted.
+    /// Whether an event that says that names were not there is recorded by itself; otherwise it is
+    /// counted.
     pub(super) fn records_miss(&self, event: &EventRow) -> bool {
         let mut state = self.state();
         let misses = state.misses.entry(MissKey::of(event)).or_default();
@@ -270,8 +280,8 @@ impl Denials {
         records
     }
 
-    /// Puts back what could not be recorded, with what was counted meanwhile. It is due at once, and the next denial is no
-    /// repetition.
+    /// Puts back what could not be recorded, with what was counted meanwhile. It is due at once,
+    /// and the next denial is no repetition.
     pub(super) fn put_back(&self, pending: Vec<Pending>) {
         let mut state = self.state();
         for pending in pending {

@@ -88,7 +88,8 @@ impl EventRow {
         self.of_change(&row)
     }
 
-    /// Refused. Session and tool are the caller's own words, and are not taken down of somebody who is refused.
+    /// Refused. Session and tool are the caller's own words, and are not taken down of somebody who
+    /// is refused.
     fn denied(self, reason: &Error) -> Self {
         let reason = Some(reason.code().to_owned());
         Self { outcome: AuditOutcome::Denied, reason, session: None, tool: None, ..self }
@@ -96,16 +97,17 @@ impl EventRow {
 }
 
 impl Vault {
-    /// Records that somebody was refused something whose existence they may know of, and gives the refusal back; RATE_LIMITED
-    /// beyond the rate of [`super::denials`].
+    /// Records that somebody was refused something whose existence they may know of, and gives the
+    /// refusal back; RATE_LIMITED beyond the rate of [`super::denials`].
     ///
     /// The answer stays no where the record cannot be written; it is UNAVAILABLE then.
     pub(super) async fn deny(&self, event: EventRow, refusal: Error) -> Error {
         self.record_denial(Denial { named: Named::by(&event), event, is_decoy: false }, refusal).await
     }
 
-    /// As [`Self::deny`], where nobody may learn whether the thing exists: what the caller named is counted, and something is
-    /// made durable the first time, an event or, where there is no such thing, a decoy. So neither time nor faults tell.
+    /// As [`Self::deny`], where nobody may learn whether the thing exists: what the caller named is
+    /// counted, and something is made durable the first time, an event or, where there is no such
+    /// thing, a decoy. So neither time nor faults tell.
     pub(super) async fn deny_as_not_found(&self, denial: Denial, refusal: Error) -> Error {
         self.record_denial(denial, refusal).await
     }
@@ -120,7 +122,8 @@ impl Vault {
                 return Error::rate_limited(wait);
             }
         };
-        // On a task of its own: async-graphql drops a field when another one has failed, and what counts as recorded must be.
+        // On a task of its own: async-graphql drops a field when another one has failed, and what
+        // counts as recorded must be.
         let vault = self.clone();
         let recording = async move {
             let of = |is_decoy| denials.iter().filter(move |denial| denial.is_decoy == is_decoy);
@@ -149,8 +152,8 @@ impl Vault {
         self.make_durable(Record { events: events.to_vec(), counted: 1, ..Record::default() }).await
     }
 
-    /// Records what was counted of denials in a minute that has ended, or all of it when the server stops, and erases the
-    /// decoys. Called every few seconds.
+    /// Records what was counted of denials in a minute that has ended, or all of it when the server
+    /// stops, and erases the decoys. Called every few seconds.
     ///
     /// # Errors
     /// When the database cannot be reached; the counts are kept for the next time.

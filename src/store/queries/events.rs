@@ -9,13 +9,15 @@ use crate::store::records::{ChainedEvent, EventRow, EventSelection, ExposureRow}
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-/// So many rows fit into one statement: SQLite takes 32,766 parameters, PostgreSQL 65,535, and a row has 24.
+/// Maximum number of rows in one statement: SQLite takes 32,766 parameters, PostgreSQL 65,535, and
+/// a row has 24.
 pub const ROWS_PER_STATEMENT: usize = 1_300;
 
 /// Declares the row of a table with the columns of an event.
 macro_rules! new_event {
     ($row:ident, $table:ident) => {
-        /// A [`ChainedEvent`] to insert. Every column is written, so that SQLite takes many rows in one statement.
+        /// A [`ChainedEvent`] to insert. Every column is written, so that SQLite takes many rows in
+        /// one statement.
         #[derive(Insertable)]
         #[diesel(table_name = $table, treat_none_as_default_value = false)]
         pub struct $row<'a> {
@@ -124,8 +126,8 @@ macro_rules! selected {
     }};
 }
 
-/// Restricts a query to the events between two, newest first. The comparison of instants alone, which the other one implies,
-/// is what both databases use as the bound of an index.
+/// Restricts a query to the events between two, newest first. The comparison of instants alone,
+/// which the other one implies, is what both databases use as the bound of an index.
 macro_rules! between {
     ($query:ident, $selection:ident) => {
         if let Some((at, id)) = $selection.after {
@@ -150,8 +152,8 @@ pub async fn project_of_events(conn: &mut Connection, entry: EntryId) -> QueryRe
     Ok(newest.first::<Option<String>>(conn).await.optional()?.flatten())
 }
 
-/// The event that many places below the beginning of a selection, of which only what an index is ordered by counts: its entry
-/// or its project, and the bounds in time. None where there are fewer.
+/// The event that many places below the beginning of a selection, of which only what an index is
+/// ordered by counts: its entry or its project, and the bounds in time. None where there are fewer.
 pub async fn event_at(
     conn: &mut Connection,
     selection: &EventSelection,

@@ -44,7 +44,8 @@ impl World {
         codes
     }
 
-    /// Adds events of a project as if they had been recorded, one a second, the newest now; each an allowed preview.
+    /// Adds events of a project as if they had been recorded, one a second, the newest now; each an
+    /// allowed preview.
     async fn add_events(&self, project: &str, count: i64) {
         let now = 1_900_000_000_000_i64;
         let (series, id, mac) = match self.backend {

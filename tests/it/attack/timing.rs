@@ -7,13 +7,14 @@ use project_vault::vault::{Caller, NewProject};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// How many pairs of a hidden and a missing thing are told apart, and by how many timings of each; fewer where the machine is so
-/// busy that they would take longer than `TIME`.
+/// How many pairs of a hidden and a missing thing are told apart, and by how many timings of each;
+/// fewer where the machine is so busy that they would take longer than `TIME`.
 const PAIRS: usize = 14;
 const CONTROLS: usize = 4;
 const TIMINGS: usize = 50;
 const TIME: Duration = Duration::from_secs(40);
-/// How many standard deviations the timings of all pairs together may differ by: one run in 100,000 does by chance.
+/// How many standard deviations the timings of all pairs together may differ by: one run in 100,000
+/// does by chance.
 const BOUND: f64 = 4.5;
 
 /// One way to ask about a thing.
@@ -32,7 +33,8 @@ impl Attack {
         time
     }
 
-    /// How much longer the first of two things takes, timed one right after the other, in an order that changes.
+    /// How much longer the first of two things takes, timed one right after the other, in an order
+    /// that changes.
     async fn difference(&self, api: &Api, (first, second): &(Value, Value), turn: usize) -> f64 {
         let (of_first, of_second) = if turn.is_multiple_of(2) {
             let of_first = self.time(api, first).await;
@@ -44,8 +46,8 @@ impl Attack {
         of_first.as_secs_f64() - of_second.as_secs_f64()
     }
 
-    /// Tells hidden things from missing ones as an attacker would, and fails where that works; and where missing ones can be
-    /// told from each other, which shows that the method is at fault.
+    /// Tells hidden things from missing ones as an attacker would, and fails where that works; and
+    /// where missing ones can be told from each other, which shows that the method is at fault.
     async fn fails(&self, world: &World, hidden: Vec<Value>, mut missing: impl FnMut() -> Value) {
         let api = world.api();
         let mut pairs: Vec<_> = (0..CONTROLS).map(|_| (missing(), missing())).collect();
@@ -73,8 +75,8 @@ impl Attack {
     }
 }
 
-/// How far the differences of pairs are from none, by Wilcoxon's signed ranks, in standard deviations of their sum; and in how many
-/// pairs the first one took longer.
+/// How far the differences of pairs are from none, by Wilcoxon's signed ranks, in standard
+/// deviations of their sum; and in how many pairs the first one took longer.
 fn distance(pairs: &[Vec<f64>]) -> (f64, usize) {
     let (mut sum, mut variance, mut longer) = (0.0, 0.0, 0);
     for differences in pairs {
