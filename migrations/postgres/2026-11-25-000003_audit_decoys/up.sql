@@ -36,6 +36,3 @@ CREATE INDEX audit_decoys_entry ON audit_decoys (entry_id, occurred_at, id) WHER
 
 -- What they were before.
 DELETE FROM installation WHERE name LIKE 'nothing.%';
-
--- What stood for such events before.
-DELETE FROM installation WHERE name LIKE 'nothing.%';
