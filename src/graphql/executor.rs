@@ -1,8 +1,9 @@
-//! A schema that executes requests, traced or not. Tracing a request costs something for each of its fields, so the tracing is in
-//! a second build of the schema, which is made when the first request asks for it; the others do not pass by it at all.
+//! A schema that executes requests, traced or not. Tracing a request costs something for each of
+//! its fields, so the tracing is in a second build of the schema, which is made when the first
+//! request asks for it; the others do not pass by it at all.
 //!
-//! async-graphql renders the SDL whenever `_service` is asked for. It is rendered once here, and answered by a schema of its own
-//! that has no other field.
+//! async-graphql renders the SDL whenever `_service` is asked for. It is rendered once here, and
+//! answered by a schema of its own that has no other field.
 
 use super::document::{Introspected, WHOLE, json_length};
 use super::federated_tracing::FederatedTracing;
@@ -89,7 +90,8 @@ impl Executor {
         self.0.sdl_answer.clone()
     }
 
-    /// What the schema tells about itself, with what is hidden from most; none when it tells nothing.
+    /// What the schema tells about itself, with what is hidden from most; none when it tells
+    /// nothing.
     pub(super) async fn introspected(&self) -> Option<&Introspected> {
         let introspect = || async {
             let response = (self.0.plain)(Request::new(WHOLE).data(EveryType)).await;

@@ -1,9 +1,9 @@
-//! The memory that answers may take in this process, from before an operation is executed until the last byte of its answer is
-//! handed to the operating system.
+//! The memory that answers may take in this process, from before an operation is executed until the
+//! last byte of its answer is handed to the operating system.
 //!
-//! An operation reserves what its answer amounts to at most, and gives back the difference once the answer is known. So a peer
-//! that does not read holds what it was answered, and no more than its share; whoever comes when nothing is left is refused
-//! before anything is done.
+//! An operation reserves the largest answer it can have, and returns the difference once the answer
+//! is known. A peer that does not read holds its own answers, up to its caller's share. When nothing
+//! is left, operations are refused before anything runs.
 
 use crate::domain::Principal;
 use bytes::Bytes;
@@ -13,18 +13,18 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// Bytes of all answers together. An answer exists as values and as text while it is written, so that three times as much is in
-/// use at worst: a quarter of what a server with 3 GiB has.
+/// Bytes of all answers together. While an answer is serialized it exists as values and as text, so
+/// up to three times as much memory is in use: a quarter of a server with 3 GiB.
 const TOTAL: usize = 256 * 1024 * 1024;
-/// Bytes of one principal's answers, so that no four of them lock the others out.
+/// Bytes of one principal's answers, so that one caller alone cannot exhaust the budget.
 const SHARE: usize = TOTAL / 4;
 /// Bytes of the answers to all requests without a token.
 const ANONYMOUS_SHARE: usize = TOTAL / 16;
-/// Answers up to so many bytes are not counted: the number of requests bounds them.
+/// Answers of up to this many bytes are not counted: the limit on open requests bounds them.
 const SMALL: usize = 4 * 1024;
 /// How long a request waits for others to be answered.
 const WAIT: Duration = Duration::from_secs(1);
-/// Shares that nobody uses any more are forgotten beyond so many.
+/// Number of principals above which the shares of idle ones are removed.
 const MAX_IDLE_SHARES: usize = 1_000;
 
 /// The bytes that answers may take. Cheap to clone.
@@ -70,7 +70,8 @@ impl AnswerBudget {
         TOTAL.saturating_sub(self.0.total.available_permits())
     }
 
-    /// Reserves an answer's bytes, out of what its caller may hold. Waits a second for others to give theirs back.
+    /// Reserves an answer's bytes, out of what its caller may hold. Waits a second for others to
+    /// give theirs back.
     pub(super) async fn reserve(&self, caller: Option<&Principal>, bytes: usize) -> Result<Reserved, Exhausted> {
         let share = match caller {
             None => self.0.anonymous.clone(),
@@ -100,8 +101,8 @@ impl AnswerBudget {
 }
 
 impl Reserved {
-    /// Reserves so many bytes in the place of those reserved before. To get more, it waits a second for others to give theirs
-    /// back.
+    /// Reserves so many bytes in the place of those reserved before. To get more, it waits a second
+    /// for others to give theirs back.
     pub(super) async fn resize(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let bytes = if bytes <= SMALL { 0 } else { bytes };
         if bytes <= self.bytes {
@@ -143,7 +144,8 @@ impl Reserved {
         Ok(())
     }
 
-    /// The bytes of an answer. They are given back when the last piece of them was written or dropped.
+    /// The bytes of an answer. They are given back when the last piece of them was written or
+    /// dropped.
     pub(super) fn hold(self, body: Vec<u8>) -> Bytes {
         Bytes::from_owner(Held { body, _reserved: self })
     }

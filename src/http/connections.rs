@@ -1,13 +1,15 @@
 //! The connections of one address: accepted while there are slots, and each of them ends.
 //!
-//! A client keeps a connection of HTTP/2 for ever with pings alone, and one of HTTP/1 with a request now and then; enough of them
-//! would lock everybody else out, those who ask for `/healthz` as well. So a connection on which no request runs ends after a
-//! while, after a short while when others wait for its slot, and every connection ends at an age, whatever runs on it: by GOAWAY
-//! or after the next answer, so that clients lose nothing, and cut off if they do not care.
+//! A client keeps a connection of HTTP/2 for ever with pings alone, and one of HTTP/1 with a
+//! request now and then; enough of them would lock everybody else out, those who ask for `/healthz`
+//! as well. So a connection on which no request runs ends after a while, after a short while when
+//! others wait for its slot, and every connection ends at an age, whatever runs on it: by GOAWAY or
+//! after the next answer, so that clients lose nothing, and cut off if they do not care.
 //!
-//! A request runs once its body has arrived and until its answer was written (`exchange`). A peer that does not read its answers
-//! holds their memory; by HTTP/2 it may refuse to take a byte without the connection being any slower. So each answer is watched,
-//! as the socket is (`pace`), and a connection on which nothing moves, or too little, is closed.
+//! A request runs once its body has arrived and until its answer was written (`exchange`). A peer
+//! that does not read its answers holds their memory; by HTTP/2 it may refuse to take a byte
+//! without the connection being any slower. So each answer is watched, as the socket is (`pace`),
+//! and a connection on which nothing moves, or too little, is closed.
 
 mod exchange;
 mod pace;
@@ -44,9 +46,11 @@ use tower::{ServiceExt as _, service_fn};
 
 /// Maximum number of requests on one connection of HTTP/2 at once.
 const MAX_STREAMS: u32 = 100;
-/// The largest headers of a request, in bytes: a query string and a token. By it the number of CONTINUATION frames is bounded.
+/// The largest headers of a request, in bytes: a query string and a token. By it the number of
+/// CONTINUATION frames is bounded.
 const MAX_HEADERS: u32 = 64 * 1024;
-/// Bytes of requests that a connection of HTTP/1 buffers, their headers included, and of answers that it has not written.
+/// Bytes of requests that a connection of HTTP/1 buffers, their headers included, and of answers
+/// that it has not written.
 const MAX_BUFFER: usize = 64 * 1024;
 /// Bytes of a stream's answer that a connection of HTTP/2 buffers.
 const MAX_SEND_BUFFER: usize = 64 * 1024;
@@ -54,14 +58,16 @@ const MAX_SEND_BUFFER: usize = 64 * 1024;
 const STREAM_WINDOW: u32 = 64 * 1024;
 /// The same on all streams of a connection.
 const CONNECTION_WINDOW: u32 = 256 * 1024;
-/// Streams that a peer opened and reset before they were looked at, until the connection is closed ("rapid reset",
-/// CVE-2023-44487).
+/// Streams that a peer opened and reset before they were looked at, until the connection is closed
+/// ("rapid reset", CVE-2023-44487).
 const MAX_RESETS: usize = 20;
 /// Streams that were reset for a fault of the peer's, until the connection is closed.
 const MAX_FAULTS: usize = 100;
-/// Bytes that the operating system keeps of what a peer has not acknowledged; Linux takes twice as much.
+/// Bytes that the operating system keeps of what a peer has not acknowledged; Linux takes twice as
+/// much.
 const SOCKET_BUFFER: usize = 64 * 1024;
-/// How long the operating system tries to send what a peer does not take, after the connection was closed too, in milliseconds.
+/// How long the operating system tries to send what a peer does not take, after the connection was
+/// closed too, in milliseconds.
 #[cfg(target_os = "linux")]
 const SOCKET_TIMEOUT: u32 = 30_000;
 /// How long nothing is accepted after an error of accepting, such as too many open files.
@@ -78,17 +84,22 @@ pub(super) struct Bounds {
     pub(super) next_request: Duration,
     /// The same while others wait for a slot.
     pub(super) when_full: Duration,
-    /// How long the body of a request may take whose caller is not verified, while others wait for a slot.
+    /// How long the body of a request may take whose caller is not verified, while others wait for
+    /// a slot.
     pub(super) body_when_full: Duration,
     /// How long a peer may take nothing of an answer.
     pub(super) stall: Duration,
-    /// The least bytes of an answer that a peer takes each second, once the time of `stall` has passed.
+    /// The lowest rate at which a peer takes what is written, in bytes a second: from the time of
+    /// `stall` on where the socket is full, and from the time of `slow` on for each answer.
     pub(super) rate: u64,
+    /// How long an answer may be taken more slowly.
+    pub(super) slow: Duration,
     /// The longest a connection is kept.
     pub(super) age: Duration,
     /// How long what runs on a connection that ends may take to finish.
     pub(super) grace: Duration,
-    /// How long a connection that ends is kept while nothing runs on it, so that its peer can end it.
+    /// How long a connection that ends is kept while nothing runs on it, so that its peer can end
+    /// it.
     pub(super) linger: Duration,
 }
 
@@ -118,8 +129,9 @@ struct Address {
     stop: CancellationToken,
 }
 
-/// Serves one address until it is to stop, and what runs then to its end: HTTP/1 and HTTP/2, with TLS and without. A connection
-/// takes one of `permits` for each request that is open beside four others; all addresses of a process share them.
+/// Serves one address until it is to stop, and what runs then to its end: HTTP/1 and HTTP/2, with
+/// TLS and without. A connection takes one of `permits` for each request that is open beside four
+/// others; all addresses of a process share them.
 ///
 /// # Errors
 /// When the socket cannot be used.
@@ -140,7 +152,7 @@ pub(super) async fn serve(
     let address = Arc::new(Address { router, tls, builder: builder(), bounds, permits, stop: stop.clone() });
     let connections = TaskTracker::new();
     stop.run_until_cancelled(address.accept(&listener, &connections)).await;
-    // Who connects now is refused.
+    // New connections are refused from here on.
     drop(listener);
     connections.close();
     connections.wait().await;
@@ -256,12 +268,12 @@ fn too_many() -> Response<Body> {
     response
 }
 
-/// Wakes the connections when it changes only.
+/// Wakes the connections only when it changes.
 fn tell(full: &watch::Sender<bool>, now: bool) {
     full.send_if_modified(|full| std::mem::replace(full, now) != now);
 }
 
-/// Waits until the slots are taken, and then so long.
+/// Waits until all slots are taken, and then for this time.
 async fn crowded(mut full: watch::Receiver<bool>, time: Duration) {
     // The address has stopped accepting when this cannot be told.
     let _ = full.wait_for(|full| *full).await;
@@ -307,7 +319,8 @@ async fn over(traffic: &Traffic) -> End {
     }
 }
 
-/// Waits until nothing has run on a connection that ends for the time it may linger, or its peer does not read.
+/// Waits until nothing has run on a connection that ends for the time it may linger, or its peer
+/// does not read.
 async fn quiet(traffic: &Traffic) {
     let mut requests = traffic.requests.subscribe();
     while !traffic.is_stalled() {

@@ -1,12 +1,14 @@
 //! What an operation would read, answer and copy, given its variables.
 //!
-//! The document has been measured and cut down to one operation, so it is walked here with its fragments expanded. Every field
-//! counts as often as it would be resolved: below a list, once for each element that a page may have.
+//! The document has been measured and cut down to one operation, so it is walked here with its
+//! fragments expanded. Every field counts as often as it would be resolved: below a list, once for
+//! each element that a page may have.
 //!
-//! The bytes of the answer are estimated from above: response keys by their length, values by the longest that their field can
-//! have ([`size`]), and a field that can fail by its error where that is longer. Lists without pages have no bound, so that they
-//! are estimated by what is usual. What people wrote, and values that are released, have bounds of their own, because only those
-//! are answered with them who have a role or a runtime's permission; all the rest anybody with a token can ask for.
+//! The bytes of the answer are estimated from above: response keys by their length, values by the
+//! longest that their field can have ([`size`]), and a field that can fail by its error where that
+//! is longer. Lists without pages have no bound, so they are estimated by their usual length.
+//! Descriptions and released values have limits of their own, because only callers with a role, or
+//! a runtime's permission, receive them; any caller with a token can ask for all the rest.
 
 #[cfg(test)]
 mod tests;
@@ -20,11 +22,13 @@ use async_graphql::{Name, Positioned, Variables};
 use async_graphql_value::{ConstValue, Value};
 use std::collections::HashMap;
 
-/// Elements of lists that an operation reads: 100 entries with their 10 versions, or the first page of 100 vaults.
+/// Elements of lists that an operation reads: 100 entries with their 10 versions, or the first page
+/// of 100 vaults.
 const MAX_READ: u64 = 6_000;
 /// Fields that an operation answers, in all elements together.
 const MAX_ANSWERED: u64 = 50_000;
-/// Bytes that an operation answers, without descriptions and values: 100 entries with everything that is known of them.
+/// Bytes that an operation answers, without descriptions and values: 100 entries with everything
+/// that is known of them.
 const MAX_BYTES: u64 = 3 * 1024 * 1024;
 /// The same without a token: the schema's SDL, or all of its introspection.
 const MAX_ANONYMOUS_BYTES: u64 = 256 * 1024;
@@ -32,7 +36,8 @@ const MAX_ANONYMOUS_BYTES: u64 = 256 * 1024;
 const MAX_TEXT: u64 = 12 * 1024 * 1024;
 /// Representations that an operation's `_entities` hold together.
 const MAX_REPRESENTATIONS: u64 = 1_000;
-/// Bytes of arguments, each counted for every time it is used: async-graphql copies a value at each use.
+/// Bytes of arguments, each counted for every time it is used: async-graphql copies a value at each
+/// use.
 const MAX_COPIED: u64 = 8 * 1024 * 1024;
 
 /// Root fields that never fail.
@@ -41,12 +46,12 @@ const SCHEMA_FIELDS: &[&str] = &["__typename", SERVICE];
 /// Fields whose elements come in pages.
 const CONNECTIONS: &[&str] = &["entries", "vaultEntries", "auditEvents", "vaultAuditEvents", "versions"];
 
-/// Elements on a page where none are asked for, and at most.
+/// Elements of a page without `first`, and of the largest page.
 const PAGE: u64 = 50;
 const LARGEST_PAGE: u64 = 100;
 /// Versions that an entry keeps.
 const VERSIONS: u64 = 10;
-/// Agents that usually hold a value, at most.
+/// Number of agents that are assumed to hold a value.
 const EXPOSURES: u64 = 10;
 /// Entries of a project.
 const ENTRIES: u64 = 1_000;
@@ -74,8 +79,8 @@ pub struct Circumstances<'a> {
 /// What the answer to an operation amounts to, at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Estimate {
-    /// The bytes of its JSON. Released values count as they are stored: only where they are made of characters that JSON
-    /// escapes are they longer.
+    /// The bytes of its JSON. Released values count as they are stored: only where they are made of
+    /// characters that JSON escapes are they longer.
     pub bytes: u64,
     /// The number of its fields.
     pub fields: u64,
@@ -236,7 +241,8 @@ impl Cost<'_> {
         }
     }
 
-    /// Counts errors at a place instead of what was counted since then, where they are longer: either stands in the answer.
+    /// Counts errors at a place instead of what was counted since then, where they are longer:
+    /// either stands in the answer.
     fn or_errors(&mut self, mut before: u64, times: u64, place: Place<'_>) {
         let error = size::ERROR.saturating_add(self.circumstances.request_id).saturating_add(place.path);
         add(&mut before, times, error);
@@ -295,8 +301,9 @@ impl Cost<'_> {
         add(&mut self.total.answered, 1, fields);
     }
 
-    /// How many elements a field reads; none where its parent has brought what it answers. A list without pages counts as one
-    /// page, and an empty page as one element, since it is a statement too.
+    /// How many elements a field reads; none where its parent has brought what it answers. A list
+    /// without pages counts as one page, and an empty page as one element, since it is a statement
+    /// too.
     fn read(&self, field: &Field, place: Place<'_>) -> u64 {
         match field.name.node.as_str() {
             "versions" => self.page(field).min(VERSIONS),
@@ -354,7 +361,8 @@ impl Cost<'_> {
         }
     }
 
-    /// The names that a resolve or a preview asks for, which are answered as they came; all that a project has without.
+    /// The names that a resolve or a preview asks for, which are answered as they came; all that a
+    /// project has without.
     fn asked(&self, field: &Field) -> Asked {
         let measured = |text: Option<&str>| text.map_or(0, size::json_length);
         let of_variable = |value: &ConstValue| match value {

@@ -1,5 +1,6 @@
-//! How much an operation that asks about the schema is answered. Types lead to types again, so a bound by the largest type of
-//! each step would refuse every tool; what is asked for is looked up in the schema instead, which is known.
+//! How much an operation that asks about the schema is answered. Types lead to types again, so a
+//! bound by the largest type of each step would refuse every tool; what is asked for is looked up
+//! in the schema instead, which is known.
 
 use super::measure::Fragments;
 use super::size;

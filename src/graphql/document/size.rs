@@ -1,5 +1,5 @@
-//! How long the JSON of an answer's parts can be, in bytes. These are upper bounds: what a caller or an entry's author chose is
-//! counted with every character escaped.
+//! How long the JSON of an answer's parts can be, in bytes. These are upper bounds: what a caller
+//! or an entry's author chose is counted with every character escaped.
 
 use super::RESOLVE_SECRETS;
 
@@ -35,7 +35,8 @@ const SUBJECT: u64 = 2 + 6 * (MAX_SUBJECT as u64 + 1);
 /// The number of characters that are shown of the name of a certificate's subject or issuer.
 pub const MAX_SUBJECT: usize = 1_000;
 
-/// One error of an answer, without its path and the request's id: a message, the place in the document and a code.
+/// One error of an answer, without its path and the request's id: a message, the place in the
+/// document and a code.
 pub(super) const ERROR: u64 = 320;
 /// An index in the path of an error.
 pub(super) const INDEX: u64 = 8;
@@ -164,7 +165,8 @@ pub fn json_length(text: &str) -> u64 {
     text.bytes().map(escaped).sum::<u64>() + 2
 }
 
-/// Whether a nullable field can fail by itself, so that an error stands in the answer and null in its place.
+/// Whether a nullable field can fail by itself, so that an error stands in the answer and null in
+/// its place.
 pub(super) fn can_fail(field: &str) -> bool {
     matches!(
         field,

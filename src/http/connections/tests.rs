@@ -1,6 +1,7 @@
 use super::*;
 use axum::Extension;
 use axum::routing::{get, post};
+use axum_server::tls_rustls::RustlsConfig;
 use std::net::SocketAddr;
 use std::sync::Weak;
 use std::time::Instant;
@@ -9,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(10);
-const BOUNDS: Bounds = Bounds {
+pub(super) const BOUNDS: Bounds = Bounds {
     slots: 100,
     first_request: LONG,
     next_request: LONG,
@@ -17,6 +18,7 @@ const BOUNDS: Bounds = Bounds {
     body_when_full: LONG,
     stall: LONG,
     rate: 0,
+    slow: LONG,
     age: LONG,
     grace: LONG,
     linger: SHORT,
@@ -60,6 +62,10 @@ fn start(bounds: Bounds) -> SocketAddr {
 }
 
 fn start_with(bounds: Bounds, permits: usize) -> Started {
+    start_tls(bounds, permits, None)
+}
+
+fn start_tls(bounds: Bounds, permits: usize, tls: Option<RustlsAcceptor>) -> Started {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let slow = async || sleep(SHORT * 4).await;
@@ -79,7 +85,7 @@ fn start_with(bounds: Bounds, permits: usize) -> Started {
         .route("/admitted", post(admit_and_read));
     let stop = CancellationToken::new();
     let permits = Arc::new(Semaphore::new(permits));
-    let server = tokio::spawn(serve(socket, None, router, bounds, permits, stop.clone()));
+    let server = tokio::spawn(serve(socket, tls, router, bounds, permits, stop.clone()));
     Started { address, held, stop, server }
 }
 
@@ -89,7 +95,8 @@ async fn admit_and_read(Extension(admission): Extension<Admission>, body: Body) 
     axum::body::to_bytes(body, 1024).await.unwrap()
 }
 
-/// A client of HTTP/2 whose streams may be sent so many bytes each before it reads them, which it does only when told.
+/// A client of HTTP/2 whose streams may be sent so many bytes each before it reads them, which it
+/// does only when told.
 async fn client(address: SocketAddr, window: u32) -> h2::client::SendRequest<Bytes> {
     let stream = TcpStream::connect(address).await.unwrap();
     let mut builder = h2::client::Builder::new();
@@ -121,7 +128,8 @@ async fn ends(stream: &mut TcpStream) -> Vec<u8> {
 async fn http2(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    // HEADERS of stream 1, ended: :method GET, :scheme http, :path /, :authority "x" (RFC 7541, appendix A).
+    // HEADERS of stream 1, ended: :method GET, :scheme http, :path /, :authority "x" (RFC 7541,
+    // appendix A).
     let headers = [0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x84, 0x41, 1, b'x'];
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     stream.write_all(&settings).await.unwrap();
@@ -250,9 +258,41 @@ async fn an_answer_that_is_not_read_ends_its_connection() {
     }
 }
 
+/// The certificate of the tests.
+async fn tls() -> RustlsAcceptor {
+    let files = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/http");
+    let config = RustlsConfig::from_pem_file(files.join("localhost.pem"), files.join("localhost.key"));
+    RustlsAcceptor::new(config.await.unwrap())
+}
+
+#[tokio::test]
+async fn an_answer_by_tls_that_is_not_read_ends_its_connection() {
+    let one = start_tls(Bounds { stall: SHORT * 2, ..BOUNDS }, 100, Some(tls().await));
+    let client = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().unwrap();
+    let begin = Instant::now();
+    let unread = client.get(format!("https://{}/large", one.address)).send().await.unwrap();
+    assert_eq!(unread.status(), 200);
+    is_dropped(&one.held).await;
+    assert!(begin.elapsed() >= SHORT * 2, "it had its time");
+    assert!(unread.bytes().await.is_err(), "the answer is cut off, and that shows");
+    let read = client.get(format!("https://{}/large", one.address)).send().await.unwrap().bytes().await.unwrap();
+    assert_eq!(read.len(), LARGE);
+}
+
+#[tokio::test]
+async fn handshakes_that_do_not_begin_keep_no_slot() {
+    let one = start_tls(Bounds { slots: 2, when_full: SHORT, ..BOUNDS }, 100, Some(tls().await));
+    let _silent = [TcpStream::connect(one.address).await.unwrap(), TcpStream::connect(one.address).await.unwrap()];
+    sleep(SHORT / 2).await;
+    let client = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().unwrap();
+    let begin = Instant::now();
+    assert_eq!(client.get(format!("https://{}/", one.address)).send().await.unwrap().text().await.unwrap(), "here");
+    assert!(begin.elapsed() < SHORT * 10, "{:?}", begin.elapsed());
+}
+
 #[tokio::test]
 async fn an_answer_that_is_read_byte_by_byte_ends_its_connection() {
-    let bounds = Bounds { stall: SHORT * 2, rate: 1024 * 1024, ..BOUNDS };
+    let bounds = Bounds { stall: SHORT * 2, rate: 1024 * 1024, slow: SHORT * 4, ..BOUNDS };
     let one = start_with(bounds, 100);
     let (mut read, mut write) = TcpStream::connect(one.address).await.unwrap().into_split();
     write.write_all(GET.replace("/ ", "/large ").as_bytes()).await.unwrap();
@@ -445,7 +485,8 @@ async fn requests_beyond_the_permits_are_refused_and_a_few_of_each_connection_ar
     assert_eq!(again.status(), StatusCode::OK);
 }
 
-/// What the server sends after a client of HTTP/2 sent these frames, until it closes the connection.
+/// What the server sends after a client of HTTP/2 sent these frames, until it closes the
+/// connection.
 async fn told(address: SocketAddr, frames: &[u8]) -> Vec<u8> {
     let (mut read, mut write) = http2(address).await.into_split();
     let sent = frames.to_vec();

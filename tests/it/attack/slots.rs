@@ -38,7 +38,8 @@ async fn health(address: SocketAddr) -> Duration {
     begin.elapsed()
 }
 
-/// The beginning of HTTP/2: what a client says first, and a POST to `/graphql` whose body does not come.
+/// The beginning of HTTP/2: what a client says first, and a POST to `/graphql` whose body does not
+/// come.
 async fn http2_post(address: SocketAddr) -> Vec<u8> {
     let (here, there) = tokio::io::duplex(64 * 1024);
     let (client, connection) = h2::client::handshake(here).await.unwrap();

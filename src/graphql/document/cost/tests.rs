@@ -99,7 +99,8 @@ fn a_value_counts_for_each_of_its_uses() {
     limited(&uses(8), text.clone(), "8 MiB");
     limited("query($v: String) { a(b: [$v $v $v $v $v], c: {d: [$v $v $v]}) }", text.clone(), "8 MiB");
     limited("query($v: String) { _entities(r: [$v $v $v $v $v $v $v $v]) { id } }", text.clone(), "8 MiB");
-    // A value counts although the operation does not define its variable: the library copies it all the same.
+    // A value counts although the operation does not define its variable: the library copies it all
+    // the same.
     limited("{ a(b: [$v $v $v $v $v $v $v $v]) }", text, "8 MiB");
     let many = json!({ "v": vec![0; 20_000] });
     passes("query($v: [Int]) { a(b: [$v $v $v $v $v $v]) }", many.clone());
