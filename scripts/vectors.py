@@ -123,6 +123,15 @@ def version_row(row):
     return {**row, "mac": mac(encoded)}
 
 
+audit = bytes(range(60, 92))
+
+
+def record(purpose, *texts):
+    encoded = fields(FORMAT, purpose.encode(), *(option(each(str.encode, text)) for text in texts))
+    mac = hmac.new(subkey(audit, b"audit"), encoded, hashlib.sha256).hexdigest()
+    return {"purpose": purpose, "fields": texts, "mac": mac}
+
+
 vectors = {
     "place": {
         "data_key_secret": secret.hex(),
@@ -177,6 +186,18 @@ vectors = {
         version_row({"version": 1, "ciphertext_version": 1, "restored_from": None, "not_after": None}),
         version_row({"version": 9, "ciphertext_version": 7, "restored_from": 7, "not_after": 1924991999000}),
     ],
+    "records": {
+        "key": audit.hex(),
+        "macs": [
+            record("audit-event", str(entry), "1", None, "", "user:zoë"),
+            record("audit-chain", str(entry), None, None, None),
+            record("audit-cut", str(entry), "17", "00" * 32),
+            record("outbox", f"project:{project}", '{"change":{}}'),
+            record("installation-setting", "openfga.store", "01J0000000000000000000000A"),
+            record("data-key-state", str(data_key), project, "k-0a1b2c3d", "true", "false"),
+            record("replaced-data-key", str(data_key), project, "2030-01-01T00:00:00.000Z"),
+        ],
+    },
 }
 
 path = Path("tests/vectors/crypto.json")

@@ -9,7 +9,7 @@ mod permission;
 mod tuple;
 
 pub use model::NotAllowed;
-pub use openfga::{OpenFgaConfig, SetupError};
+pub use openfga::{OpenFgaConfig, PinnedModel, SetupError};
 pub use operator::{Operator, Rekeying};
 pub use permission::{
     Authorized, CanAdminister, CanAudit, CanAuditVault, CanCloseMilestones, CanList, CanManageAgents, CanManageMembers,
@@ -18,7 +18,7 @@ pub use permission::{
 };
 pub use tuple::{Member, Object, Tuple, TupleChange, TupleFilter};
 
-use crate::domain::{Clock, Result, Timestamp};
+use crate::domain::{Clock, Error, Result, Timestamp};
 use crate::store::{Conn, Store};
 use embedded::Embedded;
 use moka::sync::Cache;
@@ -42,7 +42,11 @@ pub struct Authorizer {
 enum Engine {
     Embedded(Box<Embedded>),
     OpenFga(Box<OpenFga>),
+    /// Answers nothing.
+    Closed,
 }
+
+const CLOSED: Error = Error::unavailable("This command does not ask the authorizer; nothing was done.");
 
 /// Allowing decisions, each with the instant it was asked for; denials are never kept.
 struct Remembered {
@@ -60,12 +64,31 @@ impl Authorizer {
         Ok(Self::new(Engine::Embedded(Box::new(Embedded::new(store)?))))
     }
 
-    /// Asks OpenFGA, with the store and model that [`Self::set_up_openfga`] pinned.
+    /// Asks OpenFGA, with the store and model that [`Self::set_up_openfga`] gave. The caller
+    /// vouches for `pinned`.
     ///
     /// # Errors
-    /// When it was not set up for this version, or the configuration is no use.
-    pub async fn openfga(config: &OpenFgaConfig, store: &Store) -> Result<Self, SetupError> {
-        Ok(Self::new(Engine::OpenFga(Box::new(OpenFga::open(config, store).await?))))
+    /// When it was not set up for this version, the store or the model at OpenFGA is another one,
+    /// or the configuration is no use. An OpenFGA that does not answer is no error: nothing is
+    /// decided until it does.
+    pub async fn openfga(config: &OpenFgaConfig, pinned: PinnedModel) -> Result<Self, SetupError> {
+        Ok(Self::new(Engine::OpenFga(Box::new(OpenFga::open(config, pinned).await?))))
+    }
+
+    /// Answers nothing: for commands that ask no authorizer, so that they work where it is out of
+    /// order.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self::new(Engine::Closed)
+    }
+
+    /// The store and model it uses, where it asks OpenFGA.
+    #[must_use]
+    pub fn pinned(&self) -> Option<&PinnedModel> {
+        match &*self.engine {
+            Engine::OpenFga(openfga) => Some(openfga.pinned()),
+            Engine::Embedded(_) | Engine::Closed => None,
+        }
     }
 
     fn new(engine: Engine) -> Self {
@@ -80,13 +103,20 @@ impl Authorizer {
         Self { remembered, ..self }
     }
 
-    /// Writes store, model and the stand-in for projects that are not there to OpenFGA, and pins their ids in the database.
-    /// Safe to repeat, and to run twice at once.
+    /// Writes store, model and the stand-in for projects that are not there to OpenFGA; gives what
+    /// is to be pinned. Safe to repeat.
+    ///
+    /// `known` is what was pinned before, where the caller vouches for it. Without it, the store is
+    /// looked up by its name, and made where there is none and `may_create`.
     ///
     /// # Errors
-    /// When OpenFGA or the database cannot be reached.
-    pub async fn set_up_openfga(config: &OpenFgaConfig, store: &Store) -> Result<(), SetupError> {
-        openfga::set_up(config, store).await
+    /// When OpenFGA cannot be reached, or does not have what `known` or the name says.
+    pub async fn set_up_openfga(
+        config: &OpenFgaConfig,
+        known: Option<PinnedModel>,
+        may_create: bool,
+    ) -> Result<PinnedModel, SetupError> {
+        openfga::set_up(config, known, may_create).await
     }
 
     /// Writes the stand-in for projects that are not there to the database, for the embedded authorizer. Safe to repeat.
@@ -96,7 +126,7 @@ impl Authorizer {
     pub async fn set_up_embedded(store: &Store) -> Result<()> {
         let authorizer = Self::embedded(store.clone())?;
         let mut tx = store.begin_set_up().await?;
-        let change = TupleChange { write: vec![Tuple::vault_of_nowhere()], delete: vec![] };
+        let change = TupleChange { write: Tuple::of_nowhere(), delete: vec![] };
         authorizer.apply(&mut tx, &change).await?;
         tx.commit().await?;
         Ok(())
@@ -107,9 +137,9 @@ impl Authorizer {
     /// # Errors
     /// When the database cannot be reached.
     pub async fn is_embedded_set_up(store: &Store) -> Result<bool> {
-        let own = Tuple::vault_of_nowhere();
-        let held = Embedded::read(&mut store.conn().await?, &TupleFilter::of_object(own.object())).await?;
-        Ok(held.contains(&own))
+        let filter = TupleFilter::of_object(tuple::NOWHERE);
+        let held = Embedded::read(&mut store.conn().await?, &filter).await?;
+        Ok(Tuple::of_nowhere().iter().all(|tuple| held.contains(tuple)))
     }
 
     /// Answers questions in their order, asking about the same thing once; about nowhere as often as it stands for something,
@@ -155,6 +185,7 @@ impl Authorizer {
         let answers = match &*self.engine {
             Engine::Embedded(embedded) => embedded.check_in(conn, questions).await?,
             Engine::OpenFga(openfga) => openfga.check(questions).await?,
+            Engine::Closed => return Err(CLOSED),
         };
         let decisions = questions.iter().zip(answers);
         Ok(decisions.map(|(question, allowed)| Decision::new(question.clone(), allowed)).collect())
@@ -166,6 +197,7 @@ impl Authorizer {
         match &*self.engine {
             Engine::Embedded(embedded) => embedded.check(questions).await,
             Engine::OpenFga(openfga) => openfga.check(questions).await,
+            Engine::Closed => Err(CLOSED),
         }
     }
 
@@ -181,6 +213,7 @@ impl Authorizer {
         match &*self.engine {
             Engine::Embedded(embedded) => embedded.apply(conn, change).await?,
             Engine::OpenFga(openfga) => openfga.apply(change).await?,
+            Engine::Closed => return Err(CLOSED),
         }
         if let Some(remembered) = &self.remembered {
             remembered.yes.invalidate_all();
@@ -196,14 +229,19 @@ impl Authorizer {
         match &*self.engine {
             Engine::Embedded(_) => Embedded::read(conn, filter).await,
             Engine::OpenFga(openfga) => openfga.read(filter).await,
+            Engine::Closed => Err(CLOSED),
         }
     }
 
-    /// Whether it answers.
+    /// Whether it answers, and at OpenFGA still has the store and the model that it began with.
+    /// That is asked once a minute.
     ///
     /// # Errors
     /// UNAVAILABLE when it does not.
     pub async fn ready(&self) -> Result<()> {
+        if let Engine::OpenFga(openfga) = &*self.engine {
+            openfga.confirm().await?;
+        }
         self.check(&[Question::of_relation("user:%", Permission::CanAudit, tuple::VAULT)]).await.map(drop)
     }
 

@@ -1,21 +1,24 @@
 //! OpenFGA over gRPC. Every call is bounded in time, and every question is asked with HIGHER_CONSISTENCY, so that what was
 //! taken away a moment ago stays away.
 
-use super::model::{JSON, Model};
+mod set_up;
+
+use super::model::Model;
 use super::{Question, Tuple, TupleChange, TupleFilter};
 use crate::domain::{Error, Result};
-use crate::store::Store;
 use crate::trace::TraceContext;
 use futures::future::try_join_all;
 use openfga_client::client::{
-    AuthorizationModel, BatchCheckItem, BatchCheckRequest, CheckRequestTupleKey, ConsistencyPreference,
-    CreateStoreRequest, ListStoresRequest, OpenFgaServiceClient, ReadAuthorizationModelRequest, ReadRequest,
-    ReadRequestTupleKey, TupleKey, TupleKeyWithoutCondition, WriteAuthorizationModelRequest, WriteRequest,
-    WriteRequestDeletes, WriteRequestWrites, batch_check_single_result::CheckResult,
+    BatchCheckItem, BatchCheckRequest, CheckRequestTupleKey, ConsistencyPreference, OpenFgaServiceClient, ReadRequest,
+    ReadRequestTupleKey, TupleKey, TupleKeyWithoutCondition, WriteRequest, WriteRequestDeletes, WriteRequestWrites,
+    batch_check_single_result::CheckResult,
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
-use std::time::Duration;
+pub use set_up::{PinnedModel, SetupError};
+use set_up::{UNREADABLE, digest};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -35,15 +38,12 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// Concurrent writes of one tuple answer Aborted; so often is such a write tried.
 const TRIES: u32 = 5;
 const CONSISTENCY: i32 = ConsistencyPreference::HigherConsistency as i32;
+/// How long a confirmation of store and model holds for `/readyz`.
+const CONFIRM_EVERY: Duration = Duration::from_secs(60);
+/// How long it is not asked again after it has not confirmed them.
+const CONFIRM_AGAIN: Duration = Duration::from_secs(1);
 /// A tuple that is there is no error on write, nor one that is not on delete.
 const IGNORE: &str = "ignore";
-
-/// Names under which the installation pins what all its servers use.
-const STORE: &str = "openfga.store";
-const MODEL: &str = "openfga.model";
-const MODEL_DIGEST: &str = "openfga.model_digest";
-/// The lock under which one set-up runs at a time.
-const SETUP: &str = "setup:openfga";
 
 /// How OpenFGA is reached.
 pub struct OpenFgaConfig {
@@ -79,29 +79,23 @@ type Client = OpenFgaServiceClient<InterceptedService<Channel, Bearer>>;
 
 pub(super) struct OpenFga {
     client: Client,
-    store: String,
-    /// The id under which OpenFGA has the model.
-    model: String,
+    /// The store's name.
+    name: String,
+    pinned: PinnedModel,
     rules: Model,
+    /// Held while OpenFGA is asked.
+    confirmation: Mutex<Confirmation>,
+    /// Whether it has, for what is asked without waiting.
+    is_confirmed: AtomicBool,
 }
 
-/// Why OpenFGA cannot be used as it is set up.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// The URL or the token has not the form.
-    #[error("{0}")]
-    Config(&'static str),
-    /// `migrate` has not run, or not for this version.
-    #[error(
-        "the authorization model is not the one of this version; run `project-vault migrate`, or serve with --migrate"
-    )]
-    NotMigrated,
-    /// OpenFGA did not answer as it should.
-    #[error("OpenFGA cannot be set up ({0}); check OPENFGA_URL and OPENFGA_TOKEN")]
-    Unreachable(String),
-    /// The database did not answer.
-    #[error(transparent)]
-    Store(#[from] crate::store::Error),
+/// Whether OpenFGA confirms store and model.
+#[derive(Default)]
+struct Confirmation {
+    /// When it last did.
+    at: Option<Instant>,
+    /// When it last did not, since then.
+    failed: Option<Instant>,
 }
 
 fn connect(config: &OpenFgaConfig) -> Result<Client, SetupError> {
@@ -128,96 +122,109 @@ fn connect(config: &OpenFgaConfig) -> Result<Client, SetupError> {
     Ok(OpenFgaServiceClient::with_interceptor(endpoint.connect_lazy(), Bearer(token)))
 }
 
-const UNREADABLE: SetupError = SetupError::Config("the built-in authorization model cannot be read");
-
 fn rules() -> Result<Model, SetupError> {
     Model::load().map_err(|_| UNREADABLE)
 }
 
-fn digest() -> String {
-    data_encoding::HEXLOWER.encode(&Sha256::digest(JSON.as_bytes()))
-}
-
-/// Brings the store and the model in OpenFGA up to date, and pins their ids in the database. Safe to repeat, and to run twice
-/// at once.
-pub(super) async fn set_up(config: &OpenFgaConfig, store: &Store) -> Result<(), SetupError> {
+/// Brings the store and the model in OpenFGA up to date; gives what the installation pins. Safe to
+/// repeat.
+pub(super) async fn set_up(
+    config: &OpenFgaConfig,
+    known: Option<PinnedModel>,
+    may_create: bool,
+) -> Result<PinnedModel, SetupError> {
     let mut client = connect(config)?;
-    let mut tx = store.begin_set_up().await?;
-    tx.lock_name(SETUP).await?;
-    let store_id = match tx.pinned(STORE).await? {
-        Some(id) => id,
-        None => find_or_create(&mut client, &config.store).await?,
-    };
-    let model_id = match (tx.pinned(MODEL).await?, tx.pinned(MODEL_DIGEST).await?) {
-        (Some(id), Some(of)) if of == digest() && model_exists(&mut client, &store_id, &id).await? => id,
-        _ => write_model(&mut client, &store_id).await?,
-    };
-    tx.pin(STORE, &store_id).await?;
-    tx.pin(MODEL, &model_id).await?;
-    tx.pin(MODEL_DIGEST, &digest()).await?;
-    let openfga = OpenFga { client, store: store_id, model: model_id, rules: rules()? };
-    let nowhere = TupleChange { write: vec![Tuple::vault_of_nowhere()], delete: vec![] };
+    let pinned = set_up::find_or_make(&mut client, config, known, may_create).await?;
+    let openfga = OpenFga::new(client, config, pinned.clone())?;
+    // It has just been read.
+    openfga.is_confirmed.store(true, Ordering::Release);
+    let nowhere = TupleChange { write: Tuple::of_nowhere(), delete: vec![] };
     openfga.apply(&nowhere).await.map_err(|error| SetupError::Unreachable(error.to_string()))?;
-    tx.commit().await?;
-    Ok(())
-}
-
-async fn find_or_create(client: &mut Client, name: &str) -> Result<String, SetupError> {
-    let request = ListStoresRequest { name: name.to_owned(), ..ListStoresRequest::default() };
-    let found = client.list_stores(request).await.map_err(|status| unreachable_setup(&status))?.into_inner();
-    if let Some(store) = found.stores.into_iter().find(|store| store.name == name) {
-        return Ok(store.id);
-    }
-    let created = client.create_store(CreateStoreRequest { name: name.to_owned() }).await;
-    Ok(created.map_err(|status| unreachable_setup(&status))?.into_inner().id)
-}
-
-async fn model_exists(client: &mut Client, store: &str, id: &str) -> Result<bool, SetupError> {
-    let request = ReadAuthorizationModelRequest { store_id: store.to_owned(), id: id.to_owned() };
-    match client.read_authorization_model(request).await {
-        Ok(_) => Ok(true),
-        Err(status) if status.code() == Code::NotFound || is_not_found(&status) => Ok(false),
-        Err(status) => Err(unreachable_setup(&status)),
-    }
-}
-
-/// OpenFGA has codes of its own above gRPC's; 2,001 is a model that is not there, 5,002 a store.
-fn is_not_found(status: &Status) -> bool {
-    status.message().contains("not found")
-}
-
-async fn write_model(client: &mut Client, store: &str) -> Result<String, SetupError> {
-    let model: AuthorizationModel = serde_json::from_str(JSON).map_err(|_| UNREADABLE)?;
-    let request = WriteAuthorizationModelRequest {
-        store_id: store.to_owned(),
-        type_definitions: model.type_definitions,
-        schema_version: model.schema_version,
-        conditions: model.conditions,
-    };
-    let written = client.write_authorization_model(request).await.map_err(|status| unreachable_setup(&status))?;
-    Ok(written.into_inner().authorization_model_id)
-}
-
-fn unreachable_setup(status: &Status) -> SetupError {
-    SetupError::Unreachable(format!("{:?}", status.code()))
+    Ok(pinned)
 }
 
 impl OpenFga {
-    /// Uses what [`set_up`] pinned.
-    pub(super) async fn open(config: &OpenFgaConfig, store: &Store) -> Result<Self, SetupError> {
-        let client = connect(config)?;
-        let mut conn = store.conn().await?;
-        let pinned = (conn.pinned(STORE).await?, conn.pinned(MODEL).await?, conn.pinned(MODEL_DIGEST).await?);
-        match pinned {
-            (Some(store), Some(model), Some(of)) if of == digest() => {
-                Ok(Self { client, store, model, rules: rules()? })
-            }
-            _ => Err(SetupError::NotMigrated),
+    fn new(client: Client, config: &OpenFgaConfig, pinned: PinnedModel) -> Result<Self, SetupError> {
+        Ok(Self {
+            client,
+            name: config.store.clone(),
+            pinned,
+            rules: rules()?,
+            confirmation: Mutex::default(),
+            is_confirmed: AtomicBool::new(false),
+        })
+    }
+
+    /// Uses what the installation pins, once OpenFGA has confirmed it. A server that starts while
+    /// OpenFGA is down answers nothing until then.
+    pub(super) async fn open(config: &OpenFgaConfig, pinned: PinnedModel) -> Result<Self, SetupError> {
+        if pinned.digest != digest() {
+            return Err(SetupError::NotMigrated);
         }
+        let openfga = Self::new(connect(config)?, config, pinned)?;
+        let asked = openfga.ask_to_confirm(&mut *openfga.confirmation.lock().await).await;
+        match asked {
+            Ok(()) => Ok(openfga),
+            Err(error) if error.is_outage() => {
+                tracing::warn!(%error, "OpenFGA does not answer; nothing is decided until it confirms store and model");
+                Ok(openfga)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What it uses, as the installation pins it.
+    pub(super) const fn pinned(&self) -> &PinnedModel {
+        &self.pinned
+    }
+
+    /// Has OpenFGA confirm store and model again, unless it did less than a minute ago. While it
+    /// does not, nothing is decided.
+    pub(super) async fn confirm(&self) -> Result<()> {
+        self.confirm_within(Some(CONFIRM_EVERY)).await
+    }
+
+    /// Whoever waits while it is asked shares the answer, also where that is none.
+    async fn confirm_within(&self, age: Option<Duration>) -> Result<()> {
+        let mut known = self.confirmation.lock().await;
+        if known.at.is_some_and(|at| age.is_none_or(|age| at.elapsed() < age)) {
+            return Ok(());
+        }
+        if known.failed.is_some_and(|at| at.elapsed() < CONFIRM_AGAIN) {
+            return Err(unavailable());
+        }
+        self.ask_to_confirm(&mut known).await.map_err(|error| {
+            tracing::error!(%error, "OpenFGA does not confirm the store and the model of this installation");
+            unavailable()
+        })
+    }
+
+    /// An outage leaves what was confirmed as it was: whatever is asked then fails by itself.
+    async fn ask_to_confirm(&self, known: &mut Confirmation) -> Result<(), SetupError> {
+        let asked = set_up::confirm(&self.client, &self.name, &self.pinned).await;
+        let now = Instant::now();
+        match &asked {
+            Ok(()) => {
+                *known = Confirmation { at: Some(now), failed: None };
+                self.is_confirmed.store(true, Ordering::Release);
+            }
+            Err(error) if error.is_outage() => known.failed = Some(now),
+            Err(_) => {
+                *known = Confirmation { at: None, failed: Some(now) };
+                self.is_confirmed.store(false, Ordering::Release);
+            }
+        }
+        asked
+    }
+
+    /// Lets nothing be asked or changed before OpenFGA has confirmed store and model.
+    async fn require_confirmed(&self) -> Result<()> {
+        if self.is_confirmed.load(Ordering::Acquire) { Ok(()) } else { self.confirm_within(None).await }
     }
 
     /// Answers in the order of the questions; an answer that is not complete is none.
     pub(super) async fn check(&self, questions: &[Question]) -> Result<Vec<bool>> {
+        self.require_confirmed().await?;
         let batches = try_join_all(questions.chunks(BATCH).map(|chunk| self.batch_check(chunk))).await?;
         Ok(batches.into_iter().flatten().collect())
     }
@@ -237,8 +244,8 @@ impl OpenFga {
             })
             .collect();
         let request = BatchCheckRequest {
-            store_id: self.store.clone(),
-            authorization_model_id: self.model.clone(),
+            store_id: self.pinned.store.clone(),
+            authorization_model_id: self.pinned.model.clone(),
             checks,
             consistency: CONSISTENCY,
         };
@@ -258,6 +265,7 @@ impl OpenFga {
     }
 
     pub(super) async fn apply(&self, change: &TupleChange) -> Result<()> {
+        self.require_confirmed().await?;
         let deletes = change.delete.iter().map(|tuple| (false, tuple));
         let writes = change.write.iter().map(|tuple| (true, tuple));
         let all: Vec<(bool, &Tuple)> = deletes.chain(writes).collect();
@@ -288,8 +296,8 @@ impl OpenFga {
             })
             .collect();
         let request = WriteRequest {
-            store_id: self.store.clone(),
-            authorization_model_id: self.model.clone(),
+            store_id: self.pinned.store.clone(),
+            authorization_model_id: self.pinned.model.clone(),
             writes: (!writes.is_empty())
                 .then(|| WriteRequestWrites { tuple_keys: writes, on_duplicate: IGNORE.to_owned() }),
             deletes: (!deletes.is_empty())
@@ -309,6 +317,7 @@ impl OpenFga {
     }
 
     pub(super) async fn read(&self, filter: &TupleFilter) -> Result<Vec<Tuple>> {
+        self.require_confirmed().await?;
         let key = ReadRequestTupleKey {
             user: filter.subject.clone().unwrap_or_default(),
             relation: filter.relation.unwrap_or_default().to_owned(),
@@ -318,7 +327,7 @@ impl OpenFga {
         let mut continuation_token = String::new();
         loop {
             let request = ReadRequest {
-                store_id: self.store.clone(),
+                store_id: self.pinned.store.clone(),
                 tuple_key: Some(key.clone()),
                 page_size: Some(PAGE),
                 continuation_token,

@@ -120,8 +120,9 @@ impl Tuple {
         Self::new(VAULT, "vault", Object::project(project))
     }
 
-    pub(super) fn vault_of_nowhere() -> Self {
-        Self::new(VAULT, "vault", NOWHERE)
+    /// What `migrate` writes about the stand-in: the tuples that a decision reads of any real project.
+    pub(super) fn of_nowhere() -> Vec<Self> {
+        vec![Self::new(VAULT, "vault", NOWHERE), Self::new("organization:%nowhere", "participant", NOWHERE)]
     }
 
     /// A milestone belongs to a project.

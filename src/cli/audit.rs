@@ -2,8 +2,9 @@
 
 use super::failure::{Failure, Result};
 use super::open::Place;
-use super::print;
+use super::printable::printable_json;
 use super::progress::Progress;
+use super::{print, print_json};
 use crate::config::SECRETS_HELP;
 use crate::crypto::{Statement, verify_statement};
 use crate::domain::{ProjectId, Timestamp};
@@ -79,7 +80,7 @@ impl Audit {
     pub async fn run(self) -> Result {
         match self.command {
             Command::Verify { head, place } => verify(head.as_deref(), &place).await,
-            Command::Head { place } => print(&format!("{}\n", place.vault().await?.sign_head().await?)),
+            Command::Head { place } => print(&format!("{}\n", place.unasked().await?.0.sign_head().await?)),
             Command::Export { project, since, until, chains, place } => {
                 let project = project.map(|project| project.as_str().to_owned());
                 export(&place, &ExportFilter { project, since, until }, chains).await
@@ -101,7 +102,7 @@ async fn verify(head: Option<&Path>, place: &Place) -> Result {
         None => Vec::new(),
     };
     let look = async {
-        let vault = place.vault().await?;
+        let (vault, _) = place.unasked().await?;
         let (_, count) = vault.export_events(&ExportFilter::default()).await?;
         let (progress, mut done) = (Progress::on_a_terminal("events"), 0);
         let seen = |more| {
@@ -123,11 +124,15 @@ async fn verify(head: Option<&Path>, place: &Place) -> Result {
 }
 
 async fn export(place: &Place, filter: &ExportFilter, chains: bool) -> Result {
-    let vault = place.vault().await?;
+    let (vault, _) = place.unasked().await?;
     let (mut export, count) = vault.export_events(filter).await?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut write = |lines: Vec<Value>| -> Result {
-        lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush()).map_err(Failure::Output)
+        let mut lines = lines.iter().map(Value::to_string);
+        lines
+            .try_for_each(|line| writeln!(out, "{}", printable_json(&line)))
+            .and_then(|()| out.flush())
+            .map_err(Failure::Output)
     };
     let (progress, mut done) = (Progress::on_a_terminal("events"), 0);
     while let Some(lines) = export.next().await? {
@@ -153,5 +158,5 @@ fn verify_receipt(file: &Path, keys: &Path) -> Result {
         Statement::ErasureReceipt => "an erasure receipt",
         Statement::AuditHead => "an audit head",
     };
-    print(&format!("{kind}, signed by this installation:\n{says:#}\n"))
+    print_json(&format!("{kind}, signed by this installation:\n{says:#}\n"))
 }

@@ -77,7 +77,7 @@ const LEGACY: Demo = Demo {
 /// # Errors
 /// When the vault does not let it be; the next start goes on where this one stopped.
 pub async fn seed(vault: &Vault) -> Result<()> {
-    if vault.store().conn().await?.pinned(SEEDED).await?.is_some() {
+    if vault.setting(SEEDED).await?.is_some() {
         return Ok(());
     }
     let platform = ServiceId::parse(PLATFORM).map_err(Error::internal)?;
@@ -105,10 +105,7 @@ pub async fn seed(vault: &Vault) -> Result<()> {
         };
         vault.update_entry(&alice, changes).await?;
     }
-    let mut tx = vault.store().begin().await?;
-    tx.pin(SEEDED, "seeded").await?;
-    tx.commit().await?;
-    Ok(())
+    vault.set_setting(SEEDED, "seeded").await
 }
 
 fn caller(principal: Principal) -> Caller {

@@ -5,10 +5,10 @@ use super::failure::{Failure, Result};
 use super::keyring_command::master_keys;
 use super::server::{self, Addresses, Parts};
 use super::{demo, logs, open, print};
-use crate::config::{Keys, Log, LogSettings, Problems, listen_address};
+use crate::config::{Keys, Log, LogSettings, Problems, listen_addresses};
 use crate::domain::{Clock, SystemClock};
 use crate::http::tokens::{IssuerConfig, KeySource, Kind, Verifier};
-use crate::vault::Vault;
+use crate::vault::{Installation, Vault};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +31,9 @@ pub struct Dev {
     /// The address to listen on [default: 127.0.0.1:4000]
     #[arg(long, env = "VAULT_LISTEN", hide_env_values = true, value_name = "IP:PORT")]
     listen: Option<OsString>,
+    /// The address that serves /metrics, and health too [default: none]
+    #[arg(long, env = "VAULT_METRICS_LISTEN", hide_env_values = true, value_name = "IP:PORT")]
+    metrics_listen: Option<OsString>,
     #[command(flatten)]
     log: LogSettings,
 }
@@ -38,10 +41,10 @@ pub struct Dev {
 impl Dev {
     /// Serves until it is told to stop.
     pub async fn run(self) -> Result {
-        let listen = listen_address(self.listen.as_ref());
+        let addresses = listen_addresses(self.listen.as_ref(), self.metrics_listen.as_ref());
         let log = Log::of(&self.log, "info");
-        let (listen, log) = match (listen, log) {
-            (Ok(listen), Ok(log)) => (listen, log),
+        let ((listen, metrics_listen), log) = match (addresses, log) {
+            (Ok(addresses), Ok(log)) => (addresses, log),
             (Err(Problems(mut problems)), log) => {
                 problems.extend(log.err().into_iter().flat_map(|found| found.0));
                 return Err(Problems(problems).into());
@@ -64,11 +67,10 @@ impl Dev {
 
         let backend = dir.backend()?;
         let store = open::store(&backend)?;
-        open::migrate(&backend, &store).await?;
-        let authorizer = open::authorizer(&backend, &store).await?;
-        let keys = master_keys(&Keys::in_file(dir.keyring()))?;
-        let vault = Vault::new(store, authorizer, keys, clock, RETENTION);
-        vault.check_keyring().await?;
+        let installation = Installation::new(store.clone(), master_keys(&Keys::in_file(dir.keyring()))?, clock);
+        open::migrate(&backend, &installation, &store).await?;
+        let authorizer = open::authorizer(&backend, &installation, &store).await?;
+        let vault = Vault::of(installation, authorizer, RETENTION);
         if !self.no_demo {
             demo::seed(&vault).await?;
         }
@@ -79,6 +81,7 @@ impl Dev {
             audit_retention: None,
             listen,
             runtime_listen: None,
+            metrics_listen,
             tls: None,
         };
         let named = self.data_dir;

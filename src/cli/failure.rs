@@ -1,11 +1,12 @@
 //! Why a command did not do its work, and the status it exits with.
 
 use super::agent::AgentFailure;
-use crate::authz::SetupError;
+use super::printable::Printable;
 use crate::config::{Problems, with_causes};
 use crate::crypto::KeyringError;
 use crate::http::StartError;
 use crate::http::tokens::SignerError;
+use crate::vault::InstallationError;
 use crate::{domain, store};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -32,9 +33,9 @@ pub enum Failure {
     /// The tables are not those of this version.
     #[error("the database is not up to date; run `project-vault migrate`, or serve with --migrate")]
     NotMigrated,
-    /// OpenFGA did not do its part.
-    #[error("{}", with_causes(.0))]
-    Setup(#[from] SetupError),
+    /// The installation, or OpenFGA, is not as it was set up.
+    #[error("{}", of_installation(.0))]
+    Installation(#[from] InstallationError),
     /// The keyring is no use.
     #[error("{}", with_causes(.0))]
     Keyring(#[from] KeyringError),
@@ -88,6 +89,16 @@ pub enum Failure {
     Runtime(io::Error),
 }
 
+fn of_installation(error: &InstallationError) -> String {
+    match error {
+        InstallationError::Vault(error) => of_vault(error),
+        InstallationError::NotSetUp
+        | InstallationError::Forged(_)
+        | InstallationError::SignedBefore
+        | InstallationError::Authorizer(_) => with_causes(error),
+    }
+}
+
 /// What went wrong inside is the operator's to know, who sits here; callers of the API are told nothing of it.
 fn of_vault(error: &domain::Error) -> String {
     match error {
@@ -113,7 +124,7 @@ impl Failure {
             Self::Agent(failure) => failure.status(),
             Self::Store(_)
             | Self::NotMigrated
-            | Self::Setup(_)
+            | Self::Installation(_)
             | Self::Keyring(_)
             | Self::Vault(_)
             | Self::Signer(_)
@@ -132,7 +143,7 @@ impl Failure {
     /// Tells it on standard error, a line for each problem; gives the status to exit with.
     pub fn report(&self) -> ExitCode {
         let mut err = io::stderr().lock();
-        for line in self.to_string().lines() {
+        for line in Printable(self).to_string().lines() {
             // Nothing is left to be told when not even this can be.
             let _ = writeln!(err, "error: {line}");
         }

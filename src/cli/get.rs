@@ -1,12 +1,12 @@
 //! `get NAME`.
 
 use super::agent::resolve::{Secret, View, Wanted, require};
-use super::agent::{AgentFailure, hiding};
+use super::agent::{AgentFailure, hiding, left_out};
 use super::failure::Result;
-use super::{in_one_thread, print};
+use super::{in_one_thread, notice, print_exactly, print_json};
 use crate::config::{Client, ClientSettings, TOKEN_HELP};
 use secrecy::ExposeSecret;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The form of what is printed.
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
@@ -49,19 +49,23 @@ impl Get {
         drop(token);
         let names = [self.name];
         let wanted = Wanted { names: Some(&names), provided: &[], purpose: "TOOL_EXECUTION" };
-        let secret = in_one_thread(agent.resolve(&wanted))??.pop();
+        let mut answer = in_one_thread(agent.resolve(&wanted))??;
+        for line in left_out::notices(&answer.left_out) {
+            notice(&line);
+        }
+        let secret = answer.secrets.pop();
         let secret = secret.ok_or_else(|| AgentFailure::NotFound(names.to_vec()))?;
         let judged = require(std::iter::once((secret.name.clone(), secret.outcome)));
         if self.output == Output::Json {
-            print(&as_json(&secret, self.reveal))?;
+            print_json(&format!("{:#}\n", as_json(&secret, self.reveal)))?;
         } else if let (Ok(()), Some(value)) = (&judged, &secret.value) {
-            print(value.expose_secret())?;
+            print_exactly(value.expose_secret())?;
         }
         Ok(judged?)
     }
 }
 
-fn as_json(secret: &Secret, reveal: bool) -> String {
+fn as_json(secret: &Secret, reveal: bool) -> Value {
     let mut object = json!({
         "name": secret.name,
         "outcome": secret.outcome.as_str(),
@@ -74,5 +78,5 @@ fn as_json(secret: &Secret, reveal: bool) -> String {
     if reveal {
         object["value"] = secret.value.as_ref().map(ExposeSecret::expose_secret).into();
     }
-    format!("{object:#}\n")
+    object
 }

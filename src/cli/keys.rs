@@ -3,7 +3,7 @@
 use super::failure::{Failure, Result};
 use super::open::{self, Place};
 use super::progress::Progress;
-use super::{print, private_file};
+use super::{print, print_exactly, print_json, private_file};
 use crate::authz::Operator;
 use crate::config::{KeyringSource, SECRETS_HELP};
 use crate::crypto::{Keyring, KeyringError};
@@ -90,7 +90,7 @@ impl Keys {
     /// Runs the command.
     pub async fn run(self) -> Result {
         match self.command {
-            Command::Generate { add: None } => print(Keyring::generate()?.to_text().expose_secret()),
+            Command::Generate { add: None } => print_exactly(Keyring::generate()?.to_text().expose_secret()),
             Command::Generate { add: Some(path) } => print(&format!("{}\n", add(&path)?)),
             Command::Status(status) => status.run().await,
             Command::Rotate(rotate) => rotate.run().await,
@@ -120,12 +120,12 @@ fn locked(path: &Path) -> Result<(PathBuf, File)> {
 
 impl Status {
     async fn run(self) -> Result {
-        let (vault, _) = self.place.open().await?;
+        let (vault, _) = self.place.unasked().await?;
         let status = vault.key_status().await?;
-        print(&match self.output {
-            Output::Text => as_text(&status),
-            Output::Json => format!("{}\n", as_json(&status)),
-        })
+        match self.output {
+            Output::Text => print(&as_text(&status)),
+            Output::Json => print_json(&format!("{}\n", as_json(&status))),
+        }
     }
 }
 
@@ -197,7 +197,7 @@ fn state(key: &MasterKeyUse) -> &'static str {
 
 impl Rotate {
     async fn run(self) -> Result {
-        let (vault, _) = self.place.open().await?;
+        let (vault, _) = self.place.unasked().await?;
         open::recorded(&vault, self.rotate(&vault).await).await
     }
 
@@ -245,7 +245,7 @@ fn tell_replaced(replaced: &DataKeysReplaced) -> Result {
 
 impl Retire {
     async fn run(self) -> Result {
-        let (vault, keys) = self.place.open().await?;
+        let (vault, keys) = self.place.unasked().await?;
         let configured = match keys.keyring {
             Some(KeyringSource::File(path)) => Some(path),
             Some(KeyringSource::Command(_)) | None => None,

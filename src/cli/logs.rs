@@ -1,9 +1,15 @@
 //! The log, on standard error.
 
+use super::printable::{OneLine, printable_json};
 use crate::config::{Log, LogFormat};
+use std::fmt;
+use std::io::{self, Write};
+use tracing::field::{Field, Visit};
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::{MakeVisitor, VisitFmt, VisitOutput};
 use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::layer::{Filter, Layer as _, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -13,15 +19,89 @@ const OWN: &str = "project_vault";
 
 /// Begins to log. A second time in one process, the first stays.
 pub fn begin(log: Log) {
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = tracing_subscriber::fmt::layer();
     let registry = tracing_subscriber::registry();
     let _ = match log.format {
         LogFormat::Text => {
-            let layer = layer.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+            let layer = layer.with_writer(io::stderr).with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
+            let layer = layer.fmt_fields(PrintableFields);
             registry.with(layer.with_filter(without_data(log.filter))).try_init()
         }
-        LogFormat::Json => registry.with(layer.json().with_filter(without_data(log.filter))).try_init(),
+        LogFormat::Json => {
+            let layer = layer.with_writer(|| PrintableJson(io::stderr())).json();
+            registry.with(layer.with_filter(without_data(log.filter))).try_init()
+        }
     };
+}
+
+/// The fields of an event or span as text: whatever a caller or another server put there stays on its line and steers no terminal.
+/// The library's own formatter escapes some characters, of messages only.
+struct PrintableFields;
+
+impl<'a> MakeVisitor<Writer<'a>> for PrintableFields {
+    type Visitor = PrintableVisitor<'a>;
+
+    fn make_visitor(&self, writer: Writer<'a>) -> Self::Visitor {
+        PrintableVisitor { writer, is_first: true, result: Ok(()) }
+    }
+}
+
+struct PrintableVisitor<'a> {
+    writer: Writer<'a>,
+    is_first: bool,
+    result: fmt::Result,
+}
+
+impl Visit for PrintableVisitor<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => self.record_debug(field, &format_args!("{value}")),
+            _ => self.record_debug(field, &value),
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // The `log` crate's own, which stand elsewhere in the line.
+        if self.result.is_err() || field.name().starts_with("log.") {
+            return;
+        }
+        let space = if self.is_first { "" } else { " " };
+        self.is_first = false;
+        let value = OneLine(format_args!("{value:?}"));
+        self.result = match field.name().trim_start_matches("r#") {
+            "message" => write!(self.writer, "{space}{value}"),
+            name => write!(self.writer, "{space}{name}={value}"),
+        };
+    }
+}
+
+impl VisitOutput<fmt::Result> for PrintableVisitor<'_> {
+    fn finish(self) -> fmt::Result {
+        self.result
+    }
+}
+
+impl VisitFmt for PrintableVisitor<'_> {
+    fn writer(&mut self) -> &mut dyn fmt::Write {
+        &mut self.writer
+    }
+}
+
+/// Standard error for events in JSON, each of which is written at once.
+struct PrintableJson<W>(W);
+
+impl<W: Write> Write for PrintableJson<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(event) {
+            Ok(json) => self.0.write_all(printable_json(json).as_bytes())?,
+            Err(_) => self.0.write_all(event)?,
+        }
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// What an operator asked for, but nothing that others than we log below `info`: PostgreSQL's driver writes the parameters of
@@ -38,19 +118,24 @@ fn holds_no_data(what: &Metadata<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
     use std::sync::{Arc, Mutex};
     use tracing_subscriber::Registry;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
 
+    impl Lines {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
     impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
 
-        fn flush(&mut self) -> std::io::Result<()> {
+        fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
     }
@@ -68,8 +153,56 @@ mod tests {
             tracing::trace!(target: "h2::codec", "a frame");
             tracing::trace!(target: "project_vaults", "another's");
         });
-        let bytes = lines.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        lines.text()
+    }
+
+    /// What a caller may put into a header, or an issuer into its name: a title, a cleared screen, a line overwritten, another line.
+    const HOSTILE: &str = "x\u{1b}]0;pwned\u{7}\u{1b}[2J\r\nERROR forged\u{9b}31m\u{202e}";
+
+    fn logs_hostile(subscriber: impl tracing::Subscriber + Send + Sync) {
+        tracing::subscriber::with_default(subscriber, || {
+            let error: &(dyn std::error::Error + 'static) = &io::Error::other(HOSTILE);
+            let _span = tracing::info_span!("request", issuer = %HOSTILE, kind = HOSTILE).entered();
+            tracing::warn!(header = %HOSTILE, text = HOSTILE, error, r#type = ?HOSTILE, "a message with {HOSTILE}");
+        });
+    }
+
+    fn steers_nothing(logged: &str) -> bool {
+        logged.ends_with('\n') && !logged.trim_end().contains(|c: char| c.is_control() || c == '\u{202e}')
+    }
+
+    #[test]
+    fn what_callers_say_stays_on_its_line_and_steers_no_terminal() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = tracing_subscriber::fmt::layer().with_ansi(false).fmt_fields(PrintableFields);
+        logs_hostile(tracing_subscriber::registry().with(layer.with_writer(move || writer.clone())));
+        let logged = lines.text();
+        assert!(steers_nothing(&logged), "{logged:?}");
+        assert_eq!(logged.matches("\\u{1b}]0;pwned").count(), 7, "{logged}");
+        for field in [
+            " WARN request{issuer=x",
+            " kind=\"x",
+            ": a message with x",
+            " header=x",
+            " text=\"x",
+            " error=x",
+            " type=\"x",
+        ] {
+            assert!(logged.contains(field), "{field} in {logged}");
+        }
+    }
+
+    #[test]
+    fn json_lines_hold_what_callers_say_in_full_and_steer_no_terminal() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = tracing_subscriber::fmt::layer().json();
+        logs_hostile(tracing_subscriber::registry().with(layer.with_writer(move || PrintableJson(writer.clone()))));
+        let logged = lines.text();
+        assert!(steers_nothing(&logged), "{logged:?}");
+        let event: serde_json::Value = serde_json::from_str(&logged).unwrap();
+        assert_eq!((&event["fields"]["text"], &event["span"]["kind"]), (&HOSTILE.into(), &HOSTILE.into()));
     }
 
     #[test]

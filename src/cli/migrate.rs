@@ -1,28 +1,27 @@
 //! `migrate`.
 
 use super::failure::Result;
-use super::{logs, open, print};
-use crate::config::{self, Authz, BackendSettings, LogSettings, SECRETS_HELP, Secrets};
+use super::open::Place;
+use super::print;
+use crate::config::{Authz, SECRETS_HELP};
 use crate::store::Kind;
 
-/// Brings the database, and the authorization model in OpenFGA, up to date. Safe to repeat, and to run twice at once.
+/// Brings the database, and the authorization model in OpenFGA, up to date. Safe to repeat, and to
+/// run twice at once
+///
+/// What it pins for all servers is signed with the installation's key, so it needs the master keys
+/// as `serve` does.
 #[derive(clap::Args)]
 #[command(after_help = SECRETS_HELP)]
 pub struct Migrate {
     #[command(flatten)]
-    backend: BackendSettings,
-    #[command(flatten)]
-    log: LogSettings,
+    place: Place,
 }
 
 impl Migrate {
     /// Does it, and says so.
     pub async fn run(self) -> Result {
-        let (backend, log) = config::without_keys(&self.backend, &self.log, &Secrets::from_env())?;
-        logs::begin(log);
-        let store = open::store(&backend)?;
-        let was_current = store.is_migrated().await?;
-        open::migrate(&backend, &store).await?;
+        let (backend, store, was_current) = self.place.migrate().await?;
         let database = match store.kind() {
             Kind::Postgres => "PostgreSQL",
             Kind::Sqlite => "SQLite",

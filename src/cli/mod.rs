@@ -17,6 +17,7 @@ mod keys;
 mod logs;
 mod migrate;
 mod open;
+mod printable;
 mod private_file;
 mod progress;
 mod registrar;
@@ -28,6 +29,7 @@ mod whoami;
 
 use clap::{Parser, Subcommand};
 use failure::{Failure, Result};
+use printable::{Printable, printable_json};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -105,8 +107,11 @@ pub fn main() -> ExitCode {
             Err(failure) => failure.report(),
         },
         Err(error) => {
+            let text = error.render().to_string();
+            let shown = Printable(&text).to_string();
+            // It repeats arguments, which somebody else may have composed; and completions and help do not need escaping.
             // Nothing is left to be told when not even this can be printed.
-            let _ = error.print();
+            let _ = if shown == text { error.print() } else { std::io::stderr().lock().write_all(shown.as_bytes()) };
             u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
         }
     }
@@ -148,8 +153,23 @@ fn in_one_thread<T>(work: impl Future<Output = T>) -> Result<T> {
     Ok(runtime.block_on(work))
 }
 
-/// Prints to standard output.
+/// Prints to standard output, for people: what would steer a terminal is escaped.
 fn print(text: &str) -> Result {
+    print_exactly(&Printable(text).to_string())
+}
+
+/// Prints JSON to standard output.
+fn print_json(json: &str) -> Result {
+    print_exactly(&printable_json(json))
+}
+
+/// Prints to standard output, byte for byte: a secret that was asked for.
+fn print_exactly(text: &str) -> Result {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Output)
+}
+
+/// Says something on standard error that is no failure. Where nobody hears it, nothing is lost.
+fn notice(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "project-vault: {}", Printable(text));
 }

@@ -8,7 +8,7 @@ use crate::authz::Authorizer;
 use crate::config::{self, Authz, Backend, BackendSettings, KeySettings, Keys, Log, LogSettings, Secrets};
 use crate::domain::SystemClock;
 use crate::store::Store;
-use crate::vault::Vault;
+use crate::vault::{Installation, Vault};
 use secrecy::ExposeSecret as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
@@ -26,29 +26,35 @@ pub fn store(backend: &Backend) -> Result<Store> {
 }
 
 /// Brings database and authorization model up to date. Safe to repeat, and to run twice at once.
-pub async fn migrate(backend: &Backend, store: &Store) -> Result {
+pub async fn migrate(backend: &Backend, installation: &Installation, store: &Store) -> Result {
     store.migrate().await?;
     match &backend.authz {
-        Authz::Embedded => Authorizer::set_up_embedded(store).await?,
-        Authz::OpenFga(config) => Authorizer::set_up_openfga(config, store).await?,
+        Authz::Embedded => installation.set_up_embedded().await?,
+        Authz::OpenFga(config) => installation.set_up_openfga(config).await?,
     }
     Ok(())
 }
 
-/// The authorizer of a configuration, over a database that would lose nothing.
+/// Refuses a database that would lose what was answered, or whose tables are not those of this
+/// version.
+async fn require_current(store: &Store) -> Result {
+    store.require_durable().await?;
+    if store.is_migrated().await? { Ok(()) } else { Err(Failure::NotMigrated) }
+}
+
+/// The authorizer of a configuration, over a database that would lose nothing, with the master keys
+/// that it needs.
 ///
 /// # Errors
-/// When the database or the model is not the one of this version, or cannot be reached.
-pub async fn authorizer(backend: &Backend, store: &Store) -> Result<Authorizer> {
-    store.require_durable().await?;
-    if !store.is_migrated().await? {
-        return Err(Failure::NotMigrated);
-    }
-    match &backend.authz {
-        Authz::Embedded if Authorizer::is_embedded_set_up(store).await? => Ok(Authorizer::embedded(store.clone())?),
-        Authz::Embedded => Err(Failure::NotMigrated),
-        Authz::OpenFga(config) => Ok(Authorizer::openfga(config, store).await?),
-    }
+/// When the database, the keys or the model are not those of this installation and version, or
+/// cannot be reached.
+pub async fn authorizer(backend: &Backend, installation: &Installation, store: &Store) -> Result<Authorizer> {
+    require_current(store).await?;
+    installation.check_keyring().await?;
+    Ok(match &backend.authz {
+        Authz::Embedded => installation.embedded().await?,
+        Authz::OpenFga(config) => installation.openfga(config).await?,
+    })
 }
 
 /// Ends the records of this process once its work is done, whatever came of that: the next process goes on with its chains.
@@ -76,11 +82,28 @@ pub struct Place {
 impl Place {
     /// Opens it. Whatever is done in it is recorded under the installation's key, so that nothing goes without keys.
     pub async fn vault(&self) -> Result<Vault> {
-        Ok(self.open().await?.0)
+        let Parts { backend, store, installation, .. } = self.parts()?;
+        let authorizer = authorizer(&backend, &installation, &store).await?;
+        Ok(Vault::of(installation, authorizer, Duration::MAX))
     }
 
-    /// The same, with where its master keys are.
-    pub async fn open(&self) -> Result<(Vault, Keys)> {
+    /// Opens it for what asks nobody whether it may, with where its master keys are: it works
+    /// without the authorizer, and with keys that are missing.
+    pub async fn unasked(&self) -> Result<(Vault, Keys)> {
+        let Parts { store, installation, keys, .. } = self.parts()?;
+        require_current(&store).await?;
+        Ok((Vault::of(installation, Authorizer::closed(), Duration::MAX), keys))
+    }
+
+    /// Brings it up to date; gives what it is, and whether its tables were current before.
+    pub async fn migrate(&self) -> Result<(Backend, Store, bool)> {
+        let Parts { backend, store, installation, .. } = self.parts()?;
+        let was_current = store.is_migrated().await?;
+        migrate(&backend, &installation, &store).await?;
+        Ok((backend, store, was_current))
+    }
+
+    fn parts(&self) -> Result<Parts> {
         let (backend, keys, log) = match &self.data_dir {
             Some(path) => {
                 let log = Log::of(&self.log, "warn")?;
@@ -91,8 +114,15 @@ impl Place {
         };
         logs::begin(log);
         let store = store(&backend)?;
-        let authorizer = authorizer(&backend, &store).await?;
-        let vault = Vault::new(store, authorizer, master_keys(&keys)?, Arc::new(SystemClock), Duration::MAX);
-        Ok((vault, keys))
+        let installation = Installation::new(store.clone(), master_keys(&keys)?, Arc::new(SystemClock));
+        Ok(Parts { backend, keys, store, installation })
     }
+}
+
+/// What a command works on.
+struct Parts {
+    backend: Backend,
+    keys: Keys,
+    store: Store,
+    installation: Installation,
 }

@@ -9,7 +9,7 @@ use crate::config::{
 };
 use crate::domain::{Clock, SystemClock};
 use crate::http::tokens::Verifier;
-use crate::vault::Vault;
+use crate::vault::{Installation, Vault};
 use std::sync::Arc;
 
 /// Runs the server.
@@ -38,12 +38,12 @@ impl Serve {
         let verifier = Verifier::new(server.issuers, clock.clone(), server.jwks_refresh).map_err(Problems)?;
         logs::begin(log);
         let store = open::store(&backend)?;
+        let installation = Installation::new(store.clone(), master_keys(&keys)?, clock.clone());
         if self.migrate {
-            open::migrate(&backend, &store).await?;
+            open::migrate(&backend, &installation, &store).await?;
         }
-        let authorizer = open::authorizer(&backend, &store).await?.with_max_age(server.authz_max_age, clock.clone());
-        let vault = Vault::new(store, authorizer, master_keys(&keys)?, clock, server.retention);
-        vault.check_keyring().await?;
+        let authorizer = open::authorizer(&backend, &installation, &store).await?;
+        let vault = Vault::of(installation, authorizer.with_max_age(server.authz_max_age, clock), server.retention);
         for problem in verifier.load().await {
             tracing::warn!(problem, "a key set cannot be read; its issuer's tokens are refused until it can be");
         }
@@ -54,6 +54,7 @@ impl Serve {
             audit_retention: server.audit_retention,
             listen: server.listen,
             runtime_listen: server.runtime_listen,
+            metrics_listen: Some(server.metrics_listen),
             tls: server.tls,
         };
         server::run(parts, |_| Ok(())).await

@@ -32,6 +32,8 @@ pub struct Parts {
     pub listen: SocketAddr,
     /// Where it listens for runtimes, when not there as well.
     pub runtime_listen: Option<SocketAddr>,
+    /// Where it listens for those who read metrics and health, if anywhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// The certificate, for https.
     pub tls: Option<TlsFiles>,
 }
@@ -45,6 +47,8 @@ pub struct Addresses {
     pub address: SocketAddr,
     /// By runtimes alone.
     pub runtime_address: Option<SocketAddr>,
+    /// By those who read metrics and health.
+    pub metrics_address: Option<SocketAddr>,
 }
 
 /// A server that listens.
@@ -64,7 +68,11 @@ pub async fn run(parts: Parts, ready: impl FnOnce(Addresses) -> Result) -> Resul
     let stop_jobs = CancellationToken::new();
     let jobs = tokio::spawn(jobs::run(vault.clone(), audit_retention, stop_jobs.clone()));
     let runtimes = addresses.runtime_address.map(tracing::field::display);
-    tracing::info!(address = %addresses.address, runtimes, "listening");
+    let metrics = addresses.metrics_address.map(tracing::field::display);
+    tracing::info!(address = %addresses.address, runtimes, metrics, "listening");
+    if let Some(address) = addresses.metrics_address.filter(|address| !address.ip().is_loopback()) {
+        tracing::warn!(%address, "metrics are served beyond this machine, without tokens; let only your monitoring reach them");
+    }
     ready(addresses)?;
 
     let served = tokio::select! {
@@ -97,10 +105,20 @@ pub async fn run(parts: Parts, ready: impl FnOnce(Addresses) -> Result) -> Resul
 /// Binds the addresses, so that what is wrong with them is told before anything else, and serves until `stop` is cancelled.
 async fn listen(parts: Parts, stop: CancellationToken) -> Result<Listening> {
     let scheme = if parts.tls.is_some() { "https" } else { "http" };
-    let config = ServerConfig { listen: parts.listen, runtime_listen: parts.runtime_listen, tls: parts.tls };
+    let config = ServerConfig {
+        listen: parts.listen,
+        runtime_listen: parts.runtime_listen,
+        metrics_listen: parts.metrics_listen,
+        tls: parts.tls,
+    };
     let api = Api::new(parts.vault, parts.introspection);
     let server = Server::bind(config, http::Parts { api, verifier: parts.verifier }).await?;
-    let addresses = Addresses { scheme, address: server.address(), runtime_address: server.runtime_address() };
+    let addresses = Addresses {
+        scheme,
+        address: server.address(),
+        runtime_address: server.runtime_address(),
+        metrics_address: server.metrics_address(),
+    };
     let serving = async move { server.run(stop.cancelled_owned()).await.map_err(Failure::Runtime) };
     Ok(Listening { addresses, serving: Box::pin(serving) })
 }

@@ -36,7 +36,7 @@ pub struct Token {
     #[arg(long, value_name = "ID", value_parser = |id: &str| MilestoneId::parse(id))]
     milestone: Option<MilestoneId>,
     /// Narrows a runtime's token to these names of secrets
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = |name: &str| SecretName::parse(name))]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = |name: &str| SecretName::existing(name))]
     names: Option<Vec<SecretName>>,
 }
 

@@ -4,10 +4,10 @@ use super::agent::claims::{self, Says};
 use super::agent::{AgentFailure, hiding};
 use super::failure::Result;
 use super::get::Output;
-use super::print;
+use super::{print, print_json};
 use crate::config::{TOKEN_HELP, TokenSettings, client_token};
 use crate::domain::{Clock as _, SystemClock, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Says what a token says. Whether it is genuine, the vault alone can tell.
 #[derive(clap::Args)]
@@ -31,10 +31,10 @@ impl Whoami {
             AgentFailure::Input("PROJECT_VAULT_TOKEN: is no JSON Web Token; ask its issuer".to_owned())
         })?;
         let now = SystemClock.now();
-        print(&match self.output {
-            Output::Text => as_text(&says, now),
-            Output::Json => as_json(&says, now),
-        })
+        match self.output {
+            Output::Text => print(&as_text(&says, now)),
+            Output::Json => print_json(&format!("{:#}\n", as_json(&says, now))),
+        }
     }
 }
 
@@ -42,16 +42,15 @@ fn expired(says: &Says, now: Timestamp) -> bool {
     says.expires.is_some_and(|expires| expires <= now)
 }
 
-fn as_json(says: &Says, now: Timestamp) -> String {
-    let object = json!({
+fn as_json(says: &Says, now: Timestamp) -> Value {
+    json!({
         "principal": says.principal,
         "issuer": says.issuer,
         "expiresAt": says.expires.map(Timestamp::to_rfc3339),
         "expired": expired(says, now),
         "narrowedTo": says.narrowed_to,
         "verified": false,
-    });
-    format!("{object:#}\n")
+    })
 }
 
 fn as_text(says: &Says, now: Timestamp) -> String {
@@ -65,12 +64,13 @@ fn as_text(says: &Says, now: Timestamp) -> String {
     let to = &says.narrowed_to;
     let parts = [("project", &to.project), ("agent", &to.agent), ("milestone", &to.milestone)];
     lines.extend(parts.iter().filter_map(|(what, id)| Some(format!("narrowed    to {what} {}", id.as_ref()?))));
-    lines.extend(to.names.as_ref().map(|names| format!("narrowed    to names {}", names.join(", "))));
+    if let Some(names) = &to.names {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        lines.push(format!("narrowed    to names {}", names.join(", ")));
+    }
     if lines.len() == 3 {
         lines.push("narrowed    no: it opens whatever its principal may".to_owned());
     }
     lines.push("This is what the token says; only the vault checks its signature.".to_owned());
-    // Control characters in a claim are not the terminal's business.
-    let clean = |line: &String| line.chars().filter(|c| !c.is_control()).collect::<String>();
-    lines.iter().map(clean).collect::<Vec<_>>().join("\n") + "\n"
+    lines.join("\n") + "\n"
 }

@@ -22,13 +22,13 @@ pub const TOKEN_FILE_VARIABLE: &str = "PROJECT_VAULT_TOKEN_FILE";
 
 /// What `--help` says of the token.
 pub const TOKEN_HELP: &str = "\
-The token, from the environment only:
-  PROJECT_VAULT_TOKEN  A runtime's token; here, or in the file that --token-file names";
+The token, never an argument:
+  PROJECT_VAULT_TOKEN  A runtime's token; here, or in the file or pipe that --token-file names";
 
 /// Which file has the token.
 #[derive(Args, Clone, Default)]
 pub struct TokenSettings {
-    /// A file that holds `PROJECT_VAULT_TOKEN`
+    /// A file or pipe that holds the token, such as `<(mint-token)`; it is read once
     #[arg(
         long,
         env = TOKEN_FILE_VARIABLE,

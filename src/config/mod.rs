@@ -18,7 +18,7 @@ pub use client::{
 pub use keys::{KeyringSource, Keys, Provider};
 pub use log::{Log, LogFormat};
 pub use problems::Problems;
-pub use server::{Server, listen_address};
+pub use server::{Server, listen_addresses};
 pub use settings::{
     BackendSettings, KeySettings, LogSettings, SECRET_VARIABLES, SECRETS_HELP, Secrets, ServerSettings,
 };
@@ -62,20 +62,6 @@ impl Config {
         };
         reader.finish(config)
     }
-}
-
-/// Validates what a command needs that works on the tables or the authorizer, not on what they hold.
-///
-/// # Errors
-/// Every problem there is.
-pub fn without_keys(
-    backend: &BackendSettings,
-    log: &LogSettings,
-    secrets: &Secrets,
-) -> Result<(Backend, Log), Problems> {
-    let mut reader = Reader::default();
-    let both = backend::read(&mut reader, backend, secrets).zip(log::read(&mut reader, log, "warn"));
-    reader.finish(both)
 }
 
 /// Validates what a command needs that works on the data of a server.

@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4000);
+/// Where nothing is given, metrics are for this machine alone, at any free port.
+const METRICS_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 const ADDRESS: &str = "is no address; write IP:PORT, such as 127.0.0.1:4000 or [::]:4000";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -18,6 +20,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Where it listens for runtimes, when not there as well.
     pub runtime_listen: Option<SocketAddr>,
+    /// Where it listens for those who read metrics and health.
+    pub metrics_listen: SocketAddr,
     /// The certificate, for https.
     pub tls: Option<TlsFiles>,
     /// Who is trusted to issue tokens.
@@ -34,14 +38,37 @@ pub struct Server {
     pub audit_retention: Option<Duration>,
 }
 
-/// Validates the address of a server that needs no other setting.
+/// Validates the addresses of a server that needs no other setting: its own, and the one for metrics
+/// where it is given.
 ///
 /// # Errors
-/// When it is none.
-pub fn listen_address(given: Option<&OsString>) -> Result<SocketAddr, Problems> {
+/// When one is none.
+pub fn listen_addresses(
+    listen: Option<&OsString>,
+    metrics_listen: Option<&OsString>,
+) -> Result<(SocketAddr, Option<SocketAddr>), Problems> {
     let mut reader = Reader::default();
-    let address = reader.parsed("VAULT_LISTEN", given, ADDRESS).unwrap_or(LISTEN);
-    reader.finish(Some(address))
+    let listen = reader.parsed("VAULT_LISTEN", listen, ADDRESS).unwrap_or(LISTEN);
+    let metrics = read_metrics_listen(&mut reader, metrics_listen, &[("VAULT_LISTEN", Some(listen))]);
+    reader.finish(Some((listen, metrics)))
+}
+
+/// The address for metrics, which none of the others may be.
+fn read_metrics_listen(
+    reader: &mut Reader,
+    given: Option<&OsString>,
+    others: &[(&str, Option<SocketAddr>)],
+) -> Option<SocketAddr> {
+    let metrics: Option<SocketAddr> = reader.parsed("VAULT_METRICS_LISTEN", given, ADDRESS);
+    for (other, _) in others.iter().filter(|(_, address)| *address == metrics) {
+        if metrics.is_some_and(|metrics| metrics.port() != 0) {
+            reader.problem(
+                "VAULT_METRICS_LISTEN",
+                format_args!("is the address of {other}; give one that only your monitoring reaches"),
+            );
+        }
+    }
+    metrics
 }
 
 pub(super) fn read(reader: &mut Reader, settings: &ServerSettings) -> Option<Server> {
@@ -53,6 +80,8 @@ pub(super) fn read(reader: &mut Reader, settings: &ServerSettings) -> Option<Ser
             "is the address of VAULT_LISTEN; give another one, or leave it out to serve all on one address",
         );
     }
+    let others = [("VAULT_LISTEN", Some(listen)), ("VAULT_RUNTIME_LISTEN", runtime_listen)];
+    let metrics_listen = read_metrics_listen(reader, settings.metrics_listen.as_ref(), &others);
     let tls = tls(reader, settings);
     let words = [("true", true), ("false", false)];
     let introspection =
@@ -65,6 +94,7 @@ pub(super) fn read(reader: &mut Reader, settings: &ServerSettings) -> Option<Ser
     Some(Server {
         listen,
         runtime_listen,
+        metrics_listen: metrics_listen.unwrap_or(METRICS_LISTEN),
         tls,
         issuers: issuers?,
         jwks_refresh: Duration::from_secs(refresh),

@@ -73,6 +73,10 @@ pub struct ServerSettings {
     /// A second address, for runtimes alone [default: none, one address for all]
     #[arg(long, env = "VAULT_RUNTIME_LISTEN", hide_env_values = true, value_name = "IP:PORT", help_heading = "Server")]
     pub runtime_listen: Option<OsString>,
+    /// The address that serves /metrics, and health too, in plain HTTP and without tokens; for your monitoring alone [default:
+    /// 127.0.0.1, a free port that is logged]
+    #[arg(long, env = "VAULT_METRICS_LISTEN", hide_env_values = true, value_name = "IP:PORT", help_heading = "Server")]
+    pub metrics_listen: Option<OsString>,
     /// The certificate chain in PEM, to serve https
     #[arg(long, env = "VAULT_TLS_CERT_FILE", hide_env_values = true, value_name = "FILE", help_heading = "Server")]
     pub tls_cert_file: Option<OsString>,

@@ -72,6 +72,7 @@ fn what_is_not_set_has_its_default() {
     assert_eq!(backend.database_url.expose_secret(), "sqlite:vault.db");
     assert!(matches!(backend.authz, Authz::Embedded));
     assert_eq!(server.listen.to_string(), "127.0.0.1:4000");
+    assert_eq!(server.metrics_listen.to_string(), "127.0.0.1:0");
     assert_eq!((server.runtime_listen, server.tls, server.introspection), (None, None, false));
     assert_eq!(server.retention, Duration::from_secs(30 * 86_400));
     assert_eq!((server.jwks_refresh, server.authz_max_age), (Duration::from_secs(300), Duration::ZERO));
@@ -100,6 +101,7 @@ fn an_empty_variable_counts_as_not_set() {
     given.server = ServerSettings {
         listen: empty(),
         runtime_listen: empty(),
+        metrics_listen: empty(),
         tls_cert_file: empty(),
         tls_key_file: empty(),
         introspection: empty(),
@@ -121,6 +123,7 @@ fn every_problem_is_told_at_once() {
         server: ServerSettings {
             listen: os("4000"),
             runtime_listen: os("somewhere"),
+            metrics_listen: os("9464"),
             tls_cert_file: os("/nowhere/chain.pem"),
             introspection: os("yes"),
             deleted_retention_days: os("-1"),
@@ -141,6 +144,7 @@ fn every_problem_is_told_at_once() {
         "OPENFGA_URL",
         "VAULT_LISTEN",
         "VAULT_RUNTIME_LISTEN",
+        "VAULT_METRICS_LISTEN",
         "VAULT_TLS_CERT_FILE",
         "VAULT_TLS_KEY_FILE",
         "VAULT_INTROSPECTION",
@@ -335,4 +339,23 @@ fn runtimes_have_an_address_of_their_own_or_none() {
     assert_eq!(given.settings(), ["VAULT_RUNTIME_LISTEN"]);
     given.server.runtime_listen = os("[::1]:4001");
     assert_eq!(given.problems(), Vec::<String>::new());
+    for (metrics, settings) in [
+        ("[::1]:4000", vec!["VAULT_METRICS_LISTEN"]),
+        ("[::1]:4001", vec!["VAULT_METRICS_LISTEN"]),
+        ("[::1]:4002", vec![]),
+        ("0.0.0.0:0", vec![]),
+    ] {
+        given.server.metrics_listen = os(metrics);
+        assert_eq!(given.settings(), settings, "{metrics}");
+    }
+}
+
+#[test]
+fn a_vault_for_trying_out_serves_metrics_where_it_is_told_to() {
+    let of = |listen: &str, metrics: &str| listen_addresses(os(listen).as_ref(), os(metrics).as_ref());
+    assert_eq!(of("", "").ok().unwrap(), ("127.0.0.1:4000".parse().unwrap(), None));
+    let given = of("127.0.0.1:0", "127.0.0.1:9464").ok().unwrap();
+    assert_eq!(given.1, Some("127.0.0.1:9464".parse().unwrap()));
+    assert_eq!(of("x", "y").err().unwrap().0.len(), 2);
+    assert_eq!(of("", "127.0.0.1:4000").err().unwrap().0.len(), 1);
 }

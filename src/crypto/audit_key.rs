@@ -1,5 +1,5 @@
-//! MACs of the installation's own records: events in chains, the beginnings of chains, where retention cut them, and changes of
-//! tuples that wait.
+//! MACs of the installation's own records: events in chains, the beginnings of chains, where
+//! retention cut them, changes of tuples that wait, settings, and the states of data keys.
 
 use super::fields::Fields;
 use super::{CryptoError, InstallationKey};
@@ -17,6 +17,12 @@ pub enum Record {
     Cut,
     /// A change of tuples that waits to be applied.
     Outbox,
+    /// A setting of the installation.
+    Setting,
+    /// What a data key is used for, and which master key wraps it.
+    DataKey,
+    /// A data key that was replaced and erased.
+    ReplacedDataKey,
 }
 
 impl Record {
@@ -26,6 +32,9 @@ impl Record {
             Self::Chain => b"audit-chain",
             Self::Cut => b"audit-cut",
             Self::Outbox => b"outbox",
+            Self::Setting => b"installation-setting",
+            Self::DataKey => b"data-key-state",
+            Self::ReplacedDataKey => b"replaced-data-key",
         }
     }
 }
@@ -71,7 +80,8 @@ impl AuditKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::Keyring;
+    use crate::crypto::vectors::{bytes, vectors};
+    use crate::crypto::{KeyBytes, Keyring};
     use crate::domain::KeyPurpose;
 
     fn key() -> AuditKey {
@@ -88,6 +98,27 @@ mod tests {
         assert!(key.verify(Record::Event, [Some("a")], &mac).is_err());
         assert!(key.verify(Record::Event, [Some("a"), None], &mac[..31]).is_err());
         assert!(self::key().verify(Record::Event, [Some("a"), None], &mac).is_err());
+    }
+
+    #[test]
+    fn a_records_mac_is_the_one_of_the_known_answers() {
+        let known = vectors().records;
+        let secret = KeyBytes::copy_of(&bytes(&known.key)).unwrap();
+        let key = AuditKey::new(&InstallationKey::new(KeyPurpose::Audit, secret)).unwrap();
+        let records = [
+            Record::Event,
+            Record::Chain,
+            Record::Cut,
+            Record::Outbox,
+            Record::Setting,
+            Record::DataKey,
+            Record::ReplacedDataKey,
+        ];
+        assert_eq!(known.macs.len(), records.len());
+        for (record, one) in records.into_iter().zip(known.macs) {
+            assert_eq!(record.label(), one.purpose.as_bytes());
+            assert_eq!(key.mac(record, one.fields.iter().map(Option::as_deref)).to_vec(), bytes(&one.mac));
+        }
     }
 
     #[test]

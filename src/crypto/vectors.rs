@@ -14,6 +14,7 @@ pub(super) struct Vectors {
     pub wrapped: KnownWrapped,
     pub entry_rows: Vec<KnownEntry>,
     pub version_rows: Vec<KnownVersion>,
+    pub records: KnownRecords,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +77,20 @@ pub(super) struct KnownVersion {
     pub ciphertext_version: i32,
     pub restored_from: Option<i32>,
     pub not_after: Option<i64>,
+    pub mac: String,
+}
+
+/// MACs of an installation's records.
+#[derive(Deserialize)]
+pub(super) struct KnownRecords {
+    pub key: String,
+    pub macs: Vec<KnownRecord>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct KnownRecord {
+    pub purpose: String,
+    pub fields: Vec<Option<String>>,
     pub mac: String,
 }
 

@@ -39,6 +39,8 @@ text_enum! {
         ProjectRegistered = "PROJECT_REGISTERED",
         /// A project's status was changed.
         ProjectStatusChanged = "PROJECT_STATUS_CHANGED",
+        /// Which names reach a project's sessions was changed.
+        ProjectEnvironmentChanged = "PROJECT_ENVIRONMENT_CHANGED",
         /// A project's vault was erased.
         ProjectDeleted = "PROJECT_DELETED",
         /// An organization joined.

@@ -1,5 +1,7 @@
 //! What can go wrong, in the product's terms. `graphql/error.rs` alone turns it into codes.
 
+use std::time::Duration;
+
 /// The path of an input field that has to change, such as `["input", "name"]`.
 pub type Field = Vec<&'static str>;
 
@@ -35,6 +37,12 @@ pub enum Error {
     /// The caller may see the thing but not do this.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// The caller was refused too often: this refusal is only counted, and its reason is not told.
+    #[error("You were refused too often; check what you ask for, and try again in {} s.", retry_after.as_secs())]
+    RateLimited {
+        /// Until the next refusal is answered with its reason again; whole seconds, at least one.
+        retry_after: Duration,
+    },
     /// A part that the answer needs cannot be reached.
     #[error("{message}")]
     Unavailable {
@@ -70,6 +78,13 @@ impl Error {
         Self::Unavailable { message, will_take_effect: false }
     }
 
+    /// Refused too often; to be tried again after `wait`, rounded up to whole seconds.
+    #[must_use]
+    pub fn rate_limited(wait: Duration) -> Self {
+        let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self::RateLimited { retry_after: Duration::from_secs(whole.max(1)) }
+    }
+
     /// The error code of the API (`product.md`, section 7), also the reason in an audit event.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -79,6 +94,7 @@ impl Error {
             Self::Conflict(_) => "CONFLICT",
             Self::LimitExceeded { .. } => "LIMIT_EXCEEDED",
             Self::Forbidden(_) => "FORBIDDEN",
+            Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Unavailable { .. } => "UNAVAILABLE",
             Self::Internal(_) => "INTERNAL",
         }

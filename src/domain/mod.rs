@@ -3,16 +3,19 @@
 mod audit;
 pub mod dotenv;
 mod entry;
+mod environment_names;
 mod error;
 mod ids;
 mod key_purpose;
 mod name;
 mod principal;
+mod reserved_names;
 mod roles;
 mod time;
 
 pub use audit::{AuditAction, AuditOutcome, Purpose, SecretOutcome};
 pub use entry::{Category, EntryStatus, Phase, Scope};
+pub use environment_names::{ApprovedNames, EnvironmentNames, LeftOutReason};
 pub use error::{Error, Field, Result};
 pub use ids::{
     AgentId, ChainId, DataKeyId, EntryId, EventId, IdError, MilestoneId, OrganizationId, ProjectId, RequestId,
@@ -21,6 +24,7 @@ pub use ids::{
 pub use key_purpose::KeyPurpose;
 pub use name::{NameError, SecretName};
 pub use principal::{Actor, Narrowing, Principal};
+pub use reserved_names::ReservedNames;
 pub use roles::{ProjectStatus, Role};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
 

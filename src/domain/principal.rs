@@ -48,6 +48,8 @@ pub enum Actor {
     Sweeper,
     /// The background job that finishes changes of tuples.
     Outbox,
+    /// What counts refusals that are not recorded one by one, for an event that stands for several callers.
+    RateLimiter,
 }
 
 impl std::fmt::Display for Actor {
@@ -57,6 +59,7 @@ impl std::fmt::Display for Actor {
             Self::Operator => f.write_str("operator:cli"),
             Self::Sweeper => f.write_str("system:sweeper"),
             Self::Outbox => f.write_str("system:outbox"),
+            Self::RateLimiter => f.write_str("system:rate-limiter"),
         }
     }
 }

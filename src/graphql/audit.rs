@@ -43,7 +43,7 @@ impl VaultAuditEvent {
         self.0.reason.as_deref()
     }
 
-    /// How many it stands for: repeated denials, or names that were not found; else 1.
+    /// How many it stands for: repeated denials, refusals beyond a rate, or names that were not found; else 1.
     async fn count(&self) -> i32 {
         i32::try_from(self.0.count).unwrap_or(i32::MAX)
     }
@@ -53,7 +53,9 @@ impl VaultAuditEvent {
         &self.0.actor
     }
 
-    /// Whom the change concerned: a user, team, agent, runtime, organization or principal, such as user:bob.
+    /// Whom the change concerned: a user, team, agent, runtime, organization or principal, such as user:bob; a setting and its
+    /// new value, such as environmentNames:SUFFIXED; or, of an entry's change, the data key that the entry is under since, such
+    /// as data-key:ID.
     async fn subject(&self) -> Option<&str> {
         self.0.subject.as_deref()
     }

@@ -9,7 +9,7 @@ pub(super) fn page_info<T>(page: &Page<T>) -> PageInfo {
         has_previous_page: page.has_previous,
         has_next_page: page.has_next,
         start_cursor: page.items.first().map(|(_, cursor)| cursor.clone()),
-        end_cursor: page.items.last().map(|(_, cursor)| cursor.clone()),
+        end_cursor: page.resume_after.clone().or_else(|| page.items.last().map(|(_, cursor)| cursor.clone())),
     }
 }
 
@@ -19,6 +19,7 @@ pub(super) fn map<T, U>(page: Page<T>, f: impl Fn(T) -> U) -> Page<U> {
         items: page.items.into_iter().map(|(item, cursor)| (f(item), cursor)).collect(),
         has_next: page.has_next,
         has_previous: page.has_previous,
+        resume_after: page.resume_after,
     }
 }
 

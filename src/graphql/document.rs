@@ -3,7 +3,8 @@
 //! async-graphql bounds neither what a document costs to parse, nor what it expands to, and it runs two fields of one
 //! response key twice instead of merging them. So a document is read here first, at a cost that is linear in its bytes:
 //!
-//! - The text is scanned before the recursive parser sees it (`scan`): nesting, and the bytes that are no string, are bounded.
+//! - The text is scanned before the recursive parser sees it (`scan`): its length, its tokens, how deep brackets nest, and the
+//!   bytes that are no string, are bounded.
 //! - Every fragment is measured once, whatever the number of its spreads, and all sums saturate. What a fragment spreads is
 //!   measured before it; a fragment that reaches itself is refused. Unknown fragments are left to validation.
 //! - Of a document, with fragments expanded: fields nest at most 16 deep; all operations together select at most 1,000
@@ -50,6 +51,8 @@ const RESOLVE_SECRETS: &str = "resolveSecrets";
 const SERVICE: &str = "_service";
 const SDL: &str = "sdl";
 const SDL_ONCE: &str = "An operation selects sdl at most once; use the answer again.";
+/// Upper bound of the memory that one lexical token of a parsed document takes, in bytes.
+const TOKEN_MEMORY: usize = 288;
 /// The root field in which gateways merge fetches under aliases, and whose objects are of several types.
 const ENTITIES: &str = "_entities";
 /// The root fields of a query that tell about the schema.
@@ -77,6 +80,8 @@ pub struct Inspected {
     /// The variables of the chosen operation that must have a value: async-graphql misses one only in the field that uses it,
     /// when what stands before that field has been changed already.
     pub required: Vec<Name>,
+    /// Upper bound of the memory that the document takes, in bytes.
+    pub weight: usize,
 }
 
 /// Why a document is not executed. The messages say what to change and quote nothing of the document.
@@ -104,7 +109,7 @@ pub enum Refusal {
 /// When the text is no GraphQL, when the document exceeds a limit, and when no operation, or more than one, is meant. The
 /// limits hold for every operation of the document; the rules on response keys and root fields hold for the chosen one.
 pub fn inspect(query: &str, operation_name: Option<&str>) -> Result<Inspected, Refusal> {
-    scan::scan(query)?;
+    let tokens = scan::scan(query)?;
     let document = parse_query(query).map_err(|error| unreadable(&error))?;
     measure::check(&document)?;
     let ExecutableDocument { operations, mut fragments } = document;
@@ -122,7 +127,8 @@ pub fn inspect(query: &str, operation_name: Option<&str>) -> Result<Inspected, R
     let required = required_variables(&operation.node);
     // Without its name, which the library's messages would repeat for each fault.
     let document = ExecutableDocument { operations: DocumentOperations::Single(operation), fragments };
-    Ok(Inspected { document, kind, anonymous_only, resolves, introspects, service_only, sdl_only, required })
+    let weight = tokens * TOKEN_MEMORY + query.len();
+    Ok(Inspected { document, kind, anonymous_only, resolves, introspects, service_only, sdl_only, required, weight })
 }
 
 impl Inspected {

@@ -7,9 +7,9 @@ use super::connections::connection;
 use super::document::MAX_SUBJECT;
 use super::loaders::session;
 use super::project::{Agent, Milestone, Project, User};
-use super::scalars::{DateTime, VaultCategory, VaultEntryStatus, VaultScope};
+use super::scalars::{DateTime, SecretLeftOutReason, VaultCategory, VaultEntryStatus, VaultScope};
 use crate::authz::{Authorized, CanAdminister, CanList, CanViewMasked};
-use crate::domain::{Category, Result};
+use crate::domain::{ApprovedNames, Category, EnvironmentNames, Result};
 use crate::vault::{Entry, EntryFilter, Page, Vault, Version, page_versions};
 use async_graphql::{Context, ID, Object, SimpleObject};
 
@@ -50,6 +50,16 @@ impl VaultEntry {
                 last_received_at: exposure.last.into(),
             });
         Ok(Some(shown.collect()))
+    }
+
+    async fn read_left_out(&self, ctx: &Context<'_>) -> Result<Option<SecretLeftOutReason>> {
+        let names = granted(ctx, &self.0.project, TYPE, "leftOutOfSessions").await?.environment_names;
+        let session = session(ctx)?;
+        let approved = match names {
+            EnvironmentNames::Any => ApprovedNames::default(),
+            EnvironmentNames::Suffixed => session.approved_names(&self.0.project).await?,
+        };
+        Ok(session.vault.left_out(names, &approved, &self.0.name).map(Into::into))
     }
 
     async fn read_certificate(&self, ctx: &Context<'_>) -> Result<Option<VaultCertificate>> {
@@ -198,6 +208,12 @@ impl VaultEntry {
     /// Accountable only.
     async fn exposures(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<VaultExposure>>> {
         nullable(self.read_exposures(ctx).await)
+    }
+
+    /// Why the entry's name keeps it out of sessions; null when it does not. A resolve that names the
+    /// entry receives it.
+    async fn left_out_of_sessions(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<SecretLeftOutReason>> {
+        nullable(self.read_left_out(ctx).await)
     }
 
     /// Read from a CERTIFICATE's first certificate; null for every other category.

@@ -54,6 +54,7 @@ pub(super) fn to_graphql(error: &Error) -> async_graphql::Error {
                 let path: Vec<async_graphql::Value> = field.iter().map(|name| (*name).into()).collect();
                 extensions.set("field", async_graphql::Value::List(path));
             }
+            Error::RateLimited { retry_after } => extensions.set("retryAfterSeconds", retry_after.as_secs()),
             Error::Unavailable { will_take_effect: true, .. } => extensions.set("willTakeEffect", true),
             _ => {}
         }

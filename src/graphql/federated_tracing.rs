@@ -132,10 +132,17 @@ impl Tracer {
         self.0.tree.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the trace: the value of the extension. Errors are told at their paths, once they have their codes.
-    pub(super) fn finish(self, errors: &[ServerError]) -> Value {
-        let duration_ns = self.now();
+    /// Ends the trace: the value of the extension. Errors are told at their paths, once they have
+    /// their codes. With `step`, all times are rounded up to its multiples: in an answer that
+    /// conceals something they would tell it.
+    pub(super) fn finish(self, errors: &[ServerError], step: Option<Duration>) -> Value {
+        let step = step.map_or(1, nanoseconds);
+        let duration_ns = self.now().next_multiple_of(step);
         let mut tree = std::mem::take(&mut *self.tree());
+        for (node, _) in &mut tree.nodes {
+            node.start_time = node.start_time.checked_next_multiple_of(step).unwrap_or(u64::MAX);
+            node.end_time = node.end_time.checked_next_multiple_of(step).unwrap_or(u64::MAX);
+        }
         for error in errors {
             tree.error(error);
         }
@@ -317,7 +324,7 @@ mod tests {
                     error.path = vec![PathSegment::Field("list".to_owned()), PathSegment::Index(at)];
                     tracer.tree().error(&error);
                 }
-                let value = tracer.finish(&[]);
+                let value = tracer.finish(&[], None);
                 let Value::String(text) = &value else { panic!() };
                 assert!(text.len() <= MAX_BYTES / 3 * 4 + 4096, "{}", text.len());
                 let trace = decoded(value);
@@ -345,7 +352,7 @@ mod tests {
                 };
                 tracer.tree().field(vec![index(at), Id::ResponseName(key)], node);
             }
-            let Value::String(text) = tracer.finish(&[]) else { panic!() };
+            let Value::String(text) = tracer.finish(&[], None) else { panic!() };
             let expected = trace_length(Estimate { bytes: bytes as u64, fields: fields as u64 });
             assert!(text.len() as u64 <= expected, "{} > {expected}", text.len());
         }
@@ -354,7 +361,7 @@ mod tests {
     #[test]
     fn an_error_without_a_path_is_the_operations_own() {
         let error = ServerError::new("sk-live-0123456789", None);
-        let root = decoded(Tracer::begin().finish(&[error])).root.unwrap();
+        let root = decoded(Tracer::begin().finish(&[error], None)).root.unwrap();
         assert_eq!(root.error[0].message, MASKED);
         assert_eq!(root.error[0].json, r#"{"extensions":{"code":null},"message":"<masked>"}"#);
     }

@@ -2,13 +2,13 @@
 #![allow(clippy::struct_field_names, reason = "the fields bear the names of the schema")]
 
 use super::scalars::{
-    DateTime, VaultCategory, VaultEntryOrderField, VaultEntryStatus, VaultImportConflict, VaultProjectStatus,
-    VaultRole, VaultScope, VaultSortDirection,
+    DateTime, VaultCategory, VaultEntryOrderField, VaultEntryStatus, VaultEnvironmentNames, VaultImportConflict,
+    VaultProjectStatus, VaultRole, VaultScope, VaultSortDirection,
 };
 use crate::domain::{Category, Phase};
 use crate::vault::{
-    AgentChange, Change, EntryChanges, EntryFilter, EntryOrder, Import, NewEntry, NewMilestone, NewProject, RoleChange,
-    Rollback, Rotation,
+    AgentChange, Change, EntryChanges, EntryFilter, EntryOrder, EnvironmentChange, Import, NewEntry, NewMilestone,
+    NewProject, RoleChange, Rollback, Rotation,
 };
 use async_graphql::{ID, InputObject, MaybeUndefined};
 use secrecy::SecretString;
@@ -28,6 +28,8 @@ pub(super) struct VaultEntryFilter {
     statuses: Option<Vec<VaultEntryStatus>>,
     /// Entries that expire before this instant and are neither disabled nor deleted.
     expires_before: Option<DateTime>,
+    /// Whether sessions leave the entry out because of its name. DELETED entries match neither.
+    left_out_of_sessions: Option<bool>,
 }
 
 impl From<VaultEntryFilter> for EntryFilter {
@@ -39,6 +41,7 @@ impl From<VaultEntryFilter> for EntryFilter {
             milestone: filter.milestone_id.map(|id| id.0),
             statuses: filter.statuses.map(|all| all.into_iter().map(Into::into).collect()),
             expires_before: filter.expires_before.map(|at| at.0),
+            left_out_of_sessions: filter.left_out_of_sessions,
         }
     }
 }
@@ -238,6 +241,24 @@ pub(super) struct VaultAgentInput {
 impl From<VaultAgentInput> for AgentChange {
     fn from(input: VaultAgentInput) -> Self {
         Self { project: input.project_id.0, agent: input.agent_id.0, milestone: input.milestone_id.map(|id| id.0) }
+    }
+}
+
+/// Which names of entries are to reach a project's sessions.
+#[derive(InputObject)]
+pub(super) struct SetVaultEnvironmentNamesInput {
+    /// The project.
+    project_id: ID,
+    /// Which names reach its sessions.
+    environment_names: VaultEnvironmentNames,
+    /// The names that reach sessions whatever they end in: at most 100, none of them reserved. Left out
+    /// or null: kept as they are. An empty list: none.
+    approved_names: Option<Vec<String>>,
+}
+
+impl From<SetVaultEnvironmentNamesInput> for EnvironmentChange {
+    fn from(input: SetVaultEnvironmentNamesInput) -> Self {
+        Self { project: input.project_id.0, names: input.environment_names.into(), approved: input.approved_names }
     }
 }
 

@@ -1,8 +1,9 @@
 //! What one request knows: who asks, and loaders that batch what its fields ask for and remember the answers.
 
+use super::pacing::Concealment;
 use super::rounds::{NoDelay, Waiting};
 use crate::authz::Permission;
-use crate::domain::{EntryId, Error, MilestoneId, ProjectId};
+use crate::domain::{ApprovedNames, EntryId, Error, MilestoneId, ProjectId};
 use crate::vault::{Access, Ask, Caller, Entry, Exposure, Milestone, Vault, Version};
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
@@ -23,11 +24,13 @@ type Cached<T> = DataLoader<T, HashMapCache>;
 pub(super) struct Session {
     pub vault: Vault,
     pub caller: Caller,
+    pub concealment: Concealment,
     access: Cached<Decisions>,
     entries: Cached<Entries>,
     versions: Cached<Versions>,
     exposures: Cached<Exposures>,
     milestones: Cached<Milestones>,
+    approved: Cached<Approved>,
 }
 
 struct Decisions(Vault, Caller);
@@ -35,6 +38,7 @@ struct Entries(Vault);
 struct Versions(Vault);
 struct Exposures(Vault);
 struct Milestones(Vault);
+struct Approved(Vault);
 
 impl Loader<Asked> for Decisions {
     /// None for a no, so that it is remembered as well.
@@ -83,6 +87,15 @@ impl Loader<MilestoneId> for Milestones {
     }
 }
 
+impl Loader<ProjectId> for Approved {
+    type Value = ApprovedNames;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[ProjectId]) -> Result<HashMap<ProjectId, ApprovedNames>, Shared> {
+        Ok(self.0.approved_names(keys).await?)
+    }
+}
+
 /// One field's own copy of an error that several share.
 fn own(error: &Shared) -> Error {
     match &**error {
@@ -98,15 +111,17 @@ fn cached<T>(loader: T, waiting: &Waiting) -> Cached<T> {
 }
 
 impl Session {
-    pub(super) fn new(vault: Vault, caller: Caller, waiting: &Waiting) -> Self {
+    pub(super) fn new(vault: Vault, caller: Caller, waiting: &Waiting, concealment: Concealment) -> Self {
         Self {
             access: cached(Decisions(vault.clone(), caller.clone()), waiting),
             entries: cached(Entries(vault.clone()), waiting),
             versions: cached(Versions(vault.clone()), waiting),
             exposures: cached(Exposures(vault.clone()), waiting),
             milestones: cached(Milestones(vault.clone()), waiting),
+            approved: cached(Approved(vault.clone()), waiting),
             vault,
             caller,
+            concealment,
         }
     }
 
@@ -148,6 +163,11 @@ impl Session {
         self.milestones.load_one(id).await.map_err(|error| own(&error))
     }
 
+    /// The names that a project approves for its sessions.
+    pub(super) async fn approved_names(&self, project: &ProjectId) -> Result<ApprovedNames, Error> {
+        Ok(self.approved.load_one(project.clone()).await.map_err(|error| own(&error))?.unwrap_or_default())
+    }
+
     /// Remembers milestones that were read as a list.
     pub(super) async fn know(&self, milestones: &[Milestone]) {
         self.milestones.feed_many(milestones.iter().map(|milestone| (milestone.id.clone(), milestone.clone()))).await;
@@ -160,6 +180,7 @@ impl Session {
         self.versions.clear::<EntryId>();
         self.exposures.clear::<EntryId>();
         self.milestones.clear::<MilestoneId>();
+        self.approved.clear::<ProjectId>();
     }
 }
 

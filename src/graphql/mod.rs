@@ -13,6 +13,7 @@ mod federated_tracing;
 mod inputs;
 mod loaders;
 mod mutation;
+mod pacing;
 mod payloads;
 pub mod permissions;
 mod platform;
@@ -39,11 +40,13 @@ use executor::{Build, Executor, is_built_in};
 use federated_tracing::{EXTENSION, Tracer, trace_length};
 use loaders::Session;
 use mutation::ByPeople;
+use pacing::Concealment;
 use platform::ByPlatform;
 use query::Query;
 use rounds::{Waiting, in_rounds};
 use std::collections::HashSet;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// What can be changed.
 #[derive(MergedObject, Default)]
@@ -226,6 +229,7 @@ impl Api {
     }
 
     async fn run(&self, call: Call) -> Response {
+        let (began, concealment) = (Instant::now(), Concealment::default());
         let build = self.build_for(&call);
         let mut request = Request::new("").variables(call.variables).data(Begun::default());
         request.introspection_mode =
@@ -233,7 +237,7 @@ impl Api {
         request.set_parsed_query(call.operation.document);
         let waiting = Waiting::default();
         if let Some(caller) = call.caller {
-            request = request.data(Session::new(self.vault.clone(), caller, &waiting));
+            request = request.data(Session::new(self.vault.clone(), caller, &waiting, concealment.clone()));
         }
         let tracer = call.traced.then(Tracer::begin);
         if let Some(tracer) = &tracer {
@@ -241,8 +245,9 @@ impl Api {
         }
         let response = in_rounds(self.schema.execute(request, build), &waiting).await;
         let mut response = error::complete(response, &call.request_id);
+        let conceals = concealment.wait(began).await;
         if let Some(tracer) = tracer {
-            let trace = tracer.finish(&response.errors);
+            let trace = tracer.finish(&response.errors, conceals.then_some(pacing::STEP));
             response = response.extension(EXTENSION, trace);
         }
         response

@@ -2,12 +2,12 @@
 
 use super::inputs::{
     CreateVaultEntryInput, ImportVaultEntriesInput, RollbackVaultEntryInput, RotateVaultEntryInput,
-    UpdateVaultEntryInput, VaultAgentInput, VaultRoleInput,
+    SetVaultEnvironmentNamesInput, UpdateVaultEntryInput, VaultAgentInput, VaultRoleInput,
 };
 use super::loaders::session;
 use super::payloads::{
     ImportVaultEntriesPayload, Payload, PurgeVaultEntryPayload, VaultAgentPayload, VaultEntryPayload,
-    VaultMilestonePayload, VaultRolePayload, settle,
+    VaultEnvironmentNamesPayload, VaultMilestonePayload, VaultRolePayload, settle,
 };
 use crate::domain::Result;
 use crate::vault::{Caller, Vault};
@@ -30,6 +30,9 @@ where
     };
     let done = make(&session.vault, &session.caller).await;
     session.forget();
+    if let Err(error) = &done {
+        session.concealment.note_error(error);
+    }
     settle(done)
 }
 
@@ -127,6 +130,15 @@ impl ByPeople {
         #[graphql(desc = "What is to be done.")] input: ImportVaultEntriesInput,
     ) -> Settled<ImportVaultEntriesPayload> {
         change(ctx, |vault, caller| vault.import_entries(caller, input.into())).await
+    }
+
+    /// Sets which names of entries reach the project's sessions. Accountable only.
+    async fn set_vault_environment_names(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The project, and the names.")] input: SetVaultEnvironmentNamesInput,
+    ) -> Settled<VaultEnvironmentNamesPayload> {
+        change(ctx, |vault, caller| vault.set_environment_names(caller, input.into())).await
     }
 
     /// Gives a person a role. By an Accountable person or the platform's service, as all up to closing a milestone.

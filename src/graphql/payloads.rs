@@ -57,7 +57,7 @@ pub(super) fn settle<P: Payload>(result: Result<P::Done>) -> Option<async_graphq
         Error::NotFound(_) => (VaultUserErrorCode::NotFound, None),
         Error::Conflict(_) => (VaultUserErrorCode::Conflict, None),
         Error::LimitExceeded { field, .. } => (VaultUserErrorCode::LimitExceeded, path(field)),
-        error @ (Error::Forbidden(_) | Error::Unavailable { .. } | Error::Internal(_)) => {
+        error @ (Error::Forbidden(_) | Error::RateLimited { .. } | Error::Unavailable { .. } | Error::Internal(_)) => {
             return Some(Err(to_graphql(&error)));
         }
     };
@@ -125,6 +125,13 @@ payload! {
         /// The milestone.
         milestone: Milestone
     } from vault::Milestone, |milestone| Milestone(milestone.id)
+}
+payload! {
+    /// The vault with its new setting.
+    VaultEnvironmentNamesPayload {
+        /// The vault with its new setting.
+        vault: ProjectVault
+    } from Project, ProjectVault
 }
 payload! {
     /// The vault as it is now.

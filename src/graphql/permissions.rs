@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 pub const FIELDS: &[(&str, &str, Permission)] = &[
     ("ProjectVault", "entries", Permission::CanList),
     ("ProjectVault", "entry", Permission::CanList),
+    ("ProjectVault", "approvedNames", Permission::CanList),
     ("ProjectVault", "agents", Permission::CanViewAgents),
     ("ProjectVault", "members", Permission::CanManageMembers),
     ("ProjectVault", "auditEvents", Permission::CanAudit),
@@ -21,6 +22,7 @@ pub const FIELDS: &[(&str, &str, Permission)] = &[
     ("VaultEntry", "lastResolvedAt", Permission::CanViewMasked),
     ("VaultEntry", "resolveCount", Permission::CanViewMasked),
     ("VaultEntry", "certificate", Permission::CanList),
+    ("VaultEntry", "leftOutOfSessions", Permission::CanList),
     ("VaultEntry", "exposures", Permission::CanAdminister),
     ("VaultViewer", "canList", Permission::CanList),
     ("VaultViewer", "canViewMasked", Permission::CanViewMasked),

@@ -7,7 +7,7 @@ use super::entry::{VaultEntry, VaultEntryConnection};
 use super::inputs::{VaultEntryFilter, VaultEntryOrder};
 use super::loaders::session;
 use super::permissions::{self, NOT_FOR_YOUR_ROLE, STRENGTHS, Sight, sight};
-use super::scalars::{DateTime, VaultProjectStatus, VaultRole};
+use super::scalars::{DateTime, VaultEnvironmentNames, VaultProjectStatus, VaultRole};
 use crate::authz::{
     CanAdminister, CanAudit, CanList, CanManageMembers, CanSee, CanViewAgents, Held as _, Member, Permission,
 };
@@ -37,8 +37,12 @@ pub(super) async fn find_vault(ctx: &Context<'_>, project: &ProjectId) -> Result
     let mut permissions = permissions::selected(ctx);
     permissions.insert(Permission::CanSee);
     let keys = permissions.into_iter().map(|permission| (Some(project.clone()), permission));
-    let mut answers = session(ctx)?.access(keys).await?;
+    let session = session(ctx)?;
+    let mut answers = session.access(keys).await?;
     let seen = answers.remove(&(Some(project.clone()), Permission::CanSee));
+    if seen.is_none() {
+        session.concealment.note();
+    }
     Ok(seen.map(|access| ProjectVault(access.project)))
 }
 
@@ -58,7 +62,10 @@ impl Milestone {
         match (milestone.as_ref(), sight(session, project, permission).await?) {
             (Some(milestone), Sight::Granted(access)) => Ok(Some((milestone.clone(), access))),
             (Some(_), Sight::Forbidden) => Err(NOT_FOR_YOUR_ROLE),
-            (None, _) | (Some(_), Sight::Hidden) => Ok(None),
+            (None, _) | (Some(_), Sight::Hidden) => {
+                session.concealment.note();
+                Ok(None)
+            }
         }
     }
 
@@ -180,6 +187,18 @@ impl ProjectVault {
         Ok(found.map(VaultEntry))
     }
 
+    async fn read_environment_names(&self, ctx: &Context<'_>) -> Result<VaultEnvironmentNames> {
+        // Whoever sees the vault holds it, unless it was taken away since.
+        let access = session(ctx)?.may(&self.0.id, CanSee::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?;
+        Ok(access.environment_names.into())
+    }
+
+    async fn read_approved_names(&self, ctx: &Context<'_>) -> Result<Option<Vec<String>>> {
+        granted(ctx, &self.0.id, VAULT, "approvedNames").await?;
+        let approved = session(ctx)?.approved_names(&self.0.id).await?;
+        Ok(Some(approved.iter().map(ToOwned::to_owned).collect()))
+    }
+
     async fn read_agents(&self, ctx: &Context<'_>) -> Result<Option<Vec<VaultAgentAssignment>>> {
         let access = granted(ctx, &self.0.id, VAULT, "agents").await?;
         let agents = session(ctx)?.vault.agents(&proof::<CanViewAgents>(&access)?).await?;
@@ -263,6 +282,17 @@ impl ProjectVault {
         nullable(self.read_entry(ctx, &name, milestone_id).await)
     }
 
+    /// Which names of entries reach sessions.
+    async fn environment_names(&self, ctx: &Context<'_>) -> async_graphql::Result<VaultEnvironmentNames> {
+        required(self.read_environment_names(ctx).await)
+    }
+
+    /// Names that an Accountable person let into sessions whatever they end in, by name; at most 100.
+    /// They count where environmentNames is SUFFIXED. Informed and above.
+    async fn approved_names(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<String>>> {
+        nullable(self.read_approved_names(ctx).await)
+    }
+
     /// Put into this vault by the service.
     async fn milestones(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Milestone>> {
         required(self.read_milestones(ctx).await)
@@ -283,7 +313,8 @@ impl ProjectVault {
         nullable(self.read_members(ctx).await)
     }
 
-    /// Newest first. Accountable, or an auditor.
+    /// Newest first. Accountable, or an auditor. With a filter, a page looks at 10,000 events at most: it may be short or empty and
+    /// still have a next one, which endCursor leads to.
     async fn audit_events(
         &self,
         ctx: &Context<'_>,

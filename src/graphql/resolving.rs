@@ -4,9 +4,11 @@ use super::answer::nullable;
 use super::entry::VaultEntry;
 use super::is_runtime;
 use super::loaders::session;
-use super::scalars::{DateTime, SecretOutcome, SecretsBlock, VaultCategory, VaultResolvePurpose, VaultScope};
+use super::scalars::{
+    DateTime, SecretLeftOutReason, SecretOutcome, SecretsBlock, VaultCategory, VaultResolvePurpose, VaultScope,
+};
 use crate::domain::RequestId;
-use crate::vault::{AgentQuestion, Preview, Resolution, ResolveReceipt, ResolveRequest, Resolved};
+use crate::vault::{AgentQuestion, LeftOut, Preview, Resolution, ResolveReceipt, ResolveRequest, Resolved};
 use async_graphql::{ComplexObject, Context, ID, InputObject, SimpleObject};
 use secrecy::ExposeSecret as _;
 
@@ -44,6 +46,23 @@ pub(super) struct SecretsPreview {
     blocked_by: Vec<SecretsBlock>,
     /// Each name's answer.
     secrets: Vec<SecretPreview>,
+    /// What a resolve without names would leave out because of its name. Empty with names.
+    left_out: Vec<SecretLeftOut>,
+}
+
+/// An entry that a session does not receive because of its name. A resolve that names it does.
+#[derive(SimpleObject)]
+pub(super) struct SecretLeftOut {
+    /// The entry's name.
+    name: String,
+    /// Why the session does not receive it.
+    reason: SecretLeftOutReason,
+}
+
+impl From<LeftOut> for SecretLeftOut {
+    fn from(left_out: LeftOut) -> Self {
+        Self { name: left_out.name, reason: left_out.reason.into() }
+    }
 }
 
 /// entry is null for a runtime, which sees names, outcomes and what a resolve would tell beside the value.
@@ -76,6 +95,7 @@ impl From<Preview> for SecretsPreview {
                     entry: secret.entry.map(VaultEntry),
                 })
                 .collect(),
+            left_out: preview.left_out.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -129,6 +149,9 @@ impl From<ResolveSecretsInput> for ResolveRequest {
 pub(super) struct ResolvedSecrets {
     /// In the order of the names asked for, else in byte order.
     secrets: Vec<ResolvedSecret>,
+    /// Without names: the entries whose names do not belong into a session's environment, which are
+    /// left out. Empty with names.
+    left_out: Vec<SecretLeftOut>,
     /// The request, as the access records name it; sealed values are bound to it.
     request_id: String,
     #[graphql(skip)]
@@ -177,6 +200,7 @@ impl ResolvedSecrets {
     pub(super) fn new(resolution: Resolution, request: &RequestId) -> Self {
         Self {
             secrets: resolution.secrets.into_iter().map(ResolvedSecret::from).collect(),
+            left_out: resolution.left_out.into_iter().map(Into::into).collect(),
             request_id: request.as_str().to_owned(),
             receipt: resolution.receipt,
         }

@@ -170,6 +170,8 @@ enumeration! {
         ProjectRegistered,
         /// A project's status was changed.
         ProjectStatusChanged,
+        /// Which names reach a project's sessions was changed.
+        ProjectEnvironmentChanged,
         /// A project's vault was erased.
         ProjectDeleted,
         /// An organization joined.
@@ -233,6 +235,27 @@ enumeration! {
         AgentNotAssigned,
         /// The agent is not on the milestone, or there is no such milestone in the project.
         AgentNotOnMilestone,
+    }
+}
+enumeration! {
+    /// Which names of entries reach the sessions of a project: its resolves without names.
+    VaultEnvironmentNames for domain::EnvironmentNames {
+        /// Every name that is not reserved.
+        Any,
+        /// Names that end in _KEY, _TOKEN, _SECRET, _PASSWORD, _PAT, _CERT, _URL, _USER, _ID and the
+        /// like, and approved names.
+        Suffixed,
+    }
+}
+enumeration! {
+    /// Why a session does not receive an entry. A resolve that names it does.
+    SecretLeftOutReason for domain::LeftOutReason {
+        /// The name is reserved: programs find, configure or run code by it, or send data where it
+        /// says.
+        ReservedName,
+        /// The project's environmentNames is SUFFIXED, and the name has no such ending and is not
+        /// approved.
+        NameNotSuffixed,
     }
 }
 enumeration! {

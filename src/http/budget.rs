@@ -1,170 +1,204 @@
-//! The memory that answers may take in this process, from before an operation is executed until the
-//! last byte of its answer is handed to the operating system.
+//! The memory that requests and answers may take in this process, bounded as a whole and for each
+//! caller.
 //!
-//! An operation reserves the largest answer it can have, and returns the difference once the answer
-//! is known. A peer that does not read holds its own answers, up to its caller's share. When nothing
-//! is left, operations are refused before anything runs.
+//! There are two budgets. A request holds its body as it arrives, and then what the body was parsed
+//! into, until it has been executed. An answer reserves its upper bound before its operation is
+//! executed, gives back the difference once it is known, and holds the rest until its last byte is
+//! handed to the operating system: a peer that does not read holds what it was answered, and no more
+//! than its share. A caller for whom nothing is left waits for a moment, and is refused then.
 
 use crate::domain::Principal;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-/// Bytes of all answers together. While an answer is serialized it exists as values and as text, so
-/// up to three times as much memory is in use: a quarter of a server with 3 GiB.
-const TOTAL: usize = 256 * 1024 * 1024;
-/// Bytes of one principal's answers, so that one caller alone cannot exhaust the budget.
-const SHARE: usize = TOTAL / 4;
-/// Bytes of the answers to all requests without a token.
-const ANONYMOUS_SHARE: usize = TOTAL / 16;
-/// Answers of up to this many bytes are not counted: the limit on open requests bounds them.
-const SMALL: usize = 4 * 1024;
-/// How long a request waits for others to be answered.
-const WAIT: Duration = Duration::from_secs(1);
-/// Number of principals above which the shares of idle ones are removed.
-const MAX_IDLE_SHARES: usize = 1_000;
+const MIB: usize = 1024 * 1024;
 
-/// The bytes that answers may take. Cheap to clone.
-#[derive(Clone)]
-pub(super) struct AnswerBudget(Arc<Limits>);
-
+/// The bounds of a budget, in bytes.
+#[derive(Clone, Copy)]
 struct Limits {
-    total: Arc<Semaphore>,
-    anonymous: Arc<Semaphore>,
-    /// By the principal's name.
-    shares: Mutex<HashMap<String, Weak<Semaphore>>>,
+    /// For all callers together.
+    total: usize,
+    /// For one caller, so that no few of them lock the others out.
+    each: usize,
+    /// For all requests without a token together.
+    anonymous: usize,
+    /// What is no larger is not counted: the number of requests bounds it.
+    uncounted: usize,
+    /// How long a caller waits for others to give back what it needs.
+    wait: Duration,
 }
 
-/// The bytes of one answer, until it is dropped.
-pub(super) struct Reserved {
-    bytes: usize,
-    /// None for a small answer.
-    permits: Option<Permits>,
-    budget: AnswerBudget,
-    share: Arc<Semaphore>,
+/// A share is more than one request can need: a body of 2 MiB takes its bytes and, as values, twelve
+/// times as much at most.
+const REQUESTS: Limits =
+    Limits { total: 128 * MIB, each: 32 * MIB, anonymous: 32 * MIB, uncounted: 0, wait: Duration::from_secs(2) };
+
+/// An answer exists as values and as text while it is written, so that three times as much is in use at
+/// worst: a quarter of what a server with 3 GiB has.
+const ANSWERS: Limits =
+    Limits { total: 256 * MIB, each: 64 * MIB, anonymous: 16 * MIB, uncounted: 4096, wait: Duration::from_secs(1) };
+
+/// The bytes that requests, or answers, may take. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct MemoryBudget(Arc<State>);
+
+struct State {
+    limits: Limits,
+    total: Semaphore,
+    /// What each caller that holds anything has left, by kind and id; all without a token are one.
+    shares: Mutex<HashMap<String, Weak<Share>>>,
+    /// Told what is held, whenever that changes.
+    gauge: fn(usize),
 }
 
-struct Permits {
-    share: OwnedSemaphorePermit,
-    total: OwnedSemaphorePermit,
+/// What one caller has left.
+struct Share {
+    bytes: Semaphore,
+    /// One large request of a caller is parsed at a time, so that nobody waits behind many of another's.
+    parsing: Arc<Semaphore>,
 }
 
-/// Nothing was left for an answer.
+/// The share of the budget is used up, or the budget is.
 #[derive(Debug)]
 pub(super) struct Exhausted;
 
-impl AnswerBudget {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Limits {
-            total: Arc::new(Semaphore::new(TOTAL)),
-            anonymous: Arc::new(Semaphore::new(ANONYMOUS_SHARE)),
-            shares: Mutex::default(),
-        }))
+impl MemoryBudget {
+    /// The budget of requests.
+    pub(super) fn of_requests() -> Self {
+        Self::new(REQUESTS, |_| {})
     }
 
-    /// Bytes that are reserved.
-    pub(super) fn held(&self) -> usize {
-        TOTAL.saturating_sub(self.0.total.available_permits())
+    /// The budget of answers, which a metric tells.
+    pub(super) fn of_answers() -> Self {
+        Self::new(ANSWERS, super::metrics::set_unwritten)
     }
 
-    /// Reserves an answer's bytes, out of what its caller may hold. Waits a second for others to
-    /// give theirs back.
-    pub(super) async fn reserve(&self, caller: Option<&Principal>, bytes: usize) -> Result<Reserved, Exhausted> {
-        let share = match caller {
-            None => self.0.anonymous.clone(),
-            Some(principal) => self.share(principal.to_string()),
+    fn new(limits: Limits, gauge: fn(usize)) -> Self {
+        Self(Arc::new(State { limits, total: Semaphore::new(limits.total), shares: Mutex::default(), gauge }))
+    }
+
+    /// What belongs to one request of this caller; it holds nothing yet.
+    pub(super) fn begin(&self, caller: Option<&Principal>) -> Held {
+        let most = match caller {
+            None => self.0.limits.anonymous,
+            Some(_) => self.0.limits.each,
         };
-        let mut reserved = Reserved { bytes: 0, permits: None, budget: self.clone(), share };
-        reserved.resize(bytes).await?;
-        Ok(reserved)
-    }
-
-    fn share(&self, principal: String) -> Arc<Semaphore> {
+        let caller = caller.map(ToString::to_string).unwrap_or_default();
         let mut shares = self.0.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = shares.get(&principal).and_then(Weak::upgrade) {
-            return share;
-        }
-        if shares.len() >= MAX_IDLE_SHARES {
-            shares.retain(|_, share| share.strong_count() > 0);
-        }
-        let share = Arc::new(Semaphore::new(SHARE));
-        shares.insert(principal, Arc::downgrade(&share));
-        share
+        let known = shares.get(&caller).and_then(Weak::upgrade);
+        let share = known.unwrap_or_else(|| {
+            let parsing = Arc::new(Semaphore::new(1));
+            let made = Arc::new(Share { bytes: Semaphore::new(most), parsing });
+            shares.insert(caller.clone(), Arc::downgrade(&made));
+            made
+        });
+        drop(shares);
+        Held { budget: self.clone(), caller, share, most, bytes: 0 }
     }
 
-    fn export(&self) {
-        super::metrics::set_unwritten(self.held());
+    #[cfg(test)]
+    fn held(&self) -> usize {
+        self.0.limits.total - self.0.total.available_permits()
+    }
+
+    async fn acquire<'s>(&self, from: &'s Semaphore, bytes: usize) -> Result<SemaphorePermit<'s>, Exhausted> {
+        let bytes = u32::try_from(bytes).map_err(|_| Exhausted)?;
+        match timeout(self.0.limits.wait, from.acquire_many(bytes)).await {
+            Ok(Ok(permit)) => Ok(permit),
+            // None of the semaphores is ever closed.
+            Err(_) | Ok(Err(AcquireError { .. })) => Err(Exhausted),
+        }
     }
 }
 
-impl Reserved {
-    /// Reserves so many bytes in the place of those reserved before. To get more, it waits a second
-    /// for others to give theirs back.
+/// What one request, or its answer, holds until it is dropped.
+pub(super) struct Held {
+    budget: MemoryBudget,
+    caller: String,
+    share: Arc<Share>,
+    most: usize,
+    bytes: usize,
+}
+
+impl Held {
+    /// Holds this many bytes from now on; where they are more than before, waits for them. One request
+    /// never counts for more than a caller's whole share.
+    ///
+    /// # Errors
+    /// When others hold too much for too long; then it holds what it held before.
     pub(super) async fn resize(&mut self, bytes: usize) -> Result<(), Exhausted> {
-        let bytes = if bytes <= SMALL { 0 } else { bytes };
-        if bytes <= self.bytes {
-            self.shrink(bytes);
+        let limits = self.budget.0.limits;
+        let bytes = if bytes <= limits.uncounted { 0 } else { bytes.min(self.most) };
+        if bytes > self.bytes {
+            let own = self.budget.acquire(&self.share.bytes, bytes - self.bytes).await?;
+            let total = self.budget.acquire(&self.budget.0.total, bytes - self.bytes).await?;
+            own.forget();
+            total.forget();
         } else {
-            self.grow(bytes).await?;
+            self.release(self.bytes - bytes);
         }
         self.bytes = bytes;
-        self.budget.export();
+        self.tell();
         Ok(())
     }
 
-    fn shrink(&mut self, bytes: usize) {
-        match &mut self.permits {
-            Some(permits) if bytes > 0 => {
-                drop(permits.share.split(self.bytes - bytes));
-                drop(permits.total.split(self.bytes - bytes));
-            }
-            permits => *permits = None,
+    /// Waits until a large request of this caller may be parsed, as one of `all`. It is parsed while both
+    /// permits are kept.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub(super) async fn parser(&self, all: &Arc<Semaphore>) -> Result<[OwnedSemaphorePermit; 2], Exhausted> {
+        let both = async {
+            let own = self.share.parsing.clone().acquire_owned().await?;
+            Ok::<_, AcquireError>([own, all.clone().acquire_owned().await?])
+        };
+        match timeout(self.budget.0.limits.wait, both).await {
+            Ok(Ok(permits)) => Ok(permits),
+            Err(_) | Ok(Err(AcquireError { .. })) => Err(Exhausted),
         }
     }
 
-    async fn grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
-        let more = u32::try_from(bytes - self.bytes).map_err(|_| Exhausted)?;
-        let (of_share, of_all) = (self.share.clone(), self.budget.0.total.clone());
-        let acquired = timeout(WAIT, async {
-            let share = of_share.acquire_many_owned(more).await?;
-            let total = of_all.acquire_many_owned(more).await?;
-            Ok::<_, tokio::sync::AcquireError>(Permits { share, total })
-        });
-        let Ok(Ok(acquired)) = acquired.await else { return Err(Exhausted) };
-        match &mut self.permits {
-            Some(permits) => {
-                permits.share.merge(acquired.share);
-                permits.total.merge(acquired.total);
-            }
-            none => *none = Some(acquired),
-        }
-        Ok(())
-    }
-
-    /// The bytes of an answer. They are given back when the last piece of them was written or
+    /// The bytes of an answer. What they hold is given back when the last piece of them was written or
     /// dropped.
     pub(super) fn hold(self, body: Vec<u8>) -> Bytes {
-        Bytes::from_owner(Held { body, _reserved: self })
+        Bytes::from_owner(HeldBytes { body, _held: self })
+    }
+
+    fn release(&self, bytes: usize) {
+        self.share.bytes.add_permits(bytes);
+        self.budget.0.total.add_permits(bytes);
+    }
+
+    fn tell(&self) {
+        let State { limits, total, gauge, .. } = &*self.budget.0;
+        gauge(limits.total.saturating_sub(total.available_permits()));
     }
 }
 
-impl Drop for Reserved {
+impl Drop for Held {
     fn drop(&mut self) {
-        if self.permits.take().is_some() {
-            self.budget.export();
+        if self.bytes > 0 {
+            self.release(self.bytes);
+            self.tell();
+        }
+        let mut shares = self.budget.0.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        // Shares are handed out under this lock only.
+        if Arc::strong_count(&self.share) == 1 {
+            shares.remove(&self.caller);
         }
     }
 }
 
-struct Held {
+struct HeldBytes {
     body: Vec<u8>,
-    _reserved: Reserved,
+    _held: Held,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for HeldBytes {
     fn as_ref(&self) -> &[u8] {
         &self.body
     }
@@ -173,84 +207,98 @@ impl AsRef<[u8]> for Held {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::UserId;
+    use crate::domain::{Narrowing, RuntimeId, UserId};
+
+    const KIB: usize = 1024;
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(50);
 
     fn user(id: &str) -> Principal {
         Principal::User(UserId::parse(id).unwrap())
     }
 
+    fn budget(total: usize, each: usize, wait: Duration) -> MemoryBudget {
+        MemoryBudget::new(Limits { total, each, anonymous: each, uncounted: 4, wait }, |_| {})
+    }
+
+    #[tokio::test]
+    async fn a_request_holds_what_it_was_last_sized_to_until_it_is_dropped() {
+        let budget = budget(100 * KIB, 50 * KIB, SHORT);
+        let ada = user("ada");
+        let mut held = budget.begin(Some(&ada));
+        for (bytes, holds) in [(10, 10), (30 * KIB, 30 * KIB), (7, 7), (7, 7), (4, 0), (0, 0), (99 * KIB, 50 * KIB)] {
+            held.resize(bytes).await.unwrap();
+            assert_eq!(budget.held(), holds, "{bytes}");
+        }
+        drop(held);
+        assert_eq!(budget.held(), 0);
+        assert!(budget.0.shares.lock().unwrap().is_empty(), "nobody is remembered who holds nothing");
+    }
+
+    #[tokio::test]
+    async fn one_caller_cannot_hold_everything_however_many_tokens_it_has() {
+        let budget = budget(100 * KIB, 50 * KIB, SHORT);
+        let runtime = |names| {
+            let narrowing = Narrowing { names, ..Narrowing::default() };
+            Principal::Runtime(RuntimeId::parse("ada").unwrap(), narrowing)
+        };
+        let mut first = budget.begin(Some(&runtime(None)));
+        first.resize(40 * KIB).await.unwrap();
+        let mut second = budget.begin(Some(&runtime(Some(["A".to_owned()].into()))));
+        second.resize(10 * KIB).await.unwrap();
+        assert!(second.resize(10 * KIB + 1).await.is_err());
+        assert_eq!(budget.held(), 50 * KIB, "what could not be had is not held");
+        let (person, nobody) = (user("ada"), None);
+        let mut others = [budget.begin(Some(&person)), budget.begin(nobody)];
+        for other in &mut others {
+            other.resize(25 * KIB).await.unwrap();
+        }
+        assert!(budget.begin(Some(&user("eve"))).resize(5).await.is_err(), "the total is a bound as well");
+        assert!(budget.begin(Some(&user("eve"))).resize(4).await.is_ok(), "a small one is never refused");
+    }
+
+    #[tokio::test]
+    async fn large_requests_of_a_caller_are_parsed_one_by_one() {
+        let (budget, parsers) = (budget(10, 10, SHORT), Arc::new(Semaphore::new(2)));
+        let (ada, bob, eve) = (user("ada"), user("bob"), user("eve"));
+        let requests = [&ada, &ada, &bob, &eve].map(|caller| budget.begin(Some(caller)));
+        let first = requests[0].parser(&parsers).await.unwrap();
+        assert!(requests[1].parser(&parsers).await.is_err(), "of the same caller");
+        let _second = requests[2].parser(&parsers).await.unwrap();
+        assert!(requests[3].parser(&parsers).await.is_err(), "no processor is left");
+        drop(first);
+        assert!(requests[3].parser(&parsers).await.is_ok());
+        assert!(requests[1].parser(&parsers).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_request_goes_on_when_another_lets_go_in_time() {
+        let budget = budget(10, 10, LONG);
+        let mut first = budget.begin(None);
+        first.resize(10).await.unwrap();
+        let mut second = budget.begin(Some(&user("ada")));
+        let (waited, ()) = tokio::join!(second.resize(10), async {
+            tokio::time::sleep(SHORT).await;
+            drop(first);
+        });
+        waited.unwrap();
+        // A caller who goes away while waiting leaves nothing behind.
+        let mut third = budget.begin(None);
+        assert!(timeout(SHORT, third.resize(5)).await.is_err());
+        drop((second, third));
+        assert_eq!(budget.held(), 0);
+    }
+
     #[tokio::test]
     async fn an_answer_is_held_until_its_last_piece_is_dropped() {
-        let budget = AnswerBudget::new();
-        let mut reserved = budget.reserve(Some(&user("ada")), 100_000).await.unwrap();
-        assert_eq!(budget.held(), 100_000);
-        reserved.resize(60_000).await.unwrap();
-        assert_eq!(budget.held(), 60_000);
-        reserved.resize(70_000).await.unwrap();
-        let mut bytes = reserved.hold(vec![b'x'; 70_000]);
+        let budget = budget(100 * KIB, 100 * KIB, SHORT);
+        let mut held = budget.begin(Some(&user("ada")));
+        held.resize(70_000).await.unwrap();
+        let mut bytes = held.hold(vec![b'x'; 70_000]);
         let first = bytes.split_to(10);
         drop(bytes);
         assert_eq!(budget.held(), 70_000);
         drop(first);
         assert_eq!(budget.held(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_small_answer_is_never_refused() {
-        let budget = AnswerBudget::new();
-        let all = budget.reserve(None, ANONYMOUS_SHARE).await.unwrap();
-        let small = budget.reserve(None, SMALL).await.unwrap();
-        assert_eq!(budget.held(), ANONYMOUS_SHARE);
-        drop((all, small));
-        assert_eq!(budget.held(), 0);
-    }
-
-    #[tokio::test]
-    async fn nobody_takes_more_than_a_share_and_the_others_get_theirs() {
-        let budget = AnswerBudget::new();
-        let (ada, bea) = (user("ada"), user("bea"));
-        let half = budget.reserve(Some(&ada), SHARE / 2).await.unwrap();
-        let rest = budget.reserve(Some(&ada), SHARE / 2).await.unwrap();
-        assert!(budget.reserve(Some(&ada), SMALL + 1).await.is_err());
-        assert!(budget.reserve(Some(&bea), SHARE).await.is_ok());
-        assert!(budget.reserve(None, ANONYMOUS_SHARE + 1).await.is_err());
-        assert!(budget.reserve(None, ANONYMOUS_SHARE).await.is_ok());
-        drop(half);
-        assert!(budget.reserve(Some(&ada), SHARE / 2).await.is_ok());
-        drop(rest);
-        assert_eq!(budget.held(), 0);
-    }
-
-    #[tokio::test]
-    async fn all_together_take_no_more_than_the_whole() {
-        let budget = AnswerBudget::new();
-        let mut held = Vec::new();
-        for caller in 0..4 {
-            held.push(budget.reserve(Some(&user(&format!("u{caller}"))), SHARE).await.unwrap());
-        }
-        assert!(budget.reserve(Some(&user("late")), SMALL + 1).await.is_err());
-        let (waits, gone) = (user("late"), held.pop());
-        let waiting = budget.reserve(Some(&waits), SHARE);
-        let later = async {
-            tokio::time::sleep(WAIT / 2).await;
-            drop(gone);
-        };
-        assert!(tokio::join!(waiting, later).0.is_ok());
-        // What could not grow keeps what it has.
-        assert!(held[0].resize(SHARE + 1).await.is_err());
-        drop(held);
-        assert_eq!(budget.held(), 0);
-    }
-
-    #[tokio::test]
-    async fn shares_that_nobody_uses_are_forgotten() {
-        let budget = AnswerBudget::new();
-        let kept = budget.reserve(Some(&user("kept")), 10_000).await.unwrap();
-        for caller in 0..3 * MAX_IDLE_SHARES {
-            drop(budget.reserve(Some(&user(&format!("u{caller}"))), 10_000).await.unwrap());
-        }
-        assert!(budget.0.shares.lock().unwrap().len() <= MAX_IDLE_SHARES + 1);
-        assert_eq!(budget.held(), 10_000);
-        drop(kept);
     }
 }

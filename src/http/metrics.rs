@@ -1,4 +1,7 @@
 //! Metrics, in the text format of Prometheus. Labels are words of ours: no id, name or anything of a request is one.
+//!
+//! They have an address of their own, which only monitoring reaches. Even so, no counter tells whether
+//! something exists that its caller may not see: what is answered alike counts alike.
 
 use async_graphql::parser::types::OperationType;
 use axum::response::{IntoResponse, Response};
@@ -30,6 +33,11 @@ fn recorder() -> Option<&'static PrometheusHandle> {
         metrics::describe_histogram!(DURATION, "How long requests took, by route.");
         metrics::describe_counter!(OPERATIONS, "GraphQL operations that were executed, by kind.");
         metrics::describe_gauge!(UNWRITTEN, "Bytes reserved for answers that are not written yet.");
+        metrics::describe_counter!(
+            "vault_audit_events_total",
+            "Uses and denials that were recorded; a denial counts the same whatever exists of what was asked for."
+        );
+        metrics::describe_counter!("vault_audit_commits_total", "Commits by which they were recorded.");
         Some(handle)
     });
     installed.as_ref()

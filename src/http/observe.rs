@@ -4,7 +4,7 @@ use super::endpoint::Refusal;
 use super::metrics;
 use crate::domain::{Principal, RequestId};
 use crate::trace::TraceContext;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures::FutureExt as _;
@@ -48,9 +48,15 @@ impl Noted {
     }
 }
 
-/// The route of a path, which is all of it that is logged and counted.
-fn route(path: &str) -> &'static str {
-    ["/graphql", "/healthz", "/readyz", "/metrics"].into_iter().find(|route| *route == path).unwrap_or("other")
+/// The routes of an address that are logged and counted by their names.
+#[derive(Clone, Copy)]
+pub(super) struct Routes(pub(super) &'static [&'static str]);
+
+impl Routes {
+    /// The route of a path, which is all of it that is logged and counted.
+    fn of(self, path: &str) -> &'static str {
+        self.0.iter().copied().find(|route| *route == path).unwrap_or("other")
+    }
 }
 
 /// The method by name; any text can be one.
@@ -78,7 +84,7 @@ fn trace(headers: &HeaderMap) -> TraceContext {
 }
 
 /// Handles one request.
-pub(super) async fn observe(mut request: Request, next: Next) -> Response {
+pub(super) async fn observe(State(routes): State<Routes>, mut request: Request, next: Next) -> Response {
     let noted = Arc::new(Noted::of(request.headers()));
     request.extensions_mut().insert(noted.clone());
     // At the level of errors, so that an error's line has the id whatever is filtered.
@@ -92,7 +98,7 @@ pub(super) async fn observe(mut request: Request, next: Next) -> Response {
     let mut line = Line {
         noted: noted.clone(),
         method: name(request.method()),
-        route: route(request.uri().path()),
+        route: routes.of(request.uri().path()),
         began: Instant::now(),
         status: None,
         span: span.clone(),
@@ -148,12 +154,15 @@ mod tests {
     use axum::routing::get;
     use tower::ServiceExt as _;
 
+    const ROUTES: Routes = Routes(&["/graphql"]);
+
     #[tokio::test]
     async fn a_panic_is_answered_with_the_request_id_and_without_its_text() {
         async fn boom() {
             panic!("sk-live-0123456789");
         }
-        let app: Router = Router::new().route("/graphql", get(boom)).layer(axum::middleware::from_fn(observe));
+        let app: Router =
+            Router::new().route("/graphql", get(boom)).layer(axum::middleware::from_fn_with_state(ROUTES, observe));
         let request = Request::get("/graphql").header("x-request-id", "r-1").body(Body::empty()).unwrap();
         let response = app.oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
@@ -181,7 +190,9 @@ mod tests {
         let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
-        let app: Router = Router::new().route("/graphql", get(async || "")).layer(axum::middleware::from_fn(observe));
+        let app: Router = Router::new()
+            .route("/graphql", get(async || ""))
+            .layer(axum::middleware::from_fn_with_state(ROUTES, observe));
         let request =
             headers.iter().fold(Request::get("/graphql"), |request, (name, value)| request.header(*name, *value));
         let _logging = tracing::subscriber::set_default(subscriber);
@@ -210,7 +221,8 @@ mod tests {
 
     #[test]
     fn nothing_of_a_path_or_method_becomes_a_label() {
-        assert_eq!((route("/graphql"), route("/graphql/"), route("/sk-live")), ("/graphql", "other", "other"));
+        let named = ["/graphql", "/graphql/", "/sk-live", "/metrics"].map(|path| ROUTES.of(path));
+        assert_eq!(named, ["/graphql", "other", "other", "other"]);
         let made_up = Method::from_bytes(b"SECRET").unwrap();
         assert_eq!((name(&Method::POST), name(&made_up)), ("POST", "other"));
     }

@@ -1,15 +1,15 @@
 //! Listening, and ending in good order.
 
-use super::budget::AnswerBudget;
+use super::budget::MemoryBudget;
 use super::connections::{Bounds, serve};
 use super::endpoint::{Endpoint, Serves, graphql};
 use super::health::{Readiness, healthz, readyz, statement_keys};
 use super::metrics;
-use super::observe::observe;
+use super::observe::{Routes, observe};
 use super::tokens::Verifier;
 use crate::graphql::Api;
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get};
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use futures::future::try_join_all;
@@ -19,6 +19,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +45,9 @@ const BOUNDS: Bounds = Bounds {
 /// answered and its answer read.
 const MAX_REQUESTS: usize = 8192;
 
+/// The same of the address for metrics, to which few connect.
+const METRICS_BOUNDS: Bounds = Bounds { slots: 64, ..BOUNDS };
+
 /// A certificate, with its chain, and its key; both PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -60,7 +64,10 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// A second address, for runtimes alone; the first is for everybody else then.
     pub runtime_listen: Option<SocketAddr>,
-    /// With these files, both addresses are https.
+    /// The address of metrics and health, in plain HTTP and without tokens; nobody is served metrics
+    /// where there is none.
+    pub metrics_listen: Option<SocketAddr>,
+    /// With these files, the first two addresses are https.
     pub tls: Option<TlsFiles>,
 }
 
@@ -100,6 +107,7 @@ pub struct Server {
     tls: Option<RustlsConfig>,
     main: Listening,
     runtimes: Option<Listening>,
+    metrics: Option<Listening>,
 }
 
 struct Listening {
@@ -122,8 +130,9 @@ impl Server {
         };
         let main = Listening::on(config.listen)?;
         let runtimes = config.runtime_listen.map(Listening::on).transpose()?;
+        let metrics = config.metrics_listen.map(Listening::on).transpose()?;
         metrics::install();
-        Ok(Self { parts, tls, main, runtimes })
+        Ok(Self { parts, tls, main, runtimes, metrics })
     }
 
     /// The address, with its actual port.
@@ -138,19 +147,28 @@ impl Server {
         self.runtimes.as_ref().map(|runtimes| runtimes.address)
     }
 
+    /// The address of metrics and health, with its actual port.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|metrics| metrics.address)
+    }
+
     /// Serves until `shutdown` is ready; then accepts nothing more, finishes what runs within 20 seconds, and returns.
     ///
     /// # Errors
     /// When a socket cannot be used.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { parts, tls, main, runtimes } = self;
+        let Self { parts, tls, main, runtimes, metrics } = self;
         let running = TaskTracker::new();
         let readiness = Arc::new(Readiness::new(parts.api.vault().clone()));
-        let (answers, permits) = (AnswerBudget::new(), Arc::new(Semaphore::new(MAX_REQUESTS)));
+        let permits = Arc::new(Semaphore::new(MAX_REQUESTS));
+        let (requests, answers) = (MemoryBudget::of_requests(), MemoryBudget::of_answers());
+        let parsers = Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from)));
         let router = |serves| {
             let Parts { api, verifier } = parts.clone();
-            let (answers, running) = (answers.clone(), running.clone());
-            router(Endpoint { api, verifier, serves, answers, running }, readiness.clone())
+            let (requests, answers, parsers) = (requests.clone(), answers.clone(), parsers.clone());
+            let running = running.clone();
+            router(Endpoint { api, verifier, serves, requests, answers, parsers, running }, readiness.clone())
         };
         let places = match runtimes {
             None => vec![(main, Serves::All)],
@@ -158,8 +176,13 @@ impl Server {
         };
         let stop = CancellationToken::new();
         let tls = tls.map(RustlsAcceptor::new);
-        let listeners = places.into_iter().map(|(place, serves)| {
-            serve(place.socket, tls.clone(), router(serves), BOUNDS, permits.clone(), stop.clone())
+        let apis =
+            places.into_iter().map(|(place, serves)| (place, router(serves), tls.clone(), BOUNDS, permits.clone()));
+        // With requests of its own, so that health is told when clients have taken all others.
+        let own = Arc::new(Semaphore::new(METRICS_BOUNDS.slots));
+        let metrics = metrics.map(|place| (place, metrics_router(readiness.clone()), None, METRICS_BOUNDS, own));
+        let listeners = apis.chain(metrics).map(|(place, router, tls, bounds, permits)| {
+            serve(place.socket, tls, router, bounds, permits, stop.clone())
         });
         let _upkeep = AbortOnDropHandle::new(tokio::spawn(metrics::keep_up()));
         let mut served = pin!(try_join_all(listeners));
@@ -194,12 +217,21 @@ impl Listening {
 
 fn router(endpoint: Endpoint, readiness: Arc<Readiness>) -> Router {
     let vault = endpoint.api.vault().clone();
-    Router::new()
+    let routes = Router::new()
         .route("/graphql", any(graphql).with_state(Arc::new(endpoint)))
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz).with_state(readiness))
-        .route("/metrics", get(metrics::page))
-        .route("/.well-known/project-vault/jwks.json", get(statement_keys).with_state(vault))
-        .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
-        .layer(from_fn(observe))
+        .route("/.well-known/project-vault/jwks.json", get(statement_keys).with_state(vault));
+    observed(routes.merge(health(readiness)), &["/graphql", "/healthz", "/readyz"])
+}
+
+fn metrics_router(readiness: Arc<Readiness>) -> Router {
+    observed(health(readiness).route("/metrics", get(metrics::page)), &["/metrics", "/healthz", "/readyz"])
+}
+
+fn health(readiness: Arc<Readiness>) -> Router {
+    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz).with_state(readiness))
+}
+
+/// Adds what is around every request. These routes are logged and counted by their names.
+fn observed(routes: Router, named: &'static [&'static str]) -> Router {
+    routes.fallback(async || (StatusCode::NOT_FOUND, "not found\n")).layer(from_fn_with_state(Routes(named), observe))
 }

@@ -1,8 +1,8 @@
 //! The domain's values as columns, the same for both databases but for our own ids.
 
 use crate::domain::{
-    AgentId, AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EventId, KeyPurpose, MilestoneId,
-    ProjectId, ProjectStatus, Purpose, Role, Timestamp, UserId,
+    AgentId, ApprovedNames, AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EnvironmentNames,
+    EventId, KeyPurpose, MilestoneId, ProjectId, ProjectStatus, Purpose, Role, Timestamp, UserId,
 };
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, Queryable};
@@ -92,6 +92,8 @@ text_columns! {
     AgentId => |text| Self::parse(text).ok();
     Category => |text| Self::parse(&text);
     ProjectStatus => |text| Self::parse(&text);
+    EnvironmentNames => |text| Self::parse(&text);
+    ApprovedNames => |text| Self::parse(&text);
     Role => |text| Self::parse(&text);
     Purpose => |text| Self::parse(&text);
     AuditAction => |text| Self::parse(&text);

@@ -11,14 +11,16 @@ mod sqlite;
 mod transaction;
 
 use crate::domain::{
-    ChainId, DataKeyId, EntryId, EventId, KeyPurpose, MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp,
+    ApprovedNames, AuditAction, ChainId, DataKeyId, EntryId, EnvironmentNames, EventId, KeyPurpose, MilestoneId, Phase,
+    ProjectId, ProjectStatus, Timestamp,
 };
 use diesel_async::pooled_connection::deadpool::Pool;
 pub use error::Error;
 use records::{
-    Candidates, ChainRow, ChainedEvent, CiphertextRow, Cut, DataKeyRow, DataKeyState, DataKeyTotals, EntryPage,
-    EntryRow, EntrySelection, EntryView, ErasedRows, EventRow, EventSelection, ExposureRow, InstallationKeyRow, Link,
-    MilestoneRow, OutboxRow, ProjectRow, TipRow, TupleRow, VersionRow, VersionView, WantedValues,
+    Candidates, ChainRow, ChainedEvent, CiphertextRow, Cut, DataKeyRow, DataKeyTotals, EntryPage, EntryRow,
+    EntrySelection, EntryView, ErasedRows, EventRow, EventSelection, ExposureRow, InstallationKeyRow, Link,
+    MilestoneRow, OutboxRow, ProjectRow, ReplacedKeyRow, SettingRow, TipRow, TupleRow, VersionRow, VersionView,
+    WantedValues,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use std::sync::Arc;
@@ -214,6 +216,10 @@ queries! {
         pub fn insert_project(id: &ProjectId, status: ProjectStatus, now: Timestamp) -> ();
         /// Sets a project's status.
         pub fn set_project_status(id: &ProjectId, status: ProjectStatus) -> ();
+        /// The names that these projects approve for their sessions.
+        pub fn approved_names(ids: &[ProjectId]) -> Vec<(ProjectId, ApprovedNames)>;
+        /// Sets which names reach a project's sessions.
+        pub fn set_environment_names(id: &ProjectId, names: EnvironmentNames, approved: &ApprovedNames) -> ();
         /// Whether a project of this id was deleted; with the receipt of it.
         pub fn tombstone(id: &ProjectId) -> Option<Option<String>>;
         /// Remembers that a project was deleted, with the receipt of it.
@@ -228,60 +234,74 @@ queries! {
         pub fn set_phase(id: &MilestoneId, phase: Phase, closed: bool) -> ();
         /// Deletes a milestone that has no entries.
         pub fn delete_milestone(id: &MilestoneId) -> ();
-        /// What the installation pins under a name.
-        pub fn pinned(name: &str) -> Option<String>;
-        /// Pins a value under a name.
-        pub fn pin(name: &str, value: &str) -> ();
+    }
+    installation {
+        /// A setting of the installation.
+        pub fn setting(name: &str) -> Option<SettingRow>;
+        /// All settings of the installation.
+        pub fn settings() -> Vec<SettingRow>;
+        /// Writes a setting of the installation.
+        pub fn save_setting(name: &str, value: &str, mac: &[u8]) -> ();
+        /// Writes a setting as it is, to see whether the database can be written to.
+        pub fn touch_setting(name: &str) -> ();
+        /// The installation's key for a purpose, wrapped.
+        pub fn installation_key(purpose: KeyPurpose) -> Option<InstallationKeyRow>;
+        /// The installation's keys.
+        pub fn installation_keys() -> Vec<(KeyPurpose, InstallationKeyRow)>;
+        /// Adds the installation's key for a purpose; whether there was none.
+        pub fn insert_installation_key(purpose: KeyPurpose, key: &InstallationKeyRow, now: Timestamp) -> bool;
+        /// Puts an installation key's new wrapping in the place of the old one; whether that was
+        /// still there.
+        pub fn rewrap_installation_key(purpose: KeyPurpose, old: &[u8], new: &InstallationKeyRow) -> bool;
+        /// Whether there are events, chains or rows that only the AUDIT key can have authenticated.
+        pub fn needs_audit_key() -> bool;
+        /// Whether there are heads or receipts that only the SIGNING key can have signed.
+        pub fn needs_signing_key() -> bool;
+        /// Whether rows of settings or data keys were ever signed.
+        pub fn has_signed_rows() -> bool;
     }
     keys {
-        /// Adds a project's encrypting data key.
-        pub fn insert_data_key(project: &ProjectId, key: &DataKeyRow, now: Timestamp) -> ();
+        /// Adds a data key.
+        pub fn insert_data_key(key: &DataKeyRow, now: Timestamp) -> ();
+        /// Writes a data key's row anew; whether the old one was still there.
+        pub fn update_data_key(old: &DataKeyRow, new: &DataKeyRow) -> bool;
         /// The data key that encrypts what is written next.
         pub fn encrypting_key(project: &ProjectId) -> DataKeyRow;
         /// One data key.
-        pub fn data_key(id: DataKeyId) -> DataKeyRow;
+        pub fn data_key(id: DataKeyId) -> Option<DataKeyRow>;
         /// The ids of the master keys that wrap data keys.
         pub fn master_keys_in_use() -> Vec<String>;
         /// A project's data keys.
         pub fn data_keys_of(project: &ProjectId) -> Vec<DataKeyRow>;
+        /// Data keys of all projects, by id, after one.
+        pub fn data_keys_after(after: DataKeyId, limit: i64) -> Vec<DataKeyRow>;
         /// Some data key that this master key wraps.
-        pub fn data_key_under(master_key: &str) -> Option<(ProjectId, DataKeyRow)>;
+        pub fn data_key_under(master_key: &str) -> Option<DataKeyRow>;
         /// Counts values that are about to be sealed with a data key; their number since it was made.
         pub fn count_sealed(id: DataKeyId, count: i64) -> i64;
-        /// The project's data keys.
-        pub fn data_key_states(project: &ProjectId) -> Vec<DataKeyState>;
-        /// No data key of the project encrypts any more; the next one that is added does.
-        pub fn stop_encrypting(project: &ProjectId) -> ();
-        /// Sets whether the data keys there are now, of a project or of all, are to be replaced.
-        pub fn set_outgoing(project: Option<&ProjectId>, outgoing: bool) -> ();
         /// Projects with a data key to be replaced, by id, after one.
         pub fn projects_outgoing(after: &str, limit: i64) -> Vec<ProjectId>;
         /// How many projects have a data key to be replaced.
         pub fn count_projects_outgoing() -> i64;
         /// Entries of a project under data keys that are to be replaced.
         pub fn entries_outgoing(project: &ProjectId) -> Vec<EntryId>;
-        /// Erases the project's data keys that encrypt nothing any more and that nothing names; how many.
-        pub fn erase_unused_data_keys(project: &ProjectId) -> usize;
+        /// Erases the project's data keys that encrypt nothing any more and that nothing names;
+        /// which.
+        pub fn erase_unused_data_keys(project: &ProjectId) -> Vec<DataKeyId>;
+        /// Lists a data key as replaced.
+        pub fn insert_replaced_key(row: &ReplacedKeyRow) -> ();
+        /// Data keys that were replaced, by id, after one.
+        pub fn replaced_keys_after(after: DataKeyId, limit: i64) -> Vec<ReplacedKeyRow>;
         /// Data keys that other master keys wrap than this one, by id, after one.
-        pub fn data_keys_not_under(master_key: &str, after: DataKeyId, limit: i64) -> Vec<(ProjectId, DataKeyRow)>;
+        pub fn data_keys_not_under(master_key: &str, after: DataKeyId, limit: i64) -> Vec<DataKeyRow>;
         /// How many data keys other master keys wrap than this one.
         pub fn count_data_keys_not_under(master_key: &str) -> i64;
-        /// Puts a data key's new wrapping in the place of the old one; whether that was still there.
-        pub fn rewrap_data_key(old: &[u8], new: &DataKeyRow) -> bool;
-        /// The installation's keys.
-        pub fn installation_keys() -> Vec<(KeyPurpose, InstallationKeyRow)>;
-        /// As `rewrap_data_key`, for a key of the installation.
-        pub fn rewrap_installation_key(purpose: KeyPurpose, old: &[u8], new: &InstallationKeyRow) -> bool;
         /// How many data keys each master key wraps.
         pub fn data_keys_by_master() -> Vec<(String, i64)>;
         /// All data keys together; `bound` is how many values one may seal.
         pub fn data_key_totals(bound: i64) -> DataKeyTotals;
     }
     chains {
-        /// The installation's key for a purpose, wrapped.
-        pub fn installation_key(purpose: KeyPurpose) -> Option<InstallationKeyRow>;
-        /// Adds the installation's key for a purpose; whether there was none.
-        pub fn insert_installation_key(purpose: KeyPurpose, key: &InstallationKeyRow, now: Timestamp) -> bool;
         /// Every chain of events.
         pub fn chain_rows() -> Vec<ChainRow>;
         /// Begins a chain, which nobody else appends to.
@@ -310,8 +330,12 @@ queries! {
         pub fn cut_before(chain: ChainId, before: Timestamp) -> Option<Link>;
         /// Erases a chain's events up to a cut, but an entry's newest change; how many are gone.
         pub fn cut_chain(chain: ChainId, cut: &Cut) -> usize;
-        /// Entries whose row does not name the revision of their newest change event: entry, the row's, the event's.
-        pub fn entries_unlike_events() -> Vec<(EntryId, i32, Option<i32>)>;
+        /// The newest changes of entries, by entry, after one, with the entries' rows.
+        pub fn newest_changes(after: EntryId, limit: i64) -> Vec<(ChainedEvent, Option<EntryRow>)>;
+        /// Entries without an event of a change, by id, after one, with their revisions.
+        pub fn entries_without_change(after: EntryId, limit: i64) -> Vec<(EntryId, i32)>;
+        /// A project's events of these kinds.
+        pub fn events_of_kind(project: &ProjectId, actions: &[AuditAction]) -> Vec<ChainedEvent>;
     }
     entries {
         /// Entries as people see them.
@@ -322,10 +346,12 @@ queries! {
         pub fn entries_named(project: &ProjectId, milestone: Option<&MilestoneId>, names: &[&str]) -> Vec<EntryRow>;
         /// One entry's row.
         pub fn entry_row(id: EntryId) -> Option<EntryRow>;
-        /// The revision that an entry's newest change left behind, by its event.
-        pub fn newest_change(entry: EntryId) -> Option<i32>;
+        /// The event of an entry's newest change.
+        pub fn newest_change(entry: EntryId) -> Option<ChainedEvent>;
         /// How many entries of a project are not deleted.
         pub fn count_live(project: &ProjectId) -> i64;
+        /// The names of a project's entries that are not deleted, each once.
+        pub fn entry_names(project: &ProjectId) -> Vec<String>;
         /// How many entries a list has.
         pub fn count_entries(project: &ProjectId, selection: &EntrySelection) -> i64;
         /// One page of a list.
@@ -368,10 +394,16 @@ queries! {
     events {
         /// One page of audit events, newest first.
         pub fn events_page(selection: &EventSelection) -> Vec<EventRow>;
+        /// The project that the events of an entry are in.
+        pub fn project_of_events(entry: EntryId) -> Option<String>;
+        /// The event at a place, from 1, of what an index finds of a selection; none where there are fewer.
+        pub fn event_at(selection: &EventSelection, place: i64) -> Option<(Timestamp, EventId)>;
         /// Events with their places, oldest first, after a place in that order.
         pub fn events_after(selection: &EventSelection, after: Option<(Timestamp, EventId)>) -> Vec<ChainedEvent>;
         /// How many events a selection has.
         pub fn count_events(selection: &EventSelection) -> i64;
+        /// Erases all decoys.
+        pub fn erase_decoys() -> ();
         /// Which agents received the current version of entries: from when on, and when last.
         pub fn exposures_of(entries: &[EntryId]) -> Vec<ExposureRow>;
     }
@@ -427,6 +459,8 @@ backend_queries! {
     fn released_chain() -> Option<ChainId>;
     /// Adds audit events.
     fn insert_events(events: &[ChainedEvent]) -> ();
+    /// Adds decoys of audit events.
+    fn insert_decoys(decoys: &[ChainedEvent]) -> ();
     /// Counts so many uses of each entry, each of which is named once.
     fn record_usage(used: &[(EntryId, i64)], now: Timestamp) -> ();
     /// Makes the file forget what was erased, outside a transaction; whether it could.

@@ -1,10 +1,13 @@
 //! What the queries take and give: rows in the domain's types. They hold ciphertext, never plaintext.
 
 use crate::domain::{
-    AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EventId, MilestoneId, Phase, ProjectId,
-    ProjectStatus, Purpose, Role, Timestamp, UserId,
+    AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EnvironmentNames, EventId, MilestoneId, Phase,
+    ProjectId, ProjectStatus, Purpose, Role, Timestamp, UserId,
 };
 use diesel::Queryable;
+
+mod keys;
+pub use keys::{DataKeyRow, DataKeyTotals, InstallationKeyRow, ReplacedKeyRow, SettingRow};
 
 /// A project that has a vault.
 #[derive(Debug, Clone, Queryable)]
@@ -13,6 +16,8 @@ pub struct ProjectRow {
     pub id: ProjectId,
     /// Its state.
     pub status: ProjectStatus,
+    /// Which names reach its sessions.
+    pub environment_names: EnvironmentNames,
 }
 
 /// A milestone of a project.
@@ -42,43 +47,6 @@ impl MilestoneRow {
     pub const fn phase(&self) -> Phase {
         Phase { opens_at: self.opens_at, closes_at: self.closes_at }
     }
-}
-
-/// A data key as it is stored.
-#[derive(Clone, Queryable)]
-pub struct DataKeyRow {
-    /// Its id.
-    pub id: DataKeyId,
-    /// The id of the master key that wraps it.
-    pub master_key: String,
-    /// The wrapped key.
-    pub wrapped: Vec<u8>,
-}
-
-/// How far a data key has been used, and whether it is to be replaced.
-#[derive(Debug, Clone, Copy, Queryable)]
-pub struct DataKeyState {
-    /// Its id.
-    pub id: DataKeyId,
-    /// It encrypts what is written next.
-    pub encrypting: bool,
-    /// It is to be replaced: entries are moved away from it, and then it is erased.
-    pub outgoing: bool,
-}
-
-/// All data keys together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct DataKeyTotals {
-    /// How many there are.
-    pub count: i64,
-    /// How many are to be replaced by a rotation that has not ended.
-    pub outgoing: i64,
-    /// How many encrypt nothing any more, those of an unended rotation apart, and still open what they encrypted.
-    pub older: i64,
-    /// The most values that were sealed with one of them.
-    pub most_sealed: i64,
-    /// How many have sealed as many values as one may.
-    pub past_bound: i64,
 }
 
 /// A row of `entries`.
@@ -196,7 +164,6 @@ pub struct VersionView {
 }
 
 /// An entry an agent may receive, as far as the database tells.
-#[derive(Queryable)]
 pub struct CandidateRow {
     /// The entry.
     pub entry: EntryRow,
@@ -210,8 +177,12 @@ pub struct CandidateRow {
     pub value: Option<Vec<u8>>,
     /// The data key of the entry.
     pub data_key: DataKeyRow,
-    /// The revision that the entry's newest change left behind, by its event.
-    pub newest_change: Option<i32>,
+    /// The event of the change that left the row's revision behind.
+    pub change: ChainedEvent,
+    /// The highest revision that an event of the entry names.
+    pub newest_revision: i32,
+    /// Whether the project approves the entry's name for sessions.
+    pub approved: bool,
 }
 
 /// Which values a resolve reads: of entries that are live now, and whose names the workspace does not provide.
@@ -231,6 +202,9 @@ pub struct Candidates {
     pub milestone: Option<MilestoneRow>,
     /// The project's entries that are not deleted, and that milestone's.
     pub entries: Vec<CandidateRow>,
+    /// Entries of which a row is missing that every entry has: the current version, its ciphertext,
+    /// the data key, or the event of the newest change.
+    pub incomplete: Vec<EntryRow>,
 }
 
 /// What an event says; the database adds nothing to it.
@@ -252,7 +226,7 @@ pub struct EventRow {
     pub count: i64,
     /// Who did it.
     pub actor: String,
-    /// Whom it concerned.
+    /// Whom it concerned; of a change of an entry or of data keys, the data key.
     pub subject: Option<String>,
     /// Which role it was about.
     pub role: Option<Role>,
@@ -346,15 +320,6 @@ pub struct TipRow {
     pub mac: Vec<u8>,
 }
 
-/// A wrapped key of the installation.
-#[derive(Clone, Queryable)]
-pub struct InstallationKeyRow {
-    /// The master key it is wrapped with.
-    pub master_key: String,
-    /// Nonce, ciphertext and tag.
-    pub wrapped: Vec<u8>,
-}
-
 /// A change of tuples that is committed and not yet known to be applied.
 #[derive(Debug, Clone, Queryable)]
 pub struct OutboxRow {
@@ -388,6 +353,8 @@ pub struct EntrySelection {
     pub of_project: Option<bool>,
     /// Only this milestone's.
     pub milestone: Option<MilestoneId>,
+    /// Of one of these names.
+    pub names: Option<Vec<String>>,
     /// In one of these states.
     pub statuses: Vec<crate::domain::EntryStatus>,
     /// Expiring before this instant, and neither disabled nor deleted.
@@ -449,6 +416,8 @@ pub struct EventSelection {
     pub until: Option<Timestamp>,
     /// After (older than) this event.
     pub after: Option<(Timestamp, EventId)>,
+    /// Down to this event, which is the last one that may be looked at.
+    pub down_to: Option<(Timestamp, EventId)>,
     /// At most so many.
     pub limit: i64,
 }

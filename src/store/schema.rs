@@ -9,11 +9,17 @@ mod types {
 
 diesel::table! {
     use super::types::*;
-    installation (name) { name -> Text, value -> Text, }
+    installation (name) { name -> Text, value -> Text, mac -> Nullable<Binary>, }
 }
 diesel::table! {
     use super::types::*;
-    projects (id) { id -> Text, status -> Text, registered_at -> BigInt, }
+    projects (id) {
+        id -> Text,
+        status -> Text,
+        registered_at -> BigInt,
+        environment_names -> Text,
+        approved_names -> Text,
+    }
 }
 diesel::table! {
     use super::types::*;
@@ -40,7 +46,12 @@ diesel::table! {
         sealed -> BigInt,
         outgoing -> Bool,
         created_at -> BigInt,
+        mac -> Nullable<Binary>,
     }
+}
+diesel::table! {
+    use super::types::*;
+    replaced_data_keys (id) { id -> Id, project_id -> Text, replaced_at -> BigInt, mac -> Binary, }
 }
 diesel::table! {
     use super::types::*;
@@ -92,35 +103,42 @@ diesel::table! {
     use super::types::*;
     entry_usage (entry_id) { entry_id -> Id, resolve_count -> BigInt, last_resolved_at -> Nullable<BigInt>, }
 }
-diesel::table! {
-    use super::types::*;
-    audit_events (id) {
-        id -> Id,
-        occurred_at -> BigInt,
-        project_id -> Nullable<Text>,
-        action -> Text,
-        outcome -> Text,
-        reason -> Nullable<Text>,
-        count -> BigInt,
-        actor -> Text,
-        subject -> Nullable<Text>,
-        role -> Nullable<Text>,
-        agent_id -> Nullable<Text>,
-        entry_id -> Nullable<Id>,
-        entry_name -> Nullable<Text>,
-        entry_version -> Nullable<Integer>,
-        entry_revision -> Nullable<Integer>,
-        milestone_id -> Nullable<Text>,
-        purpose -> Nullable<Text>,
-        session_id -> Nullable<Text>,
-        tool -> Nullable<Text>,
-        request_id -> Text,
-        chain_id -> Id,
-        seq -> BigInt,
-        prev -> Binary,
-        mac -> Binary,
-    }
+/// Declares a table with the columns of an event.
+macro_rules! events_table {
+    ($table:ident) => {
+        diesel::table! {
+            use super::types::*;
+            $table (id) {
+                id -> Id,
+                occurred_at -> BigInt,
+                project_id -> Nullable<Text>,
+                action -> Text,
+                outcome -> Text,
+                reason -> Nullable<Text>,
+                count -> BigInt,
+                actor -> Text,
+                subject -> Nullable<Text>,
+                role -> Nullable<Text>,
+                agent_id -> Nullable<Text>,
+                entry_id -> Nullable<Id>,
+                entry_name -> Nullable<Text>,
+                entry_version -> Nullable<Integer>,
+                entry_revision -> Nullable<Integer>,
+                milestone_id -> Nullable<Text>,
+                purpose -> Nullable<Text>,
+                session_id -> Nullable<Text>,
+                tool -> Nullable<Text>,
+                request_id -> Text,
+                chain_id -> Id,
+                seq -> BigInt,
+                prev -> Binary,
+                mac -> Binary,
+            }
+        }
+    };
 }
+events_table!(audit_events);
+events_table!(audit_decoys);
 diesel::table! {
     use super::types::*;
     audit_chains (id) {
@@ -158,6 +176,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     projects,
     milestones,
     data_keys,
+    replaced_data_keys,
     entries,
     ciphertexts,
     versions,

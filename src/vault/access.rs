@@ -1,11 +1,12 @@
 //! Who may do what: the questions the vault asks the authorizer, and what follows from the answers for those who may not even
 //! know that a thing exists.
 
+use super::denials::{Denial, Named};
 use super::{Caller, Vault};
 use crate::authz::{Authorized, Decision, Permission, ProjectPermission, Question, VaultPermission};
-use crate::domain::{AuditAction, EntryId, Error, MilestoneId, ProjectId, ProjectStatus, Result};
+use crate::domain::{AuditAction, EntryId, EnvironmentNames, Error, MilestoneId, ProjectId, ProjectStatus, Result};
 use crate::store::Tx;
-use crate::store::records::{EntryRow, EventRow, MilestoneRow};
+use crate::store::records::{EntryRow, EventRow, MilestoneRow, ProjectRow};
 use std::collections::{HashMap, HashSet};
 
 pub(super) const NO_SUCH_PROJECT: Error = Error::NotFound("There is no such project, or you may not see it.");
@@ -29,12 +30,17 @@ pub struct Project {
 pub struct Access {
     /// The project.
     pub project: Project,
+    /// Which names reach its sessions.
+    pub environment_names: EnvironmentNames,
     /// The authorizer's yes; gives the matching [`Authorized`].
     pub decision: Decision,
 }
 
 /// A project and a permission on it; no project stands for one that is not there.
 pub type Ask = (Option<ProjectId>, Permission);
+
+/// The id that is looked up where the caller named none that can be, so that the work is the same.
+const NOWHERE: &str = "%nowhere";
 
 /// What was asked, judged.
 struct Judged {
@@ -56,8 +62,11 @@ impl Vault {
 
     async fn judge(&self, caller: &Caller, asks: &[Ask]) -> Result<Judged> {
         let named: HashSet<&ProjectId> = asks.iter().filter_map(|(project, _)| project.as_ref()).collect();
-        let named: Vec<ProjectId> = named.into_iter().cloned().collect();
-        let projects: HashMap<ProjectId, Project> = self
+        let mut named: Vec<ProjectId> = named.into_iter().cloned().collect();
+        if named.is_empty() {
+            named.push(ProjectId::parse(NOWHERE).map_err(Error::internal)?);
+        }
+        let projects: HashMap<ProjectId, ProjectRow> = self
             .0
             .store
             .conn()
@@ -65,9 +74,9 @@ impl Vault {
             .projects_by_id(&named)
             .await?
             .into_iter()
-            .map(|row| (row.id.clone(), Project { id: row.id, status: row.status }))
+            .map(|row| (row.id.clone(), row))
             .collect();
-        let existing: Vec<Option<&Project>> =
+        let existing: Vec<Option<&ProjectRow>> =
             asks.iter().map(|(project, _)| project.as_ref().and_then(|id| projects.get(id))).collect();
         let questions: Vec<Question> = asks
             .iter()
@@ -82,8 +91,9 @@ impl Vault {
             .zip(existing)
             .zip(decisions)
             .filter_map(|((ask, project), decision)| match project {
-                Some(project) if decision.is_allowed() => {
-                    Some((ask.clone(), Access { project: project.clone(), decision }))
+                Some(row) if decision.is_allowed() => {
+                    let project = Project { id: row.id.clone(), status: row.status };
+                    Some((ask.clone(), Access { project, environment_names: row.environment_names, decision }))
                 }
                 _ => None,
             })
@@ -99,7 +109,8 @@ impl Vault {
         event: EventRow,
         project: &ProjectId,
     ) -> Result<Authorized<P>> {
-        self.permit_on::<P>(caller, event, Some(project), NO_SUCH_PROJECT, false).await
+        let named = Named::by(&event);
+        self.permit_on::<P>(caller, event, named, Some(project), NO_SUCH_PROJECT, false).await
     }
 
     /// As [`Self::permit`], for an entry by its id. A DELETED entry does not exist for who may not administer.
@@ -109,18 +120,23 @@ impl Vault {
         action: AuditAction,
         id: &str,
     ) -> Result<(Authorized<P>, EntryRow)> {
-        let row = match EntryId::parse(id) {
-            Some(id) => self.0.store.conn().await?.entry_row(id).await?,
-            None => None,
-        };
+        let id = EntryId::parse(id);
+        // What is no id is looked up as well.
+        let row = self.0.store.conn().await?.entry_row(id.unwrap_or_else(EntryId::new)).await?;
+        let named = Named { entry: id, ..Named::default() };
         let event = caller.event(action, self.now());
         let event = match &row {
-            Some(row) => EventRow { entry_version: None, entry_revision: None, ..event.on_entry(row) },
-            None => event,
+            Some(row) => EventRow { entry_version: None, ..event.on_entry(row) },
+            None => EventRow {
+                project: Some(NOWHERE.to_owned()),
+                entry: Some(id.unwrap_or_else(EntryId::new)),
+                entry_name: Some(NOWHERE.to_owned()),
+                ..event
+            },
         };
         let deleted = row.as_ref().is_some_and(|row| row.deleted_at.is_some());
         let project = row.as_ref().map(|row| &row.project);
-        let authorized = self.permit_on::<P>(caller, event, project, NO_SUCH_ENTRY, deleted).await?;
+        let authorized = self.permit_on::<P>(caller, event, named, project, NO_SUCH_ENTRY, deleted).await?;
         row.map(|row| (authorized, row)).ok_or(NO_SUCH_ENTRY)
     }
 
@@ -135,10 +151,12 @@ impl Vault {
         let event = caller.event(action, self.now());
         let event = match &row {
             Some(row) => event.in_project(&row.project).on_milestone(Some(&row.id)),
-            None => event,
+            None => EventRow { project: Some(NOWHERE.to_owned()), milestone: Some(NOWHERE.to_owned()), ..event },
         };
+        let milestone = MilestoneId::parse(id).ok().map(|id| id.as_str().to_owned());
+        let named = Named { milestone, ..Named::default() };
         let project = row.as_ref().map(|row| &row.project);
-        let authorized = self.permit_on::<P>(caller, event, project, NO_SUCH_MILESTONE, false).await?;
+        let authorized = self.permit_on::<P>(caller, event, named, project, NO_SUCH_MILESTONE, false).await?;
         row.map(|row| (authorized, row)).ok_or(NO_SUCH_MILESTONE)
     }
 
@@ -153,6 +171,7 @@ impl Vault {
         &self,
         caller: &Caller,
         event: EventRow,
+        named: Named,
         project: Option<&ProjectId>,
         not_found: Error,
         administrators_only: bool,
@@ -163,11 +182,13 @@ impl Vault {
         let sees = held.contains_key(&asks[1]);
         let hidden = administrators_only && !held.contains_key(&asks[2]);
         if project.is_none_or(|project| !existing.contains(project)) {
-            return Err(self.conceal(None, not_found).await);
+            return Err(self.deny_as_not_found(Denial { named, event, is_decoy: true }, not_found).await);
         }
         match held.get(&asks[0]).and_then(|access| access.decision.authorize::<P>()) {
             Some(authorized) if !hidden => Ok(authorized),
-            _ if hidden || !sees => Err(self.conceal(Some(event), not_found).await),
+            _ if hidden || !sees => {
+                Err(self.deny_as_not_found(Denial { named, event, is_decoy: false }, not_found).await)
+            }
             _ => Err(self.deny(event, NOT_YOUR_ROLE).await),
         }
     }
@@ -190,7 +211,8 @@ impl Vault {
             return Ok((tx, authorized, administers));
         }
         tx.rollback().await?;
-        let refused = self.permit_on::<P>(caller, event, Some(project), not_found, false).await;
+        let named = Named::by(&event);
+        let refused = self.permit_on::<P>(caller, event, named, Some(project), not_found, false).await;
         Err(refused.err().unwrap_or_else(|| Error::Conflict("Your role has just changed; try again.".to_owned())))
     }
 

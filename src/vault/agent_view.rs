@@ -1,17 +1,18 @@
 //! What an agent is shown of a project: the question, who may ask it, and the entries it is about. Resolving and previewing
 //! share it.
 
-use super::entries::{status, verify_candidate};
+use super::entries::{Tampered, status, verify_candidate};
+use super::environment::LeftOut;
 use super::outcomes::{Answer, Candidate, answers};
 use super::roles::id;
 use super::{Caller, Vault};
 use crate::authz::Question;
 use crate::crypto::{DataKey, OVERHEAD};
 use crate::domain::{
-    AgentId, AuditAction, AuditOutcome, EntryId, Error, EventId, MilestoneId, Narrowing, Principal, ProjectId,
-    ProjectStatus, Result, RuntimeId, SecretName, SecretOutcome, Timestamp,
+    AgentId, AuditAction, AuditOutcome, DataKeyId, EntryId, EnvironmentNames, Error, EventId, MilestoneId, Narrowing,
+    Principal, ProjectId, ProjectStatus, ReservedNames, Result, RuntimeId, SecretName, SecretOutcome, Timestamp,
 };
-use crate::store::records::{CandidateRow, Candidates, EventRow, WantedValues};
+use crate::store::records::{CandidateRow, Candidates, EntryRow, EventRow, WantedValues};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -116,7 +117,7 @@ impl Asked {
     /// The names the database is asked for; any without. More names than may be asked for are none: the call is refused once
     /// the permission is judged. How many a token claims is bounded by its own length.
     fn wanted(&self) -> Option<Vec<String>> {
-        let possible = |name: &&String| SecretName::parse(name.as_str()).is_ok();
+        let possible = |name: &&String| SecretName::has_form(name);
         match (&self.names, &self.only) {
             (Some(names), _) if names.len() > MAX_NAMES => Some(Vec::new()),
             (Some(names), _) => Some(names.iter().filter(possible).cloned().collect()),
@@ -128,11 +129,18 @@ impl Asked {
     /// The provided names that an entry could have, each once.
     fn provided_names(&self) -> Vec<&str> {
         let names: BTreeSet<&str> = self.provided.iter().map(String::as_str).collect();
-        names.into_iter().filter(|name| SecretName::parse(*name).is_ok()).collect()
+        names.into_iter().filter(|name| SecretName::has_form(name)).collect()
     }
 
-    /// Answers each name by the rules of `product.md`, section 4, from rows whose project and milestone were checked.
-    pub(super) fn answers<'a>(&self, found: &'a Candidates, now: Timestamp) -> Vec<Answer<&'a CandidateRow>> {
+    /// Answers each name by the rules of `product.md`, section 4, from rows whose project and
+    /// milestone were checked. Without names, what must not reach a session is left out, and told
+    /// apart.
+    pub(super) fn answers<'a>(
+        &self,
+        found: &'a Candidates,
+        reserved: &ReservedNames,
+        now: Timestamp,
+    ) -> (Vec<Answer<&'a CandidateRow>>, Vec<LeftOut>) {
         let open = found.milestone.as_ref().is_some_and(|milestone| milestone.is_open(now));
         let candidates =
             found.entries.iter().filter(|row| row.entry.milestone.is_none() || open).map(|row| Candidate {
@@ -141,7 +149,19 @@ impl Asked {
                 of_milestone: row.entry.milestone.is_some(),
                 entry: row,
             });
-        answers(candidates, self.names.as_deref(), &self.provided)
+        let mut answers = answers(candidates, self.names.as_deref(), &self.provided);
+        let mut left_out = Vec::new();
+        if self.names.is_none() {
+            let names = found.project.as_ref().map_or(EnvironmentNames::Suffixed, |project| project.environment_names);
+            // The answer for a provided name brings nothing into the session.
+            answers.retain(|answer| {
+                let brought = answer.entry.filter(|_| answer.outcome != SecretOutcome::ProvidedByWorkspace);
+                let reason = brought.and_then(|row| names.left_out(&answer.name, row.approved, reserved));
+                left_out.extend(reason.map(|reason| LeftOut { name: answer.name.clone(), reason }));
+                reason.is_none()
+            });
+        }
+        (answers, left_out)
     }
 }
 
@@ -176,7 +196,29 @@ impl Vault {
         let values_at = values_at.filter(|_| asked.provided.len() <= MAX_PROVIDED);
         let values = values_at.map(|now| WantedValues { now, provided: &provided });
         let mut conn = self.0.store.conn().await?;
-        Ok(conn.candidates(&asked.project, asked.milestone.as_ref(), wanted.as_deref(), values).await?)
+        let mut found = conn.candidates(&asked.project, asked.milestone.as_ref(), wanted.as_deref(), values).await?;
+        let seen = self.seen_newer(&found);
+        if seen.is_empty() {
+            return Ok(found);
+        }
+        // A change may have committed while the rows were read. A statement that begins now sees
+        // it; a row that is still older was put back.
+        found = conn.candidates(&asked.project, asked.milestone.as_ref(), wanted.as_deref(), values).await?;
+        let is_older =
+            |row: &CandidateRow| seen.get(&row.entry.id).is_some_and(|highest| row.entry.revision < *highest);
+        let put_back = found.entries.extract_if(.., |row| is_older(row));
+        found.incomplete.extend(put_back.map(|row| row.entry));
+        Ok(found)
+    }
+
+    /// The entries of which this process has seen a higher revision than the one that was found,
+    /// with that.
+    fn seen_newer(&self, found: &Candidates) -> HashMap<EntryId, i32> {
+        let of_row = |row: &CandidateRow| {
+            let highest = self.0.revisions.highest(row.entry.id)?;
+            (row.entry.revision < highest).then_some((row.entry.id, highest))
+        };
+        found.entries.iter().filter_map(of_row).collect()
     }
 
     /// Judges whether found rows may be the ground of an answer: how much would be released, then whether each row is as the vault
@@ -203,15 +245,15 @@ impl Vault {
             Ok(keys) => Ok(keys),
             // Nothing is wrong with the row.
             Err(Unauthentic { error: error @ Error::Unavailable { .. }, .. }) => Err(error),
-            Err(Unauthentic { row, error }) => Err(self.record_failure(event, row, error).await),
+            Err(Unauthentic { entry, error }) => Err(self.record_failure(event, entry, error).await),
         }
     }
 
     /// Records that a call failed because of a row that is not as the vault wrote it.
-    pub(super) async fn record_failure(&self, event: &EventRow, row: &CandidateRow, error: Error) -> Error {
-        tracing::error!(entry = %row.entry.id, "an entry fails authentication; nothing was released");
-        let event =
-            EventRow { outcome: AuditOutcome::Failed, reason: Some(error.code().to_owned()), ..of_version(event, row) };
+    pub(super) async fn record_failure(&self, event: &EventRow, entry: &EntryRow, error: Error) -> Error {
+        tracing::error!(entry = %entry.id, "an entry fails authentication; nothing was released");
+        let reason = Some(error.code().to_owned());
+        let event = EventRow { outcome: AuditOutcome::Failed, reason, ..of_version(event, entry) };
         match self.record(&[event]).await {
             Ok(()) => error,
             Err(unavailable) => unavailable,
@@ -221,12 +263,31 @@ impl Vault {
     /// Authenticates everything an answer rests on, not only what is released: a row that was switched off or renamed by
     /// hand would let another one through. Gives each entry's data key.
     async fn authenticate<'a>(&self, found: &'a Candidates) -> Result<HashMap<EntryId, Arc<DataKey>>, Unauthentic<'a>> {
+        if let Some(entry) = found.incomplete.first() {
+            return Err(Unauthentic { entry, error: Error::internal(Tampered) });
+        }
         let mut keys = HashMap::with_capacity(found.entries.len());
+        let Some(first) = found.entries.first() else { return Ok(keys) };
+        let audit = self.0.installation.audit_key_alone().await;
+        let audit = audit.map_err(|error| Unauthentic { entry: &first.entry, error })?;
+        // One statement read them, so that a data key has one row.
+        let mut opened = HashMap::<DataKeyId, Arc<DataKey>>::new();
         for row in &found.entries {
-            let opened = self.open_key(&row.entry.project, &row.data_key).await;
-            let key = opened.map_err(|error| Unauthentic { row, error })?;
-            verify_candidate(row, &key).map_err(|error| Unauthentic { row, error: Error::internal(error) })?;
-            keys.insert(row.entry.id, key);
+            let entry = &row.entry;
+            let key = if let Some(key) = opened.get(&row.data_key.id) {
+                key.clone()
+            } else {
+                let key = self.open_key(&entry.project, &row.data_key).await;
+                let key = key.map_err(|error| Unauthentic { entry, error })?;
+                opened.insert(row.data_key.id, key.clone());
+                key
+            };
+            verify_candidate(row, &key, &audit)
+                .map_err(|error| Unauthentic { entry, error: Error::internal(error) })?;
+            keys.insert(entry.id, key);
+        }
+        for row in &found.entries {
+            self.0.revisions.raise(row.entry.id, row.entry.revision);
         }
         Ok(keys)
     }
@@ -242,7 +303,7 @@ impl Vault {
 
 /// A row that is not as the vault wrote it.
 struct Unauthentic<'a> {
-    row: &'a CandidateRow,
+    entry: &'a EntryRow,
     error: Error,
 }
 
@@ -250,9 +311,9 @@ fn size(row: &CandidateRow) -> usize {
     usize::try_from(row.size).unwrap_or_default()
 }
 
-/// The record of one entry's version. It names no revision: only changes do.
-pub(super) fn of_version(event: &EventRow, row: &CandidateRow) -> EventRow {
-    EventRow { id: EventId::new(), entry_revision: None, ..event.clone().on_entry(&row.entry) }
+/// The record of one entry's version.
+pub(super) fn of_version(event: &EventRow, entry: &EntryRow) -> EventRow {
+    EventRow { id: EventId::new(), ..event.clone().on_entry(entry) }
 }
 
 /// The runtime that calls, with what its token is narrowed to.

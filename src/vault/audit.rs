@@ -6,6 +6,10 @@ use crate::authz::{Authorized, CanAudit, CanAuditVault, Held as _, Question};
 use crate::domain::{AuditAction, AuditOutcome, EntryId, Error, EventId, ProjectId, Result, Timestamp};
 use crate::store::records::{EventRow, EventSelection};
 
+/// How many events one page looks at for those that a filter lets through. A page may therefore be short, or empty, and say that
+/// there are more: its end cursor is where the next one goes on.
+const MAX_SCANNED: i64 = 10_000;
+
 /// An event as it was recorded.
 pub type AuditEvent = EventRow;
 
@@ -70,25 +74,43 @@ impl Vault {
         let AuditQuery { entry, actions, outcomes, since, until, first: _, after } = query;
         let list = List::of(&(project, entry, actions, outcomes, since, until));
         let after = list.key::<(i64, uuid::Uuid)>(after.as_deref())?;
-        let entry = entry.as_deref().map(EntryId::parse);
-        let nothing = entry == Some(None)
-            || actions.as_ref().is_some_and(Vec::is_empty)
-            || outcomes.as_ref().is_some_and(Vec::is_empty);
-        let found = if nothing {
-            Vec::new()
-        } else {
-            let selection = EventSelection {
-                project: project.map(|project| project.as_str().to_owned()),
-                entry: entry.flatten(),
-                actions: actions.clone().map(distinct),
-                outcomes: outcomes.clone().map(distinct),
-                since: *since,
-                until: *until,
-                after: after.map(|(at, id)| (Timestamp::from_millis(at), EventId(id))),
-                limit: size + 1,
-            };
-            self.0.store.conn().await?.events_page(&selection).await?
+        let key = |(at, id): (Timestamp, EventId)| (at.millis(), id.0);
+        let key_of = |event: &EventRow| key((event.occurred_at, event.id));
+        let nothing = || list.page(Vec::new(), size, after.is_some(), key_of);
+        let entry = match entry.as_deref().map(EntryId::parse) {
+            Some(None) => return nothing(),
+            entry => entry.flatten(),
         };
-        list.page(found, size, after.is_some(), |event| (event.occurred_at.millis(), event.id.0))
+        if actions.as_ref().is_some_and(Vec::is_empty) || outcomes.as_ref().is_some_and(Vec::is_empty) {
+            return nothing();
+        }
+        let mut conn = self.0.store.conn().await?;
+        // An entry's events have an index of their own, which both databases are left no other choice than to use.
+        if let (Some(entry), Some(project)) = (entry, project)
+            && conn.project_of_events(entry).await?.as_deref() != Some(project.as_str())
+        {
+            return nothing();
+        }
+        let mut selection = EventSelection {
+            project: project.filter(|_| entry.is_none()).map(|project| project.as_str().to_owned()),
+            entry,
+            actions: actions.clone().map(distinct),
+            outcomes: outcomes.clone().map(distinct),
+            since: *since,
+            until: *until,
+            after: after.map(|(at, id)| (Timestamp::from_millis(at), EventId(id))),
+            down_to: None,
+            limit: size + 1,
+        };
+        if selection.actions.is_some() || selection.outcomes.is_some() {
+            selection.down_to = conn.event_at(&selection, MAX_SCANNED).await?;
+        }
+        let found = conn.events_page(&selection).await?;
+        let mut page = list.page(found, size, after.is_some(), key_of)?;
+        if let (false, Some(last)) = (page.has_next, selection.down_to) {
+            page.has_next = true;
+            page.resume_after = Some(list.cursor(&key(last))?);
+        }
+        Ok(page)
     }
 }

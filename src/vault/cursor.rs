@@ -21,6 +21,9 @@ pub struct Page<T> {
     pub has_next: bool,
     /// Some come before them.
     pub has_previous: bool,
+    /// Where the next page goes on, when that is further than the last element: what lies between was looked at and is not in
+    /// the list.
+    pub resume_after: Option<String>,
 }
 
 /// How many elements a page has: 0 to 100, 50 where nothing is said.
@@ -104,6 +107,6 @@ impl List {
                 Ok((item, cursor))
             })
             .collect::<Result<_>>()?;
-        Ok(Page { items, has_next, has_previous: after })
+        Ok(Page { items, has_next, has_previous: after, resume_after: None })
     }
 }

@@ -4,20 +4,27 @@
 //! counts what it sealed, and another takes its place at half of that; entries follow it when they are next changed. Hints are
 //! sealed with another subkey, one for each value, so that their count is the same.
 
-use super::entries::rekeyed;
+use super::entries::{rekeyed, verify_newest};
 use super::events::event;
-use super::{Vault, keys::OnProgress};
+use super::{Vault, key_states, keys::OnProgress};
 use crate::authz::{Operator, Rekeying};
 use crate::crypto::DataKey;
-use crate::domain::{Actor, AuditAction, EntryId, Error, ProjectId, RequestId, Result};
+use crate::domain::{Actor, AuditAction, DataKeyId, EntryId, Error, ProjectId, RequestId, Result};
 use crate::store::Tx;
 use crate::store::records::{DataKeyRow, EntryRow};
 use std::sync::Arc;
 
 /// So many values one data key seals.
 pub const MAX_SEALED: i64 = 1 << 31;
-/// What is pinned while all data keys are being replaced, and its name.
-const ALL: (&str, &str) = ("data-key rotation", "all");
+/// The setting that says how far the replacement of all data keys is, and the lock under which it
+/// is read and written.
+const ALL: &str = "data-key rotation";
+/// Its value while the data keys are being marked that are to be replaced.
+const MARKING: &str = "marking";
+/// Its value while the marked ones are being replaced.
+const MARKED: &str = "all";
+/// Data keys that are marked in one transaction.
+const KEYS: i64 = 100;
 /// So many projects are looked for at once.
 const PROJECTS: i64 = 100;
 
@@ -41,9 +48,10 @@ impl Vault {
     /// The project's encrypting data key, for sealing so many values, which are counted; another one where it has sealed as many
     /// as it may. The caller holds the project's lock.
     pub(super) async fn key_for_sealing(&self, tx: &mut Tx, project: &ProjectId, count: i64) -> Result<OpenKey> {
+        self.audit_key(tx).await?;
         let row = tx.encrypting_key(project).await?;
         // Where it is replaced it stays counted: what counts is that there are no more.
-        if tx.count_sealed(row.id, count).await? <= self.0.keys.seal_limit() {
+        if tx.count_sealed(row.id, count).await? <= self.keys().seal_limit() {
             let key = self.open_key(project, &row).await?;
             return Ok((row, key));
         }
@@ -54,10 +62,9 @@ impl Vault {
 
     /// Makes a new data key the encrypting one. The caller holds the project's lock.
     async fn replace_encrypting_key(&self, tx: &mut Tx, project: &ProjectId) -> Result<OpenKey> {
-        let (row, key) = self.new_data_key(project).await?;
-        tx.stop_encrypting(project).await?;
-        tx.insert_data_key(project, &row, self.now()).await?;
-        Ok((row, key))
+        let old = tx.encrypting_key(project).await?;
+        self.change_key_state(tx, old.id, |row| row.encrypting = false).await?;
+        self.add_open_data_key(tx, project).await
     }
 
     /// Puts an entry under the encrypting data key, where it is not; gives its key. One that fails authentication below its row
@@ -74,7 +81,9 @@ impl Vault {
             return Ok(key);
         }
         let new = self.open_key(&row.project, &encrypting).await?;
-        match rekeyed(tx, row, &key, (encrypting.id, &new)).await? {
+        // The change that takes it along raises its revision.
+        let to = EntryRow { data_key: encrypting.id, ..row.clone() };
+        match rekeyed(tx, row, to, &key, &new).await? {
             Ok(moved) => {
                 *row = moved.write(tx, by).await?;
                 Ok(new)
@@ -99,8 +108,9 @@ impl Vault {
     ) -> Result<DataKeysReplaced> {
         let mut tx = self.0.store.begin().await?;
         tx.lock_project(project).await?.ok_or(Error::NotFound("There is no project of this id."))?;
-        if !tx.data_key_states(project).await?.iter().any(|key| key.outgoing) {
-            tx.set_outgoing(Some(project), true).await?;
+        let rows = tx.data_keys_of(project).await?;
+        if !rows.iter().any(|key| key.outgoing) {
+            self.set_outgoing(&mut tx, &rows, true).await?;
         }
         tx.commit().await?;
         let mut replaced = DataKeysReplaced::default();
@@ -119,13 +129,7 @@ impl Vault {
         operator: &Operator,
         progress: OnProgress<'_>,
     ) -> Result<DataKeysReplaced> {
-        let mut tx = self.0.store.begin().await?;
-        tx.lock_name(ALL.0).await?;
-        if tx.pinned(ALL.0).await?.as_deref() != Some(ALL.1) {
-            tx.set_outgoing(None, true).await?;
-            tx.pin(ALL.0, ALL.1).await?;
-        }
-        tx.commit().await?;
+        self.mark_all_outgoing().await?;
         let total = u64::try_from(self.0.store.conn().await?.count_projects_outgoing().await?).unwrap_or_default();
         let mut replaced = DataKeysReplaced::default();
         let mut after = String::new();
@@ -142,9 +146,39 @@ impl Vault {
             }
         }
         // The next run replaces all of them again.
-        self.0.store.conn().await?.pin(ALL.0, "").await?;
+        self.set_setting(ALL, "").await?;
         self.forget_erased().await;
         Ok(replaced)
+    }
+
+    /// Marks every data key as outgoing, in batches, unless a run that did is unended. A run that
+    /// was cut off in the midst of marking is repeated. Where nothing is outgoing, no run is
+    /// unended, whatever the setting says.
+    async fn mark_all_outgoing(&self) -> Result<()> {
+        let mut tx = self.0.store.begin().await?;
+        tx.lock_name(ALL).await?;
+        if self.setting_in(&mut tx, ALL).await?.as_deref() == Some(MARKED) && tx.count_projects_outgoing().await? > 0 {
+            return Ok(tx.commit().await?);
+        }
+        self.set_setting_in(&mut tx, ALL, MARKING).await?;
+        tx.commit().await?;
+        let mut after = DataKeyId(uuid::Uuid::nil());
+        loop {
+            let mut tx = self.0.store.begin().await?;
+            tx.lock_name(ALL).await?;
+            // Another run may have finished the marking, and begun to replace.
+            if self.setting_in(&mut tx, ALL).await?.as_deref() != Some(MARKING) {
+                return Ok(tx.commit().await?);
+            }
+            let rows = tx.data_keys_after(after, KEYS).await?;
+            let Some(last) = rows.last() else {
+                self.set_setting_in(&mut tx, ALL, MARKED).await?;
+                return Ok(tx.commit().await?);
+            };
+            after = last.id;
+            self.set_outgoing(&mut tx, &rows, true).await?;
+            tx.commit().await?;
+        }
     }
 
     async fn finish_project(
@@ -158,7 +192,7 @@ impl Vault {
         if tx.lock_project(project).await?.is_none() {
             return Ok(tx.rollback().await?);
         }
-        if tx.data_key_states(project).await?.iter().any(|key| key.outgoing && key.encrypting) {
+        if tx.data_keys_of(project).await?.iter().any(|key| key.outgoing && key.encrypting) {
             self.replace_encrypting_key(&mut tx, project).await?;
         }
         tx.commit().await?;
@@ -194,11 +228,21 @@ impl Vault {
             tx.rollback().await?;
             return Ok(Moved::NotThere);
         }
-        let old = tx.data_key(row.data_key).await?;
+        let audit = self.audit_key(&mut tx).await?;
+        let old = tx.data_key(row.data_key).await?.ok_or_else(|| Error::internal("an entry's data key is gone"))?;
         let old = self.open_key(project, &old).await?;
         let new = self.open_key(project, &encrypting).await?;
-        if let Ok(moved) = rekeyed(&mut tx, &row, &old, (encrypting.id, &new)).await? {
-            moved.write(&mut tx, &operator.rekeying(project)).await?;
+        let newest = tx.newest_change(id).await?;
+        let to = EntryRow { data_key: encrypting.id, revision: row.revision + 1, ..row.clone() };
+        let moved = match verify_newest(&row, newest.as_ref(), &audit) {
+            Ok(()) => rekeyed(&mut tx, &row, to, &old, &new).await?,
+            // A row that was put back is not signed anew.
+            Err(tampered) => Err(tampered),
+        };
+        if let Ok(moved) = moved {
+            let row = moved.write(&mut tx, &operator.rekeying(project)).await?;
+            let event = event(&Actor::Operator, RequestId::new().as_str(), AuditAction::KeysRotated, self.now());
+            self.append(&mut tx, &[event.of_change(&row)]).await?;
             tx.commit().await?;
             return Ok(Moved::Yes);
         }
@@ -217,8 +261,14 @@ impl Vault {
     ) -> Result<()> {
         let mut tx = self.0.store.begin().await?;
         tx.lock_project(project).await?;
-        let erased = tx.erase_unused_data_keys(project).await? as u64;
-        let is_done = !tx.data_key_states(project).await?.iter().any(|key| key.outgoing);
+        let audit = self.audit_key(&mut tx).await?;
+        let ids = tx.erase_unused_data_keys(project).await?;
+        for id in &ids {
+            tx.insert_replaced_key(&key_states::replaced(&audit, *id, project, self.now())).await?;
+        }
+        let erased = ids.len() as u64;
+        let left = tx.data_keys_of(project).await?;
+        let is_done = !left.iter().any(|key| key.outgoing);
         if erased > 0 && is_done {
             let encrypting = tx.encrypting_key(project).await?;
             let event = event(&Actor::Operator, RequestId::new().as_str(), AuditAction::KeysRotated, self.now());
@@ -226,10 +276,10 @@ impl Vault {
             self.append(&mut tx, &[event]).await?;
         }
         if !complete {
-            tx.set_outgoing(Some(project), false).await?;
+            self.set_outgoing(&mut tx, &left, false).await?;
         }
         tx.commit().await?;
-        self.0.keys.forget(project).await;
+        self.keys().forget(project).await;
         replaced.erased += erased;
         replaced.projects += u64::from(is_done);
         Ok(())

@@ -1,22 +1,14 @@
 //! Recording: what is done commits with its event, what is refused leaves one as well.
 
+use super::denials::{Denial, Named, Outcome, Pending};
 use super::recorder::Record;
 use super::{Caller, Vault};
 use crate::domain::{
-    Actor, AuditAction, AuditOutcome, EntryId, Error, EventId, MilestoneId, ProjectId, Result, Timestamp,
+    Actor, AuditAction, AuditOutcome, DataKeyId, Error, EventId, MilestoneId, ProjectId, Result, Timestamp,
 };
 use crate::store::records::{EntryRow, EventRow};
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 use tracing::Instrument as _;
-
-/// Repetitions of a denial within this time are one more event.
-const WINDOW: Duration = Duration::from_secs(60);
-/// So many different denials are remembered at once; beyond, each repetition is an event of its own.
-const REMEMBERED: usize = 10_000;
-/// So many rows hold notes of nothing.
-const NOTES: u8 = 64;
 
 /// An event of an actor that is allowed and stands for one.
 pub(super) fn event(actor: &Actor, request_id: &str, action: AuditAction, now: Timestamp) -> EventRow {
@@ -42,6 +34,11 @@ pub(super) fn event(actor: &Actor, request_id: &str, action: AuditAction, now: T
         tool: None,
         request_id: request_id.to_owned(),
     }
+}
+
+/// A data key, as events name it.
+pub(super) fn data_key_subject(id: DataKeyId) -> String {
+    format!("data-key:{id}")
 }
 
 impl Caller {
@@ -73,116 +70,70 @@ impl EventRow {
             entry: Some(row.id),
             entry_name: Some(row.name.clone()),
             entry_version: Some(row.current_version),
-            entry_revision: Some(row.revision),
             ..self.in_project(&row.project).on_milestone(row.milestone.as_ref())
         }
     }
 
+    /// Of a change that left this row behind. It names the revision and the data key, so that an
+    /// older row, or one under another key, shows.
+    pub(super) fn of_change(self, row: &EntryRow) -> Self {
+        let subject = Some(data_key_subject(row.data_key));
+        Self { entry_revision: Some(row.revision), subject, ..self.on_entry(row) }
+    }
+
+    /// Of the erasure of an entry with this row: one revision later, so that no row of it is the
+    /// newest any more.
+    pub(super) fn of_erasure(self, mut row: EntryRow) -> Self {
+        row.revision = row.revision.saturating_add(1);
+        self.of_change(&row)
+    }
+
+    /// Refused. Session and tool are the caller's own words, and are not taken down of somebody who is refused.
     fn denied(self, reason: &Error) -> Self {
-        Self { outcome: AuditOutcome::Denied, reason: Some(reason.code().to_owned()), ..self }
-    }
-}
-
-#[derive(PartialEq, Eq, Hash)]
-struct DenialKey {
-    actor: String,
-    action: AuditAction,
-    project: Option<String>,
-    agent: Option<String>,
-    entry: Option<EntryId>,
-    reason: Option<String>,
-}
-
-impl DenialKey {
-    fn of(event: &EventRow) -> Self {
-        Self {
-            actor: event.actor.clone(),
-            action: event.action,
-            project: event.project.clone(),
-            agent: event.agent.clone(),
-            entry: event.entry,
-            reason: event.reason.clone(),
-        }
-    }
-}
-
-struct Repeated {
-    since: Timestamp,
-    count: i64,
-    last: EventRow,
-}
-
-impl Repeated {
-    /// The event of all repetitions, where there were any.
-    fn event(self) -> Option<EventRow> {
-        (self.count > 0).then(|| EventRow { id: EventId::new(), count: self.count, ..self.last })
-    }
-}
-
-/// The denials of the last minute, so that repetitions become one event. What is only here is lost with the process: the
-/// counts of repetitions, nothing else.
-#[derive(Default)]
-pub(super) struct Denials(Mutex<HashMap<DenialKey, Repeated>>);
-
-impl Denials {
-    /// The events that a denial leaves: none where it is a repetition, which is counted; else its own, after that of the
-    /// repetitions within the minute that it ends.
-    fn events(&self, event: EventRow) -> Vec<EventRow> {
-        let key = DenialKey::of(&event);
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let begun = Repeated { since: event.occurred_at, count: 0, last: event.clone() };
-        match known.get_mut(&key) {
-            Some(repeated) if event.occurred_at < repeated.since.plus(WINDOW) => {
-                repeated.count += 1;
-                repeated.last = event;
-                Vec::new()
-            }
-            Some(repeated) => std::mem::replace(repeated, begun).event().into_iter().chain([event]).collect(),
-            None => {
-                if known.len() < REMEMBERED {
-                    known.insert(key, begun);
-                }
-                vec![event]
-            }
-        }
-    }
-
-    /// Puts back what could not be recorded, with what was counted meanwhile. It is due at once, and the next denial is no
-    /// repetition.
-    fn put_back(&self, events: Vec<EventRow>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for last in events {
-            let (since, count) = (Timestamp::from_millis(0), last.count);
-            let repeated = known.entry(DenialKey::of(&last)).or_insert(Repeated { since, count: 0, last });
-            repeated.since = since;
-            repeated.count += count;
-        }
-    }
-
-    /// Takes out the denials whose minute has ended, or all of them, with an event for each that was repeated.
-    fn ended(&self, now: Timestamp, all: bool) -> Vec<EventRow> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = known.extract_if(|_, repeated| all || now >= repeated.since.plus(WINDOW));
-        ended.filter_map(|(_, repeated)| repeated.event()).collect()
+        let reason = Some(reason.code().to_owned());
+        Self { outcome: AuditOutcome::Denied, reason, session: None, tool: None, ..self }
     }
 }
 
 impl Vault {
-    /// Records that somebody was refused, and gives the refusal back.
+    /// Records that somebody was refused something whose existence they may know of, and gives the refusal back; RATE_LIMITED
+    /// beyond the rate of [`super::denials`].
     ///
     /// The answer stays no where the record cannot be written; it is UNAVAILABLE then.
     pub(super) async fn deny(&self, event: EventRow, refusal: Error) -> Error {
-        let events = self.0.denials.events(event.denied(&refusal));
-        if events.is_empty() { refusal } else { self.record_denial(events, refusal).await }
+        self.record_denial(Denial { named: Named::by(&event), event, is_decoy: false }, refusal).await
     }
 
-    async fn record_denial(&self, events: Vec<EventRow>, refusal: Error) -> Error {
+    /// As [`Self::deny`], where nobody may learn whether the thing exists: what the caller named is counted, and something is
+    /// made durable the first time, an event or, where there is no such thing, a decoy. So neither time nor faults tell.
+    pub(super) async fn deny_as_not_found(&self, denial: Denial, refusal: Error) -> Error {
+        self.record_denial(denial, refusal).await
+    }
+
+    async fn record_denial(&self, denial: Denial, refusal: Error) -> Error {
+        let denial = Denial { event: denial.event.denied(&refusal), ..denial };
+        let denials = match self.0.denials.count(denial) {
+            Outcome::Record(denials) => denials,
+            Outcome::Repetition => return refusal,
+            Outcome::Limited(wait) => {
+                metrics::counter!("vault_rate_limited_total").increment(1);
+                return Error::rate_limited(wait);
+            }
+        };
         // On a task of its own: async-graphql drops a field when another one has failed, and what counts as recorded must be.
         let vault = self.clone();
         let recording = async move {
-            let recorded = vault.record(&events).await;
+            let of = |is_decoy| denials.iter().filter(move |denial| denial.is_decoy == is_decoy);
+            let events =
+                |denials: &mut dyn Iterator<Item = &Denial>| denials.map(|denial| denial.event.clone()).collect();
+            let (recorded, decoys) = (events(&mut of(false)), events(&mut of(true)));
+            let record = Record { events: recorded, decoys, used: Vec::new(), counted: 1 };
+            if !record.decoys.is_empty() {
+                vault.0.decoys_written.store(true, Ordering::Relaxed);
+            }
+            let recorded = vault.make_durable(record).await;
             if recorded.is_err() {
-                vault.0.denials.put_back(events);
+                vault.0.denials.put_back(denials.into_iter().map(Pending::Repeated).collect());
             }
             recorded
         };
@@ -193,41 +144,43 @@ impl Vault {
         }
     }
 
-    /// As [`Self::deny`], where nobody may learn whether the thing exists: something is made durable every time, the event of a
-    /// denial, or a note of nothing where it is a repetition or there is no such thing. So time and faults tell nothing either.
-    pub(super) async fn conceal(&self, denied: Option<EventRow>, refusal: Error) -> Error {
-        let events = denied.map(|event| self.0.denials.events(event.denied(&refusal))).unwrap_or_default();
-        if events.is_empty() {
-            return self.record_nothing().await.err().unwrap_or(refusal);
-        }
-        self.record_denial(events, refusal).await
-    }
-
-    /// The same work as [`Self::record`] of one event, on one of a few rows, so that those who do it at once rarely wait for each
-    /// other.
-    async fn record_nothing(&self) -> Result<()> {
-        let row = EventId::new().0.as_bytes()[15] % NOTES;
-        self.make_durable(Record { note: Some(format!("nothing.{row}")), ..Record::default() }).await
-    }
-
-    /// Makes events durable by themselves.
+    /// Makes durable what one call leaves, which counts as one event.
     pub(super) async fn record(&self, events: &[EventRow]) -> Result<()> {
-        self.make_durable(Record { events: events.to_vec(), ..Record::default() }).await
+        self.make_durable(Record { events: events.to_vec(), counted: 1, ..Record::default() }).await
     }
 
-    /// Records the repetitions of denials whose minute has ended, or of all when the server stops. Called every few seconds.
+    /// Records what was counted of denials in a minute that has ended, or all of it when the server stops, and erases the
+    /// decoys. Called every few seconds.
     ///
     /// # Errors
     /// When the database cannot be reached; the counts are kept for the next time.
     pub async fn record_repeated_denials(&self, all: bool) -> Result<()> {
-        let events = self.0.denials.ended(self.now(), all);
-        if events.is_empty() {
+        let pending = self.0.denials.ended(self.now(), all);
+        if !pending.is_empty() {
+            let events: Vec<EventRow> = pending.iter().map(|pending| pending.event().clone()).collect();
+            // Each of them was counted when it happened.
+            let recorded = self.make_durable(Record { events, ..Record::default() }).await;
+            if recorded.is_err() {
+                self.0.denials.put_back(pending);
+            }
+            recorded?;
+        }
+        self.erase_decoys().await
+    }
+
+    /// Erases the decoys, where there can be any; at first also those of a process before this one.
+    async fn erase_decoys(&self) -> Result<()> {
+        // Taken before: what is written meanwhile is for the next time.
+        if !self.0.decoys_written.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
-        let recorded = self.record(&events).await;
-        if recorded.is_err() {
-            self.0.denials.put_back(events);
+        let erased = match self.0.store.conn().await {
+            Ok(mut conn) => conn.erase_decoys().await,
+            Err(error) => Err(error),
+        };
+        if erased.is_err() {
+            self.0.decoys_written.store(true, Ordering::Relaxed);
         }
-        recorded
+        Ok(erased?)
     }
 }

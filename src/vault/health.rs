@@ -1,14 +1,13 @@
 //! Whether the parts that every answer rests on answer themselves.
 
 use super::Vault;
+use super::installation::SIGNED;
 use crate::domain::Result;
 use std::error::Error as _;
 use std::time::Duration;
 
 /// A part that takes longer counts as silent.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Under this name the database is written to: one that is full, or may only be read, has to show.
-const PROBE: &str = "readiness";
 
 impl Vault {
     /// Asks the database, the authorizer and the keyring whether they answer, each for three seconds at most; why one does
@@ -17,15 +16,21 @@ impl Vault {
         let (database, authorizer, keyring) = (self.clone(), self.clone(), self.clone());
         let (database, authorizer, keyring) = tokio::join!(
             answers("database", async move { database.write_probe().await }),
-            answers("authorizer", async move { authorizer.authorizer().ready().await }),
+            answers("authorizer", async move { authorizer.authorizer_probe().await }),
             answers("keyring", async move { keyring.check_keyring().await }),
         );
         vec![("database", database), ("authorizer", authorizer), ("keyring", keyring)]
     }
 
+    /// The database is written to: one that is full, or may only be read, has to show.
     async fn write_probe(&self) -> Result<()> {
-        self.store().conn().await?.pin(PROBE, &self.now().to_rfc3339()).await?;
-        Ok(())
+        Ok(self.store().conn().await?.touch_setting(SIGNED.0).await?)
+    }
+
+    /// It has to answer, and to be the one that the installation still pins.
+    async fn authorizer_probe(&self) -> Result<()> {
+        self.0.installation.confirm_pinned(self.authorizer()).await?;
+        self.authorizer().ready().await
     }
 }
 

@@ -1,10 +1,12 @@
 //! Data keys: made, wrapped, unwrapped and remembered for a while.
 
 use super::Vault;
-use super::data_keys::MAX_SEALED;
-use crate::crypto::{Bound, DataKey, InstallationKey, KeyBytes, KeyringError, WrappedKey};
-use crate::domain::{DataKeyId, Error, KeyPurpose, ProjectId, Result, Timestamp};
+use super::data_keys::{MAX_SEALED, OpenKey};
+use super::key_states::{self, refused};
+use crate::crypto::{Bound, DataKey, KeyBytes, KeyringError, WrappedKey};
+use crate::domain::{Clock, DataKeyId, Error, ProjectId, Result, Timestamp};
 use crate::kms::MasterKeys;
+use crate::store::Tx;
 use crate::store::records::DataKeyRow;
 use moka::future::Cache;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -25,6 +27,7 @@ pub type OnProgress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
 
 pub(super) struct Keys {
     master: MasterKeys,
+    clock: Arc<dyn Clock>,
     seal_limit: AtomicI64,
     read_at: Mutex<Option<Timestamp>>,
     /// Held while they are read again, so that whoever comes meanwhile waits for that.
@@ -44,9 +47,10 @@ pub(super) fn of_keys(error: impl AsRef<KeyringError> + Into<Box<dyn std::error:
 }
 
 impl Keys {
-    pub(super) fn new(master: MasterKeys) -> Self {
+    pub(super) fn new(master: MasterKeys, clock: Arc<dyn Clock>) -> Self {
         Self {
             master,
+            clock,
             seal_limit: AtomicI64::new(MAX_SEALED),
             read_at: Mutex::new(None),
             reading: tokio::sync::Mutex::default(),
@@ -59,6 +63,33 @@ impl Keys {
 
     pub(super) fn seal_limit(&self) -> i64 {
         self.seal_limit.load(Ordering::Relaxed)
+    }
+
+    /// Reads the master keys again, unless that was done a moment ago. Who comes while they are read waits for it.
+    async fn reload_for_a_missing_key(&self) {
+        let _reading = self.reading.lock().await;
+        let now = self.clock.now();
+        {
+            let mut read_at = self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if read_at.is_some_and(|at| now < at.plus(RELOAD_EVERY)) {
+                return;
+            }
+            *read_at = Some(now);
+        }
+        if let Err(error) = self.master.reload().await {
+            tracing::error!(%error, "the keyring cannot be read again; the one in memory stays");
+        }
+    }
+
+    /// Unwraps, with master keys that are read again where one is missing.
+    pub(super) async fn unwrap(&self, wrapped: &WrappedKey, bound: &Bound) -> Result<KeyBytes, KeyringError> {
+        match self.master.unwrap(wrapped, bound).await {
+            Err(KeyringError::UnknownKey(_)) => {
+                self.reload_for_a_missing_key().await;
+                self.master.unwrap(wrapped, bound).await
+            }
+            unwrapped => unwrapped,
+        }
     }
 
     /// Forgets the keys of a project that is gone.
@@ -75,69 +106,63 @@ impl Vault {
     /// Has a data key seal no more values than this, in the place of [`MAX_SEALED`].
     #[must_use]
     pub fn with_seal_limit(self, limit: i64) -> Self {
-        self.0.keys.seal_limit.store(limit, Ordering::Relaxed);
+        self.keys().seal_limit.store(limit, Ordering::Relaxed);
         self
     }
 
-    /// Reads the master keys again, unless that was done a moment ago. Who comes while they are read waits for it.
-    async fn reload_for_a_missing_key(&self) {
-        let keys = &self.0.keys;
-        let _reading = keys.reading.lock().await;
-        let now = self.now();
-        {
-            let mut read_at = keys.read_at.lock().unwrap_or_else(PoisonError::into_inner);
-            if read_at.is_some_and(|at| now < at.plus(RELOAD_EVERY)) {
-                return;
-            }
-            *read_at = Some(now);
-        }
-        if let Err(error) = keys.master.reload().await {
-            tracing::error!(%error, "the keyring cannot be read again; the one in memory stays");
-        }
-    }
-
-    /// Unwraps, with master keys that are read again where one is missing.
-    pub(super) async fn unwrap(&self, wrapped: &WrappedKey, bound: &Bound) -> Result<KeyBytes, KeyringError> {
-        let master = &self.0.keys.master;
-        match master.unwrap(wrapped, bound).await {
-            Err(KeyringError::UnknownKey(_)) => {
-                self.reload_for_a_missing_key().await;
-                master.unwrap(wrapped, bound).await
-            }
-            unwrapped => unwrapped,
-        }
-    }
-
-    /// A new data key for a project, wrapped with the encrypting master key.
+    /// A new data key for a project, wrapped with the encrypting master key. Its row is not written
+    /// yet, nor signed.
     pub(super) async fn new_data_key(&self, project: &ProjectId) -> Result<(DataKeyRow, Arc<DataKey>)> {
         let id = DataKeyId::new();
         let key = DataKey::generate().map_err(Error::internal)?;
         let bound = Bound::to_data_key(project, id);
-        let wrapped = self.0.keys.master.wrap(key.secret(), &bound).await.map_err(|error| of_keys(Arc::new(error)))?;
-        Ok((DataKeyRow { id, master_key: wrapped.master_key, wrapped: wrapped.bytes }, Arc::new(key)))
+        let wrapped = self.keys().master.wrap(key.secret(), &bound).await.map_err(|error| of_keys(Arc::new(error)))?;
+        let row = DataKeyRow {
+            id,
+            project: project.clone(),
+            master_key: wrapped.master_key,
+            wrapped: wrapped.bytes,
+            encrypting: true,
+            outgoing: false,
+            mac: None,
+            replaced: false,
+        };
+        Ok((row, Arc::new(key)))
     }
 
-    /// Wraps a key of the installation with the encrypting master key.
-    pub(super) async fn wrap_own_key(&self, key: &InstallationKey) -> Result<WrappedKey> {
-        let bound = Bound::to_installation(key.purpose());
-        self.0.keys.master.wrap(key.secret(), &bound).await.map_err(|error| of_keys(Arc::new(error)))
+    /// Adds a data key to a project, which encrypts from now on. The caller holds the project's
+    /// lock, and has seen to it that no other one encrypts.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the database or the keeper of the master keys cannot answer.
+    pub async fn add_data_key(&self, tx: &mut Tx, project: &ProjectId) -> Result<()> {
+        self.add_open_data_key(tx, project).await.map(drop)
     }
 
-    /// Unwraps a key of the installation.
-    pub(super) async fn open_own_key(&self, purpose: KeyPurpose, wrapped: &WrappedKey) -> Result<InstallationKey> {
-        let secret = self.unwrap(wrapped, &Bound::to_installation(purpose)).await;
-        Ok(InstallationKey::unwrapped(purpose, secret.map_err(|error| of_keys(Arc::new(error)))?))
+    /// As [`Self::add_data_key`]; gives the key.
+    pub(super) async fn add_open_data_key(&self, tx: &mut Tx, project: &ProjectId) -> Result<OpenKey> {
+        let audit = self.audit_key(tx).await?;
+        let (row, key) = self.new_data_key(project).await?;
+        let row = key_states::signed(&audit, row);
+        tx.insert_data_key(&row, self.now()).await?;
+        Ok((row, key))
     }
 
-    /// Unwraps a project's data key, once for all who ask at the same time.
+    /// Unwraps a project's data key, once for all who ask at the same time. One whose row was
+    /// changed by hand, or that was replaced, is not opened.
     pub(super) async fn open_key(&self, project: &ProjectId, row: &DataKeyRow) -> Result<Arc<DataKey>> {
+        let audit = self.0.installation.audit_key_alone().await?;
+        key_states::verify(&audit, row).map_err(refused)?;
+        if row.project != *project {
+            return Err(Error::internal("a data key was about to be opened for another project"));
+        }
         let place = (project.clone(), row.id, row.wrapped.clone());
         let open = async {
             let wrapped = WrappedKey { master_key: row.master_key.clone(), bytes: row.wrapped.clone() };
-            let secret = self.unwrap(&wrapped, &Bound::to_data_key(project, row.id)).await?;
+            let secret = self.keys().unwrap(&wrapped, &Bound::to_data_key(project, row.id)).await?;
             DataKey::unwrapped(secret).map(Arc::new)
         };
-        self.0.keys.unwrapped.try_get_with(place, open).await.map_err(of_keys)
+        self.keys().unwrapped.try_get_with(place, open).await.map_err(of_keys)
     }
 
     /// Reads the master keys again, at an operator's wish; gives the id of the one that encrypts from now on.
@@ -145,42 +170,6 @@ impl Vault {
     /// # Errors
     /// When they cannot be read; those in memory stay then.
     pub async fn reload_keyring(&self) -> Result<String, KeyringError> {
-        self.0.keys.master.reload().await
-    }
-
-    /// Whether the master keys open everything there is: each one in use is tried on a data key, and on the installation's keys.
-    /// They are read again where one is missing.
-    ///
-    /// # Errors
-    /// Names, by id, every master key that is missing or wrong.
-    pub async fn check_keyring(&self) -> Result<()> {
-        // A provider that cannot answer shows even where nothing is wrapped yet.
-        self.0.keys.master.current().await.map_err(|error| of_keys(Arc::new(error)))?;
-        let mut samples = Vec::new();
-        let mut conn = self.0.store.conn().await?;
-        for master_key in conn.master_keys_in_use().await? {
-            if let Some((project, row)) = conn.data_key_under(&master_key).await? {
-                let bound = Bound::to_data_key(&project, row.id);
-                samples.push((WrappedKey { master_key: row.master_key, bytes: row.wrapped }, bound));
-            }
-        }
-        for purpose in [KeyPurpose::Audit, KeyPurpose::Signing] {
-            if let Some(row) = conn.installation_key(purpose).await? {
-                let bound = Bound::to_installation(purpose);
-                samples.push((WrappedKey { master_key: row.master_key, bytes: row.wrapped }, bound));
-            }
-        }
-        drop(conn);
-        let mut problems = Vec::new();
-        for (wrapped, bound) in samples {
-            match self.unwrap(&wrapped, &bound).await {
-                Ok(_) => {}
-                Err(error @ KeyringError::Provider(_)) => return Err(of_keys(Arc::new(error))),
-                Err(error) => problems.push(self.explain_missing(error).await?),
-            }
-        }
-        problems.sort();
-        problems.dedup();
-        if problems.is_empty() { Ok(()) } else { Err(Error::internal(problems.join("; "))) }
+        self.keys().master.reload().await
     }
 }

@@ -6,8 +6,8 @@
 //! event names another chain's event, which ties the chains to each other.
 
 use super::Vault;
-use crate::crypto::{AuditKey, Record};
-use crate::domain::{ChainId, Error, Result};
+use crate::crypto::{AuditKey, CryptoError, Record};
+use crate::domain::{ChainId, EntryId, Error, Result};
 use crate::store::records::{Anchor, ChainRow, ChainedEvent, EventRow, Link};
 use crate::store::{self, End, Tx};
 use data_encoding::HEXLOWER;
@@ -80,6 +80,12 @@ pub(super) fn fields(chain: ChainId, seq: i64, prev: &[u8], event: &EventRow) ->
     ]
 }
 
+/// Checks that an event says what it said when it was recorded, at its place.
+pub(super) fn verify_event(key: &AuditKey, ChainedEvent { event, link }: &ChainedEvent) -> Result<(), CryptoError> {
+    let says = fields(link.chain, link.seq, &link.prev, event);
+    key.verify(Record::Event, says.iter().map(Option::as_deref), &link.mac)
+}
+
 /// What stands in the place of a MAC before a chain's first event.
 pub(super) fn beginning(key: &AuditKey, chain: &ChainRow) -> [u8; 32] {
     let anchor = chain.anchor.as_ref();
@@ -100,7 +106,12 @@ pub(super) fn cut_fields(chain: ChainId, seq: i64, event_mac: &[u8]) -> [String;
 impl Vault {
     /// Writes events into a chain; they are there when the transaction commits.
     pub(super) async fn append(&self, tx: &mut Tx, events: &[EventRow]) -> Result<()> {
-        if events.is_empty() {
+        self.append_with_decoys(tx, events, &[]).await
+    }
+
+    /// As [`Self::append`], and does the same work for each decoy, which ends up in no chain.
+    pub(super) async fn append_with_decoys(&self, tx: &mut Tx, events: &[EventRow], decoys: &[EventRow]) -> Result<()> {
+        if events.is_empty() && decoys.is_empty() {
             return Ok(());
         }
         let key = self.audit_key(tx).await?;
@@ -110,10 +121,19 @@ impl Vault {
             None => self.claim_or_open(tx, &key).await?,
         };
         let chained: Vec<ChainedEvent> = events.iter().map(|event| after.append(&key, event)).collect();
+        let mut beside = after.clone();
+        let decoys: Vec<ChainedEvent> = decoys.iter().map(|decoy| beside.append(&key, decoy)).collect();
+        let changed: Vec<(EntryId, i32)> =
+            events.iter().filter_map(|event| Some((event.entry?, event.entry_revision?))).collect();
         let usable = Arc::new(AtomicBool::new(true));
         let (vault, is_usable) = (self.clone(), usable.clone());
         tx.at_end(move |end| match end {
-            End::Committed => vault.0.ledger.give(after),
+            End::Committed => {
+                vault.0.ledger.give(after);
+                for (entry, revision) in changed {
+                    vault.0.revisions.raise(entry, revision);
+                }
+            }
             End::RolledBack if is_usable.load(Ordering::Relaxed) => {
                 if let Some(before) = before {
                     vault.0.ledger.give(before);
@@ -122,6 +142,12 @@ impl Vault {
             // How far the chain goes cannot be known: it is left as it is.
             End::RolledBack | End::Unknown => {}
         });
+        if !decoys.is_empty() {
+            tx.insert_decoys(&decoys).await?;
+        }
+        if chained.is_empty() {
+            return Ok(());
+        }
         match tx.insert_events(&chained).await {
             Err(store::Error::Unique(_)) => {
                 usable.store(false, Ordering::Relaxed);

@@ -2,10 +2,12 @@
 
 use super::Vault;
 use super::events::event;
+use super::key_states;
 use super::keys::{OnProgress, of_keys};
+use super::own_keys::retired_setting;
 use crate::authz::Operator;
 use crate::crypto::{Bound, KeyBytes, KeyringError, WrappedKey};
-use crate::domain::{Actor, AuditAction, DataKeyId, Error, KeyPurpose, ProjectId, RequestId, Result};
+use crate::domain::{Actor, AuditAction, DataKeyId, Error, KeyPurpose, RequestId, Result};
 use crate::store::records::{DataKeyRow, DataKeyTotals, InstallationKeyRow};
 use futures::stream::{self, StreamExt as _};
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,7 +74,7 @@ impl Vault {
     /// # Errors
     /// UNAVAILABLE when the database or the keeper of the master keys cannot answer.
     pub async fn key_status(&self) -> Result<KeyStatus> {
-        let master = self.0.keys.master();
+        let master = self.keys().master();
         let current = master.current().await.map_err(|error| of_keys(Arc::new(error)))?;
         let known = master.known().await.map_err(|error| of_keys(Arc::new(error)))?;
         let mut conn = self.0.store.conn().await?;
@@ -94,7 +96,7 @@ impl Vault {
             let id = row.master_key;
             uses.entry(id.clone()).or_insert_with(|| new(&id, false)).installation_keys.push(purpose);
         }
-        let bound = self.0.keys.seal_limit();
+        let bound = self.keys().seal_limit();
         let data_keys = conn.data_key_totals(bound).await?;
         Ok(KeyStatus { master_keys: uses.into_values().collect(), data_keys, bound })
     }
@@ -105,7 +107,7 @@ impl Vault {
     /// # Errors
     /// UNAVAILABLE when a part cannot be reached; run it again then.
     pub async fn rewrap_keys(&self, _: &Operator, progress: OnProgress<'_>) -> Result<Rewrapped> {
-        let current = self.0.keys.master().reload().await.map_err(|error| of_keys(Arc::new(error)))?;
+        let current = self.keys().master().reload().await.map_err(|error| of_keys(Arc::new(error)))?;
         let mut rewrapped = Rewrapped { master_key: current.clone(), ..Rewrapped::default() };
         let total = self.0.store.conn().await?.count_data_keys_not_under(&current).await?;
         let total = u64::try_from(total).unwrap_or_default();
@@ -119,7 +121,7 @@ impl Vault {
                 let mut rows = self.0.store.conn().await?.data_keys_not_under(&current, after, limit).await?;
                 let is_last = rows.len() <= BATCH;
                 rows.truncate(BATCH);
-                if let Some((_, row)) = rows.last() {
+                if let Some(row) = rows.last() {
                     after = row.id;
                 }
                 let ends = is_last && round == 0;
@@ -137,25 +139,40 @@ impl Vault {
     }
 
     /// The last batch takes the installation's keys along, and the event.
-    async fn rewrap_batch(
-        &self,
-        rows: Vec<(ProjectId, DataKeyRow)>,
-        is_last: bool,
-        rewrapped: &mut Rewrapped,
-    ) -> Result<()> {
+    async fn rewrap_batch(&self, rows: Vec<DataKeyRow>, is_last: bool, rewrapped: &mut Rewrapped) -> Result<()> {
+        let audit = match self.0.installation.audit_key_alone().await {
+            Ok(audit) => audit,
+            Err(error @ Error::Unavailable { .. }) => return Err(error),
+            // No row can be signed. Why, the installation's keys tell.
+            Err(error) => {
+                tracing::error!(%error, "the key of the installation's records does not open; nothing is wrapped anew");
+                rewrapped.left += rows.len() as u64;
+                return self.rewrap_own_keys(rewrapped).await.map(drop);
+            }
+        };
+        // What was changed by hand is not signed anew.
+        let (rows, forged): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|row| key_states::verify(&audit, row).is_ok());
+        for row in forged {
+            rewrapped.left += 1;
+            rewrapped.problems.insert(format!("the row of data key {} was changed by hand", row.id));
+        }
         let made: Vec<_> = stream::iter(rows)
-            .map(|(project, row)| async move {
-                let wrapped = WrappedKey { master_key: row.master_key, bytes: row.wrapped };
-                let new = self.rewrap(&wrapped, &Bound::to_data_key(&project, row.id)).await;
-                (row.id, wrapped, new)
+            .map(|row| async move {
+                let wrapped = WrappedKey { master_key: row.master_key.clone(), bytes: row.wrapped.clone() };
+                let new = self.rewrap(&wrapped, &Bound::to_data_key(&row.project, row.id)).await;
+                (row, new)
             })
             .buffered(AT_ONCE)
             .collect()
             .await;
         let mut ready = Vec::with_capacity(made.len());
-        for (id, old, new) in made {
+        for (old, new) in made {
             match new {
-                Ok(new) => ready.push((old, DataKeyRow { id, master_key: new.master_key, wrapped: new.bytes })),
+                Ok(new) => {
+                    let new = DataKeyRow { master_key: new.master_key, wrapped: new.bytes, ..old.clone() };
+                    ready.push((old, key_states::signed(&audit, new)));
+                }
                 Err(error) => {
                     rewrapped.left += 1;
                     rewrapped.problems.insert(problem(error)?);
@@ -167,7 +184,7 @@ impl Vault {
         // Counted apart, since only what commits is done.
         let (mut data_keys, mut installation_keys) = (0, 0);
         for (old, new) in &ready {
-            data_keys += u64::from(tx.rewrap_data_key(&old.bytes, new).await?);
+            data_keys += u64::from(tx.update_data_key(old, new).await?);
         }
         for (purpose, old, new) in &own {
             installation_keys += u64::from(tx.rewrap_installation_key(*purpose, old, new).await?);
@@ -205,8 +222,8 @@ impl Vault {
     }
 
     async fn rewrap(&self, wrapped: &WrappedKey, bound: &Bound) -> Result<WrappedKey, KeyringError> {
-        let secret: KeyBytes = self.unwrap(wrapped, bound).await?;
-        self.0.keys.master().wrap(&secret, bound).await
+        let secret: KeyBytes = self.keys().unwrap(wrapped, bound).await?;
+        self.keys().master().wrap(&secret, bound).await
     }
 
     /// Remembers that a master key was taken out of the keyring, so that it can be told from one that was never there.
@@ -224,18 +241,9 @@ impl Vault {
                  rotate` first."
             )));
         }
-        tx.pin(&retired(id), &self.now().to_rfc3339()).await?;
+        let now = self.now().to_rfc3339();
+        self.set_setting_in(&mut tx, &retired_setting(id), &now).await?;
         Ok(tx.commit().await?)
-    }
-
-    /// Says of a master key that is missing when it was retired, where it was.
-    pub(super) async fn explain_missing(&self, error: KeyringError) -> Result<String> {
-        let text = error.to_string();
-        let KeyringError::UnknownKey(id) = error else { return Ok(text) };
-        Ok(match self.0.store.conn().await?.pinned(&retired(&id)).await? {
-            Some(at) => format!("{text} (it was retired at {at}: something from before then was put back)"),
-            None => text,
-        })
     }
 }
 
@@ -245,8 +253,4 @@ fn problem(error: KeyringError) -> Result<String> {
         KeyringError::UnknownKey(_) | KeyringError::WrongKey(_) => Ok(error.to_string()),
         error => Err(of_keys(Arc::new(error))),
     }
-}
-
-fn retired(id: &str) -> String {
-    format!("retired master key {id}")
 }

@@ -7,12 +7,16 @@ mod agents;
 mod audit;
 mod cursor;
 mod data_keys;
+mod denials;
 mod entries;
+mod environment;
 mod events;
 mod export;
 mod exposures;
 mod heads;
 mod health;
+mod installation;
+mod key_states;
 mod keys;
 mod lanes;
 mod ledger;
@@ -28,10 +32,13 @@ mod recorder;
 mod registry;
 mod resolve;
 mod retention;
+mod revisions;
 mod roles;
+mod settings;
 mod sweeper;
 mod turns;
 mod verify;
+mod verify_rows;
 
 pub use access::{Access, Ask, Project};
 pub use agent_view::AgentQuestion;
@@ -43,9 +50,12 @@ pub use entries::{
     Change, Entry, EntryChanges, EntryFilter, EntryOrder, EntryQuery, Import, Imported, NewEntry, OnConflict,
     OrderField, Rollback, Rotation, SealedHint, Usage, Version, page_versions,
 };
+pub use environment::{EnvironmentChange, LeftOut};
 pub use export::{Export, ExportFilter};
 pub use exposures::Exposure;
 pub use heads::{Head, HeadChain};
+pub use installation::{Installation, InstallationError};
+pub use key_states::ForgedKey;
 pub use keys::OnProgress;
 pub use master_keys::{KeyStatus, MasterKeyUse, Rewrapped};
 pub use milestones::{Milestone, NewMilestone};
@@ -55,18 +65,19 @@ pub use projects::{Erased, NewProject};
 pub use receipts::{ErasureReceipt, ResolveReceipt};
 pub use resolve::{Resolution, ResolveRequest, Resolved, ResolvedEntry};
 pub use roles::{RoleChange, RoleHolder};
+pub use settings::ForgedSetting;
 pub use verify::{Break, Verification};
 
 pub use crate::kms::{KeySource, MasterKeys};
 
 use crate::authz::Authorizer;
-use crate::domain::{Clock, Error, Principal, RequestId, Result, Timestamp, UserId};
+use crate::domain::{Clock, Error, Principal, RequestId, ReservedNames, Result, Timestamp, UserId};
 use crate::store::Store;
-use events::Denials;
+use denials::Denials;
 use keys::Keys;
 use ledger::Ledger;
-use own_keys::OwnKeys;
 use recorder::Recorder;
+use revisions::Revisions;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -104,16 +115,20 @@ pub struct Vault(Arc<Parts>);
 struct Parts {
     store: Store,
     authorizer: Authorizer,
-    keys: Keys,
-    own_keys: OwnKeys,
+    installation: Installation,
     ledger: Ledger,
+    revisions: Revisions,
     recorder: Recorder,
     clock: Arc<dyn Clock>,
     denials: Denials,
+    /// Whether there can be decoys in the database.
+    decoys_written: AtomicBool,
     turns: Turns,
     /// Bounds the transactions that wait for the authorizer.
     lanes: Arc<Semaphore>,
     retention: Duration,
+    /// Names that no new entry may bear, and that no session receives.
+    reserved: &'static ReservedNames,
     /// How many values were opened.
     decryptions: AtomicU64,
     /// Whether something that was erased may still be in the database's files.
@@ -130,21 +145,46 @@ impl Vault {
         clock: Arc<dyn Clock>,
         retention: Duration,
     ) -> Self {
+        Self::of(Installation::new(store, keys, clock), authorizer, retention)
+    }
+
+    /// The vault of an installation. `retention` is how long a deleted entry can be restored.
+    #[must_use]
+    pub fn of(installation: Installation, authorizer: Authorizer, retention: Duration) -> Self {
+        Self::with_reserved_names(installation, authorizer, retention, ReservedNames::built_in())
+    }
+
+    /// As [`Self::of`], with another list of reserved names: what a server of another release has.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_reserved_names(
+        installation: Installation,
+        authorizer: Authorizer,
+        retention: Duration,
+        reserved: &'static ReservedNames,
+    ) -> Self {
         Self(Arc::new(Parts {
-            store,
+            store: installation.0.store.clone(),
             authorizer,
-            keys: Keys::new(keys.into()),
-            own_keys: OwnKeys::default(),
+            clock: installation.0.clock.clone(),
+            installation,
             ledger: Ledger::default(),
+            revisions: Revisions::default(),
             recorder: Recorder::default(),
-            clock,
             denials: Denials::default(),
+            decoys_written: AtomicBool::new(true),
             turns: Turns::default(),
             lanes: Arc::new(Semaphore::new(lanes::LANES)),
             retention,
+            reserved,
             decryptions: AtomicU64::new(0),
             to_forget: AtomicBool::new(true),
         }))
+    }
+
+    /// The master keys, and the data keys that are in memory.
+    fn keys(&self) -> &Keys {
+        &self.0.installation.0.keys
     }
 
     /// The database.

@@ -54,7 +54,7 @@ pub(super) fn answers<'a, T: Copy>(
         }
     }
     let provided: HashSet<&str> =
-        provided.iter().map(String::as_str).filter(|name| SecretName::parse(*name).is_ok()).collect();
+        provided.iter().map(String::as_str).filter(|name| SecretName::has_form(name)).collect();
     let answer = |name: &str| {
         let by = known.get(name);
         let (outcome, entry) = if provided.contains(name) {

@@ -2,6 +2,7 @@
 
 use super::agent_view::{AgentQuestion, Asked, runtime};
 use super::entries::Entry;
+use super::environment::LeftOut;
 use super::resolve::ResolvedEntry;
 use super::{Caller, Vault};
 use crate::authz::{CanPreview, Held as _, Question};
@@ -28,6 +29,8 @@ pub struct Preview {
     pub blocked_by: Vec<Block>,
     /// Each name's answer.
     pub secrets: Vec<Previewed>,
+    /// What a resolve without names would not bring into the session.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// The answer for one name.
@@ -65,7 +68,7 @@ impl Vault {
             Err(error) => return Err(self.refuse(event, error).await),
         };
         asked.check_bounds()?;
-        let answers = asked.answers(&found, self.now());
+        let (answers, left_out) = asked.answers(&found, self.0.reserved, self.now());
         self.vouch(&found, &answers, &event).await?;
         let answers: Vec<(String, SecretOutcome, Option<ResolvedEntry>)> = answers
             .into_iter()
@@ -88,7 +91,7 @@ impl Vault {
                 Previewed { name, outcome, scope, expires_at: shown.and_then(|shown| shown.expires_at), entry }
             })
             .collect();
-        Ok(Preview { blocked_by, secrets })
+        Ok(Preview { blocked_by, secrets, left_out })
     }
 
     async fn candidates_for_person(&self, caller: &Caller, asked: &Asked) -> Result<(Candidates, Vec<Block>)> {

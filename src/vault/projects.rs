@@ -62,7 +62,7 @@ impl Vault {
         }
         let now = self.now();
         tx.insert_project(&project, new.status, now).await?;
-        tx.insert_data_key(&project, &self.new_data_key(&project).await?.0, now).await?;
+        self.add_data_key(&mut tx, &project).await?;
         let mut write = vec![Tuple::vault_of(&project)];
         write.extend(participants.iter().map(|organization| Tuple::participant(&project, organization)));
         write.extend(accountable.iter().map(|user| Tuple::role(&project, Role::Accountable, user)));
@@ -129,7 +129,7 @@ impl Vault {
         let receipt = signing.sign(Statement::ErasureReceipt, &receipt).map_err(Error::internal)?;
         tx.insert_tombstone(&project, &receipt, now).await?;
         let finished = self.finish_in(tx, lane, &[event], &steps).await;
-        self.0.keys.forget(&project).await;
+        self.keys().forget(&project).await;
         self.forget_erased().await;
         finished?;
         Ok(Erased { project, entries: erased.entries, versions: erased.versions, receipt: Some(receipt) })

@@ -16,6 +16,9 @@ const MOST_EVENTS: usize = 5_000;
 /// How long a commit may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+const COMMITS: &str = "vault_audit_commits_total";
+const EVENTS: &str = "vault_audit_events_total";
+
 const NOT_RECORDED: Error =
     Error::unavailable("What you asked for could not be recorded, so nothing was released or changed; try again.");
 
@@ -37,8 +40,12 @@ pub(super) struct Record {
     pub events: Vec<EventRow>,
     /// The entries of which a value is about to leave.
     pub used: Vec<EntryId>,
-    /// Under this name nothing but the time is noted: the work of a record, where there is nothing to record.
-    pub note: Option<String>,
+    /// The work of recording an event, where there is nothing to record.
+    pub decoys: Vec<EventRow>,
+    /// What the counter of events grows by. It must not tell whether the thing asked for exists: a
+    /// denial counts once, be it an event or a decoy, and the event that sums up repetitions does not
+    /// count again.
+    pub counted: u64,
 }
 
 impl Recorder {
@@ -53,7 +60,7 @@ impl Recorder {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut events = 0;
         let fit = waiting.iter().take_while(|one| {
-            events += one.record.events.len();
+            events += one.record.events.len() + one.record.decoys.len();
             events <= MOST_EVENTS
         });
         let count = fit.count().max(1).min(waiting.len());
@@ -118,27 +125,27 @@ impl Vault {
     async fn commit_records<'a>(&self, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
         let (mut events, mut used) = (Vec::new(), HashMap::<EntryId, i64>::new());
         let mut now: Option<Timestamp> = None;
-        let mut note = None;
+        let (mut decoys, mut counted) = (Vec::new(), 0);
         for record in records {
+            counted += record.counted;
             events.extend_from_slice(&record.events);
             now = now.max(record.events.iter().map(|event| event.occurred_at).max());
             for id in &record.used {
                 *used.entry(*id).or_default() += 1;
             }
-            note = record.note.as_deref().or(note);
+            decoys.extend_from_slice(&record.decoys);
         }
         let mut tx = self.0.store.begin().await?;
         if !used.is_empty() {
             let used: Vec<(EntryId, i64)> = used.into_iter().collect();
             tx.record_usage(&used, now.unwrap_or_else(|| self.now())).await?;
         }
-        if let Some(note) = note {
-            tx.pin(note, &self.now().to_rfc3339()).await?;
-        }
-        self.append(&mut tx, &events).await?;
+        self.append_with_decoys(&mut tx, &events, &decoys).await?;
         tx.commit().await?;
-        metrics::counter!("vault_audit_commits_total").increment(1);
-        metrics::counter!("vault_audit_events_total").increment(events.len() as u64);
+        if counted > 0 {
+            metrics::counter!(COMMITS).increment(1);
+            metrics::counter!(EVENTS).increment(counted);
+        }
         Ok(())
     }
 }

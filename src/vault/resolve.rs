@@ -2,6 +2,7 @@
 
 use super::agent_view::{AgentQuestion, Asked, REFUSED, of_version, runtime};
 use super::entries::place;
+use super::environment::LeftOut;
 use super::receipts::ResolveReceipt;
 use super::recorder::Record;
 use super::{Caller, Vault};
@@ -49,6 +50,8 @@ pub struct Resolved {
 pub struct Resolution {
     /// A name each.
     pub secrets: Vec<Resolved>,
+    /// What a resolve without names does not bring into the session.
+    pub left_out: Vec<LeftOut>,
     /// What a receipt of it says; [`Vault::sign_receipt`] signs it.
     pub receipt: ResolveReceipt,
 }
@@ -109,7 +112,7 @@ impl Vault {
             request: caller.request_id.as_str(),
         };
 
-        let answers = asked.answers(&found, now);
+        let (answers, left_out) = asked.answers(&found, self.0.reserved, now);
         let released = || {
             answers.iter().filter(|answer| answer.outcome == SecretOutcome::Resolved).filter_map(|answer| answer.entry)
         };
@@ -121,7 +124,7 @@ impl Vault {
                 let key = keys.get(&row.entry.id).ok_or_else(|| Error::internal("a candidate has no data key"))?;
                 let opened = match self.open(key, row) {
                     Ok(opened) => opened,
-                    Err(error) => return Err(self.record_failure(&event, row, Error::internal(error)).await),
+                    Err(error) => return Err(self.record_failure(&event, &row.entry, Error::internal(error)).await),
                 };
                 match &recipient {
                     None => value = Some(opened),
@@ -143,12 +146,13 @@ impl Vault {
             });
         }
 
-        let mut events: Vec<EventRow> = released().map(|row| of_version(&event, row)).collect();
+        let mut events: Vec<EventRow> = released().map(|row| of_version(&event, &row.entry)).collect();
         let receipt = ResolveReceipt::of(&event, request.purpose, &events, now);
         if asked.names.is_some() {
             for outcome in [SecretOutcome::NotFound, SecretOutcome::Expired] {
                 let count = answers.iter().filter(|answer| answer.outcome == outcome).count();
-                events.extend(failed(&event, outcome.as_str(), count));
+                let missed = failed(&event, outcome.as_str(), count);
+                events.extend(missed.filter(|event| self.0.denials.records_miss(event)));
             }
         }
         let used: Vec<EntryId> = released().map(|row| row.entry.id).collect();
@@ -156,9 +160,10 @@ impl Vault {
         drop(answers);
         drop(found);
         if !events.is_empty() {
-            self.make_durable(Record { events, used, note: None }).await?;
+            let counted = events.len() as u64;
+            self.make_durable(Record { events, used, counted, ..Record::default() }).await?;
         }
-        Ok(Resolution { secrets: resolved, receipt })
+        Ok(Resolution { secrets: resolved, left_out, receipt })
     }
 
     /// The one place where a stored value is opened.

@@ -31,7 +31,7 @@ impl Vault {
                 };
                 tx.erase_entries(&[id]).await?;
                 let event = event(&Actor::Sweeper, RequestId::new().as_str(), AuditAction::EntryPurged, self.now());
-                self.append(&mut tx, &[event.on_entry(&row)]).await?;
+                self.append(&mut tx, &[event.of_erasure(row)]).await?;
                 tx.commit().await?;
                 swept += 1;
             }

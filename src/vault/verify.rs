@@ -1,10 +1,13 @@
-//! Verifying the chains of events: whether what is recorded is all that was recorded, as it was.
+//! Verifying the chains of events: whether what is recorded is all that was recorded, as it was,
+//! and what is stored agrees with it.
 
 use super::Vault;
 use super::heads::{KEPT, jwk_set, read_head};
-use super::ledger::{beginning, cut_fields, fields};
+use super::key_states::ForgedKey;
+use super::ledger::{beginning, cut_fields, verify_event};
+use super::settings::ForgedSetting;
 use crate::crypto::{AuditKey, Record, StatementError};
-use crate::domain::{ChainId, EntryId, EventId, Result};
+use crate::domain::{ChainId, DataKeyId, EntryId, EventId, Result};
 use crate::store::records::{ChainRow, ChainedEvent};
 use data_encoding::HEXLOWER;
 use std::collections::{BTreeMap, HashSet};
@@ -96,7 +99,7 @@ pub enum Break {
     },
     /// An entry's row is not the one that its newest change left behind.
     #[error("entry {entry}: its row has revision {row}, its newest change event {}; an old row was put back, or events were removed",
-        .event.map_or_else(|| "is gone".to_owned(), |event| format!("revision {event}")))]
+        .event.map_or_else(|| "is gone or not authentic".to_owned(), |event| format!("revision {event}")))]
     Entry {
         /// Which entry.
         entry: EntryId,
@@ -104,6 +107,44 @@ pub enum Break {
         row: i32,
         /// The event's.
         event: Option<i32>,
+    },
+    /// An entry's row says something else than its newest change event.
+    #[error("entry {entry}: its row has another {what} than its newest change event says; the row was changed by hand")]
+    EntryUnlike {
+        /// Which entry.
+        entry: EntryId,
+        /// What it says otherwise, such as `name`.
+        what: &'static str,
+    },
+    /// An entry's row does not have the MAC of what it says, or its data key does not open.
+    #[error("entry {entry}: its row is not authentic; it, or the row of its data key, was changed by hand")]
+    EntryForged {
+        /// Which entry.
+        entry: EntryId,
+    },
+    /// An entry that nobody erased has no row.
+    #[error(
+        "entry {entry} ({name:?} of project {project:?}): its newest change event left it there, but its row is gone"
+    )]
+    EntryGone {
+        /// Which entry.
+        entry: EntryId,
+        /// The name it had.
+        name: String,
+        /// Whose it was.
+        project: String,
+    },
+    /// A setting of the installation was changed by hand.
+    #[error(transparent)]
+    Setting(ForgedSetting),
+    /// A data key's row was changed by hand, or put back after the key was replaced.
+    #[error(transparent)]
+    DataKey(ForgedKey),
+    /// A row that lists a data key as replaced was changed by hand.
+    #[error("the row that lists data key {data_key} as replaced was changed by hand")]
+    ReplacedKey {
+        /// Which data key.
+        data_key: DataKeyId,
     },
 }
 
@@ -114,15 +155,13 @@ type Named = BTreeMap<(ChainId, i64), HashSet<String>>;
 type Points = BTreeMap<i64, HashSet<String>>;
 
 impl Vault {
-    /// Checks every chain, against the heads in the database and those that were kept elsewhere. `seen` is told how many more
-    /// events were read.
+    /// Checks every chain, against the heads in the database and those that were kept elsewhere,
+    /// and what is stored against the events. `seen` is told how many more events were read.
     ///
     /// # Errors
     /// When the database or the keyring cannot be read; what is wrong with the records is no error.
     pub async fn verify_audit(&self, kept: &[String], mut seen: impl FnMut(u64)) -> Result<Verification> {
-        let mut tx = self.0.store.begin().await?;
-        let key = self.audit_key(&mut tx).await?;
-        tx.commit().await?;
+        let key = self.0.installation.audit_key_alone().await?;
         let keys = jwk_set(&self.statement_keys().await?)?;
         let mut conn = self.0.store.conn().await?;
         let stored = conn.heads(KEPT).await?;
@@ -147,7 +186,7 @@ impl Vault {
         }
         drop(conn);
         found.chains = chains.len();
-        for chain in chains {
+        for chain in chains.iter().cloned() {
             let points = named.iter().filter(|((of, _), _)| *of == chain.id);
             let points: Points = points.map(|((_, seq), macs)| (*seq, macs.clone())).collect();
             named.retain(|(of, _), _| *of != chain.id);
@@ -159,8 +198,7 @@ impl Vault {
             gone.entry(chain).and_modify(|named| *named = seq.max(*named)).or_insert(seq);
         }
         found.breaks.extend(gone.into_iter().map(|(chain, named)| Break::Truncated { chain, last: 0, named }));
-        let unlike = self.0.store.conn().await?.entries_unlike_events().await?;
-        found.breaks.extend(unlike.into_iter().map(|(entry, row, event)| Break::Entry { entry, row, event }));
+        self.verify_rows(&key, &chains, &mut found).await?;
         Ok(found)
     }
 
@@ -240,10 +278,10 @@ impl<'a> Walk<'a> {
         Self { key, chain: chain.id, cut, cut_mac: HEXLOWER.encode(&mac), last: cut, mac }
     }
 
-    fn step(&mut self, ChainedEvent { event, link }: &ChainedEvent, points: &mut Points, found: &mut Verification) {
+    fn step(&mut self, chained: &ChainedEvent, points: &mut Points, found: &mut Verification) {
+        let ChainedEvent { event, link } = chained;
         let (chain, seq) = (self.chain, link.seq);
-        let says = fields(chain, seq, &link.prev, event);
-        if self.key.verify(Record::Event, says.iter().map(Option::as_deref), &link.mac).is_err() {
+        if verify_event(self.key, chained).is_err() {
             found.breaks.push(Break::Changed { chain, seq, event: event.id });
         }
         if let Some(macs) = points.remove(&seq)

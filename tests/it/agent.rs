@@ -3,9 +3,9 @@
 mod clients;
 mod delivery;
 mod exec;
-mod faults;
+pub mod faults;
 mod files;
 mod get;
 mod process;
-mod served;
+pub mod served;
 mod terminal;

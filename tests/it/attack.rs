@@ -7,6 +7,7 @@ mod denials;
 mod metrics;
 mod names;
 mod output;
+mod peers;
 mod rows;
 mod slots;
 mod timing;

@@ -95,6 +95,7 @@ fn help_names_every_setting_with_its_variable() {
     for (variable, flag) in [
         ("VAULT_LISTEN", "--listen"),
         ("VAULT_RUNTIME_LISTEN", "--runtime-listen"),
+        ("VAULT_METRICS_LISTEN", "--metrics-listen"),
         ("VAULT_KEYRING_FILE", "--keyring-file"),
         ("VAULT_KEYRING_COMMAND", "--keyring-command"),
         ("VAULT_KEY_PROVIDER", "--key-provider"),
@@ -166,11 +167,17 @@ fn a_secret_may_be_in_a_file_but_not_in_both_places() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("url");
     std::fs::write(&file, format!("sqlite:{}\n", folder.path().join("vault.db").display())).unwrap();
-    done(vault(&["migrate"]).env("DATABASE_URL_FILE", &file));
+    let ring = keyring(folder.path());
+    let migrate = |args: &[&str]| {
+        let mut command = vault(&[&["migrate"], args].concat());
+        command.env("VAULT_KEYRING_FILE", &ring);
+        command
+    };
+    done(migrate(&[]).env("DATABASE_URL_FILE", &file));
     assert_eq!(mode(&folder.path().join("vault.db")), 0o600);
-    done(&mut vault(&["migrate", "--database-url-file", file.to_str().unwrap()]));
+    done(&mut migrate(&["--database-url-file", file.to_str().unwrap()]));
     let both = |name: &str| {
-        let mut command = vault(&["migrate"]);
+        let mut command = migrate(&[]);
         command.env(name, PASSWORD).env(format!("{name}_FILE"), &file);
         outcome(&mut command)
     };
@@ -178,7 +185,7 @@ fn a_secret_may_be_in_a_file_but_not_in_both_places() {
         let (_, err, status) = both(name);
         assert!(named(&err).contains(&name) && status == 2, "{name}: {err}");
     }
-    let (_, err, status) = outcome(vault(&["migrate"]).env("DATABASE_URL_FILE", format!("postgres://{PASSWORD}@db")));
+    let (_, err, status) = outcome(migrate(&[]).env("DATABASE_URL_FILE", format!("postgres://{PASSWORD}@db")));
     assert_eq!((named(&err), status), (vec!["DATABASE_URL_FILE"], 2));
 }
 
@@ -215,7 +222,8 @@ async fn no_log_holds_what_is_sent_to_postgresql() {
 fn migrating_twice_changes_nothing_the_second_time() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("vault.db").display());
-    let migrate = || done(vault(&["migrate"]).env("DATABASE_URL", &url));
+    let ring = keyring(folder.path());
+    let migrate = || done(vault(&["migrate"]).env("DATABASE_URL", &url).env("VAULT_KEYRING_FILE", &ring));
     assert!(migrate().contains("brought up to date"));
     assert!(migrate().contains("up to date already"));
 }
@@ -235,7 +243,7 @@ fn registrars_and_auditors_are_added_and_removed_once() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("vault.db").display());
     let ring = keyring(folder.path());
-    done(vault(&["migrate"]).env("DATABASE_URL", &url));
+    done(vault(&["migrate"]).env("DATABASE_URL", &url).env("VAULT_KEYRING_FILE", &ring));
     let run = |args: &[&str]| done(vault(args).env("DATABASE_URL", &url).env("VAULT_KEYRING_FILE", &ring));
     for (command, id, who) in [("registrar", "platform", "service:platform"), ("auditor", "user:audrey", "user:audrey")]
     {

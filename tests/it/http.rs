@@ -1,13 +1,14 @@
 //! The server as its clients see it.
 
 mod limits;
-mod world;
+pub mod world;
 
 use project_vault::http::tokens::Kind;
 use project_vault::http::{Server, ServerConfig, StartError};
 use reqwest::header::{ACCEPT, ALLOW, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -253,7 +254,7 @@ async fn what_a_browser_sends_to_other_sites_unasked_is_refused() {
 async fn a_request_id_is_taken_over_or_made_on_every_route() {
     let world = World::new().await;
     let long = "x".repeat(200);
-    for path in ["/graphql", "/healthz", "/readyz", "/metrics", "/", "/nowhere"] {
+    for path in ["/graphql", "/healthz", "/readyz", "/", "/nowhere"] {
         for id in ["r-1", &long] {
             let given = world.get(path).header("x-request-id", id);
             assert_eq!(header(given, "x-request-id").await.as_deref(), Some(id), "{path}");
@@ -265,10 +266,10 @@ async fn a_request_id_is_taken_over_or_made_on_every_route() {
         assert_ne!(header(world.get(path), "x-request-id").await, header(world.get(path), "x-request-id").await);
         assert_eq!(header(world.get(path), "cache-control").await.as_deref(), Some("no-store"));
     }
-    for (path, status) in [("/", 404), ("/graphql/", 404), ("/metrics/x", 404)] {
+    for (path, status) in [("/", 404), ("/graphql/", 404), ("/metrics", 404)] {
         assert_eq!(world.get(path).send().await.unwrap().status(), status);
     }
-    for path in ["/healthz", "/readyz", "/metrics"] {
+    for path in ["/healthz", "/readyz"] {
         assert_eq!(world.request(Method::POST, path).send().await.unwrap().status(), 405);
     }
 }
@@ -310,8 +311,8 @@ async fn runtimes_and_everybody_else_have_each_an_address() {
         assert_eq!(error(anonymous).await, code(401, "UNAUTHENTICATED"), "{query}");
     }
     assert_eq!(error(world.client.put(&runtimes)).await, code(401, "UNAUTHENTICATED"));
-    for path in ["/healthz", "/readyz", "/metrics"] {
-        assert_eq!(world.client.get(world.runtime_url(path)).send().await.unwrap().status(), 200, "{path}");
+    for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/metrics", 404)] {
+        assert_eq!(world.client.get(world.runtime_url(path)).send().await.unwrap().status(), status, "{path}");
     }
 }
 
@@ -331,6 +332,26 @@ async fn a_server_is_ready_when_all_its_parts_answer() {
         assert_eq!(answer.status(), 503);
         assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "status": "unavailable", "parts": parts }));
         assert_eq!(world.get("/healthz").send().await.unwrap().status(), 200);
+        assert_eq!(world.get_metrics("/readyz").send().await.unwrap().status(), 503);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_and_health_have_an_address_of_their_own() {
+    for setting in [Setting::TwoAddresses, Setting::Tls] {
+        let world = World::with(setting).await;
+        for (path, status) in
+            [("/metrics", 200), ("/healthz", 200), ("/readyz", 200), ("/graphql", 404), ("/metrics/", 404)]
+        {
+            let answer = world.get_metrics(path).header("x-request-id", "r-1").send().await.unwrap();
+            assert_eq!(answer.status(), status, "{path}");
+            assert_eq!(answer.headers()["x-request-id"], "r-1");
+            assert_eq!(answer.headers()["cache-control"], "no-store");
+        }
+        let posted = world.client.post(format!("http://{}/metrics", world.metrics_address));
+        assert_eq!(posted.send().await.unwrap().status(), 405);
+        assert_eq!(world.get("/metrics").send().await.unwrap().status(), 404);
+        assert!(!world.get_metrics("/metrics").send().await.unwrap().text().await.unwrap().is_empty());
     }
 }
 
@@ -340,13 +361,14 @@ async fn metrics_count_requests_and_operations_and_name_nothing_of_them() {
     data(world.post("query SecretName { __typename }")).await;
     error(world.post(SOMEONE).header("x-request-id", "secret-request-id")).await;
     world.request(Method::from_bytes(b"SECRETMETHOD").unwrap(), "/secret-path").send().await.unwrap();
-    let page = world.get("/metrics").send().await.unwrap();
+    let page = world.get_metrics("/metrics").send().await.unwrap();
     assert!(page.headers()[CONTENT_TYPE].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
     let page = page.text().await.unwrap();
     for line in [
         "vault_http_requests_total{route=\"/graphql\",status=\"200\"}",
         "vault_http_requests_total{route=\"/graphql\",status=\"401\"}",
         "vault_http_requests_total{route=\"other\",status=\"404\"}",
+        "# HELP vault_audit_events_total ",
         "vault_http_request_duration_seconds_bucket{route=\"/graphql\",le=\"0.25\"}",
         "vault_graphql_operations_total{kind=\"query\"}",
     ] {
@@ -423,7 +445,11 @@ async fn with_a_certificate_the_server_speaks_https() {
 async fn a_server_that_cannot_start_says_why() {
     let world = World::new().await;
     let parts = world.parts();
-    let taken = ServerConfig { listen: world.address, runtime_listen: None, tls: None };
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let good = ServerConfig { listen: any, runtime_listen: None, metrics_listen: None, tls: None };
+    let metrics = ServerConfig { metrics_listen: Some(world.address), ..good.clone() };
+    assert!(Server::bind(metrics, parts.clone()).await.is_err());
+    let taken = ServerConfig { listen: world.address, ..good };
     let refused = Server::bind(taken.clone(), parts.clone()).await.err().unwrap();
     assert!(matches!(&refused, StartError::Listen { address, .. } if *address == world.address), "{refused}");
     let files = project_vault::http::TlsFiles { certificate: "/no/such.pem".into(), key: "/no/such.key".into() };

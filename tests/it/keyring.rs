@@ -49,8 +49,8 @@ impl Scene {
         let (own, others) = (File::default(), File::default());
         own.write(&ring);
         others.write(&ring);
-        let (server, other) = (world.server_with(own.source()), world.server_with(others.source()));
-        world.vault = server.clone();
+        world.set_up_with(own.source()).await;
+        let (server, other) = (world.vault.clone(), world.server_with(others.source()));
         world.demo().await;
         Self { ring, own, server, others, other }
     }

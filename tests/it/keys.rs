@@ -11,8 +11,7 @@ mod transit;
 use crate::support::{World, agent_asks, entry, runtime, tool_asks, user};
 use project_vault::authz::Operator;
 use project_vault::crypto::Keyring;
-use project_vault::domain::{DataKeyId, ProjectId, ProjectStatus, Timestamp};
-use project_vault::store::records::DataKeyRow;
+use project_vault::domain::{ProjectId, ProjectStatus, Timestamp};
 use project_vault::vault::{KeySource, KeyStatus, MasterKeyUse, Rotation, Vault};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::fs::Permissions;
@@ -22,7 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
-const EVENTS: &str = "SELECT count(*) AS n FROM audit_events WHERE action = 'KEYS_ROTATED'";
+/// How often keys were replaced, of a project or of the installation.
+const EVENTS: &str = "SELECT count(*) AS n FROM audit_events WHERE action = 'KEYS_ROTATED' AND entry_id IS NULL";
 
 /// A world whose vault reads its keyring from a file.
 struct Ringed {
@@ -38,7 +38,8 @@ impl Ringed {
         let path = folder.path().join("keyring.toml");
         write(&path, &Keyring::generate().unwrap());
         let mut own = Self { world, path, _folder: folder };
-        own.world.vault = own.server();
+        let source = own.source();
+        own.world.set_up_with(source).await;
         own.world.demo().await;
         for (name, value) in entries {
             own.world.vault.create_entry(&user("bob"), entry(name, value)).await.unwrap();
@@ -48,10 +49,13 @@ impl Ringed {
 
     /// Another server on the same database and keyring.
     fn server(&self) -> Vault {
-        let path = self.path.clone();
-        let source: KeySource = Arc::new(move || Keyring::read_file(&path));
         let World { store, authorizer, clock, .. } = &self.world;
-        Vault::new(store.clone(), authorizer.clone(), source, clock.clone(), Duration::from_secs(3600))
+        Vault::new(store.clone(), authorizer.clone(), self.source(), clock.clone(), Duration::from_secs(3600))
+    }
+
+    fn source(&self) -> KeySource {
+        let path = self.path.clone();
+        Arc::new(move || Keyring::read_file(&path))
     }
 
     /// Adds a key to the keyring and gives its id; no server knows of it yet.
@@ -103,17 +107,14 @@ async fn rotate(vault: &Vault, id: &str, value: &str) -> project_vault::domain::
     vault.rotate_entry(&user("bob"), rotation).await.map(drop)
 }
 
-/// Adds projects with a data key each, wrapped with the current key of a keyring.
-async fn add_projects(world: &World, ring: &Keyring, count: usize) {
+/// Adds projects with a data key each, and without anybody who may do something there.
+async fn add_projects(world: &World, count: usize) {
     let mut tx = world.store.begin().await.unwrap();
     let now = Timestamp::from_millis(1);
     for number in 0..count {
         let project = ProjectId::parse(format!("p-{number:05}")).unwrap();
-        let id = DataKeyId::new();
-        let wrapped = ring.wrap(&project, id, &project_vault::crypto::DataKey::generate().unwrap()).unwrap();
         tx.insert_project(&project, ProjectStatus::Active, now).await.unwrap();
-        let row = DataKeyRow { id, master_key: wrapped.master_key, wrapped: wrapped.bytes };
-        tx.insert_data_key(&project, &row, now).await.unwrap();
+        world.vault.add_data_key(&mut tx, &project).await.unwrap();
     }
     tx.commit().await.unwrap();
 }

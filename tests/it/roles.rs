@@ -3,8 +3,8 @@
 use crate::support::{Answer, World, agent_asks, entry, runtime, service, tool_asks, user};
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
-use project_vault::domain::Category;
-use project_vault::vault::{AgentQuestion, Caller, NewEntry, NewMilestone, NewProject, RoleChange};
+use project_vault::domain::{Category, EnvironmentNames};
+use project_vault::vault::{AgentQuestion, Caller, EnvironmentChange, NewEntry, NewMilestone, NewProject, RoleChange};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -62,6 +62,8 @@ const QUERIES: &[Row] = &[
     ("Milestone.vaultPhase", "/_entities/0/vaultPhase", MILESTONE_PHASE, LISTED_IN_VAULT),
     ("ProjectVault.project", "project", "{ id }", SEEN),
     ("ProjectVault.status", "status", "", SEEN),
+    ("ProjectVault.environmentNames", "environmentNames", "", SEEN),
+    ("ProjectVault.approvedNames", "approvedNames", "", LISTED_IN_VAULT),
     ("ProjectVault.viewer", "viewer", "{ role }", SEEN),
     ("ProjectVault.entries", "entries", "{ totalCount nodes { name } }", LISTED_IN_VAULT),
     ("ProjectVault.entry", "entry", "(name: \"TOKEN\") { name }", LISTED_IN_VAULT),
@@ -98,6 +100,7 @@ const QUERIES: &[Row] = &[
     ("VaultEntry.lastResolvedAt", "lastResolvedAt", "", MASKED),
     ("VaultEntry.resolveCount", "resolveCount", "", MASKED),
     ("VaultEntry.certificate", "certificate", "{ subject }", LISTED),
+    ("VaultEntry.leftOutOfSessions", "leftOutOfSessions", "", LISTED),
     ("VaultEntry.exposures", "exposures", "{ agent { id } since lastReceivedAt }", "0FFFy0000"),
 ];
 
@@ -124,6 +127,7 @@ const MUTATIONS: &[(&str, &str, &str)] = &[
     ("restoreVaultEntry", "id: $d", REVIVES),
     ("purgeVaultEntry", "id: $d", REVIVES),
     ("importVaultEntries", "input: { projectId: \"demo\", dotenv: $t }", WRITES),
+    ("setVaultEnvironmentNames", "input: { projectId: \"demo\", environmentNames: ANY }", ADMINISTERS),
     ("assignVaultRole", "input: { projectId: \"demo\", userId: $x, role: INFORMED }", MANAGES),
     ("revokeVaultRole", "input: { projectId: \"demo\", userId: $x, role: INFORMED }", MANAGES),
     ("assignVaultAgent", "input: { projectId: \"demo\", agentId: \"builder\" }", MANAGES),
@@ -265,6 +269,13 @@ both! {
         elsewhere(&world).await;
         world.vault.create_entry(&user("bob"), entry("TOKEN", "sk-live-0123456789abc")).await.unwrap();
         let id = full_entry(&world).await;
+        // CERTIFICATE reaches no session then.
+        let suffixed = EnvironmentChange {
+            project: "demo".to_owned(),
+            names: EnvironmentNames::Suffixed,
+            approved: None,
+        };
+        world.vault.set_environment_names(&user("alice"), suffixed).await.unwrap();
         let mut wrong = Vec::new();
         for row in QUERIES {
             let mut letters = String::new();

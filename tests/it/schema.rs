@@ -73,19 +73,44 @@ fn marks(directives: &[Positioned<ConstDirective>]) -> BTreeSet<String> {
         .collect()
 }
 
-/// What the API has beyond the contract: receipts, exposures, sealed delivery, and where a previewed secret comes from.
-const ADDITIONS: [&str; 12] = [
+/// What the API has beyond the contract: receipts, exposures, sealed delivery, where a previewed
+/// secret comes from, and which names reach sessions.
+const ADDITIONS: &[&str] = &[
     "DeleteProjectVaultPayload.receipt(): String",
+    "Mutation.setVaultEnvironmentNames(input: SetVaultEnvironmentNamesInput!): VaultEnvironmentNamesPayload",
+    "ProjectVault.approvedNames(): [String!]",
+    "ProjectVault.environmentNames(): VaultEnvironmentNames!",
     "ResolveSecretsInput.recipientKey: String",
     "ResolvedSecret.sealedValue(): String",
+    "ResolvedSecrets.leftOut(): [SecretLeftOut!]!",
     "ResolvedSecrets.receipt(): String",
     "ResolvedSecrets.requestId(): String!",
+    "SecretLeftOut.name(): String!",
+    "SecretLeftOut.reason(): SecretLeftOutReason!",
+    "SecretLeftOutReason.NAME_NOT_SUFFIXED",
+    "SecretLeftOutReason.RESERVED_NAME",
     "SecretPreview.expiresAt(): DateTime",
     "SecretPreview.scope(): VaultScope",
+    "SecretsPreview.leftOut(): [SecretLeftOut!]!",
+    "SetVaultEnvironmentNamesInput.approvedNames: [String!]",
+    "SetVaultEnvironmentNamesInput.environmentNames: VaultEnvironmentNames!",
+    "SetVaultEnvironmentNamesInput.projectId: ID!",
+    "VaultAuditAction.PROJECT_ENVIRONMENT_CHANGED",
     "VaultEntry.exposures(): [VaultExposure!]",
+    "VaultEntry.leftOutOfSessions(): SecretLeftOutReason",
+    "VaultEntryFilter.leftOutOfSessions: Boolean",
+    "VaultEnvironmentNames.ANY",
+    "VaultEnvironmentNames.SUFFIXED",
+    "VaultEnvironmentNamesPayload.userErrors(): [VaultUserError!]!",
+    "VaultEnvironmentNamesPayload.vault(): ProjectVault",
     "VaultExposure.agent(): Agent!",
     "VaultExposure.lastReceivedAt(): DateTime!",
     "VaultExposure.since(): DateTime!",
+    "enum SecretLeftOutReason",
+    "enum VaultEnvironmentNames",
+    "input SetVaultEnvironmentNamesInput",
+    "type SecretLeftOut",
+    "type VaultEnvironmentNamesPayload",
     "type VaultExposure",
 ];
 

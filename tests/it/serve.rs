@@ -23,6 +23,7 @@ struct Serve {
     signer: Signer,
     address: String,
     runtime_address: String,
+    metrics_address: String,
 }
 
 fn command(dir: &Path, args: &[&str]) -> Command {
@@ -74,6 +75,7 @@ impl Serve {
                     signer,
                     address: address("address"),
                     runtime_address: address("runtimes"),
+                    metrics_address: address("metrics"),
                 };
             }
             log.push(line);
@@ -130,6 +132,12 @@ async fn a_server_does_what_its_settings_say() {
     }
     let (_, schema) = server.ask(&server.address, &audrey, "{ __schema { queryType { name } } }").await;
     assert!(schema["data"]["__schema"].is_null(), "introspection is off: {schema}");
+
+    // Where nothing is said of it, metrics are for this machine alone.
+    assert!(server.metrics_address.starts_with("127.0.0.1:"), "{}", server.metrics_address);
+    for (address, status) in [(&server.metrics_address, 200), (&server.address, 404), (&server.runtime_address, 404)] {
+        assert_eq!(reqwest::get(format!("http://{address}/metrics")).await.unwrap().status(), status, "{address}");
+    }
 
     // A decision is used again: what another process took away holds within its age.
     let events = "{ vaultAuditEvents { nodes { action } } }";

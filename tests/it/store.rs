@@ -1,11 +1,10 @@
 //! What the database itself holds fast, whatever the code above it does.
 
-use crate::support::{Backend, Database, World, entry, openfga_url, service, user};
+use crate::support::{Backend, Database, World, entry, service, user};
 use diesel::connection::SimpleConnection as _;
 use diesel::result::{DatabaseErrorKind, Error, QueryResult};
 use diesel::{Connection as _, SqliteConnection};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection};
-use project_vault::authz::{Authorizer, OpenFgaConfig};
 use project_vault::domain::{Phase, ProjectStatus, Timestamp};
 use project_vault::store::{self, Store};
 use project_vault::vault::{NewMilestone, NewProject};
@@ -122,10 +121,9 @@ both! {
             tokio::time::sleep(Duration::from_millis(500)).await;
             let set_up = async {
                 match world.backend {
-                    Backend::Sqlite => Authorizer::set_up_embedded(&world.store).await.unwrap(),
+                    Backend::Sqlite => world.installation().set_up_embedded().await.unwrap(),
                     Backend::Postgres => {
-                        let config = OpenFgaConfig { url: openfga_url(), store: "unused".to_owned(), token: None };
-                        Authorizer::set_up_openfga(&config, &world.store).await.unwrap();
+                        world.installation().set_up_openfga(&world.openfga().unwrap()).await.unwrap();
                     }
                 }
             };

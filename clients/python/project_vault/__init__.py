@@ -1,46 +1,78 @@
 """Resolves an agent's secrets from Project Vault, sealed for this process.
 
-``resolve("NAME")`` gives one secret to a tool, ``session_env()`` all of them to a coding session.
+``resolve("NAME")`` gives one secret to a tool, ``session_env()`` all of them to a coding session. A
+session receives no name by which programs find or run code, nothing that ``provided`` has, and
+nothing that was not asked for, whatever a server answers; ``Vault.session()`` says what was left out.
 """
 
 from __future__ import annotations
 
 import base64
+import http.client
 import ipaddress
 import json
 import os
 import random
 import re
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pyhpke import AEADId, CipherSuite, KDFId, KEMId, PyHPKEError
 from pyhpke.kem_key import KEMKey
 
-__all__ = ["Expired", "NotFound", "Refused", "Secret", "Unreachable", "Vault", "VaultError", "resolve", "session_env"]
+from ._reserved_names import RESERVED_NAMES
+
+__all__ = [
+    "Expired",
+    "LeftOut",
+    "LeftOutWarning",
+    "NotFound",
+    "Refused",
+    "Secret",
+    "Session",
+    "Unreachable",
+    "Vault",
+    "VaultError",
+    "is_reserved",
+    "resolve",
+    "session_env",
+]
 
 _SUITE = CipherSuite.new(KEMId.DHKEM_X25519_HKDF_SHA256, KDFId.HKDF_SHA256, AEADId.AES256_GCM)
 _DOCUMENT = (
     "query($input: ResolveSecretsInput!) { resolveSecrets(input: $input) { requestId secrets"
-    " { name outcome sealedValue entryId version category scope expiresAt } } }"
+    " { name outcome sealedValue entryId version category scope expiresAt } leftOut { name reason } } }"
 )
-# The vault ignores what no entry can be called; its own settings are nobody's business.
-_NAME = re.compile(r"(?!PROJECT_VAULT_)[A-Za-z_][A-Za-z0-9_]{0,127}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+# Rows of patterns and their exceptions.
+_RESERVED = tuple(
+    tuple(part.split() for part in line.partition(" except ")[::2])
+    for line in RESERVED_NAMES.replace("\n    ", " ").split("\n")
+)
 _ATTEMPTS = 4
+# The longest that one attempt may take, in seconds.
+_ATTEMPT = 15.0
 _MAX_PAUSE = 10.0
 _MAX_ANSWER = 16 * 1024 * 1024
+# The longest text of a server that a message repeats, in characters.
+_MAX_SHOWN = 1_000
 
 Outcome = Literal["RESOLVED", "EXPIRED", "PROVIDED_BY_WORKSPACE", "NOT_FOUND"]
 Purpose = Literal["CODING_SESSION", "TOOL_EXECUTION"]
+# RESERVED_NAME and NAME_NOT_SUFFIXED are the vault's reasons. The client has the others, and leaves
+# out reserved names itself, whatever the vault answers.
+Reason = Literal["RESERVED_NAME", "NAME_NOT_SUFFIXED", "NOT_ASKED_FOR", "PROVIDED", "NOT_A_NAME"]
 
 
 class VaultError(Exception):
-    """The vault gave no value. No message holds a value or the token."""
+    """The vault gave no value. No message holds a value or the token, nor characters that steer a terminal."""
 
 
 class NotFound(VaultError):
@@ -76,6 +108,32 @@ class Secret:
         return f"Secret(name={self.name!r}, outcome={self.outcome!r})"
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A name that is left out. The name is ``None`` where no variable can have it."""
+
+    name: str | None
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a coding session receives. No value is in its ``repr``."""
+
+    env: dict[str, str] = field(repr=False)
+    left_out: tuple[LeftOut, ...]
+
+
+class LeftOutWarning(UserWarning):
+    """Names were left out of a session. ``left_out`` lists them."""
+
+    def __init__(self, left_out: tuple[LeftOut, ...]) -> None:
+        listed = [f"{left.name or 'a name that no variable can have'} ({left.reason})" for left in left_out]
+        more = f", and {len(listed) - 20} more" if len(listed) > 20 else ""
+        super().__init__(f"left out of the session: {', '.join(listed[:20])}{more}")
+        self.left_out = left_out
+
+
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """The token is for one address and no other."""
 
@@ -101,6 +159,9 @@ class Vault:
     ) -> None:
         self._url = url or _setting("URL") or "http://127.0.0.1:4000/graphql"
         self._token = token or _setting("TOKEN") or _read(_setting("TOKEN_FILE"))
+        if not re.fullmatch(r"[!-~]+", self._token):
+            # A header takes nothing else; the library would repeat it.
+            raise ValueError("PROJECT_VAULT_TOKEN is no token; a token is one line of visible ASCII")
         claims = _claims(self._token)
         self._project = project or _setting("PROJECT") or claims.get("vault:project")
         self._agent = agent or _setting("AGENT") or claims.get("vault:agent")
@@ -132,15 +193,33 @@ class Vault:
         return secret.value
 
     def session_env(self, provided: Mapping[str, str] | None = None) -> dict[str, str]:
-        """What a coding session's environment gets beside ``provided`` (``os.environ`` when left out), which wins."""
-        names = [name for name in (os.environ if provided is None else provided) if _NAME.fullmatch(name)]
-        secrets = self.answers(None, purpose="CODING_SESSION", provided=names)
-        return {secret.name: secret.value for secret in secrets if secret.value is not None}
+        """What a coding session's environment gets beside ``provided`` (``os.environ`` when left out), which wins.
+
+        Warns with a ``LeftOutWarning`` where names are left out.
+        """
+        return _env(self.session(provided))
+
+    def session(self, provided: Mapping[str, str] | None = None) -> Session:
+        """As ``session_env``, with what is left out instead of a warning."""
+        given = os.environ if provided is None else provided
+        names = [name for name in given if _NAME.fullmatch(name) and not is_reserved(name)]
+        secrets, left_out = self._screened(None, "CODING_SESSION", names)
+        env = {secret.name: secret.value for secret in secrets if secret.value is not None and secret.name not in given}
+        return Session(env, tuple(left_out))
 
     def answers(
         self, names: Iterable[str] | None, *, purpose: Purpose, provided: Iterable[str] = ()
     ) -> list[Secret]:
-        """Every name's answer; of all names the agent may use when ``names`` is None."""
+        """Every name's answer; of all names the agent may use when ``names`` is None.
+
+        What was not asked for is left out, and without ``names`` also what a session must not receive.
+        """
+        return self._screened(names, purpose, provided)[0]
+
+    def _screened(
+        self, names: Iterable[str] | None, purpose: Purpose, provided: Iterable[str]
+    ) -> tuple[list[Secret], list[LeftOut]]:
+        names, provided = None if names is None else list(names), list(provided)
         pair = _SUITE.kem.derive_key_pair(os.urandom(32))
         public = pair.public_key.to_public_bytes()
         answer = self._ask(
@@ -148,8 +227,8 @@ class Vault:
                 "projectId": self._project,
                 "agentId": self._agent,
                 "milestoneId": self._milestone,
-                "names": None if names is None else list(names),
-                "providedNames": list(provided),
+                "names": names,
+                "providedNames": provided,
                 "purpose": purpose,
                 "sessionId": self._session_id,
                 "tool": self._tool,
@@ -157,7 +236,9 @@ class Vault:
             }
         )
         info = _fields("sealed", self._project or "", self._agent or "", answer["requestId"])
-        return [self._secret(secret, pair.private_key, info) for secret in answer["secrets"]]
+        kept, left_out = _screen(answer["secrets"], names, provided)
+        told = [_left_out(left["name"], left["reason"]) for left in answer.get("leftOut") or []]
+        return [self._secret(secret, pair.private_key, info) for secret in kept], told + left_out
 
     def _secret(self, answer: dict[str, Any], private: KEMKey, info: bytes) -> Secret:
         value = None
@@ -167,7 +248,8 @@ class Vault:
                 place = _fields("sealed-value", answer["entryId"], str(answer["version"]), answer["name"])
                 value = _SUITE.create_recipient_context(sealed[:32], private, info=info).open(sealed[32:], place).decode()
             except (PyHPKEError, ValueError, TypeError, AttributeError):
-                raise Unreachable(f"{answer['name']}: what arrived is not what the vault sealed for this call") from None
+                name = _printable(answer["name"])
+                raise Unreachable(f"{name}: what arrived is not what the vault sealed for this call") from None
         return Secret(
             answer["name"], answer["outcome"], value, answer["entryId"], answer["version"],
             answer["category"], answer["scope"], answer["expiresAt"],
@@ -184,8 +266,7 @@ class Vault:
             pause = random.uniform(0.5, 1.0) * 0.2 * 2 ** (attempt - 1)
             reason: str
             try:
-                with self._opener.open(request, timeout=min(15.0, self._timeout)) as response:
-                    return self._judge(json.loads(response.read(_MAX_ANSWER)))
+                return self._judge(_parse(_within(min(_ATTEMPT, self._timeout), lambda: self._send(request))))
             except _Again as again:
                 reason, pause = str(again), again.after or pause
             except urllib.error.HTTPError as error:
@@ -195,7 +276,7 @@ class Vault:
                     raise Unreachable(f"the vault's address answers {error.code}") from None
                 after = error.headers.get("Retry-After") or ""
                 reason, pause = f"it answers {error.code}", float(after) if after.isdigit() else pause
-            except (OSError, json.JSONDecodeError) as error:
+            except (OSError, http.client.HTTPException) as error:
                 reason = type(error).__name__
             pause = min(pause, _MAX_PAUSE)
             if attempt == _ATTEMPTS or time.monotonic() + pause > until:
@@ -203,20 +284,31 @@ class Vault:
             time.sleep(pause)
         raise Unreachable(f"the vault cannot be asked: {reason}")
 
+    def _send(self, request: urllib.request.Request) -> bytes:
+        with self._opener.open(request, timeout=min(_ATTEMPT, self._timeout)) as response:
+            return _read_all(response)
+
     @staticmethod
     def _judge(answer: dict[str, Any]) -> dict[str, Any]:
-        for error in answer.get("errors") or []:
-            extensions = error.get("extensions") or {}
-            code, message = extensions.get("code", ""), f"{error.get('message')} ({extensions.get('requestId')})"
+        errors, data = answer.get("errors") or [], answer.get("data") or {}
+        if not (isinstance(errors, list) and all(isinstance(error, dict) for error in errors) and isinstance(data, dict)):
+            raise Unreachable("the answer is none of a vault's")
+        for error in errors:
+            extensions = error.get("extensions")
+            if not isinstance(extensions, dict):
+                extensions = {}
+            code = extensions.get("code", "")
+            message = f"{_printable(error.get('message'))} ({_printable(extensions.get('requestId'))})"
             if code in ("UNAUTHENTICATED", "FORBIDDEN"):
                 raise Refused(message)
             if code in ("UNAVAILABLE", "RATE_LIMITED"):
-                raise _Again(message, extensions.get("retryAfterSeconds"))
+                after = extensions.get("retryAfterSeconds")
+                raise _Again(message, after if isinstance(after, (int, float)) and after >= 0 else None)
             if code in ("INVALID_INPUT", "LIMIT_EXCEEDED"):
                 raise ValueError(message)
             raise Unreachable(f"the vault failed: {message}")
-        found = (answer.get("data") or {}).get("resolveSecrets")
-        if not isinstance(found, dict):
+        found = data.get("resolveSecrets")
+        if not _is_answer(found):
             raise Unreachable("the answer is none of a vault's")
         return found
 
@@ -234,7 +326,63 @@ def resolve(name: str) -> str:
 
 def session_env() -> dict[str, str]:
     """What a coding session's environment gets beside what it has, by the settings of the environment."""
-    return Vault().session_env()
+    return _env(Vault().session())
+
+
+def _env(session: Session) -> dict[str, str]:
+    """The session's variables; warns the caller's caller about what is left out."""
+    if session.left_out:
+        warnings.warn(LeftOutWarning(session.left_out), stacklevel=3)
+    return session.env
+
+
+def is_reserved(name: str) -> bool:
+    """Whether programs find, configure or run code by this variable, or send data where it says."""
+    upper = name.upper()
+    return any(
+        any(_matches(pattern, upper) for pattern in patterns)
+        and not any(_matches(exception, upper) for exception in exceptions)
+        for patterns, exceptions in _RESERVED
+    )
+
+
+def _matches(pattern: str, name: str) -> bool:
+    prefix, star, suffix = pattern.partition("*")
+    if not star:
+        return name == pattern
+    return len(name) >= len(prefix) + len(suffix) and name.startswith(prefix) and name.endswith(suffix)
+
+
+def _left_out(name: Any, reason: Any) -> LeftOut:
+    return LeftOut(name if isinstance(name, str) and _NAME.fullmatch(name) else None, reason)
+
+
+def _screen(
+    answers: list[dict[str, Any]], names: list[str] | None, provided: list[str]
+) -> tuple[list[dict[str, Any]], list[LeftOut]]:
+    """The answers that were asked for, each once, and what of the others is left out."""
+    asked, given, seen = None if names is None else set(names), set(provided), set()
+    kept, left_out = [], []
+    for answer in answers:
+        name, outcome = answer["name"], answer["outcome"]
+        reason: Reason | None = None
+        if not isinstance(name, str):
+            reason = "NOT_A_NAME"
+        elif name in seen or (asked is not None and name not in asked):
+            reason = "NOT_ASKED_FOR"
+        elif not _NAME.fullmatch(name):
+            # Asking for what is no name is answered NOT_FOUND.
+            reason = "NOT_A_NAME" if asked is None or outcome == "RESOLVED" else None
+        elif outcome == "RESOLVED" and name in given:
+            reason = "PROVIDED"
+        elif asked is None and outcome in ("RESOLVED", "EXPIRED") and is_reserved(name):
+            reason = "RESERVED_NAME"
+        if reason is None:
+            seen.add(name)
+            kept.append(answer)
+        else:
+            left_out.append(_left_out(name, reason))
+    return kept, left_out
 
 
 def _setting(name: str) -> str | None:
@@ -266,9 +414,72 @@ def _is_loopback(host: str) -> bool:
 
 def _message(error: urllib.error.HTTPError) -> str:
     try:
-        return str(json.loads(error.read(65536))["errors"][0]["message"])
-    except (ValueError, KeyError, IndexError, TypeError):
+        return _printable(json.loads(error.read(65536))["errors"][0]["message"])
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError, OSError, http.client.HTTPException):
         return f"the vault refuses: {error.code}"
+
+
+def _printable(text: Any) -> str:
+    """A text of the server on one line, without what would steer a terminal."""
+    shown = str(text)[:_MAX_SHOWN]
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+
+
+def _within(seconds: float, work: Callable[[], bytes]) -> bytes:
+    """What ``work`` gives, unless it takes longer: a server that sends a byte now and then keeps nobody waiting."""
+    done: list[bytes] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:  # Raised again below, in the thread that asked.
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if not done:
+        raise TimeoutError
+    return done[0]
+
+
+def _read_all(response: http.client.HTTPResponse) -> bytes:
+    """The body, unless it is larger than any answer."""
+    body = bytearray()
+    while piece := response.read1(65536):
+        body += piece
+        if len(body) > _MAX_ANSWER:
+            raise Unreachable("the vault's answer is larger than 16 MiB")
+    if response.length:
+        raise http.client.IncompleteRead(b"")
+    return bytes(body)
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise Unreachable("the answer is none of a vault's")
+    return answer
+
+
+def _is_answer(found: Any) -> bool:
+    """Whether the field is there with everything that is read from it."""
+    members = {"name", "outcome", "sealedValue", "entryId", "version", "category", "scope", "expiresAt"}
+    return (
+        isinstance(found, dict)
+        and isinstance(found.get("requestId"), str)
+        and isinstance(found.get("secrets"), list)
+        and all(
+            isinstance(secret, dict) and members <= secret.keys() and isinstance(secret["name"], str)
+            for secret in found["secrets"]
+        )
+    )
 
 
 def _fields(*fields: str) -> bytes:

@@ -60,14 +60,15 @@ class ClientTest(unittest.TestCase):
         vault = Vault()
         real = vault._ask
 
-        def renamed(given):
+        def swapped(given):
             answer = real(given)
-            answer["secrets"][0]["name"] = "OTHER"
+            first, second = answer["secrets"]
+            first["name"], second["name"] = second["name"], first["name"]
             return answer
 
-        vault._ask = renamed
+        vault._ask = swapped
         with self.assertRaises(Unreachable):
-            vault.resolve("TOKEN")
+            vault.answers(["TOKEN", "PASSWORD"], purpose="TOOL_EXECUTION")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,23 @@
 /**
- * Resolves an agent's secrets from Project Vault, sealed for this process: `resolve('NAME')` gives one secret to a tool,
- * `sessionEnv()` all of them to a coding session.
+ * Resolves an agent's secrets from Project Vault, sealed for this process: `resolve('NAME')` gives
+ * one secret to a tool, `sessionEnv()` all of them to a coding session. A session receives no name by
+ * which programs find or run code, nothing that `provided` has, and nothing that was not asked for,
+ * whatever a server answers; `Vault.session()` says what was left out.
  */
 import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core';
 import { readFileSync } from 'node:fs';
+import { RESERVED_NAMES } from './reserved-names.js';
 
 export type Outcome = 'RESOLVED' | 'EXPIRED' | 'PROVIDED_BY_WORKSPACE' | 'NOT_FOUND';
 export type Purpose = 'CODING_SESSION' | 'TOOL_EXECUTION';
+/**
+ * RESERVED_NAME and NAME_NOT_SUFFIXED are the vault's reasons. The client has the others, and leaves
+ * out reserved names itself, whatever the vault answers.
+ */
+export type LeftOutReason = 'RESERVED_NAME' | 'NAME_NOT_SUFFIXED' | 'NOT_ASKED_FOR' | 'PROVIDED' | 'NOT_A_NAME';
 export type Reason = 'NOT_FOUND' | 'EXPIRED' | 'REFUSED' | 'UNREACHABLE' | 'INPUT';
 
-/** The vault gave no value. No message holds a value or the token. */
+/** The vault gave no value. No message holds a value or the token, nor characters that steer a terminal. */
 export class VaultError extends Error {
   constructor(
     readonly reason: Reason,
@@ -33,6 +41,18 @@ export interface Secret {
   readonly expiresAt: string | null;
 }
 
+/** A name that is left out; null where no variable can have it. */
+export interface LeftOut {
+  readonly name: string | null;
+  readonly reason: LeftOutReason;
+}
+
+/** What a coding session receives. `env` is not enumerable, so that nothing prints or serializes it. */
+export interface Session {
+  readonly env: Record<string, string>;
+  readonly leftOut: readonly LeftOut[];
+}
+
 /** What is left out comes from the environment, or from what the token is narrowed to. */
 export interface Options {
   url?: string;
@@ -54,6 +74,7 @@ interface SealedSecret extends Omit<Secret, 'value'> {
 interface Answer {
   readonly requestId: string;
   readonly secrets: readonly SealedSecret[];
+  readonly leftOut?: readonly { name: unknown; reason: LeftOutReason }[];
 }
 interface GraphQLError {
   message: string;
@@ -65,10 +86,18 @@ type Attempt = { answer: Answer } | { again: string; after?: number };
 const SUITE = new CipherSuite({ kem: new DhkemX25519HkdfSha256(), kdf: new HkdfSha256(), aead: new Aes256Gcm() });
 const DOCUMENT =
   'query($input: ResolveSecretsInput!) { resolveSecrets(input: $input) { requestId secrets ' +
-  '{ name outcome sealedValue entryId version category scope expiresAt } } }';
-// The vault ignores what no entry can be called; its own settings are nobody's business.
-const NAME = /^(?!PROJECT_VAULT_)[A-Za-z_][A-Za-z0-9_]{0,127}$/;
+  '{ name outcome sealedValue entryId version category scope expiresAt } leftOut { name reason } } }';
+const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
+/** Rows of patterns and their exceptions. */
+const RESERVED = RESERVED_NAMES.trim()
+  .replaceAll('\n    ', ' ')
+  .split('\n')
+  .map((line) => line.split(' except ').map((part) => part.split(' ')));
 const ATTEMPTS = 4;
+/** The largest answer, in bytes, compression undone. */
+const MAX_ANSWER = 16 * 1024 * 1024;
+/** The longest text of a server that a message repeats, in UTF-16 units. */
+const MAX_SHOWN = 1_000;
 const ENCAPSULATED = 32;
 
 /** One agent's view of one project. */
@@ -85,6 +114,7 @@ export class Vault {
   constructor(options: Options = {}) {
     this.#url = readUrl(options.url ?? setting('URL') ?? 'http://127.0.0.1:4000/graphql', options.insecureHttp ?? false);
     this.#token = options.token ?? setting('TOKEN') ?? readToken(setting('TOKEN_FILE'));
+    if (!/^[!-~]+$/.test(this.#token)) throw input('PROJECT_VAULT_TOKEN is no token; a token is one line of visible ASCII');
     const claims = claimsOf(this.#token);
     const project = options.project ?? setting('PROJECT') ?? claims['vault:project'];
     const agent = options.agent ?? setting('AGENT') ?? claims['vault:agent'];
@@ -107,15 +137,43 @@ export class Vault {
     throw new VaultError('NOT_FOUND', `${name}: not found for this agent`);
   }
 
-  /** What a coding session's environment gets beside what it has, which wins. */
+  /**
+   * What a coding session's environment gets beside what it has, which wins. Where names are left
+   * out, the process emits a warning with the code PROJECT_VAULT_LEFT_OUT.
+   */
   async sessionEnv(provided: Readonly<Record<string, string | undefined>> = process.env): Promise<Record<string, string>> {
-    const names = Object.keys(provided).filter((name) => NAME.test(name));
-    const secrets = await this.answers(null, 'CODING_SESSION', names);
-    return Object.fromEntries(secrets.flatMap(({ name, value }) => (value === null ? [] : [[name, value]])));
+    const { env, leftOut } = await this.session(provided);
+    if (leftOut.length > 0) {
+      const listed = leftOut.slice(0, 20).map(({ name, reason }) => `${name ?? 'a name that no variable can have'} (${reason})`);
+      const more = leftOut.length > 20 ? `, and ${leftOut.length - 20} more` : '';
+      const message = `left out of the session: ${listed.join(', ')}${more}`;
+      process.emitWarning(message, { type: 'ProjectVaultWarning', code: 'PROJECT_VAULT_LEFT_OUT' });
+    }
+    return env;
   }
 
-  /** Every name's answer; of all names the agent may use where `names` is null. */
+  /** As `sessionEnv`, with what is left out instead of a warning. */
+  async session(provided: Readonly<Record<string, string | undefined>> = process.env): Promise<Session> {
+    const names = Object.keys(provided).filter((name) => NAME.test(name) && !isReserved(name));
+    const { secrets, leftOut } = await this.#screened(null, 'CODING_SESSION', names);
+    const entries = secrets.flatMap(({ name, value }) => (value === null || Object.hasOwn(provided, name) ? [] : [[name, value]]));
+    const env: Record<string, string> = Object.fromEntries(entries);
+    return Object.defineProperty({ leftOut }, 'env', { value: env, enumerable: false }) as unknown as Session;
+  }
+
+  /**
+   * Every name's answer; of all names the agent may use where `names` is null. What was not asked for
+   * is left out, and without `names` also what a session must not receive.
+   */
   async answers(names: readonly string[] | null, purpose: Purpose, provided: readonly string[] = []): Promise<Secret[]> {
+    return (await this.#screened(names, purpose, provided)).secrets;
+  }
+
+  async #screened(
+    names: readonly string[] | null,
+    purpose: Purpose,
+    provided: readonly string[],
+  ): Promise<{ secrets: Secret[]; leftOut: LeftOut[] }> {
     const pair = await SUITE.kem.generateKeyPair();
     const publicKey = Buffer.from(await SUITE.kem.serializePublicKey(pair.publicKey)).toString('base64url');
     const answer = await this.#ask({
@@ -130,7 +188,10 @@ export class Vault {
       recipientKey: publicKey,
     });
     const info = fields('sealed', this.#project, this.#agent, answer.requestId);
-    return Promise.all(answer.secrets.map((secret) => open(secret, pair.privateKey, info)));
+    const { kept, leftOut } = screen(answer.secrets, names, provided);
+    const told = (answer.leftOut ?? []).map(({ name, reason }) => left(name, reason));
+    const secrets = await Promise.all(kept.map((secret) => open(secret, pair.privateKey, info)));
+    return { secrets, leftOut: [...told, ...leftOut] };
   }
 
   async #ask(given: Record<string, unknown>): Promise<Answer> {
@@ -164,11 +225,12 @@ export class Vault {
         body,
         signal: AbortSignal.timeout(Math.min(15_000, this.#timeout)),
       });
-      text = await response.text();
+      text = await readAll(response);
     } catch (error) {
+      if (error instanceof VaultError) throw error;
       return { again: error instanceof Error ? error.name : 'no connection' };
     }
-    let parsed: { data?: { resolveSecrets?: Answer } | null; errors?: GraphQLError[] };
+    let parsed: { data?: { resolveSecrets?: unknown } | null; errors?: GraphQLError[] } | null;
     try {
       parsed = JSON.parse(text);
     } catch {
@@ -179,10 +241,10 @@ export class Vault {
       }
       throw unreachable(`the vault's address answers ${response.status}, and no GraphQL`);
     }
-    const error = parsed.errors?.[0];
+    const error = parsed?.errors?.[0];
     if (error) return judge(error);
-    const answer = parsed.data?.resolveSecrets;
-    if (!answer) throw unreachable("the answer is none of a vault's");
+    const answer = parsed?.data?.resolveSecrets;
+    if (!isAnswer(answer)) throw unreachable("the answer is none of a vault's");
     return { answer };
   }
 }
@@ -192,6 +254,51 @@ export const resolve = (name: string): Promise<string> => new Vault().resolve(na
 
 /** What a coding session's environment gets beside what it has, by the settings of the environment. */
 export const sessionEnv = (): Promise<Record<string, string>> => new Vault().sessionEnv();
+
+/** Whether programs find, configure or run code by this variable, or send data where it says. */
+export function isReserved(name: string): boolean {
+  const upper = name.toUpperCase();
+  const some = (patterns: readonly string[] = []) => patterns.some((pattern) => matches(pattern, upper));
+  return RESERVED.some(([patterns, exceptions]) => some(patterns) && !some(exceptions));
+}
+
+function matches(pattern: string, name: string): boolean {
+  const [prefix = '', suffix] = pattern.split('*');
+  if (suffix === undefined) return name === prefix;
+  return name.length >= prefix.length + suffix.length && name.startsWith(prefix) && name.endsWith(suffix);
+}
+
+const left = (name: unknown, reason: LeftOutReason): LeftOut => ({
+  name: typeof name === 'string' && NAME.test(name) ? name : null,
+  reason,
+});
+
+/** The answers that were asked for, each once, and what of the others is left out. */
+function screen(
+  answers: readonly SealedSecret[],
+  names: readonly string[] | null,
+  provided: readonly string[],
+): { kept: SealedSecret[]; leftOut: LeftOut[] } {
+  const [asked, given, seen] = [names && new Set(names), new Set(provided), new Set<string>()];
+  const kept: SealedSecret[] = [];
+  const leftOut: LeftOut[] = [];
+  for (const answer of answers) {
+    const { name, outcome } = answer;
+    let reason: LeftOutReason | undefined;
+    if (typeof name !== 'string') reason = 'NOT_A_NAME';
+    else if (seen.has(name) || (asked && !asked.has(name))) reason = 'NOT_ASKED_FOR';
+    else if (!NAME.test(name)) {
+      // Asking for what is no name is answered NOT_FOUND.
+      if (!asked || outcome === 'RESOLVED') reason = 'NOT_A_NAME';
+    } else if (outcome === 'RESOLVED' && given.has(name)) reason = 'PROVIDED';
+    else if (!asked && (outcome === 'RESOLVED' || outcome === 'EXPIRED') && isReserved(name)) reason = 'RESERVED_NAME';
+    if (reason === undefined) {
+      seen.add(name);
+      kept.push(answer);
+    } else leftOut.push(left(name, reason));
+  }
+  return { kept, leftOut };
+}
 
 async function open(answer: SealedSecret, recipientKey: CryptoKey, info: ArrayBuffer): Promise<Secret> {
   const { sealedValue, ...shown } = answer;
@@ -204,14 +311,14 @@ async function open(answer: SealedSecret, recipientKey: CryptoKey, info: ArrayBu
       const context = await SUITE.createRecipientContext({ recipientKey, enc, info });
       value = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await context.open(ciphertext, place));
     } catch {
-      throw unreachable(`${answer.name}: what arrived is not what the vault sealed for this call`);
+      throw unreachable(`${printable(answer.name)}: what arrived is not what the vault sealed for this call`);
     }
   }
   return Object.defineProperty(shown, 'value', { value, enumerable: false }) as Secret;
 }
 
 function judge({ message, extensions }: GraphQLError): Attempt {
-  const said = `${message} (${extensions?.requestId ?? 'no request id'})`;
+  const said = `${printable(message)} (${printable(extensions?.requestId ?? 'no request id')})`;
   switch (extensions?.code) {
     case 'UNAUTHENTICATED':
     case 'FORBIDDEN':
@@ -222,11 +329,37 @@ function judge({ message, extensions }: GraphQLError): Attempt {
     case 'UNAVAILABLE':
     case 'RATE_LIMITED': {
       const after = extensions.retryAfterSeconds;
-      return { again: said, ...(after !== undefined && { after }) };
+      return { again: said, ...(typeof after === 'number' && after >= 0 && { after }) };
     }
     default:
       throw unreachable(`the vault failed: ${said}`);
   }
+}
+
+/** A text of the server on one line, without what would steer a terminal. */
+function printable(text: unknown): string {
+  const escape = (c: string): string => `\\u{${c.codePointAt(0)?.toString(16)}}`;
+  const shown = typeof text === 'string' ? text : (JSON.stringify(text) ?? '');
+  return shown.slice(0, MAX_SHOWN).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escape);
+}
+
+/** The body, unless it is larger than any answer. */
+async function readAll(response: Response): Promise<string> {
+  const decoder = new TextDecoder();
+  let [text, length] = ['', 0];
+  for await (const piece of response.body ?? []) {
+    length += piece.length;
+    if (length > MAX_ANSWER) throw unreachable("the vault's answer is larger than 16 MiB");
+    text += decoder.decode(piece, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/** Whether the field is there with everything that is read from it. */
+function isAnswer(found: unknown): found is Answer {
+  const { requestId, secrets } = (found ?? {}) as Partial<Record<keyof Answer, unknown>>;
+  const named = (secret: unknown): boolean => typeof (secret as SealedSecret | null)?.name === 'string';
+  return typeof requestId === 'string' && Array.isArray(secrets) && secrets.every(named);
 }
 
 /** Each field in UTF-8 with its length in front, in four bytes. */
@@ -262,7 +395,9 @@ function readToken(path: string | undefined): string {
 /** What the token says, unchecked: good for defaults only. */
 function claimsOf(token: string): Record<string, string | undefined> {
   try {
-    return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+    const claims: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+    const texts = Object.entries(claims ?? {}).filter(([, claim]) => typeof claim === 'string');
+    return Object.fromEntries(texts);
   } catch {
     return {};
   }

@@ -65,8 +65,9 @@ test('an answer to another call, or under another name, is refused', async () =>
     };
     assert.equal(await resolve('TOKEN'), VALUES.TOKEN);
     await fails(resolve('TOKEN'), 'UNREACHABLE');
-    globalThis.fetch = async (...args) => new Response((await (await real(...args)).text()).replace('"TOKEN"', '"OTHER"'));
-    await fails(resolve('TOKEN'), 'UNREACHABLE');
+    const swapped = (text) => text.replace(/"(TOKEN|PASSWORD)"/g, (name) => (name === '"TOKEN"' ? '"PASSWORD"' : '"TOKEN"'));
+    globalThis.fetch = async (...args) => new Response(swapped(await (await real(...args)).text()));
+    await fails(new Vault().answers(['TOKEN', 'PASSWORD'], 'TOOL_EXECUTION'), 'UNREACHABLE');
   } finally {
     globalThis.fetch = real;
   }

@@ -1,5 +1,6 @@
 //! What a token says of itself. Its signature is the vault's to check; nothing is decided by what is read here.
 
+use super::super::printable::Untrusted;
 use crate::domain::{AgentId, MilestoneId, ProjectId, Timestamp};
 use crate::http::tokens::Kind;
 use base64::Engine as _;
@@ -12,9 +13,9 @@ use serde_json::Value;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Says {
     /// Whom it speaks for, as far as one can tell without the vault: an issuer's prefix is not in it.
-    pub principal: String,
+    pub principal: Untrusted,
     /// Who made it.
-    pub issuer: String,
+    pub issuer: Untrusted,
     /// When it ends.
     pub expires: Option<Timestamp>,
     /// What it is narrowed to.
@@ -26,39 +27,39 @@ pub struct Says {
 pub struct NarrowedTo {
     /// One project.
     #[serde(rename(deserialize = "vault:project"), default, skip_serializing_if = "Option::is_none")]
-    pub project: Option<String>,
+    pub project: Option<Untrusted>,
     /// One agent.
     #[serde(rename(deserialize = "vault:agent"), default, skip_serializing_if = "Option::is_none")]
-    pub agent: Option<String>,
+    pub agent: Option<Untrusted>,
     /// One milestone.
     #[serde(rename(deserialize = "vault:milestone"), default, skip_serializing_if = "Option::is_none")]
-    pub milestone: Option<String>,
+    pub milestone: Option<Untrusted>,
     /// Some names.
     #[serde(rename(deserialize = "vault:names"), default, skip_serializing_if = "Option::is_none")]
-    pub names: Option<Vec<String>>,
+    pub names: Option<Vec<Untrusted>>,
 }
 
 impl NarrowedTo {
     /// The project, where it is one.
     pub fn project(&self) -> Option<ProjectId> {
-        self.project.as_deref().and_then(|id| ProjectId::parse(id).ok())
+        self.project.as_ref().and_then(|id| ProjectId::parse(id.as_received()).ok())
     }
 
     /// The agent, where it is one.
     pub fn agent(&self) -> Option<AgentId> {
-        self.agent.as_deref().and_then(|id| AgentId::parse(id).ok())
+        self.agent.as_ref().and_then(|id| AgentId::parse(id.as_received()).ok())
     }
 
     /// The milestone, where it is one.
     pub fn milestone(&self) -> Option<MilestoneId> {
-        self.milestone.as_deref().and_then(|id| MilestoneId::parse(id).ok())
+        self.milestone.as_ref().and_then(|id| MilestoneId::parse(id.as_received()).ok())
     }
 }
 
 #[derive(Deserialize)]
 struct Body {
     #[serde(default)]
-    iss: String,
+    iss: Untrusted,
     #[serde(default)]
     sub: String,
     #[serde(default)]
@@ -89,7 +90,8 @@ pub fn read(token: &SecretString) -> Option<Says> {
     };
     #[allow(clippy::cast_possible_truncation, reason = "beyond a day in the year 100,000 nobody minds a millisecond")]
     let expires = body.exp.map(|seconds| Timestamp::from_millis((seconds * 1000.0) as i64));
-    Some(Says { principal: format!("{kind}:{}", body.sub), issuer: body.iss, expires, narrowed_to: body.narrowed_to })
+    let principal = Untrusted::from(format!("{kind}:{}", body.sub));
+    Some(Says { principal, issuer: body.iss, expires, narrowed_to: body.narrowed_to })
 }
 
 #[cfg(test)]
@@ -105,10 +107,10 @@ mod tests {
         let body = r#"{"iss":"i","sub":"r","aud":["x","project-vault-runtime"],"exp":1.5,
             "vault:project":"p","vault:names":["A"],"other":1}"#;
         let says = read(&token(body)).unwrap();
-        assert_eq!((says.principal.as_str(), says.issuer.as_str()), ("runtime:r", "i"));
+        assert_eq!((says.principal.as_received(), says.issuer.as_received()), ("runtime:r", "i"));
         assert_eq!(says.expires, Some(Timestamp::from_millis(1500)));
         assert_eq!(says.narrowed_to.project().unwrap().as_str(), "p");
-        assert_eq!(says.narrowed_to.names.as_deref(), Some(&["A".to_owned()][..]));
+        assert_eq!(says.narrowed_to.names.as_deref(), Some(&["A".to_owned().into()][..]));
         assert_eq!(says.narrowed_to.agent, None);
     }
 

@@ -1,13 +1,15 @@
 //! Asking a vault over HTTP. Everything asked here can be asked again: a resolve changes nothing but its own records.
 
+use super::super::printable::{OneLine, Untrusted};
 use super::AgentFailure;
+use super::bounded::bounded;
 use crate::config::with_causes;
 use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -31,24 +33,38 @@ pub struct VaultClient {
 }
 
 /// What became of one attempt.
-enum Attempt {
-    Answered(Value),
+enum Attempt<T> {
+    Answered(T),
     /// Worth another try, at the earliest after a while.
     Again(String, Option<Duration>),
     Failed(AgentFailure),
 }
 
+/// An answer as far as every GraphQL server gives it. What it does not name is read over, never built in memory: a few bytes of JSON
+/// become fifty times as many of a tree.
 #[derive(Deserialize)]
-struct Answer {
-    data: Option<Value>,
-    #[serde(default)]
+struct Envelope {
+    data: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "bounded")]
     errors: Vec<Error>,
+}
+
+/// The same answer, with what was asked for.
+#[derive(Deserialize)]
+struct Answer<T> {
+    data: Data<T>,
+}
+
+#[derive(Deserialize)]
+struct Data<T> {
+    #[serde(alias = "resolveSecrets", alias = "previewSecrets")]
+    answer: T,
 }
 
 #[derive(Deserialize)]
 struct Error {
     #[serde(default)]
-    message: String,
+    message: Untrusted,
     #[serde(default)]
     extensions: Extensions,
 }
@@ -57,8 +73,8 @@ struct Error {
 #[serde(rename_all = "camelCase")]
 struct Extensions {
     #[serde(default)]
-    code: String,
-    request_id: Option<String>,
+    code: Untrusted,
+    request_id: Option<Untrusted>,
     retry_after_seconds: Option<u64>,
 }
 
@@ -88,17 +104,17 @@ impl VaultClient {
         Ok(Self { http, url, patience })
     }
 
-    /// Asks one operation, again where that is safe and may help; gives the field of the answer.
+    /// Asks one operation of one field, again where that is safe and may help; gives the field.
     ///
     /// # Errors
     /// When the vault says no, or cannot be asked in time.
-    pub async fn ask<T: DeserializeOwned>(&self, document: &str, field: &str, input: Value) -> Result<T, AgentFailure> {
+    pub async fn ask<T: DeserializeOwned>(&self, document: &str, input: Value) -> Result<T, AgentFailure> {
         let body = json!({ "query": document, "variables": { "input": input } }).to_string();
         let until = Instant::now() + self.patience;
         let mut attempt = 1;
-        let data = loop {
+        loop {
             match self.attempt(&body, until).await {
-                Attempt::Answered(data) => break data,
+                Attempt::Answered(answer) => return Ok(answer),
                 Attempt::Failed(failure) => return Err(failure),
                 Attempt::Again(reason, at_least) => {
                     let pause = at_least.unwrap_or_else(|| jittered(PAUSE * 2_u32.pow(attempt - 1))).min(MAX_PAUSE);
@@ -110,9 +126,7 @@ impl VaultClient {
                     attempt += 1;
                 }
             }
-        };
-        let found = data.get(field).cloned().unwrap_or_default();
-        serde_json::from_value(found).map_err(|_| self.strange("its answer is not of the form that was asked for"))
+        }
     }
 
     /// The address, for messages: without what may be secret in it.
@@ -127,7 +141,7 @@ impl VaultClient {
         AgentFailure::Unreachable(format!("{}: {what}; is this the address of a vault, of this version?", self.place()))
     }
 
-    async fn attempt(&self, body: &str, until: Instant) -> Attempt {
+    async fn attempt<T: DeserializeOwned>(&self, body: &str, until: Instant) -> Attempt<T> {
         let left = until.saturating_duration_since(Instant::now()).min(ATTEMPT);
         let request = self.http.post(self.url.clone()).timeout(left).header("content-type", "application/json");
         let response = match request.header("accept", "application/json").body(body.to_owned()).send().await {
@@ -138,8 +152,9 @@ impl VaultClient {
         if status.is_redirection() {
             let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("elsewhere");
             return Attempt::Failed(AgentFailure::Unreachable(format!(
-                "{} redirects to {to}; a token is not sent along, set PROJECT_VAULT_URL to the right address",
-                self.place()
+                "{} redirects to {}; a token is not sent along, set PROJECT_VAULT_URL to the right address",
+                self.place(),
+                OneLine(to)
             )));
         }
         let wait = response.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
@@ -147,37 +162,38 @@ impl VaultClient {
         let body = match read(response).await {
             Ok(body) => body,
             Err(Some(error)) => return self.unsent(&error),
-            Err(None) => return Attempt::Failed(self.strange("its answer does not end")),
+            Err(None) => return Attempt::Failed(self.strange("its answer is larger than 16 MiB")),
         };
-        match serde_json::from_slice::<Answer>(&body) {
-            Ok(answer) => self.judge(answer, status, wait),
+        match serde_json::from_slice::<Envelope>(&body) {
+            Ok(Envelope { data, errors }) => match (errors.into_iter().next(), data) {
+                (Some(error), _) => self.refused(error, wait),
+                (None, Some(_)) if status.is_success() => match serde_json::from_slice(&body) {
+                    Ok(Answer { data: Data { answer } }) => Attempt::Answered(answer),
+                    Err(_) => Attempt::Failed(self.strange("its answer is not of the form that was asked for")),
+                },
+                _ => self.no_graphql(status, wait),
+            },
             Err(_) => self.no_graphql(status, wait),
         }
     }
 
-    fn unsent(&self, error: &reqwest::Error) -> Attempt {
+    fn unsent<T>(&self, error: &reqwest::Error) -> Attempt<T> {
         let place = self.place();
         let what = if error.is_timeout() {
             format!("{place} does not answer in time")
         } else if error.is_connect() {
-            format!("{place} cannot be reached: {}", innermost(error))
+            format!("{place} cannot be reached: {}", OneLine(innermost(error)))
         } else {
-            format!("{place}: the answer was cut off: {}", innermost(error))
+            format!("{place}: the answer was cut off: {}", OneLine(innermost(error)))
         };
         Attempt::Again(what, None)
     }
 
-    fn judge(&self, answer: Answer, status: StatusCode, wait: Option<Duration>) -> Attempt {
-        let Some(error) = answer.errors.into_iter().next() else {
-            return match answer.data {
-                Some(data) if status.is_success() => Attempt::Answered(data),
-                _ => self.no_graphql(status, wait),
-            };
-        };
+    fn refused<T>(&self, error: Error, wait: Option<Duration>) -> Attempt<T> {
         let Extensions { code, request_id, retry_after_seconds } = error.extensions;
         let named = request_id.map_or_else(String::new, |id| format!(" (request {id})"));
         let message = format!("{}{named}", error.message);
-        match code.as_str() {
+        match code.as_received() {
             "UNAUTHENTICATED" | "FORBIDDEN" => Attempt::Failed(AgentFailure::Refused(message)),
             "UNAVAILABLE" => Attempt::Again(format!("the vault is not available: {message}"), wait),
             "RATE_LIMITED" => {
@@ -191,7 +207,7 @@ impl VaultClient {
     }
 
     /// An answer that some other program than a vault gave, such as a proxy.
-    fn no_graphql(&self, status: StatusCode, wait: Option<Duration>) -> Attempt {
+    fn no_graphql<T>(&self, status: StatusCode, wait: Option<Duration>) -> Attempt<T> {
         let what = format!("{} answers {status}", self.place());
         match status.as_u16() {
             401 | 403 => Attempt::Failed(AgentFailure::Refused(what)),

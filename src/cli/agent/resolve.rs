@@ -1,18 +1,24 @@
 //! Resolving for an agent, sealed for a key that lives for the one call.
 
+use super::super::printable::Untrusted;
+use super::bounded::bounded;
 use super::claims::{self, NarrowedTo};
+use super::left_out::{LeftOut, screen};
 use super::{AgentFailure, VaultClient};
 use crate::config::Client;
 use crate::crypto::{Recipient, SealedCall, SealedPlace};
 use crate::domain::{AgentId, MilestoneId, ProjectId};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+/// The largest value, in bytes (`product.md`, section 3).
+const MAX_VALUE: usize = 64 * 1024;
+
 const RESOLVE: &str = "query($input: ResolveSecretsInput!) { resolveSecrets(input: $input) { requestId secrets \
-    { name outcome sealedValue entryId version category scope expiresAt } } }";
+    { name outcome sealedValue entryId version category scope expiresAt } leftOut { name reason } } }";
 const PREVIEW: &str = "query($input: PreviewSecretsInput!) { previewSecrets(input: $input) { blockedBy secrets \
-    { name outcome scope expiresAt } } }";
+    { name outcome scope expiresAt } leftOut { name reason } } }";
 
 /// What became of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -38,27 +44,35 @@ impl Outcome {
             Self::NotFound => "NOT_FOUND",
         }
     }
+
+    /// Whether an entry decided it, whose value the caller receives or would without its expiry.
+    pub const fn is_of_entry(self) -> bool {
+        match self {
+            Self::Resolved | Self::Expired => true,
+            Self::ProvidedByWorkspace | Self::NotFound => false,
+        }
+    }
 }
 
 /// The answer for one name.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Secret {
-    /// The name.
+    /// The name. It has the form of one.
     pub name: String,
     /// What became of it.
     pub outcome: Outcome,
     sealed_value: Option<String>,
     /// The entry.
-    pub entry_id: Option<String>,
+    pub entry_id: Option<Untrusted>,
     /// Its version.
     pub version: Option<i32>,
     /// Its kind.
-    pub category: Option<String>,
+    pub category: Option<Untrusted>,
     /// To what it belongs.
-    pub scope: Option<String>,
+    pub scope: Option<Untrusted>,
     /// When it expires.
-    pub expires_at: Option<String>,
+    pub expires_at: Option<Untrusted>,
     /// The value, exactly when the outcome is RESOLVED.
     #[serde(skip)]
     pub value: Option<SecretString>,
@@ -67,8 +81,19 @@ pub struct Secret {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Resolved {
-    request_id: String,
+    request_id: Untrusted,
+    #[serde(deserialize_with = "bounded")]
     secrets: Vec<Secret>,
+    #[serde(default, deserialize_with = "bounded")]
+    left_out: Vec<LeftOut>,
+}
+
+/// What an agent receives.
+pub struct Answer {
+    /// Each name's answer.
+    pub secrets: Vec<Secret>,
+    /// What the vault left out, and what it answered although nobody asked.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// What an agent would receive.
@@ -76,23 +101,28 @@ struct Resolved {
 #[serde(rename_all = "camelCase")]
 pub struct Preview {
     /// Why it would be refused as a whole.
-    pub blocked_by: Vec<String>,
+    #[serde(deserialize_with = "bounded")]
+    pub blocked_by: Vec<Untrusted>,
     /// Each name's answer.
+    #[serde(deserialize_with = "bounded")]
     pub secrets: Vec<Previewed>,
+    /// What the vault would leave out, and what it answered although nobody asked.
+    #[serde(default, deserialize_with = "bounded")]
+    pub left_out: Vec<LeftOut>,
 }
 
 /// The answer for one name.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Previewed {
-    /// The name.
+    /// The name. It has the form of one.
     pub name: String,
     /// What would become of it.
     pub outcome: Outcome,
     /// To what its entry belongs.
-    pub scope: Option<String>,
+    pub scope: Option<Untrusted>,
     /// When that expires.
-    pub expires_at: Option<String>,
+    pub expires_at: Option<Untrusted>,
 }
 
 /// What to ask for.
@@ -152,7 +182,7 @@ impl View {
     ///
     /// # Errors
     /// When the vault says no or cannot be asked, or when somebody on the way changed what it answered.
-    pub async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Vec<Secret>, AgentFailure> {
+    pub async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Answer, AgentFailure> {
         let recipient = Recipient::generate()
             .map_err(|error| AgentFailure::Unreachable(format!("no key can be made for this call: {error}")))?;
         let mut input = self.question(wanted);
@@ -160,16 +190,18 @@ impl View {
         input["sessionId"] = self.session.as_deref().into();
         input["tool"] = self.tool.as_deref().into();
         input["recipientKey"] = recipient.public_key().into();
-        let Resolved { request_id, mut secrets } = self.vault.ask(RESOLVE, "resolveSecrets", input).await?;
+        let Resolved { request_id, secrets, mut left_out } = self.vault.ask(RESOLVE, input).await?;
         // Whoever opened the connection could seal for this call too: nothing comes in that was not asked for.
-        secrets.retain(|secret| wanted.names.is_none_or(|names| names.contains(&secret.name)));
-        let call = SealedCall { project: self.project.as_str(), agent: self.agent.as_str(), request: &request_id };
+        let (mut secrets, screened) = screen(secrets, |secret| (&secret.name, secret.outcome), wanted)?;
+        left_out.extend(screened);
+        let (project, agent) = (self.project.as_str(), self.agent.as_str());
+        let call = SealedCall { project, agent, request: request_id.as_received() };
         for secret in &mut secrets {
             if secret.outcome == Outcome::Resolved {
                 secret.value = Some(open(secret, &recipient, &call)?);
             }
         }
-        Ok(secrets)
+        Ok(Answer { secrets, left_out })
     }
 
     /// Asks what would be resolved; opens nothing.
@@ -177,7 +209,10 @@ impl View {
     /// # Errors
     /// When the vault says no or cannot be asked.
     pub async fn preview(&self, wanted: &Wanted<'_>) -> Result<Preview, AgentFailure> {
-        self.vault.ask(PREVIEW, "previewSecrets", self.question(wanted)).await
+        let mut preview: Preview = self.vault.ask(PREVIEW, self.question(wanted)).await?;
+        let (secrets, screened) = screen(preview.secrets, |secret| (&secret.name, secret.outcome), wanted)?;
+        preview.left_out.extend(screened);
+        Ok(Preview { secrets, ..preview })
     }
 }
 
@@ -190,8 +225,11 @@ fn open(secret: &Secret, recipient: &Recipient, call: &SealedCall<'_>) -> Result
     };
     match (&secret.sealed_value, &secret.entry_id, secret.version) {
         (Some(sealed), Some(entry), Some(version)) => {
-            let place = SealedPlace { entry, version, name: &secret.name };
-            recipient.open(call, &place, sealed).map_err(|_| changed())
+            let place = SealedPlace { entry: entry.as_received(), version, name: &secret.name };
+            let value = recipient.open(call, &place, sealed).map_err(|_| changed())?;
+            let is_value =
+                (1..=MAX_VALUE).contains(&value.expose_secret().len()) && !value.expose_secret().contains('\0');
+            if is_value { Ok(value) } else { Err(changed()) }
         }
         _ => Err(changed()),
     }

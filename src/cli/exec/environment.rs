@@ -1,7 +1,7 @@
 //! The variables of the command: this process' own, and those of secrets.
 
 use super::super::agent::{AgentFailure, hiding};
-use crate::domain::SecretName;
+use crate::domain::{NameError, SecretName};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 
@@ -36,19 +36,32 @@ impl Environment {
         names.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
+    /// Whether a secret may become its variable.
+    ///
+    /// # Errors
+    /// When the variable is reserved, or no variable.
+    pub fn check(&self, name: &str) -> Result<(), NameError> {
+        SecretName::parse(self.variable(name)).map(drop)
+    }
+
     /// Adds a secret's variable. One that is set wins.
     ///
     /// # Errors
-    /// When it would change how the command finds or runs code.
+    /// By [`Self::check`].
     pub fn add(&mut self, name: &str, value: impl Into<OsString>) -> Result<(), AgentFailure> {
-        let variable = self.variable(name);
-        if let Err(problem) = SecretName::parse(variable.as_str()) {
-            return Err(AgentFailure::Input(format!("{variable}: {problem}; see --env-prefix")));
-        }
+        self.check(name).map_err(|problem| self.refused(name, problem))?;
         if !self.has(name) {
-            self.own.push((variable.into(), value.into()));
+            self.own.push((self.variable(name).into(), value.into()));
         }
         Ok(())
+    }
+
+    /// What is wrong with asking for a secret that may not become its variable.
+    pub fn refused(&self, name: &str, problem: NameError) -> AgentFailure {
+        AgentFailure::Input(format!(
+            "{}: {problem}. Put another prefix before it with --env-prefix, or use `project-vault get {name}`",
+            self.variable(name)
+        ))
     }
 
     /// All of them.
@@ -80,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_wins_and_what_runs_code_is_refused() {
+    fn what_is_set_wins_and_reserved_variables_are_refused() {
         let mut own = environment("", &[("A", "")]);
         own.add("A", "vault's").unwrap();
         own.add("B", "vault's").unwrap();
@@ -88,5 +101,9 @@ mod tests {
         assert!(own.add("LD_PRELOAD", "x").is_err());
         assert!(environment("LD_", &[]).add("PRELOAD", "x").is_err());
         assert!(environment("1", &[]).add("A", "x").is_err());
+        assert!(environment("APP_", &[]).check("BASH_ENV").is_ok());
+        // A family of endings holds behind every prefix.
+        assert_eq!(environment("APP_", &[]).check("MAKEFLAGS"), Err(NameError::Reserved));
+        assert_eq!(environment("MAKE", &[]).check("FLAGS"), Err(NameError::Reserved));
     }
 }

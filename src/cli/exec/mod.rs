@@ -2,26 +2,28 @@
 
 mod environment;
 pub mod files;
-mod forms;
+mod matcher;
+mod patterns;
 mod preview;
 mod pump;
 mod redact;
 mod run;
 mod terminal;
 
-use super::agent::resolve::{Outcome, Secret, View, Wanted, require};
+use super::agent::left_out::{LeftOut, Why, notices};
+use super::agent::resolve::{Answer, Outcome, Secret, View, Wanted, require};
 use super::agent::{AgentFailure, hiding};
 use super::failure::Result;
-use super::in_one_thread;
+use super::{in_one_thread, notice};
 use crate::config::{Client, ClientSettings, TOKEN_HELP};
+use crate::domain::{NameError, SecretName};
 use environment::Environment;
 use files::{FileOf, Files};
-use forms::Forms;
-use redact::Matcher;
+use matcher::Matcher;
+use patterns::Patterns;
 use run::{Job, Lazy};
 use secrecy::ExposeSecret as _;
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::{Arc, LazyLock};
 
@@ -32,11 +34,17 @@ Variables that are set already win: the vault does not even open its own. The co
 writes passes through with each value of 6 or more characters replaced by [NAME], and so are the value's base64, URL-encoded,
 JSON-escaped and hexadecimal forms.
 
+Names by which programs find, configure or run code, or that say where data goes, are reserved: PATH, LD_PRELOAD, GIT_SSH_COMMAND,
+MAKEFLAGS and their like. They are left out with a warning, and refused (2) with --only. Where organizations that do not know
+each other work on one project, ask for what the command needs with --only, or keep all variables apart with --env-prefix.
+
 Examples:
   export PROJECT_VAULT_TOKEN=...   # a runtime's token, narrowed to a project and an agent
   project-vault exec -- bash
   project-vault exec --only GITHUB_TOKEN -- git push
+  project-vault exec --env-prefix ACME_ -- make deploy     # each secret NAME as ACME_NAME
   project-vault exec --file TLS_KEY=tls/key.pem -- sh -c 'openssl pkey -noout -in \"$TLS_KEY\"'
+  project-vault exec --token-file <(mint-token) -- make     # a token that is in no environment
   project-vault exec --dry-run     # what it would get, from where, until when; no value
 
 Exit status: the command's, 128+n for signal n, 126 when it cannot be run, 127 when there is none; before it starts: 2 wrong
@@ -77,15 +85,33 @@ impl Exec {
         let agent = View::of(Client::of(&self.client, token.as_ref())?)?;
         drop(token);
         let environment = Environment::of_process(self.env_prefix.clone());
+        for name in self.asked().iter().filter(|name| SecretName::has_form(name)) {
+            environment.check(name).map_err(|problem| environment.refused(name, problem))?;
+        }
         let names = self.names();
         let provided = environment.provided();
         let wanted = Wanted { names: names.as_deref(), provided: &provided, purpose: "CODING_SESSION" };
         if self.dry_run {
-            let preview = in_one_thread(agent.preview(&wanted))??;
+            let mut preview = in_one_thread(agent.preview(&wanted))??;
+            let by_name = self.left_out_but_asked(&mut preview.left_out);
+            if !by_name.is_empty() {
+                let wanted = Wanted { names: Some(&by_name), ..wanted };
+                preview.secrets.extend(in_one_thread(agent.preview(&wanted))??.secrets);
+            }
+            preview.left_out.extend(left_out_by_prefix(&mut preview.secrets, |secret| &secret.name, &environment));
+            tell(&preview.left_out);
             return preview::print(&preview, &self.asked(), &environment).map(|()| ExitCode::SUCCESS);
         }
-        let secrets = in_one_thread(agent.resolve(&wanted))??;
+        let Answer { mut secrets, mut left_out } = in_one_thread(agent.resolve(&wanted))??;
+        let by_name = self.left_out_but_asked(&mut left_out);
+        if !by_name.is_empty() {
+            let more = in_one_thread(agent.resolve(&Wanted { names: Some(&by_name), ..wanted }))??;
+            secrets.extend(more.secrets);
+            left_out.extend(more.left_out);
+        }
         drop(agent);
+        left_out.extend(left_out_by_prefix(&mut secrets, |secret| &secret.name, &environment));
+        tell(&left_out);
         self.judge(&secrets)?;
         let code = self.start(&secrets, environment)?;
         Ok(ExitCode::from(code))
@@ -107,6 +133,15 @@ impl Exec {
         names
     }
 
+    /// Takes out the names of `--file` that a session leaves out because of their endings: they are
+    /// asked for by name.
+    fn left_out_but_asked(&self, left_out: &mut Vec<LeftOut>) -> Vec<String> {
+        let asked = self.asked();
+        let taken =
+            left_out.extract_if(.., |left_out| left_out.why == Why::NameNotSuffixed && asked.contains(&left_out.name));
+        taken.map(|left_out| left_out.name).collect()
+    }
+
     /// What was asked for by name has to be there; of the rest, what has expired is told.
     fn judge(&self, secrets: &[Secret]) -> Result {
         let asked = self.asked();
@@ -118,11 +153,11 @@ impl Exec {
             .map(|secret| secret.name.as_str())
             .collect();
         if !expired.is_empty() {
-            warn(&format!("expired, so not set: {}", expired.join(", ")));
+            notice(&format!("expired, so not set: {}", expired.join(", ")));
         }
         for file in &self.file {
             if outcome(&file.name) == Some(Outcome::ProvidedByWorkspace) {
-                warn(&format!("{} is set already and wins; no file is written for it", file.name));
+                notice(&format!("{} is set already and wins; no file is written for it", file.name));
             }
         }
         Ok(())
@@ -159,29 +194,47 @@ impl Exec {
 
 /// Gets ready to look for the values. The automaton is made when the command first writes.
 fn matcher(secrets: &[Secret]) -> Lazy {
-    let values = secrets.iter().filter_map(|secret| Some((secret.name.as_str(), secret.value.as_ref()?)));
-    let forms = Forms::of(values);
-    if !forms.short.is_empty() {
-        warn(&format!(
-            "shorter than {} characters, so not redacted in the output: {}",
-            forms::SHORTEST,
-            forms.short.join(", ")
-        ));
-    }
-    if !forms.partly.is_empty() {
-        warn(&format!("too large to look for in every encoded form: {}", forms.partly.join(", ")));
+    let values = secrets.iter().filter_map(|secret| Some((secret.name.clone(), secret.value.clone()?)));
+    let (long, short): (Vec<_>, Vec<_>) = values.partition(|(_, value)| patterns::is_long(value.expose_secret()));
+    if !short.is_empty() {
+        let names: Vec<&str> = short.iter().map(|(name, _)| name.as_str()).collect();
+        let least = patterns::MIN_CHARS;
+        notice(&format!("shorter than {least} characters, so not redacted in the output: {}", names.join(", ")));
     }
     let make = move || {
-        Matcher::new(&forms).unwrap_or_else(|_| {
+        let patterns = Patterns::of(long.iter().map(|(name, value)| (name.as_str(), value)));
+        if !patterns.incomplete.is_empty() {
+            let names = patterns.incomplete.join(", ");
+            notice(&format!("too large to be redacted in every encoding, or line by line: {names}"));
+        }
+        Matcher::new(patterns).unwrap_or_else(|_| {
             // Without one, nothing may be shown at all.
-            warn("the output cannot be redacted, so it is not shown; use --no-redact to see it");
+            notice("the output cannot be redacted, so it is not shown; use --no-redact to see it");
             std::process::exit(i32::from(AgentFailure::Unreachable(String::new()).status()))
         })
     };
     Arc::new(LazyLock::new(Box::new(make)))
 }
 
-/// Says something on standard error that is no failure. Where nobody hears it, nothing is lost.
-fn warn(text: &str) {
-    let _ = writeln!(std::io::stderr(), "project-vault: {text}");
+/// Takes out what would become a reserved variable, or none, with the prefix before its name.
+fn left_out_by_prefix<T>(answers: &mut Vec<T>, name: impl Fn(&T) -> &str, environment: &Environment) -> Vec<LeftOut> {
+    let mut left_out = Vec::new();
+    answers.retain(|answer| {
+        let name = name(answer);
+        let why = match environment.check(name) {
+            Err(NameError::Reserved) => Why::ReservedName,
+            // What is no name is asked for by it, and its answer is NOT_FOUND.
+            Err(NameError::Form) if SecretName::has_form(name) => Why::Form,
+            Err(NameError::Form) | Ok(()) => return true,
+        };
+        left_out.push(LeftOut { name: environment.variable(name), why });
+        false
+    });
+    left_out
+}
+
+fn tell(left_out: &[LeftOut]) {
+    for line in notices(left_out) {
+        notice(&line);
+    }
 }

@@ -4,6 +4,7 @@ use super::super::agent::AgentFailure;
 use super::super::agent::resolve::{Outcome, Preview, Previewed, require};
 use super::super::failure::Result;
 use super::super::print as print_text;
+use super::super::printable::Untrusted;
 use super::environment::Environment;
 
 const HEAD: [&str; 4] = ["VARIABLE", "OUTCOME", "SOURCE", "EXPIRES"];
@@ -14,8 +15,9 @@ pub fn print(preview: &Preview, asked: &[String], environment: &Environment) -> 
     let rows: Vec<_> = std::iter::once(HEAD.map(str::to_owned)).chain(rows).collect();
     print_text(&table(&rows))?;
     if !preview.blocked_by.is_empty() {
-        let reasons = format!("the agent would be refused: {}", preview.blocked_by.join(", "));
-        return Err(AgentFailure::Refused(reasons).into());
+        let reasons: Vec<String> = preview.blocked_by.iter().map(ToString::to_string).collect();
+        let refused = format!("the agent would be refused: {}", reasons.join(", "));
+        return Err(AgentFailure::Refused(refused).into());
     }
     let outcome =
         |name: &String| preview.secrets.iter().find(|secret| secret.name == *name).map(|secret| secret.outcome);
@@ -24,18 +26,18 @@ pub fn print(preview: &Preview, asked: &[String], environment: &Environment) -> 
 }
 
 fn row(secret: &Previewed, environment: &Environment) -> [String; 4] {
-    let source = match (secret.outcome, secret.scope.as_deref()) {
+    let source = match (secret.outcome, secret.scope.as_ref().map(Untrusted::as_received)) {
         (Outcome::ProvidedByWorkspace, _) => "environment",
         (_, Some("PROJECT")) => "project",
         (_, Some("MILESTONE")) => "milestone",
         _ => "-",
     };
     let expires = match (&secret.expires_at, secret.outcome) {
-        (Some(expires), _) => expires.as_str(),
-        (None, Outcome::Resolved) => "never",
-        (None, _) => "-",
+        (Some(expires), _) => expires.to_string(),
+        (None, Outcome::Resolved) => "never".to_owned(),
+        (None, _) => "-".to_owned(),
     };
-    [environment.variable(&secret.name), secret.outcome.as_str().to_owned(), source.to_owned(), expires.to_owned()]
+    [environment.variable(&secret.name), secret.outcome.as_str().to_owned(), source.to_owned(), expires]
 }
 
 fn table(rows: &[[String; 4]]) -> String {

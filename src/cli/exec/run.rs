@@ -3,8 +3,8 @@
 use super::super::agent::AgentFailure;
 use super::super::failure::{Failure, Result};
 use super::environment::Environment;
+use super::matcher::Matcher;
 use super::pump::pump;
-use super::redact::Matcher;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, IsTerminal as _, PipeWriter};

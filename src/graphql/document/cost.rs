@@ -49,6 +49,8 @@ const CONNECTIONS: &[&str] = &["entries", "vaultEntries", "auditEvents", "vaultA
 /// Elements of a page without `first`, and of the largest page.
 const PAGE: u64 = 50;
 const LARGEST_PAGE: u64 = 100;
+/// What looking for the events that a filter lets through counts as: several thousand are looked at, in an index or in rows.
+const SCANNED: u64 = 1_000;
 /// Versions that an entry keeps.
 const VERSIONS: u64 = 10;
 /// Number of agents that are assumed to hold a value.
@@ -219,7 +221,8 @@ impl Cost<'_> {
             count
         } else {
             let count = self.read(field, below);
-            add(&mut self.total.read, times, count);
+            let looked_at = count.saturating_add(self.scanned(field));
+            add(&mut self.total.read, times, looked_at);
             match name {
                 "nodes" | "edges" => place.page,
                 // Its elements are in its `nodes` and `edges`.
@@ -312,6 +315,7 @@ impl Cost<'_> {
             "milestones" | "agents" | "members" | "participants" => PAGE,
             "secrets" => place.asked.count,
             "created" | "rotated" => place.lines,
+            "leftOut" => ENTRIES,
             "entry" | "totalCount" => 1,
             _ => 0,
         }
@@ -327,6 +331,19 @@ impl Cost<'_> {
             _ => None,
         });
         first.unwrap_or(PAGE).clamp(1, LARGEST_PAGE)
+    }
+
+    /// What a field looks at without answering it.
+    fn scanned(&self, field: &Field) -> u64 {
+        if !matches!(field.name.node.as_str(), "auditEvents" | "vaultAuditEvents") {
+            return 0;
+        }
+        let is_filtered = field.get_argument("filter").is_some_and(|filter| match &filter.node {
+            Value::Null => false,
+            Value::Variable(name) => self.values.get(name.as_str()).is_some_and(|value| **value != ConstValue::Null),
+            _ => true,
+        });
+        if is_filtered { SCANNED } else { 0 }
     }
 
     fn list_length(&self, field: &Field, argument: &str) -> u64 {
@@ -425,8 +442,8 @@ impl Total {
         let refused = if self.representations > MAX_REPRESENTATIONS {
             "An operation has at most 1,000 representations in _entities; send several requests."
         } else if self.read > MAX_READ {
-            "An operation reads at most 6,000 elements of lists, a nested page counted for each element around it; \
-             ask for smaller pages with first."
+            "An operation reads at most 6,000 elements of lists, a nested page counted for each element around it, and \
+             a page of audit events with a filter as 1,000 more; ask for smaller pages with first, or send several requests."
         } else if self.answered > MAX_ANSWERED {
             "An operation answers at most 50,000 fields, those of a list counted for each of its elements; \
              select fewer fields, or ask for smaller pages with first."

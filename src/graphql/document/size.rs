@@ -11,6 +11,8 @@ const BOOLEAN: u64 = 5;
 const WORD: u64 = 40;
 /// The name of an entry: 128 characters that need no backslash.
 pub(super) const NAME: u64 = 130;
+/// Names that a project may approve.
+const APPROVED: u64 = 100;
 /// A cursor: the base64 of a name, a UUID and the list's digest.
 const CURSOR: u64 = 450;
 /// The hint of a value: six characters of it around four asterisks.
@@ -81,6 +83,7 @@ pub(super) fn leaf(parent: &str, field: &str) -> Leaf {
         (_, "actor" | "subject") => ID + WORD,
         (_, "name" | "entryName") => NAME,
         (_, "cursor" | "startCursor" | "endCursor") => CURSOR,
+        (_, "approvedNames") => APPROVED * (NAME + 1) + 2,
         (_, "maskedValue") => MASKED,
         (_, "fingerprint") => FINGERPRINT,
         (_, "message") => MESSAGE,
@@ -119,9 +122,11 @@ fn is_word(field: &str) -> bool {
             | "createdAt"
             | "entriesErased"
             | "entryVersion"
+            | "environmentNames"
             | "expiresAt"
             | "lastReceivedAt"
             | "lastResolvedAt"
+            | "leftOutOfSessions"
             | "notAfter"
             | "notBefore"
             | "occurredAt"
@@ -171,6 +176,7 @@ pub(super) fn can_fail(field: &str) -> bool {
     matches!(
         field,
         "agents"
+            | "approvedNames"
             | "auditEvents"
             | "certificate"
             | "entries"

@@ -1,5 +1,6 @@
 //! Reading a request's body within bounds of size and time, whatever its headers say of it.
 
+use super::super::budget::Held;
 use super::refusal::Refusal;
 use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
@@ -13,6 +14,8 @@ use zeroize::Zeroizing;
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 /// Without a token a body is no larger: what anybody may ask is short, and nobody's memory is spent on more.
 const MAX_ANONYMOUS: usize = 16 * 1024;
+/// What is reserved for a body before more of it has arrived, in bytes.
+const FIRST_BUFFER: usize = 64 * 1024;
 /// It has arrived within this time.
 const READ: Duration = Duration::from_secs(10);
 /// So much of a refused body is read and thrown away, and for so long: a client that is still sending when the connection
@@ -38,15 +41,16 @@ impl Incoming {
         }
     }
 
-    /// Reads it. What is too large for a caller without a token needs one, as what only callers with one are answered.
-    /// It may hold values, so it is overwritten when it is dropped.
-    pub(super) async fn read(&mut self, anonymous: bool) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    /// Reads it; `held` grows with its buffer. What is too large for a caller without a token needs
+    /// one, as what only callers with one are answered. It may hold values, so it is overwritten when
+    /// it is dropped.
+    pub(super) async fn read(&mut self, anonymous: bool, held: &mut Held) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         if self.announced.is_some_and(|length| length > MAX_BYTES) {
             return Err(too_large());
         }
         let (most, refusal): (_, fn() -> Refusal) =
             if anonymous { (MAX_ANONYMOUS, Refusal::no_token) } else { (MAX_BYTES, too_large) };
-        match timeout(READ, self.collect(most, refusal)).await {
+        match timeout(READ, self.collect(most, refusal, held)).await {
             Ok(read) => read,
             Err(_) => Err(Refusal::http(
                 StatusCode::REQUEST_TIMEOUT,
@@ -55,20 +59,30 @@ impl Incoming {
         }
     }
 
-    async fn collect(&mut self, most: usize, refusal: fn() -> Refusal) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    async fn collect(
+        &mut self,
+        most: usize,
+        refusal: fn() -> Refusal,
+        held: &mut Held,
+    ) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         if self.announced.is_some_and(|length| length > most) {
             return Err(refusal());
         }
-        // Not more than one buffer is reserved on the strength of a header.
-        let mut body = Zeroizing::new(Vec::with_capacity(self.announced.unwrap_or_default().min(64 * 1024)));
+        let mut body = Zeroizing::new(Vec::new());
         while let Some(chunk) = self.stream.next().await {
             let chunk = chunk.map_err(|_| Refusal::form("The body ended before its end."))?;
-            if body.len() + chunk.len() > most {
+            let length = body.len() + chunk.len();
+            if length > most {
                 return Err(refusal());
             }
-            if body.capacity() - body.len() < chunk.len() {
+            if length > body.capacity() {
+                let capacity = match self.announced {
+                    Some(announced) if announced >= length => announced.min(FIRST_BUFFER.max(2 * length)),
+                    _ => most.min(2 * length),
+                };
+                held.resize(capacity).await?;
                 // A buffer that grows by itself leaves its old content behind.
-                let mut larger = Zeroizing::new(Vec::with_capacity(2 * (body.len() + chunk.len())));
+                let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
                 larger.extend_from_slice(&body);
                 body = larger;
             }

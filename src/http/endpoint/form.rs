@@ -1,32 +1,98 @@
 //! The form of a request: the GraphQL over HTTP parameters, from a JSON body or from a query string.
+//!
+//! Only what is used is built, and only within bounds. `extensions`, and members that nobody knows, are
+//! skipped: they have to be well-formed JSON, and no value is made of them.
 
 use super::refusal::Refusal;
-use async_graphql::{Value, Variables};
+use super::variables::{Bounded, Fault, Read, TOKEN_MEMORY};
+use async_graphql::Variables;
 use axum::extract::Query;
 use http::{StatusCode, Uri};
-use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, de};
+use std::collections::HashSet;
+use std::fmt;
+use zeroize::Zeroizing;
 
 /// A query string is no longer, in bytes: what is longer belongs in a body.
 const MAX_QUERY_BYTES: usize = 32 * 1024;
 
+/// The parameters by name.
+const PARAMETERS: [&str; 4] = ["query", "operationName", "variables", "extensions"];
+
 /// What a request asks for. It has no printed form, because secrets may stand in it.
 pub(super) struct Form {
     /// The document.
-    pub(super) query: String,
+    pub(super) query: Zeroizing<String>,
     /// The operation of the document that is meant.
     pub(super) operation_name: Option<String>,
     /// The values of its variables.
     pub(super) variables: Variables,
+    /// Upper bound of the memory that the variables take, in bytes.
+    pub(super) weight: usize,
 }
 
 /// The members as they came. Other members are without effect.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 struct Members {
-    query: Option<Value>,
-    operation_name: Option<Value>,
-    variables: Option<Value>,
-    extensions: Option<Value>,
+    query: Option<Parameter>,
+    operation_name: Option<Parameter>,
+    variables: Option<Read>,
+    extensions: Option<Parameter>,
+}
+
+/// A parameter that is a text, or of which nothing but its kind matters.
+enum Parameter {
+    Text(Zeroizing<String>),
+    Object,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Parameter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ParameterVisitor)
+    }
+}
+
+struct ParameterVisitor;
+
+impl<'de> Visitor<'de> for ParameterVisitor {
+    type Value = Parameter;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Parameter, E> {
+        Ok(Parameter::Text(Zeroizing::new(text.to_owned())))
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Parameter, E> {
+        Ok(Parameter::Other)
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Parameter, E> {
+        Ok(Parameter::Other)
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Parameter, E> {
+        Ok(Parameter::Other)
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Parameter, E> {
+        Ok(Parameter::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Parameter, A::Error> {
+        while elements.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Parameter::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Parameter, A::Error> {
+        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Parameter::Object)
+    }
 }
 
 impl Form {
@@ -38,10 +104,10 @@ impl Form {
                 "A request holds one operation; send each of a batch in a request of its own.",
             ));
         }
-        // What serde says quotes the text.
-        let members: Members =
-            serde_json::from_slice(body).map_err(|_| Refusal::form("The body is not one well-formed JSON object."))?;
-        members.check()
+        // What serde says quotes the text. What is skipped is not looked at for its encoding.
+        let members: Option<Members> = str::from_utf8(body).ok().and_then(|body| serde_json::from_str(body).ok());
+        let members = members.ok_or(Refusal::form("The body is not one well-formed JSON object."))?;
+        members.check(body.len())
     }
 
     /// Reads a GET's query string.
@@ -51,51 +117,66 @@ impl Form {
         }
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|_| Refusal::form("The query string cannot be read."))?;
-        let mut members = Members::default();
+        let (mut members, mut given, mut length) = (Members::default(), HashSet::new(), 0);
         for (name, value) in pairs {
-            let member = match name.as_str() {
-                "query" => &mut members.query,
-                "operationName" => &mut members.operation_name,
-                "variables" => &mut members.variables,
-                "extensions" => &mut members.extensions,
-                _ => continue,
-            };
-            let value = match name.as_str() {
-                // By GraphQL over HTTP, an empty operationName is none.
-                "operationName" if value.is_empty() => Value::Null,
-                "query" | "operationName" => Value::String(value),
-                _ => serde_json::from_str(&value)
-                    .map_err(|_| Refusal::form("variables and extensions are JSON in the query string."))?,
-            };
-            if member.replace(value).is_some() {
+            let Some(name) = PARAMETERS.into_iter().find(|known| *known == name) else { continue };
+            if !given.insert(name) {
                 return Err(Refusal::form("A parameter is in the query string twice."));
             }
+            let value = Zeroizing::new(value);
+            length += value.len();
+            match name {
+                "query" => members.query = Some(Parameter::Text(value)),
+                // By GraphQL over HTTP, an empty operationName is none.
+                "operationName" => {
+                    members.operation_name = (!value.is_empty()).then_some(Parameter::Text(value));
+                }
+                "variables" => members.variables = of_json(&value)?,
+                _ => members.extensions = of_json(&value)?,
+            }
         }
-        members.check()
+        members.check(length)
     }
 }
 
+/// Reads a parameter of a query string.
+fn of_json<'de, T: Deserialize<'de>>(text: &'de str) -> Result<Option<T>, Refusal> {
+    serde_json::from_str(text).map_err(|_| Refusal::form("variables and extensions are JSON in the query string."))
+}
+
 impl Members {
-    fn check(self) -> Result<Form, Refusal> {
+    /// The form, of a text of so many bytes.
+    fn check(self, length: usize) -> Result<Form, Refusal> {
         let query = match self.query {
-            Some(Value::String(query)) => query,
-            None | Some(Value::Null) => return Err(Refusal::form("The parameter query, a document, is missing.")),
+            Some(Parameter::Text(query)) => query,
+            None => return Err(Refusal::form("The parameter query, a document, is missing.")),
             Some(_) => return Err(Refusal::form("The parameter query must be a string.")),
         };
         let operation_name = match self.operation_name {
-            Some(Value::String(name)) => Some(name),
-            None | Some(Value::Null) => None,
+            Some(Parameter::Text(name)) => Some(name.to_string()),
+            None => None,
             Some(_) => return Err(Refusal::form("The parameter operationName must be a string or null.")),
         };
-        let variables = match self.variables {
-            Some(map @ Value::Object(_)) => Variables::from_value(map),
-            None | Some(Value::Null) => Variables::default(),
-            Some(_) => return Err(Refusal::form("The parameter variables must be an object or null.")),
+        let Bounded { variables, tokens } = match self.variables {
+            None => Bounded { variables: Variables::default(), tokens: 0 },
+            Some(Read(read)) => read.map_err(refused)?,
         };
+        // The text of their strings has no more bytes than it had in JSON.
+        let weight = tokens * TOKEN_MEMORY + length;
         match self.extensions {
-            None | Some(Value::Null | Value::Object(_)) => Ok(Form { query, operation_name, variables }),
+            None | Some(Parameter::Object) => Ok(Form { query, operation_name, variables, weight }),
             Some(_) => Err(Refusal::form("The parameter extensions must be an object or null.")),
         }
+    }
+}
+
+fn refused(fault: Fault) -> Refusal {
+    let limit = |message| Refusal::limit(StatusCode::BAD_REQUEST, message);
+    match fault {
+        Fault::NotAnObject => Refusal::form("The parameter variables must be an object or null."),
+        Fault::Duplicate => Refusal::form("An object in variables has two members of one name; give each name once."),
+        Fault::TooMany => limit("variables hold more than 30,000 values and names of members; send several requests."),
+        Fault::TooDeep => limit("variables nest more than 64 deep; flatten them."),
     }
 }
 
@@ -152,6 +233,79 @@ mod tests {
         }
     }
 
+    /// A body with these variables.
+    fn with_variables(json: &str) -> Result<Form, Refusal> {
+        Form::of_json(format!(r#"{{"query":"{{a}}","variables":{json}}}"#).as_bytes())
+    }
+
+    /// A list of so many of the same.
+    fn list(of: &str, count: usize) -> String {
+        format!("[{}{of}]", format!("{of},").repeat(count - 1))
+    }
+
+    #[test]
+    fn variables_have_at_most_30_000_tokens() {
+        // The object, the name in it and the list are three.
+        for (element, tokens) in [("0", 1), ("[]", 1), ("\"x\"", 1), ("null", 1), ("{\"\":0}", 3), ("[[true]]", 3)] {
+            let of = |count| with_variables(&format!(r#"{{"v":{}}}"#, list(element, count)));
+            let most = (super::super::variables::MAX_TOKENS - 3) / tokens;
+            let form = of(most).ok().unwrap();
+            assert!(form.weight > most * tokens * TOKEN_MEMORY, "{element}");
+            let refused = of(most + 1).err().unwrap();
+            assert_eq!((refused.status.as_u16(), refused.code), (400, "LIMIT_EXCEEDED"), "{element}");
+            assert!(format!("{refused:?}").contains("30,000"), "{refused:?}");
+        }
+        // What cannot be read to its end is no JSON, whatever it holds.
+        let cut = format!(r#"{{"query":"{{a}}","variables":{{"v":[{}"#, "0,".repeat(40_000));
+        assert_eq!(code(Form::of_json(cut.as_bytes())), Some((400, "BAD_USER_INPUT")));
+    }
+
+    #[test]
+    fn variables_nest_at_most_64_deep() {
+        let nested = |levels: usize| {
+            let halves = levels / 2;
+            let (open, close) = ("[{\"a\":".repeat(halves), "}]".repeat(halves));
+            with_variables(&format!(r#"{{"v":{open}0{close}}}"#))
+        };
+        assert!(nested(62).is_ok());
+        assert_eq!(code(nested(64)), Some((400, "LIMIT_EXCEEDED")));
+        assert_eq!(code(nested(20_000)), Some((400, "LIMIT_EXCEEDED")));
+        let deepest = |levels: usize| format!(r#"{{"v":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        assert!(with_variables(&deepest(64)).is_ok());
+        assert_eq!(code(with_variables(&deepest(65))), Some((400, "LIMIT_EXCEEDED")));
+    }
+
+    #[test]
+    fn an_object_with_two_members_of_one_name_is_refused() {
+        let bad = Some((400, "BAD_USER_INPUT"));
+        for json in [r#"{"a":1,"a":1}"#, r#"{"a":1,"b":2,"a":null}"#, r#"{"v":[{"a":1,"\u0061":2}]}"#, r#"{"":1,"":2}"#]
+        {
+            assert_eq!(code(with_variables(json)), bad, "{json}");
+        }
+        for json in [r#"{"a":{"a":1},"b":{"a":1}}"#, r#"{"a":1,"A":1}"#] {
+            assert!(with_variables(json).is_ok(), "{json}");
+        }
+        assert_eq!(code(Form::of_json(br#"{"query":"{a}","variables":{},"variables":{}}"#)), bad);
+    }
+
+    #[test]
+    fn what_nobody_reads_is_skipped_and_has_to_be_json() {
+        let bad = Some((400, "BAD_USER_INPUT"));
+        for member in ["extensions", "other"] {
+            let with = |json: &str| Form::of_json(format!(r#"{{"query":"{{a}}","{member}":{json}}}"#).as_bytes());
+            let many = format!(r#"{{"v":{}}}"#, list("{\"\":0}", 200_000));
+            let form = with(&many).ok().unwrap();
+            assert_eq!(form.weight, many.len() + r#"{"query":"{a}","":}"#.len() + member.len());
+            let deep = format!(r#"{{"v":{}{}}}"#, "[".repeat(500_000), "]".repeat(500_000));
+            assert!(with(&deep).is_ok());
+            assert!(with(r#"{"a":1,"a":2}"#).is_ok());
+            for broken in [r#"{"v":[}"#, r#"{"v":01}"#, r#"{"v":nul}"#, "{\"v\":\"\u{1}\"}", r#"{"v":"\x"}"#, "{v:1}"] {
+                assert_eq!(code(with(broken)), bad, "{broken}");
+            }
+        }
+        assert_eq!(code(Form::of_json(b"{\"query\":\"{a}\",\"other\":\"\xff\"}")), bad);
+    }
+
     #[test]
     fn a_query_string_has_the_same_parameters() {
         let of = |query: &str| Form::of_query(&format!("/graphql?{query}").parse().unwrap());
@@ -160,11 +314,21 @@ mod tests {
         assert_eq!((form.query.as_str(), form.operation_name.as_deref()), ("{a} #", Some("A")));
         assert_eq!(form.variables.len(), 1);
         assert_eq!(of("query=a&operationName=").ok().unwrap().operation_name, None);
+        let many = format!("query=a&variables=%7B%22v%22:[{}0]%7D", "0,".repeat(15_000));
+        assert!(of(&many).is_ok());
+        let nested = format!("query=a&variables=%7B%22v%22:{}{}%7D", "[".repeat(65), "]".repeat(65));
+        assert_eq!(code(of(&nested)), Some((400, "LIMIT_EXCEEDED")));
 
         let bad = Some((400, "BAD_USER_INPUT"));
-        for query in
-            ["", "query", "query=a&query=b", "query=a&variables=", "query=a&variables=x", "query=a&variables=1"]
-        {
+        for query in [
+            "",
+            "query",
+            "query=a&query=b",
+            "query=a&variables=null&variables=null",
+            "query=a&variables=",
+            "query=a&variables=x",
+            "query=a&variables=1",
+        ] {
             // A name without a value is an empty document, which the parser refuses.
             let expected = if query == "query" { None } else { bad };
             assert_eq!(code(of(query)), expected, "{query}");

@@ -7,15 +7,17 @@ mod form;
 mod media;
 mod refusal;
 mod site;
+mod variables;
 
-use super::budget::{AnswerBudget, Exhausted, Reserved};
+use super::budget::{Exhausted, Held, MemoryBudget};
 use super::connections::Admission;
 use super::observe::Noted;
 use super::tokens::Verifier;
-use crate::domain::{Principal, RequestId};
-use crate::graphql::{Api, Call, Inspected};
+use crate::domain::Principal;
+use crate::graphql::{self, Api, Call, Inspected};
 use crate::trace::InRequest;
 use crate::vault::Caller;
+use async_graphql::Variables;
 use async_graphql::parser::types::OperationType;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -24,15 +26,22 @@ use body::Incoming;
 use bytes::Bytes;
 use form::Form;
 use http::request::Parts as Head;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use media::Media;
 pub(super) use refusal::Refusal;
 use refusal::{respond, serialize, was_executed};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
+use tracing::Span;
+use zeroize::Zeroizing;
 
 /// By this header a gateway asks for the trace of what it fetches.
 const INCLUDE_TRACE: &str = "apollo-federation-include-trace";
+
+/// Up to this length, in bytes, a request is parsed where it is: that takes a few milliseconds at most.
+/// A longer one is parsed on a thread that serves nobody else meanwhile.
+const SMALL: usize = 4 * 1024;
 
 /// Whom an address serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +59,12 @@ pub(super) struct Endpoint {
     pub(super) api: Api,
     pub(super) verifier: Verifier,
     pub(super) serves: Serves,
-    /// The memory of answers, which all addresses of the process share.
-    pub(super) answers: AnswerBudget,
+    /// The memory of requests, which all addresses of the process share.
+    pub(super) requests: MemoryBudget,
+    /// The memory of answers, shared alike.
+    pub(super) answers: MemoryBudget,
+    /// Bounds the large requests that are parsed at once.
+    pub(super) parsers: Arc<Semaphore>,
     /// What is being executed, so that the end of the program can wait for it.
     pub(super) running: TaskTracker,
 }
@@ -112,8 +125,12 @@ impl Endpoint {
                 "Answers are application/graphql-response+json or application/json; accept one of them.",
             ));
         }
-        let form = read(head, body, principal.is_none()).await?;
-        let operation = match self.api.inspect(&form.query, form.operation_name.as_deref()) {
+        let mut held = self.requests.begin(principal.as_ref());
+        let received = receive(head, body, principal.is_none(), &mut held).await?;
+        let (prepared, mut held) = self.prepare(received, held).await?;
+        let Prepared { operation, variables, weight } = prepared;
+        held.resize(weight).await?;
+        let operation = match operation {
             Ok(operation) => operation,
             Err(refusal) => return Ok(Answered::refused(&Api::refuse((&refusal).into(), &noted.request_id))),
         };
@@ -128,7 +145,27 @@ impl Endpoint {
             super::metrics::count_operation(operation.kind);
             return Ok(Answered { executed: true, body });
         }
-        self.execute(principal, form, operation, noted.request_id.clone(), traced).await
+        let request_id = noted.request_id.clone();
+        let caller = principal.map(|principal| Caller { principal, request_id: request_id.clone() });
+        self.execute(Call { caller, request_id, operation, variables, traced }, held).await
+    }
+
+    /// Reads the form and inspects its document. What is held goes along, since a client that hangs up
+    /// does not stop it.
+    async fn prepare(&self, received: Received, held: Held) -> Result<(Prepared, Held), Refusal> {
+        if received.length() <= SMALL {
+            return Ok((received.prepare(&self.api)?, held));
+        }
+        let turn = held.parser(&self.parsers).await?;
+        let (api, span) = (self.api.clone(), Span::current());
+        let prepared = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            span.in_scope(|| received.prepare(&api)).map(|prepared| (prepared, held))
+        });
+        prepared.await.unwrap_or_else(|error| {
+            tracing::error!(panicked = error.is_panic(), "the parsing of a request ended without a result");
+            Err(Refusal::internal())
+        })
     }
 
     /// Who calls; none without a token, where that is enough for some operations.
@@ -154,32 +191,21 @@ impl Endpoint {
     }
 
     /// Executes on a task of its own: a client that hangs up does not stop a change half way.
-    async fn execute(
-        &self,
-        principal: Option<Principal>,
-        form: Form,
-        operation: Inspected,
-        request_id: RequestId,
-        traced: bool,
-    ) -> Result<Answered, Refusal> {
-        super::metrics::count_operation(operation.kind);
-        let call = Call {
-            caller: principal.clone().map(|principal| Caller { principal, request_id: request_id.clone() }),
-            request_id,
-            operation,
-            variables: form.variables,
-            traced,
-        };
+    async fn execute(&self, call: Call, held: Held) -> Result<Answered, Refusal> {
+        super::metrics::count_operation(call.operation.kind);
+        let mut reserved = self.answers.begin(call.caller.as_ref().map(|caller| &caller.principal));
         let admitted = match self.api.admit(call).await {
             Ok(admitted) => admitted,
             Err(refused) => return Ok(Answered::refused(&refused)),
         };
         let is_mutation = admitted.is_mutation();
-        let reserved = self.answers.reserve(principal.as_ref(), admitted.answer_bytes()).await;
-        let reserved = reserved.map_err(|Exhausted| Refusal::too_many_answers())?;
-        // What is reserved stays so for as long as it is executed, whether the client waits or not.
-        let work = async move { (admitted.execute().await, reserved) };
-        let task = InRequest::current().spawn(&self.running, work);
+        reserved.resize(admitted.answer_bytes()).await?;
+        // What is held and reserved stays so for as long as it is executed, whether the client waits or not.
+        let executing = async move {
+            let _held = held;
+            (admitted.execute().await, reserved)
+        };
+        let task = InRequest::current().spawn(&self.running, executing);
         let (response, reserved) = task.await.map_err(|error| {
             // Its text may quote what was worked on.
             tracing::error!(panicked = error.is_panic(), "the execution of an operation ended without an answer");
@@ -190,23 +216,53 @@ impl Endpoint {
 }
 
 /// Serializes an answer, and has it hold the memory that it takes.
-async fn hold(
-    response: &async_graphql::Response,
-    mut reserved: Reserved,
-    is_mutation: bool,
-) -> Result<Answered, Refusal> {
+async fn hold(response: &async_graphql::Response, mut reserved: Held, is_mutation: bool) -> Result<Answered, Refusal> {
     let executed = was_executed(response);
     let body = serialize(response);
     match reserved.resize(body.len()).await {
         Ok(()) => {}
         // What a mutation did is told, although its lists are longer than expected.
         Err(Exhausted) if is_mutation => {}
-        Err(Exhausted) => return Err(Refusal::too_many_answers()),
+        Err(exhausted) => return Err(exhausted.into()),
     }
     Ok(Answered { executed, body: reserved.hold(body) })
 }
 
-async fn read(head: &Head, body: &mut Incoming, anonymous: bool) -> Result<Form, Refusal> {
+/// A request as it was received.
+enum Received {
+    Body(Zeroizing<Vec<u8>>),
+    Query(Uri),
+}
+
+/// A request that can be executed, or whose document cannot.
+struct Prepared {
+    operation: Result<Inspected, graphql::Refusal>,
+    variables: Variables,
+    /// Upper bound of the memory that it takes while it is executed, in bytes.
+    weight: usize,
+}
+
+impl Received {
+    fn length(&self) -> usize {
+        match self {
+            Self::Body(body) => body.len(),
+            Self::Query(uri) => uri.query().map_or(0, str::len),
+        }
+    }
+
+    fn prepare(self, api: &Api) -> Result<Prepared, Refusal> {
+        let Form { query, operation_name, variables, weight } = match self {
+            Self::Body(body) => Form::of_json(&body)?,
+            Self::Query(uri) => Form::of_query(&uri)?,
+        };
+        let operation = api.inspect(&query, operation_name.as_deref());
+        // Resolvers are given copies of what variables hold.
+        let weight = 2 * weight + operation.as_ref().map_or(0, |operation| operation.weight);
+        Ok(Prepared { operation, variables, weight })
+    }
+}
+
+async fn receive(head: &Head, body: &mut Incoming, anonymous: bool, held: &mut Held) -> Result<Received, Refusal> {
     if head.method == Method::POST {
         if !media::is_json(&head.headers) {
             return Err(Refusal::http(
@@ -214,14 +270,14 @@ async fn read(head: &Head, body: &mut Incoming, anonymous: bool) -> Result<Form,
                 "The body must be JSON in UTF-8, with the header Content-Type: application/json.",
             ));
         }
-        Form::of_json(&body.read(anonymous).await?)
+        body.read(anonymous, held).await.map(Received::Body)
     } else if head.method == Method::GET {
         if site::may_be_foreign(&head.headers) {
             return Err(Refusal::forbidden(
                 "A request from another site needs the header Authorization or Apollo-Require-Preflight.",
             ));
         }
-        Form::of_query(&head.uri)
+        Ok(Received::Query(head.uri.clone()))
     } else {
         Err(Refusal::method("GET, POST", "Operations are sent by POST, queries by GET too."))
     }

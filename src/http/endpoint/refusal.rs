@@ -1,5 +1,6 @@
 //! What stops a request before its operation is executed.
 
+use super::super::budget::Exhausted;
 use super::media::Media;
 use crate::domain::RequestId;
 use crate::graphql::{Api, server_error};
@@ -76,9 +77,9 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, format!("The request cannot be judged: {why}."))
     }
 
-    /// The answers that were not read yet take all the memory that there is for them.
-    pub(super) fn too_many_answers() -> Self {
-        let message = "Too many answers wait to be read; try again in a moment.";
+    /// Other requests hold what this one needs.
+    pub(super) fn busy() -> Self {
+        let message = "The server is busy with other requests; try again in a moment.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, message).with(RETRY_AFTER, "1")
     }
 
@@ -100,6 +101,12 @@ impl Refusal {
     /// As [`Self::respond`], where nothing is known of what the client takes.
     pub(in crate::http) fn respond_json(self, request: &RequestId) -> Response {
         self.respond(Media::Json, request)
+    }
+}
+
+impl From<Exhausted> for Refusal {
+    fn from(Exhausted: Exhausted) -> Self {
+        Self::busy()
     }
 }
 

@@ -25,8 +25,8 @@ use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AnsiTransactionManager, AsyncConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager};
 use futures::FutureExt;
-use queries::events::{NewEvent, ROWS_PER_STATEMENT};
-use schema::{audit_chains, audit_events, projects};
+use queries::events::{NewDecoy, NewEvent, ROWS_PER_STATEMENT};
+use schema::{audit_chains, audit_decoys, audit_events, projects};
 use std::time::Duration;
 
 /// Connections one server holds at most.
@@ -130,6 +130,15 @@ pub async fn insert_events(conn: &mut Connection, events: &[ChainedEvent]) -> Qu
     for chunk in events.chunks(ROWS_PER_STATEMENT) {
         let rows: Vec<NewEvent<'_>> = chunk.iter().map(NewEvent::from).collect();
         diesel::insert_into(audit_events::table).values(rows).execute(conn).await?;
+    }
+    Ok(())
+}
+
+/// As [`insert_events`], for decoys.
+pub async fn insert_decoys(conn: &mut Connection, decoys: &[ChainedEvent]) -> QueryResult<()> {
+    for chunk in decoys.chunks(ROWS_PER_STATEMENT) {
+        let rows: Vec<NewDecoy<'_>> = chunk.iter().map(NewDecoy::from).collect();
+        diesel::insert_into(audit_decoys::table).values(rows).execute(conn).await?;
     }
     Ok(())
 }

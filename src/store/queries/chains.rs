@@ -1,40 +1,12 @@
-//! Chains of audit events, their signed heads, and the installation's own keys.
+//! Chains of audit events, and their signed heads.
 
 use super::super::backend::Connection;
-use super::super::schema::{audit_chains, audit_events, audit_heads, entries, installation_keys};
+use super::super::schema::{audit_chains, audit_events, audit_heads, entries};
 use super::events::{EVENT, LINK};
-use crate::domain::{ChainId, EntryId, KeyPurpose, Timestamp};
-use crate::store::records::{Anchor, ChainRow, ChainedEvent, Cut, InstallationKeyRow, Link, TipRow};
+use crate::domain::{AuditAction, ChainId, EntryId, ProjectId, Timestamp};
+use crate::store::records::{Anchor, ChainRow, ChainedEvent, Cut, EntryRow, Link, TipRow};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-
-pub async fn installation_key(conn: &mut Connection, purpose: KeyPurpose) -> QueryResult<Option<InstallationKeyRow>> {
-    installation_keys::table
-        .find(purpose)
-        .select((installation_keys::master_key, installation_keys::wrapped))
-        .first(conn)
-        .await
-        .optional()
-}
-
-pub async fn insert_installation_key(
-    conn: &mut Connection,
-    purpose: KeyPurpose,
-    key: &InstallationKeyRow,
-    now: Timestamp,
-) -> QueryResult<bool> {
-    let rows = diesel::insert_into(installation_keys::table)
-        .values((
-            installation_keys::purpose.eq(purpose),
-            installation_keys::master_key.eq(&key.master_key),
-            installation_keys::wrapped.eq(&key.wrapped),
-            installation_keys::created_at.eq(now),
-        ))
-        .on_conflict_do_nothing()
-        .execute(conn)
-        .await?;
-    Ok(rows == 1)
-}
 
 type Columns =
     (ChainId, Timestamp, (Option<ChainId>, Option<i64>, Option<Vec<u8>>), (i64, Option<Vec<u8>>, Option<Vec<u8>>));
@@ -212,7 +184,9 @@ pub async fn cut_before(conn: &mut Connection, chain: ChainId, before: Timestamp
         .optional()
 }
 
-/// Erases a chain's events up to its cut, but an entry's newest change, and remembers the cut. How many are gone.
+/// Erases a chain's events up to its cut, but an entry's newest change, and remembers the cut. How
+/// many are gone. Which change is the newest is for the events to say: a row that was put back
+/// would have its own kept, and the newer one erased.
 pub async fn cut_chain(conn: &mut Connection, chain: ChainId, cut: &Cut) -> QueryResult<usize> {
     diesel::update(audit_chains::table.find(chain))
         .set((
@@ -222,30 +196,75 @@ pub async fn cut_chain(conn: &mut Connection, chain: ChainId, cut: &Cut) -> Quer
         ))
         .execute(conn)
         .await?;
-    let newest = entries::table
-        .filter(entries::id.nullable().eq(audit_events::entry_id))
-        .filter(entries::revision.nullable().eq(audit_events::entry_revision));
+    let newer = diesel::alias!(audit_events as newer);
+    let of_entry = entries::table.filter(entries::id.nullable().eq(audit_events::entry_id));
+    let is_newest = audit_events::entry_revision.is_not_null().and(diesel::dsl::not(diesel::dsl::exists(
+        newer
+            .filter(newer.field(audit_events::entry_id).eq(audit_events::entry_id))
+            .filter(newer.field(audit_events::entry_revision).gt(audit_events::entry_revision)),
+    )));
     diesel::delete(
         audit_events::table
             .filter(audit_events::chain_id.eq(chain))
             .filter(audit_events::seq.le(cut.seq))
-            .filter(diesel::dsl::not(diesel::dsl::exists(newest))),
+            .filter(diesel::dsl::not(is_newest.and(diesel::dsl::exists(of_entry)))),
     )
     .execute(conn)
     .await
 }
 
-/// Entries whose row does not name the revision of their newest change event: entry, the row's, the event's.
-pub async fn entries_unlike_events(conn: &mut Connection) -> QueryResult<Vec<(EntryId, i32, Option<i32>)>> {
-    let newest = audit_events::table
-        .filter(audit_events::entry_id.eq(entries::id.nullable()))
+/// The newest changes of entries, by entry, after one, with the entries' rows. An entry has several
+/// where events of several changes name one revision.
+pub async fn newest_changes(
+    conn: &mut Connection,
+    after: EntryId,
+    limit: i64,
+) -> QueryResult<Vec<(ChainedEvent, Option<EntryRow>)>> {
+    let newer = diesel::alias!(audit_events as newer);
+    let of_entry = newer
+        .filter(newer.field(audit_events::entry_id).eq(audit_events::entry_id))
+        .filter(newer.field(audit_events::entry_revision).gt(audit_events::entry_revision));
+    audit_events::table
+        .left_join(entries::table.on(entries::id.nullable().eq(audit_events::entry_id)))
+        .filter(audit_events::entry_id.gt(after))
         .filter(audit_events::entry_revision.is_not_null())
-        .select(diesel::dsl::max(audit_events::entry_revision))
-        .single_value();
+        .filter(diesel::dsl::not(diesel::dsl::exists(of_entry)))
+        .order(audit_events::entry_id)
+        .limit(limit)
+        .select(((EVENT, LINK), entries::all_columns.nullable()))
+        .load(conn)
+        .await
+}
+
+/// Entries without an event of a change, by id, after one.
+pub async fn entries_without_change(
+    conn: &mut Connection,
+    after: EntryId,
+    limit: i64,
+) -> QueryResult<Vec<(EntryId, i32)>> {
+    let changes = audit_events::table
+        .filter(audit_events::entry_id.eq(entries::id.nullable()))
+        .filter(audit_events::entry_revision.is_not_null());
     entries::table
-        .filter(newest.is_null().or(newest.ne(entries::revision.nullable())))
+        .filter(entries::id.gt(after))
+        .filter(diesel::dsl::not(diesel::dsl::exists(changes)))
         .order(entries::id)
-        .select((entries::id, entries::revision, newest))
+        .limit(limit)
+        .select((entries::id, entries::revision))
+        .load(conn)
+        .await
+}
+
+/// A project's events of these kinds.
+pub async fn events_of_kind(
+    conn: &mut Connection,
+    project: &ProjectId,
+    actions: &[AuditAction],
+) -> QueryResult<Vec<ChainedEvent>> {
+    audit_events::table
+        .filter(audit_events::project_id.eq(project))
+        .filter(audit_events::action.eq_any(actions))
+        .select((EVENT, LINK))
         .load(conn)
         .await
 }

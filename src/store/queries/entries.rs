@@ -2,12 +2,14 @@
 
 use super::super::backend::{Connection, Db};
 use super::super::schema::{
-    audit_events, ciphertexts, data_keys, entries, entry_usage, milestones, projects, versions,
+    audit_events, ciphertexts, data_keys, entries, entry_usage, milestones, projects, replaced_data_keys, versions,
 };
-use crate::domain::{EntryId, EntryStatus, MilestoneId, ProjectId, Timestamp};
+use super::events::{EVENT, LINK};
+use super::keys::data_key_columns;
+use crate::domain::{DataKeyId, EntryId, EntryStatus, MilestoneId, ProjectId, Timestamp};
 use crate::store::records::{
-    CandidateRow, Candidates, EntryPage, EntryRow, EntrySelection, EntrySort, EntryView, MilestoneRow, ProjectRow,
-    SortKey, VersionView, WantedValues,
+    CandidateRow, Candidates, ChainedEvent, DataKeyRow, EntryPage, EntryRow, EntrySelection, EntrySort, EntryView,
+    MilestoneRow, ProjectRow, SortKey, VersionRow, VersionView, WantedValues,
 };
 use diesel::define_sql_function;
 use diesel::dsl::case_when;
@@ -21,6 +23,7 @@ define_sql_function! {
     fn coalesce_text(value: Nullable<Text>, instead: Text) -> Text;
 }
 define_sql_function! { fn length(bytes: Binary) -> Integer; }
+define_sql_function! { fn replace(text: Text, from: Text, to: Text) -> Text; }
 define_sql_function! { fn coalesce(value: Nullable<BigInt>, instead: BigInt) -> BigInt; }
 
 /// Entries with their current version, its ciphertext row, their data key and their usage.
@@ -40,7 +43,7 @@ macro_rules! views {
                 entries::all_columns,
                 versions::all_columns,
                 ciphertexts::hint,
-                (data_keys::id, data_keys::master_key, data_keys::wrapped),
+                data_key_columns!(),
                 (entry_usage::resolve_count, entry_usage::last_resolved_at).nullable(),
             ))
     };
@@ -95,6 +98,16 @@ pub async fn count_live(conn: &mut Connection, project: &ProjectId) -> QueryResu
         .await
 }
 
+pub async fn entry_names(conn: &mut Connection, project: &ProjectId) -> QueryResult<Vec<String>> {
+    entries::table
+        .filter(entries::project_id.eq(project))
+        .filter(entries::deleted_at.is_null())
+        .select(entries::name)
+        .distinct()
+        .load(conn)
+        .await
+}
+
 /// Narrows a boxed query of entries to a selection.
 macro_rules! selected {
     ($query:expr, $project:expr, $selection:expr) => {{
@@ -123,6 +136,9 @@ macro_rules! selected {
         }
         if let Some(milestone) = &selection.milestone {
             query = query.filter(coalesce_text(entries::milestone_id, "").eq(scope(Some(milestone))));
+        }
+        if let Some(names) = &selection.names {
+            query = query.filter(entries::name.eq_any(names.clone()));
         }
         if let Some(before) = selection.expires_before {
             query = query.filter(live().and(expiry().lt(before.millis())));
@@ -172,13 +188,16 @@ pub async fn entries_page(
     query.limit(page.limit).load(conn).await
 }
 
-pub async fn newest_change(conn: &mut Connection, entry: EntryId) -> QueryResult<Option<i32>> {
+/// The event of an entry's newest change, by the revision that events name.
+pub async fn newest_change(conn: &mut Connection, entry: EntryId) -> QueryResult<Option<ChainedEvent>> {
     audit_events::table
         .filter(audit_events::entry_id.eq(entry))
         .filter(audit_events::entry_revision.is_not_null())
-        .select(diesel::dsl::max(audit_events::entry_revision))
+        .order(audit_events::entry_revision.desc())
+        .select((EVENT, LINK))
         .first(conn)
         .await
+        .optional()
 }
 
 /// A scope as text, to compare with `coalesce(milestone_id, '')`: no milestone has an empty id.
@@ -200,18 +219,26 @@ pub async fn versions_of(conn: &mut Connection, ids: &[EntryId]) -> QueryResult<
         .inner_join(data_keys::table.on(data_keys::id.eq(entries::data_key_id)))
         .filter(versions::entry_id.eq_any(ids.to_vec()))
         .order((versions::entry_id, versions::version.desc()))
-        .select((
-            versions::all_columns,
-            ciphertexts::hint,
-            entries::project_id,
-            (data_keys::id, data_keys::master_key, data_keys::wrapped),
-        ))
+        .select((versions::all_columns, ciphertexts::hint, entries::project_id, data_key_columns!()))
         .load(conn)
         .await
 }
 
-/// One statement for a resolve: the project and the milestone, with every entry of theirs that is not deleted and bears
-/// one of `names` (any without). Values are read of those that `values` wants, and of none without.
+/// What one row of [`candidates`] has of an entry: all of it, or what is left of it.
+type Found = (
+    Option<EntryRow>,
+    Option<VersionRow>,
+    Option<(DataKeyId, i32, Option<Vec<u8>>)>,
+    Option<DataKeyRow>,
+    Option<ChainedEvent>,
+    Option<i32>,
+    Option<bool>,
+);
+
+/// One statement for a resolve: the project and the milestone, with every entry of theirs that is
+/// not deleted and bears one of `names` (any without). Values are read of those that `values`
+/// wants, and of none without. The joins are flat: `SQLite` would materialize an inner join below
+/// an outer one.
 pub async fn candidates(
     conn: &mut Connection,
     project: &ProjectId,
@@ -228,56 +255,85 @@ pub async fn candidates(
         .and(entries::disabled.eq(false))
         .and(coalesce(entries::expires_at, i64::MAX).gt(now.millis()))
         .and(entries::name.ne_all(provided.to_vec()));
+    let newer = diesel::alias!(audit_events as newer);
     let any = names.is_none();
     let names = names.unwrap_or_default();
-    let rows: Vec<(ProjectRow, Option<MilestoneRow>, Option<CandidateRow>)> = projects::table
+    let rows: Vec<(ProjectRow, Option<MilestoneRow>, Found)> = projects::table
         .left_join(
             milestones::table.on(milestones::project_id.eq(projects::id).and(milestones::id.eq(milestone.clone()))),
         )
         .left_join(
-            entries::table
-                .inner_join(
-                    versions::table
-                        .on(versions::entry_id.eq(entries::id).and(versions::version.eq(entries::current_version))),
-                )
-                .inner_join(
-                    ciphertexts::table.on(ciphertexts::entry_id
-                        .eq(versions::entry_id)
-                        .and(ciphertexts::version.eq(versions::ciphertext_version))),
-                )
-                .inner_join(data_keys::table.on(data_keys::id.eq(entries::data_key_id)))
-                .on(entries::project_id
-                    .eq(projects::id)
-                    .and(entries::deleted_at.is_null())
-                    .and(coalesce_text(entries::milestone_id, milestone.clone()).eq(milestone))
-                    .and(entries::name.eq_any(names.to_vec()).or(any.into_sql::<Bool>()))),
+            entries::table.on(entries::project_id
+                .eq(projects::id)
+                .and(entries::deleted_at.is_null())
+                .and(coalesce_text(entries::milestone_id, milestone.clone()).eq(milestone))
+                .and(entries::name.eq_any(names.to_vec()).or(any.into_sql::<Bool>()))),
+        )
+        .left_join(
+            versions::table.on(versions::entry_id.eq(entries::id).and(versions::version.eq(entries::current_version))),
+        )
+        .left_join(ciphertexts::table.on(
+            ciphertexts::entry_id.eq(versions::entry_id).and(ciphertexts::version.eq(versions::ciphertext_version)),
+        ))
+        .left_join(data_keys::table.on(data_keys::id.eq(entries::data_key_id)))
+        .left_join(
+            audit_events::table.on(audit_events::entry_id
+                .eq(entries::id.nullable())
+                .and(audit_events::entry_revision.eq(entries::revision.nullable()))),
         )
         .filter(projects::id.eq(project))
         .select((
-            (projects::id, projects::status),
+            (projects::id, projects::status, projects::environment_names),
             milestones::all_columns.nullable(),
             (
-                entries::all_columns,
-                versions::all_columns,
-                ciphertexts::data_key_id,
-                length(ciphertexts::value),
-                case_when(wanted, ciphertexts::value),
-                (data_keys::id, data_keys::master_key, data_keys::wrapped),
-                audit_events::table
-                    .filter(audit_events::entry_id.eq(entries::id.nullable()))
-                    .filter(audit_events::entry_revision.is_not_null())
-                    .select(diesel::dsl::max(audit_events::entry_revision))
+                entries::all_columns.nullable(),
+                versions::all_columns.nullable(),
+                (ciphertexts::data_key_id, length(ciphertexts::value), case_when(wanted, ciphertexts::value))
+                    .nullable(),
+                data_key_columns!().nullable(),
+                (EVENT, LINK).nullable(),
+                newer
+                    .filter(newer.field(audit_events::entry_id).eq(entries::id.nullable()))
+                    .filter(newer.field(audit_events::entry_revision).is_not_null())
+                    .select(diesel::dsl::max(newer.field(audit_events::entry_revision)))
                     .single_value(),
-            )
-                .nullable(),
+                // `ApprovedNames` is stored so that ` NAME ` finds a whole name in it. Taking that
+                // away is the one case-sensitive search for a text that both databases have.
+                replace(projects::approved_names, " ".into_sql::<Text>().concat(entries::name).concat(" "), "")
+                    .ne(projects::approved_names)
+                    .nullable(),
+            ),
         ))
         .load(conn)
         .await?;
-    let mut found = Candidates { project: None, milestone: None, entries: Vec::with_capacity(rows.len()) };
+    let mut found =
+        Candidates { project: None, milestone: None, entries: Vec::with_capacity(rows.len()), incomplete: Vec::new() };
     for (project, milestone, entry) in rows {
         found.project = Some(project);
         found.milestone = milestone;
-        found.entries.extend(entry);
+        match entry {
+            (
+                Some(entry),
+                Some(version),
+                Some((ciphertext_data_key, size, value)),
+                Some(data_key),
+                Some(change),
+                Some(newest_revision),
+                Some(approved),
+            ) => found.entries.push(CandidateRow {
+                entry,
+                version,
+                ciphertext_data_key,
+                size,
+                value,
+                data_key,
+                change,
+                newest_revision,
+                approved,
+            }),
+            (Some(entry), ..) => found.incomplete.push(entry),
+            (None, ..) => {}
+        }
     }
     Ok(found)
 }

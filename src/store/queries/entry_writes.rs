@@ -1,7 +1,9 @@
 //! Writing and erasing entries.
 
 use super::super::backend::Connection;
-use super::super::schema::{ciphertexts, data_keys, entries, entry_usage, milestones, projects, versions};
+use super::super::schema::{
+    ciphertexts, data_keys, entries, entry_usage, milestones, projects, replaced_data_keys, versions,
+};
 use crate::domain::{EntryId, MilestoneId, ProjectId, Timestamp};
 use crate::store::records::{CiphertextRow, EntryRow, ErasedRows, VersionRow};
 use diesel::prelude::*;
@@ -131,7 +133,7 @@ pub async fn rekey_rows(
             .await?;
     }
     diesel::update(entries::table.find(row.id))
-        .set((entries::data_key_id.eq(row.data_key), entries::mac.eq(&row.mac)))
+        .set((entries::data_key_id.eq(row.data_key), entries::revision.eq(row.revision), entries::mac.eq(&row.mac)))
         .execute(conn)
         .await?;
     Ok(())
@@ -189,9 +191,11 @@ pub async fn erase_entries(conn: &mut Connection, ids: &[EntryId]) -> QueryResul
     Ok(erased)
 }
 
-/// Erases what is left of a project once its entries are gone: data keys, milestones, the project's row.
+/// Erases what is left of a project once its entries are gone: data keys and the list of replaced
+/// ones, milestones, the project's row.
 pub async fn erase_project(conn: &mut Connection, project: &ProjectId) -> QueryResult<()> {
     diesel::delete(data_keys::table.filter(data_keys::project_id.eq(project))).execute(conn).await?;
+    diesel::delete(replaced_data_keys::table.filter(replaced_data_keys::project_id.eq(project))).execute(conn).await?;
     diesel::delete(milestones::table.filter(milestones::project_id.eq(project))).execute(conn).await?;
     diesel::delete(projects::table.find(project)).execute(conn).await?;
     Ok(())

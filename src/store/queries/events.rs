@@ -3,7 +3,7 @@
 #![allow(clippy::ref_option_ref, reason = "in the code that Insertable derives")]
 
 use super::super::backend::{Connection, Db};
-use super::super::schema::{audit_events, entries, versions};
+use super::super::schema::{audit_decoys, audit_events, entries, versions};
 use crate::domain::{AuditAction, AuditOutcome, ChainId, EntryId, EventId, Purpose, Role, Timestamp};
 use crate::store::records::{ChainedEvent, EventRow, EventSelection, ExposureRow};
 use diesel::prelude::*;
@@ -12,66 +12,73 @@ use diesel_async::RunQueryDsl;
 /// So many rows fit into one statement: SQLite takes 32,766 parameters, PostgreSQL 65,535, and a row has 24.
 pub const ROWS_PER_STATEMENT: usize = 1_300;
 
-/// A [`ChainedEvent`] to insert. Every column is written, so that SQLite takes many rows in one statement.
-#[derive(Insertable)]
-#[diesel(table_name = audit_events, treat_none_as_default_value = false)]
-pub struct NewEvent<'a> {
-    id: EventId,
-    occurred_at: Timestamp,
-    project_id: Option<&'a str>,
-    action: AuditAction,
-    outcome: AuditOutcome,
-    reason: Option<&'a str>,
-    count: i64,
-    actor: &'a str,
-    subject: Option<&'a str>,
-    role: Option<Role>,
-    agent_id: Option<&'a str>,
-    entry_id: Option<EntryId>,
-    entry_name: Option<&'a str>,
-    entry_version: Option<i32>,
-    entry_revision: Option<i32>,
-    milestone_id: Option<&'a str>,
-    purpose: Option<Purpose>,
-    session_id: Option<&'a str>,
-    tool: Option<&'a str>,
-    request_id: &'a str,
-    chain_id: ChainId,
-    seq: i64,
-    prev: &'a [u8],
-    mac: &'a [u8],
-}
-
-impl<'a> From<&'a ChainedEvent> for NewEvent<'a> {
-    fn from(ChainedEvent { event, link }: &'a ChainedEvent) -> Self {
-        Self {
-            id: event.id,
-            occurred_at: event.occurred_at,
-            project_id: event.project.as_deref(),
-            action: event.action,
-            outcome: event.outcome,
-            reason: event.reason.as_deref(),
-            count: event.count,
-            actor: &event.actor,
-            subject: event.subject.as_deref(),
-            role: event.role,
-            agent_id: event.agent.as_deref(),
-            entry_id: event.entry,
-            entry_name: event.entry_name.as_deref(),
-            entry_version: event.entry_version,
-            entry_revision: event.entry_revision,
-            milestone_id: event.milestone.as_deref(),
-            purpose: event.purpose,
-            session_id: event.session.as_deref(),
-            tool: event.tool.as_deref(),
-            request_id: &event.request_id,
-            chain_id: link.chain,
-            seq: link.seq,
-            prev: &link.prev,
-            mac: &link.mac,
+/// Declares the row of a table with the columns of an event.
+macro_rules! new_event {
+    ($row:ident, $table:ident) => {
+        /// A [`ChainedEvent`] to insert. Every column is written, so that SQLite takes many rows in one statement.
+        #[derive(Insertable)]
+        #[diesel(table_name = $table, treat_none_as_default_value = false)]
+        pub struct $row<'a> {
+            id: EventId,
+            occurred_at: Timestamp,
+            project_id: Option<&'a str>,
+            action: AuditAction,
+            outcome: AuditOutcome,
+            reason: Option<&'a str>,
+            count: i64,
+            actor: &'a str,
+            subject: Option<&'a str>,
+            role: Option<Role>,
+            agent_id: Option<&'a str>,
+            entry_id: Option<EntryId>,
+            entry_name: Option<&'a str>,
+            entry_version: Option<i32>,
+            entry_revision: Option<i32>,
+            milestone_id: Option<&'a str>,
+            purpose: Option<Purpose>,
+            session_id: Option<&'a str>,
+            tool: Option<&'a str>,
+            request_id: &'a str,
+            chain_id: ChainId,
+            seq: i64,
+            prev: &'a [u8],
+            mac: &'a [u8],
         }
-    }
+
+        impl<'a> From<&'a ChainedEvent> for $row<'a> {
+            fn from(ChainedEvent { event, link }: &'a ChainedEvent) -> Self {
+                Self {
+                    id: event.id,
+                    occurred_at: event.occurred_at,
+                    project_id: event.project.as_deref(),
+                    action: event.action,
+                    outcome: event.outcome,
+                    reason: event.reason.as_deref(),
+                    count: event.count,
+                    actor: &event.actor,
+                    subject: event.subject.as_deref(),
+                    role: event.role,
+                    agent_id: event.agent.as_deref(),
+                    entry_id: event.entry,
+                    entry_name: event.entry_name.as_deref(),
+                    entry_version: event.entry_version,
+                    entry_revision: event.entry_revision,
+                    milestone_id: event.milestone.as_deref(),
+                    purpose: event.purpose,
+                    session_id: event.session.as_deref(),
+                    tool: event.tool.as_deref(),
+                    request_id: &event.request_id,
+                    chain_id: link.chain,
+                    seq: link.seq,
+                    prev: &link.prev,
+                    mac: &link.mac,
+                }
+            }
+        }
+    };
 }
+new_event!(NewEvent, audit_events);
+new_event!(NewDecoy, audit_decoys);
 
 /// Names columns once, for a constant and its type.
 macro_rules! columns {
@@ -117,12 +124,55 @@ macro_rules! selected {
     }};
 }
 
+/// Restricts a query to the events between two, newest first. The comparison of instants alone, which the other one implies,
+/// is what both databases use as the bound of an index.
+macro_rules! between {
+    ($query:ident, $selection:ident) => {
+        if let Some((at, id)) = $selection.after {
+            $query = $query.filter(audit_events::occurred_at.le(at)).filter(
+                audit_events::occurred_at.lt(at).or(audit_events::occurred_at.eq(at).and(audit_events::id.lt(id))),
+            );
+        }
+        if let Some((at, id)) = $selection.down_to {
+            $query = $query.filter(audit_events::occurred_at.ge(at)).filter(
+                audit_events::occurred_at.gt(at).or(audit_events::occurred_at.eq(at).and(audit_events::id.ge(id))),
+            );
+        }
+    };
+}
+
+/// In which project the events of an entry are: all are in one.
+pub async fn project_of_events(conn: &mut Connection, entry: EntryId) -> QueryResult<Option<String>> {
+    let newest = audit_events::table
+        .filter(audit_events::entry_id.eq(entry))
+        .order((audit_events::occurred_at.desc(), audit_events::id.desc()))
+        .select(audit_events::project_id);
+    Ok(newest.first::<Option<String>>(conn).await.optional()?.flatten())
+}
+
+/// The event that many places below the beginning of a selection, of which only what an index is ordered by counts: its entry
+/// or its project, and the bounds in time. None where there are fewer.
+pub async fn event_at(
+    conn: &mut Connection,
+    selection: &EventSelection,
+    place: i64,
+) -> QueryResult<Option<(Timestamp, EventId)>> {
+    let indexed = &EventSelection { actions: None, outcomes: None, ..selection.clone() };
+    let mut query = selected!(indexed);
+    between!(query, indexed);
+    query
+        .order((audit_events::occurred_at.desc(), audit_events::id.desc()))
+        .offset(place - 1)
+        .limit(1)
+        .select((audit_events::occurred_at, audit_events::id))
+        .first(conn)
+        .await
+        .optional()
+}
+
 pub async fn events_page(conn: &mut Connection, selection: &EventSelection) -> QueryResult<Vec<EventRow>> {
     let mut query = selected!(selection);
-    if let Some((at, id)) = selection.after {
-        query = query
-            .filter(audit_events::occurred_at.lt(at).or(audit_events::occurred_at.eq(at).and(audit_events::id.lt(id))));
-    }
+    between!(query, selection);
     query
         .order((audit_events::occurred_at.desc(), audit_events::id.desc()))
         .limit(selection.limit)
@@ -151,6 +201,11 @@ pub async fn events_after(
 
 pub async fn count_events(conn: &mut Connection, selection: &EventSelection) -> QueryResult<i64> {
     selected!(selection).count().get_result(conn).await
+}
+
+pub async fn erase_decoys(conn: &mut Connection) -> QueryResult<()> {
+    diesel::delete(audit_decoys::table).execute(conn).await?;
+    Ok(())
 }
 
 /// A version that a rollback made has an old one's value: who received that one holds it.

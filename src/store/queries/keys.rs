@@ -1,25 +1,40 @@
-//! Wrapped keys: data keys, and the installation's own.
+//! Data keys: those there are, and those that were replaced.
 
 use super::super::backend::Connection;
-use super::super::schema::{ciphertexts, data_keys, entries, installation_keys};
-use crate::domain::{DataKeyId, EntryId, KeyPurpose, ProjectId, Timestamp};
-use crate::store::records::{DataKeyRow, DataKeyState, DataKeyTotals, InstallationKeyRow};
+use super::super::schema::{ciphertexts, data_keys, entries, replaced_data_keys};
+use crate::domain::{DataKeyId, EntryId, ProjectId, Timestamp};
+use crate::store::records::{DataKeyRow, DataKeyTotals, ReplacedKeyRow};
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
-pub async fn insert_data_key(
-    conn: &mut Connection,
-    project: &ProjectId,
-    key: &DataKeyRow,
-    now: Timestamp,
-) -> QueryResult<()> {
+/// What a [`DataKeyRow`] is read from.
+macro_rules! data_key_columns {
+    () => {
+        (
+            data_keys::id,
+            data_keys::project_id,
+            data_keys::master_key,
+            data_keys::wrapped,
+            data_keys::encrypting,
+            data_keys::outgoing,
+            data_keys::mac,
+            diesel::dsl::exists(replaced_data_keys::table.filter(replaced_data_keys::id.eq(data_keys::id))),
+        )
+    };
+}
+pub(super) use data_key_columns;
+
+pub async fn insert_data_key(conn: &mut Connection, key: &DataKeyRow, now: Timestamp) -> QueryResult<()> {
     diesel::insert_into(data_keys::table)
         .values((
             data_keys::id.eq(key.id),
-            data_keys::project_id.eq(project),
+            data_keys::project_id.eq(&key.project),
             data_keys::master_key.eq(&key.master_key),
             data_keys::wrapped.eq(&key.wrapped),
-            data_keys::encrypting.eq(true),
+            data_keys::encrypting.eq(key.encrypting),
+            data_keys::outgoing.eq(key.outgoing),
+            data_keys::mac.eq(key.mac.as_deref()),
             data_keys::created_at.eq(now),
         ))
         .execute(conn)
@@ -27,24 +42,55 @@ pub async fn insert_data_key(
     Ok(())
 }
 
+/// Writes a data key's row anew; whether the old one was still there.
+pub async fn update_data_key(conn: &mut Connection, old: &DataKeyRow, new: &DataKeyRow) -> QueryResult<bool> {
+    let had_no_mac = old.mac.is_none().into_sql::<Bool>();
+    let same = data_keys::table
+        .find(old.id)
+        .filter(data_keys::wrapped.eq(&old.wrapped))
+        .filter(data_keys::mac.eq(old.mac.as_deref()).or(data_keys::mac.is_null().and(had_no_mac)));
+    let rows = diesel::update(same)
+        .set((
+            data_keys::master_key.eq(&new.master_key),
+            data_keys::wrapped.eq(&new.wrapped),
+            data_keys::encrypting.eq(new.encrypting),
+            data_keys::outgoing.eq(new.outgoing),
+            data_keys::mac.eq(new.mac.as_deref()),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(rows == 1)
+}
+
 pub async fn encrypting_key(conn: &mut Connection, project: &ProjectId) -> QueryResult<DataKeyRow> {
     data_keys::table
         .filter(data_keys::project_id.eq(project))
         .filter(data_keys::encrypting)
-        .select((data_keys::id, data_keys::master_key, data_keys::wrapped))
+        .select(data_key_columns!())
         .first(conn)
         .await
 }
 
-pub async fn data_key(conn: &mut Connection, id: DataKeyId) -> QueryResult<DataKeyRow> {
-    data_keys::table.find(id).select((data_keys::id, data_keys::master_key, data_keys::wrapped)).first(conn).await
+pub async fn data_key(conn: &mut Connection, id: DataKeyId) -> QueryResult<Option<DataKeyRow>> {
+    data_keys::table.find(id).select(data_key_columns!()).first(conn).await.optional()
 }
 
 pub async fn data_keys_of(conn: &mut Connection, project: &ProjectId) -> QueryResult<Vec<DataKeyRow>> {
     data_keys::table
         .filter(data_keys::project_id.eq(project))
         .order(data_keys::id)
-        .select((data_keys::id, data_keys::master_key, data_keys::wrapped))
+        .select(data_key_columns!())
+        .load(conn)
+        .await
+}
+
+/// By id, after one.
+pub async fn data_keys_after(conn: &mut Connection, after: DataKeyId, limit: i64) -> QueryResult<Vec<DataKeyRow>> {
+    data_keys::table
+        .filter(data_keys::id.gt(after))
+        .order(data_keys::id)
+        .limit(limit)
+        .select(data_key_columns!())
         .load(conn)
         .await
 }
@@ -53,10 +99,10 @@ pub async fn master_keys_in_use(conn: &mut Connection) -> QueryResult<Vec<String
     data_keys::table.select(data_keys::master_key).distinct().order(data_keys::master_key).load(conn).await
 }
 
-pub async fn data_key_under(conn: &mut Connection, master_key: &str) -> QueryResult<Option<(ProjectId, DataKeyRow)>> {
+pub async fn data_key_under(conn: &mut Connection, master_key: &str) -> QueryResult<Option<DataKeyRow>> {
     data_keys::table
         .filter(data_keys::master_key.eq(master_key))
-        .select((data_keys::project_id, (data_keys::id, data_keys::master_key, data_keys::wrapped)))
+        .select(data_key_columns!())
         .first(conn)
         .await
         .optional()
@@ -69,36 +115,6 @@ pub async fn count_sealed(conn: &mut Connection, id: DataKeyId, count: i64) -> Q
         .returning(data_keys::sealed)
         .get_result(conn)
         .await
-}
-
-/// The project's data keys. The caller holds the project's lock.
-pub async fn data_key_states(conn: &mut Connection, project: &ProjectId) -> QueryResult<Vec<DataKeyState>> {
-    data_keys::table
-        .filter(data_keys::project_id.eq(project))
-        .select((data_keys::id, data_keys::encrypting, data_keys::outgoing))
-        .load(conn)
-        .await
-}
-
-/// No data key of the project encrypts any more; the next one that is added does.
-pub async fn stop_encrypting(conn: &mut Connection, project: &ProjectId) -> QueryResult<()> {
-    diesel::update(data_keys::table.filter(data_keys::project_id.eq(project)).filter(data_keys::encrypting))
-        .set(data_keys::encrypting.eq(false))
-        .execute(conn)
-        .await?;
-    Ok(())
-}
-
-/// Sets whether the data keys there are now, of a project or of all, are to be replaced.
-pub async fn set_outgoing(conn: &mut Connection, project: Option<&ProjectId>, outgoing: bool) -> QueryResult<()> {
-    match project {
-        Some(project) => {
-            let of_project = data_keys::table.filter(data_keys::project_id.eq(project));
-            diesel::update(of_project).set(data_keys::outgoing.eq(outgoing)).execute(conn).await?
-        }
-        None => diesel::update(data_keys::table).set(data_keys::outgoing.eq(outgoing)).execute(conn).await?,
-    };
-    Ok(())
 }
 
 /// Projects with a data key to be replaced, by id, after one.
@@ -135,22 +151,52 @@ pub async fn entries_outgoing(conn: &mut Connection, project: &ProjectId) -> Que
         .await
 }
 
-/// Erases the project's data keys that encrypt nothing any more and that nothing names; how many. The caller holds the project's
-/// lock.
-pub async fn erase_unused_data_keys(conn: &mut Connection, project: &ProjectId) -> QueryResult<usize> {
+/// Erases the project's data keys that encrypt nothing any more and that nothing names; which. The
+/// caller holds the project's lock.
+pub async fn erase_unused_data_keys(conn: &mut Connection, project: &ProjectId) -> QueryResult<Vec<DataKeyId>> {
     let of_project = data_keys::table.filter(data_keys::project_id.eq(project)).filter(data_keys::encrypting.eq(false));
     let ids: Vec<DataKeyId> = of_project.select(data_keys::id).load(conn).await?;
-    let mut erased = 0;
+    let mut erased = Vec::new();
     for id in ids {
         let by_entry = diesel::dsl::exists(entries::table.filter(entries::data_key_id.eq(id)));
         let by_ciphertext = diesel::dsl::exists(ciphertexts::table.filter(ciphertexts::data_key_id.eq(id)));
         if !diesel::select(by_entry).get_result::<bool>(conn).await?
             && !diesel::select(by_ciphertext).get_result::<bool>(conn).await?
         {
-            erased += diesel::delete(data_keys::table.find(id)).execute(conn).await?;
+            diesel::delete(data_keys::table.find(id)).execute(conn).await?;
+            erased.push(id);
         }
     }
     Ok(erased)
+}
+
+/// Lists a data key as replaced; passed over where it is.
+pub async fn insert_replaced_key(conn: &mut Connection, row: &ReplacedKeyRow) -> QueryResult<()> {
+    diesel::insert_into(replaced_data_keys::table)
+        .values((
+            replaced_data_keys::id.eq(row.id),
+            replaced_data_keys::project_id.eq(&row.project),
+            replaced_data_keys::replaced_at.eq(row.replaced_at),
+            replaced_data_keys::mac.eq(&row.mac),
+        ))
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Data keys that were replaced, by id, after one.
+pub async fn replaced_keys_after(
+    conn: &mut Connection,
+    after: DataKeyId,
+    limit: i64,
+) -> QueryResult<Vec<ReplacedKeyRow>> {
+    replaced_data_keys::table
+        .filter(replaced_data_keys::id.gt(after))
+        .order(replaced_data_keys::id)
+        .limit(limit)
+        .load(conn)
+        .await
 }
 
 /// Data keys that other master keys wrap than this one, by id, after one.
@@ -159,13 +205,13 @@ pub async fn data_keys_not_under(
     master_key: &str,
     after: DataKeyId,
     limit: i64,
-) -> QueryResult<Vec<(ProjectId, DataKeyRow)>> {
+) -> QueryResult<Vec<DataKeyRow>> {
     data_keys::table
         .filter(data_keys::master_key.ne(master_key))
         .filter(data_keys::id.gt(after))
         .order(data_keys::id)
         .limit(limit)
-        .select((data_keys::project_id, (data_keys::id, data_keys::master_key, data_keys::wrapped)))
+        .select(data_key_columns!())
         .load(conn)
         .await
 }
@@ -173,38 +219,6 @@ pub async fn data_keys_not_under(
 /// How many data keys other master keys wrap than this one.
 pub async fn count_data_keys_not_under(conn: &mut Connection, master_key: &str) -> QueryResult<i64> {
     data_keys::table.filter(data_keys::master_key.ne(master_key)).count().get_result(conn).await
-}
-
-/// Puts a data key's new wrapping in the place of the old one; whether that was still there.
-pub async fn rewrap_data_key(conn: &mut Connection, old: &[u8], new: &DataKeyRow) -> QueryResult<bool> {
-    let rows = diesel::update(data_keys::table.find(new.id).filter(data_keys::wrapped.eq(old)))
-        .set((data_keys::master_key.eq(&new.master_key), data_keys::wrapped.eq(&new.wrapped)))
-        .execute(conn)
-        .await?;
-    Ok(rows == 1)
-}
-
-/// The installation's keys.
-pub async fn installation_keys(conn: &mut Connection) -> QueryResult<Vec<(KeyPurpose, InstallationKeyRow)>> {
-    installation_keys::table
-        .select((installation_keys::purpose, (installation_keys::master_key, installation_keys::wrapped)))
-        .order(installation_keys::purpose)
-        .load(conn)
-        .await
-}
-
-/// As [`rewrap_data_key`], for a key of the installation.
-pub async fn rewrap_installation_key(
-    conn: &mut Connection,
-    purpose: KeyPurpose,
-    old: &[u8],
-    new: &InstallationKeyRow,
-) -> QueryResult<bool> {
-    let rows = diesel::update(installation_keys::table.find(purpose).filter(installation_keys::wrapped.eq(old)))
-        .set((installation_keys::master_key.eq(&new.master_key), installation_keys::wrapped.eq(&new.wrapped)))
-        .execute(conn)
-        .await?;
-    Ok(rows == 1)
 }
 
 /// How many data keys each master key wraps, by the master key's id.

@@ -4,6 +4,7 @@ pub mod chains;
 pub mod entries;
 pub mod entry_writes;
 pub mod events;
+pub mod installation;
 pub mod keys;
 pub mod outbox;
 pub mod projects;

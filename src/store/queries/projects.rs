@@ -1,14 +1,35 @@
-//! Projects, their tombstones and milestones, and what the installation pins.
+//! Projects, their tombstones and milestones.
 
 use super::super::backend::Connection;
-use super::super::schema::{deleted_projects, installation, milestones, projects};
-use crate::domain::{MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
+use super::super::schema::{deleted_projects, milestones, projects};
+use crate::domain::{ApprovedNames, EnvironmentNames, MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
 use crate::store::records::{MilestoneRow, ProjectRow};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 pub async fn projects_by_id(conn: &mut Connection, ids: &[ProjectId]) -> QueryResult<Vec<ProjectRow>> {
-    projects::table.filter(projects::id.eq_any(ids)).select((projects::id, projects::status)).load(conn).await
+    projects::table
+        .filter(projects::id.eq_any(ids))
+        .select((projects::id, projects::status, projects::environment_names))
+        .load(conn)
+        .await
+}
+
+pub async fn approved_names(conn: &mut Connection, ids: &[ProjectId]) -> QueryResult<Vec<(ProjectId, ApprovedNames)>> {
+    projects::table.filter(projects::id.eq_any(ids)).select((projects::id, projects::approved_names)).load(conn).await
+}
+
+pub async fn set_environment_names(
+    conn: &mut Connection,
+    id: &ProjectId,
+    names: EnvironmentNames,
+    approved: &ApprovedNames,
+) -> QueryResult<()> {
+    diesel::update(projects::table.find(id))
+        .set((projects::environment_names.eq(names), projects::approved_names.eq(approved)))
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 pub async fn insert_project(
@@ -86,20 +107,5 @@ pub async fn set_phase(conn: &mut Connection, id: &MilestoneId, phase: Phase, cl
 
 pub async fn delete_milestone(conn: &mut Connection, id: &MilestoneId) -> QueryResult<()> {
     diesel::delete(milestones::table.find(id)).execute(conn).await?;
-    Ok(())
-}
-
-pub async fn pinned(conn: &mut Connection, name: &str) -> QueryResult<Option<String>> {
-    installation::table.find(name).select(installation::value).first(conn).await.optional()
-}
-
-pub async fn pin(conn: &mut Connection, name: &str, value: &str) -> QueryResult<()> {
-    diesel::insert_into(installation::table)
-        .values((installation::name.eq(name), installation::value.eq(value)))
-        .on_conflict(installation::name)
-        .do_update()
-        .set(installation::value.eq(value))
-        .execute(conn)
-        .await?;
     Ok(())
 }

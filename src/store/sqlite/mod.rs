@@ -23,8 +23,8 @@ use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager as _};
 use futures::FutureExt;
-use queries::events::{NewEvent, ROWS_PER_STATEMENT};
-use schema::{audit_chains, audit_events, entries, entry_usage, projects};
+use queries::events::{NewDecoy, NewEvent, ROWS_PER_STATEMENT};
+use schema::{audit_chains, audit_decoys, audit_events, entries, entry_usage, projects};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -107,6 +107,19 @@ pub async fn insert_events(conn: &mut Connection, events: &[ChainedEvent]) -> Qu
         for chunk in events.chunks(ROWS_PER_STATEMENT) {
             let rows: Vec<NewEvent<'_>> = chunk.iter().map(NewEvent::from).collect();
             diesel::RunQueryDsl::execute(diesel::insert_into(audit_events::table).values(&rows), conn)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// As [`insert_events`], for decoys.
+pub async fn insert_decoys(conn: &mut Connection, decoys: &[ChainedEvent]) -> QueryResult<()> {
+    let decoys = decoys.to_vec();
+    conn.spawn_blocking(move |conn| {
+        for chunk in decoys.chunks(ROWS_PER_STATEMENT) {
+            let rows: Vec<NewDecoy<'_>> = chunk.iter().map(NewDecoy::from).collect();
+            diesel::RunQueryDsl::execute(diesel::insert_into(audit_decoys::table).values(&rows), conn)?;
         }
         Ok(())
     })

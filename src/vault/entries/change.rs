@@ -3,7 +3,7 @@
 
 use super::input::{Change, EntryChanges, NewEntry, Rollback, Rotation};
 use super::reading::{Entry, status};
-use super::rows::{place, sign_entry, sign_version, verify_entry, verify_newest, verify_version};
+use super::rows::{Tampered, place, sign_entry, sign_version, verify_entry, verify_newest, verify_version};
 use super::values::{self, Value};
 use crate::authz::{Authorized, CanWrite, ChangesEntries, Rekeying};
 use crate::crypto::DataKey;
@@ -53,13 +53,7 @@ impl Vault {
         if row.deleted_at.is_some() && !administers {
             return Err(NO_SUCH_ENTRY);
         }
-        let key = tx.data_key(row.data_key).await?;
-        let key = self.open_key(&row.project, &key).await?;
-        let newest = tx.newest_change(row.id).await?;
-        verify_entry(&row, &key).and_then(|()| verify_newest(&row, newest)).map_err(|error| {
-            tracing::error!(entry = %row.id, "an entry's row fails authentication; it is not changed");
-            Error::internal(error)
-        })?;
+        let key = self.open_for_change(&mut tx, &row).await?;
         if expected_revision.is_some_and(|expected| expected != row.revision) {
             return Err(Error::Conflict(format!(
                 "The entry has revision {} by now; read it again before you change it.",
@@ -72,6 +66,24 @@ impl Vault {
             _ => self.follow_encrypting_key(&mut tx, &Rekeying::from(&by), &mut row, key).await?,
         };
         Ok(Changing { by, tx, row, key, caller, action, now: self.now() })
+    }
+
+    /// The data key of an entry that is about to be changed, once its row was checked: it is the
+    /// vault's, nothing newer is on record, and nothing newer was seen. The caller holds the
+    /// project's lock.
+    pub(super) async fn open_for_change(&self, tx: &mut Tx, row: &EntryRow) -> Result<Arc<DataKey>> {
+        let audit = self.audit_key(tx).await?;
+        let key = tx.data_key(row.data_key).await?.ok_or_else(|| Error::internal("an entry's data key is gone"))?;
+        let key = self.open_key(&row.project, &key).await?;
+        let newest = tx.newest_change(row.id).await?;
+        let seen = if self.0.revisions.is_older(row.id, row.revision) { Err(Tampered) } else { Ok(()) };
+        let checked =
+            seen.and_then(|()| verify_entry(row, &key)).and_then(|()| verify_newest(row, newest.as_ref(), &audit));
+        checked.map_err(|error| {
+            tracing::error!(entry = %row.id, "an entry's row fails authentication; it is not changed");
+            Error::internal(error)
+        })?;
+        Ok(key)
     }
 
     /// As [`Self::begin_change`], for what a DELETED entry does not allow.
@@ -97,7 +109,7 @@ impl Vault {
         let event = caller.event(action, self.now()).in_project(&project);
         self.permit::<CanWrite>(caller, event.clone(), &project).await?;
         let now = self.now();
-        let name = values::name(new.name, &["input", "name"])?;
+        let name = values::name(new.name, self.0.reserved, &["input", "name"])?;
         let value = values::value(&new.value, new.category, now, &["input", "value"])?;
         if let Some(text) = &new.description {
             values::description(text, &["input", "description"])?;
@@ -125,7 +137,7 @@ impl Vault {
             rotation_interval_days: new.rotation_interval_days,
         };
         let row = insert_entry(&mut tx, &by, draft, &value, (&data_key, &key), caller.person()?, now).await?;
-        self.append(&mut tx, &[caller.event(action, now).on_entry(&row)]).await?;
+        self.append(&mut tx, &[caller.event(action, now).of_change(&row)]).await?;
         let entry = self.entry_in(&mut tx, row.id).await?;
         tx.commit().await?;
         Ok(entry)
@@ -147,7 +159,11 @@ impl Vault {
             Change::Clear => {
                 return Err(Error::invalid(&["input", "name"], "An entry has a name; leave it out to keep it."));
             }
-            Change::Set(name) => values::name(name, &["input", "name"])?.as_str().clone_into(&mut row.name),
+            // The name of an entry that was created before it became reserved is no new name.
+            Change::Set(name) if name == row.name => {}
+            Change::Set(name) => {
+                values::name(name, self.0.reserved, &["input", "name"])?.as_str().clone_into(&mut row.name);
+            }
         }
         match changes.description {
             Change::Keep => {}
@@ -200,7 +216,7 @@ impl Vault {
         if before
             == (row.name.clone(), row.description.clone(), row.category, row.expires_at, row.rotation_interval_days)
         {
-            return self.end(changing).await;
+            return self.end_unchanged(changing).await;
         }
         if renamed {
             changing.require_name_free().await?;
@@ -257,14 +273,17 @@ impl Vault {
     pub(super) async fn save<P: ChangesEntries>(&self, mut changing: Changing<'_, P>) -> Result<Entry> {
         let event = changing.write().await?;
         self.append(&mut changing.tx, &[event]).await?;
-        self.end(changing).await
-    }
-
-    /// Commits what was changed, if anything, and gives the entry as it is then. It is read before the commit, so that what was
-    /// done is not answered with an error.
-    pub(super) async fn end<P: ChangesEntries>(&self, mut changing: Changing<'_, P>) -> Result<Entry> {
+        // Read before the commit, so that what was done is not answered with an error.
         let entry = self.entry_in(&mut changing.tx, changing.row.id).await?;
         changing.tx.commit().await?;
+        Ok(entry)
+    }
+
+    /// Ends a change that changes nothing: an entry that was put under another data key for it goes
+    /// back. Gives the entry.
+    pub(super) async fn end_unchanged<P: ChangesEntries>(&self, mut changing: Changing<'_, P>) -> Result<Entry> {
+        let entry = self.entry_in(&mut changing.tx, changing.row.id).await?;
+        changing.tx.rollback().await?;
         Ok(entry)
     }
 
@@ -359,7 +378,7 @@ impl<P: ChangesEntries> Changing<'_, P> {
         self.row.updated_by = self.caller.person()?.clone();
         sign_entry(&mut self.row, &self.key);
         self.tx.save_entry(&self.by, &self.row).await?;
-        Ok(self.caller.event(self.action, self.now).on_entry(&self.row))
+        Ok(self.caller.event(self.action, self.now).of_change(&self.row))
     }
 }
 

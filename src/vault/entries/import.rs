@@ -3,7 +3,6 @@
 use super::change::{Changing, Draft, insert_entry, require_room, scope};
 use super::input::Change;
 use super::reading::{Entry, status};
-use super::rows::{verify_entry, verify_newest};
 use super::values;
 use crate::authz::CanWrite;
 use crate::domain::{AuditAction, Category, EntryId, EntryStatus, Error, ProjectId, Result, dotenv};
@@ -103,10 +102,7 @@ impl Vault {
                     done.skipped.push(line.name.as_str().to_owned());
                 }
                 Some(row) => {
-                    let own = tx.data_key(row.data_key).await?;
-                    let own = self.open_key(&project, &own).await?;
-                    let newest = tx.newest_change(row.id).await?;
-                    verify_entry(&row, &own).and_then(|()| verify_newest(&row, newest)).map_err(Error::internal)?;
+                    let own = self.open_for_change(&mut tx, &row).await?;
                     if status(&row, now) == EntryStatus::Expired {
                         return Err(at_line(Error::invalid(
                             DOTENV,
@@ -132,7 +128,7 @@ impl Vault {
                         rotation_interval_days: None,
                     };
                     let row = insert_entry(&mut tx, &by, draft, &value, (&data_key, &key), author, now).await?;
-                    events.push(caller.event(AuditAction::EntryCreated, now).on_entry(&row));
+                    events.push(caller.event(AuditAction::EntryCreated, now).of_change(&row));
                     done.created.push(row.id);
                 }
             }

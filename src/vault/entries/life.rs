@@ -28,7 +28,7 @@ impl Vault {
         let mut changing = self.begin_change::<CanWrite>(caller, action, id, None).await?;
         changing.require_not_deleted()?;
         if changing.row.disabled == disabled {
-            return self.end(changing).await;
+            return self.end_unchanged(changing).await;
         }
         changing.row.disabled = disabled;
         self.save(changing).await
@@ -41,7 +41,7 @@ impl Vault {
     pub async fn delete_entry(&self, caller: &Caller, id: String) -> Result<Entry> {
         let mut changing = self.begin_change::<CanAdminister>(caller, AuditAction::EntryDeleted, &id, None).await?;
         if changing.row.deleted_at.is_some() {
-            return self.end(changing).await;
+            return self.end_unchanged(changing).await;
         }
         changing.row.deleted_at = Some(changing.now);
         self.save(changing).await
@@ -78,7 +78,7 @@ impl Vault {
         }
         let id = changing.row.id;
         changing.tx.erase_entries(&[id]).await?;
-        let event = caller.event(AuditAction::EntryPurged, changing.now).on_entry(&changing.row);
+        let event = caller.event(AuditAction::EntryPurged, changing.now).of_erasure(changing.row);
         self.append(&mut changing.tx, &[event]).await?;
         changing.tx.commit().await?;
         self.forget_erased().await;

@@ -14,4 +14,5 @@ pub use input::{Change, EntryChanges, NewEntry, Rollback, Rotation};
 pub(super) use reading::status;
 pub use reading::{Entry, EntryFilter, EntryOrder, EntryQuery, OrderField, SealedHint, Usage, Version, page_versions};
 pub(super) use rekeying::rekeyed;
-pub(super) use rows::{place, verify_candidate};
+pub(super) use rows::{Tampered, leaves_deleted, place, verify_candidate, verify_entry, verify_newest};
+pub(super) use values::name;

@@ -145,6 +145,8 @@ pub struct EntryFilter {
     pub statuses: Option<Vec<EntryStatus>>,
     /// Expiring before this instant, and neither disabled nor deleted.
     pub expires_before: Option<Timestamp>,
+    /// With names that sessions leave out (true), or let in (false), and not deleted.
+    pub left_out_of_sessions: Option<bool>,
 }
 
 /// By what a list is sorted.
@@ -220,7 +222,7 @@ impl Vault {
         milestone: Option<&str>,
     ) -> Result<Option<Entry>> {
         // What has not the form of a name or id is not there.
-        if SecretName::parse(name).is_err() {
+        if !SecretName::has_form(name) {
             return Ok(None);
         }
         let milestone = match milestone.map(MilestoneId::parse) {
@@ -260,7 +262,7 @@ impl Vault {
             return Err(not_of_this_list());
         }
         let now = self.now();
-        let Some(selection) = selection(&query.filter, deleted.is_some(), now) else {
+        let Some(selection) = self.selection(by, &query.filter, deleted.is_some(), now).await? else {
             return list.page(Vec::new(), size, false, |_: &Entry| ());
         };
         let has_previous = after.is_some();
@@ -290,10 +292,27 @@ impl Vault {
         deleted: Option<&Authorized<CanAdminister>>,
         filter: &EntryFilter,
     ) -> Result<i64> {
-        match selection(filter, deleted.is_some(), self.now()) {
+        match self.selection(by, filter, deleted.is_some(), self.now()).await? {
             Some(selection) => Ok(self.0.store.conn().await?.count_entries(by.project(), &selection).await?),
             None => Ok(0),
         }
+    }
+
+    /// As [`selection`], with the names that sessions leave out or let in, where the filter asks for
+    /// them.
+    async fn selection(
+        &self,
+        by: &Authorized<CanList>,
+        filter: &EntryFilter,
+        deleted: bool,
+        now: Timestamp,
+    ) -> Result<Option<EntrySelection>> {
+        let Some(mut selection) = selection(filter, deleted, now) else { return Ok(None) };
+        if let Some(left_out) = filter.left_out_of_sessions {
+            selection.statuses.retain(|status| *status != EntryStatus::Deleted);
+            selection.names = Some(self.names_by_session(by, left_out).await?);
+        }
+        Ok(Some(selection))
     }
 
     /// The versions of entries, newest first. Unchecked: shown only to who may see masked values.
@@ -390,6 +409,7 @@ fn selection(filter: &EntryFilter, deleted: bool, now: Timestamp) -> Option<Entr
         categories,
         of_project: filter.scope.map(|scope| scope == Scope::Project),
         milestone,
+        names: None,
         statuses,
         expires_before: filter.expires_before,
         now: Some(now),

@@ -1,5 +1,5 @@
 //! Putting an entry under another data key: its values and hints are opened and sealed anew, its rows' MACs made anew. What it says
-//! stays, and so does its revision.
+//! stays; its revision grows, so that the rows under the old key are old ones.
 
 use super::rows::{Tampered, place, sign_entry, sign_version, verify_entry, verify_version};
 use crate::authz::Rekeying;
@@ -15,16 +15,17 @@ pub(in crate::vault) struct Rekeyed {
     ciphertexts: Vec<CiphertextRow>,
 }
 
-/// An entry with everything below it that carries a MAC or is sealed.
+/// An entry with everything below it that carries a MAC or is sealed, as it is to be: `to` is its
+/// row under the key `new`.
 pub(in crate::vault) async fn rekeyed(
     tx: &mut Tx,
     row: &EntryRow,
+    to: EntryRow,
     old: &DataKey,
-    (id, new): (crate::domain::DataKeyId, &DataKey),
+    new: &DataKey,
 ) -> Result<Result<Rekeyed, Tampered>> {
     let versions = tx.version_rows(row.id).await?;
     let ciphertexts = tx.ciphertext_rows(row.id).await?;
-    let to = EntryRow { data_key: id, ..row.clone() };
     match reseal(row, to, old, new, versions, ciphertexts) {
         Ok(rekeyed) => Ok(Ok(rekeyed)),
         Err(CryptoError::NotAuthentic | CryptoError::Form | CryptoError::NoCertificate) => Ok(Err(Tampered)),

@@ -1,7 +1,10 @@
 //! Rows that carry a MAC: what it covers, how it is made and checked.
 
-use crate::crypto::{CryptoError, DataKey, EntryFacts, Place, VersionFacts};
-use crate::store::records::{CandidateRow, EntryRow, VersionRow};
+use crate::crypto::{AuditKey, CryptoError, DataKey, EntryFacts, Place, VersionFacts};
+use crate::domain::{AuditAction, AuditOutcome, MilestoneId};
+use crate::store::records::{CandidateRow, ChainedEvent, EntryRow, VersionRow};
+use crate::vault::events::data_key_subject;
+use crate::vault::ledger::verify_event;
 
 /// A row, or what it refers to, is not as the vault wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +58,7 @@ pub(super) fn sign_version(entry: &EntryRow, row: &mut VersionRow, key: &DataKey
     row.mac = key.version_mac(&version_facts(entry, row)).to_vec();
 }
 
-pub(super) fn verify_entry(row: &EntryRow, key: &DataKey) -> Result<(), Tampered> {
+pub(in crate::vault) fn verify_entry(row: &EntryRow, key: &DataKey) -> Result<(), Tampered> {
     Ok(key.verify_entry_mac(&entry_facts(row), &row.mac)?)
 }
 
@@ -67,19 +70,45 @@ pub(super) fn verify_version(entry: &EntryRow, row: &VersionRow, key: &DataKey) 
 }
 
 /// Whether a row is the one that the entry's newest change left behind, by that change's event. One that was put back whole has
-/// a MAC that is right, and a revision that is not.
-pub fn verify_newest(row: &EntryRow, newest_change: Option<i32>) -> Result<(), Tampered> {
-    if newest_change == Some(row.revision) { Ok(()) } else { Err(Tampered) }
+/// a MAC that is right, and an event that says something else, or none.
+pub(in crate::vault) fn verify_newest(
+    row: &EntryRow,
+    newest: Option<&ChainedEvent>,
+    audit: &AuditKey,
+) -> Result<(), Tampered> {
+    let newest = newest.ok_or(Tampered)?;
+    verify_event(audit, newest)?;
+    let event = &newest.event;
+    let says_the_same = event.entry == Some(row.id)
+        && event.entry_revision == Some(row.revision)
+        && event.outcome == AuditOutcome::Allowed
+        && event.project.as_deref() == Some(row.project.as_str())
+        && event.milestone.as_deref() == row.milestone.as_ref().map(MilestoneId::as_str)
+        && event.entry_name.as_deref() == Some(&row.name)
+        && event.entry_version == Some(row.current_version)
+        && leaves_deleted(event.action).is_none_or(|deleted| deleted == row.deleted_at.is_some())
+        && event.action != AuditAction::EntryPurged;
+    // Events of releases before this one name no data key.
+    let names_its_key = event.subject.as_ref().is_none_or(|subject| *subject == data_key_subject(row.data_key));
+    if says_the_same && names_its_key { Ok(()) } else { Err(Tampered) }
 }
 
-/// Checks an entry, its current version, that the ciphertext names the entry's data key, and that nothing newer is on record. Gives
-/// the ciphertext's place.
-pub fn verify_candidate<'a>(row: &'a CandidateRow, key: &DataKey) -> Result<Place<'a>, Tampered> {
+/// Whether a change leaves an entry deleted; none where it may be either.
+pub(in crate::vault) fn leaves_deleted(action: AuditAction) -> Option<bool> {
+    (action != AuditAction::KeysRotated)
+        .then_some(matches!(action, AuditAction::EntryDeleted | AuditAction::EntryPurged))
+}
+
+/// Checks an entry, its current version, that the ciphertext names the entry's data key, and that
+/// nothing newer is on record.
+pub(in crate::vault) fn verify_candidate(row: &CandidateRow, key: &DataKey, audit: &AuditKey) -> Result<(), Tampered> {
     verify_entry(&row.entry, key)?;
     verify_version(&row.entry, &row.version, key)?;
     if row.ciphertext_data_key != row.entry.data_key || row.data_key.id != row.entry.data_key {
         return Err(Tampered);
     }
-    verify_newest(&row.entry, row.newest_change)?;
-    Ok(place(&row.entry, row.version.ciphertext_version))
+    if row.newest_revision != row.entry.revision {
+        return Err(Tampered);
+    }
+    verify_newest(&row.entry, Some(&row.change), audit)
 }

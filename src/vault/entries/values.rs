@@ -1,7 +1,7 @@
 //! The rules for what an entry may hold (`product.md`, section 3): judged here, whoever writes it.
 
 use crate::crypto::{Certificate, Hint, mask, read_certificate};
-use crate::domain::{Category, Error, Result, SecretName, Timestamp};
+use crate::domain::{Category, Error, ReservedNames, Result, SecretName, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// The longest value, in bytes.
@@ -12,7 +12,7 @@ const MAX_DESCRIPTION: usize = 2_000;
 pub(super) const MAX_ENTRIES: i64 = 1_000;
 
 /// Where in its input a mutation takes what is judged here.
-pub(super) type Path = &'static [&'static str];
+pub(in crate::vault) type Path = &'static [&'static str];
 
 /// A value that may be written, with what people may see of it.
 pub(super) struct Value<'a> {
@@ -52,9 +52,10 @@ fn certificate(secret: &SecretString, now: Timestamp, path: Path) -> Result<Cert
     Ok(certificate)
 }
 
-/// Judges a name.
-pub(super) fn name(text: String, path: Path) -> Result<SecretName> {
-    SecretName::parse(text).map_err(|error| Error::invalid(path, format!("Not a name an entry may bear: {error}.")))
+/// Checks the name of a new entry, or a new name.
+pub(in crate::vault) fn name(text: String, reserved: &ReservedNames, path: Path) -> Result<SecretName> {
+    SecretName::parse_with(text, reserved)
+        .map_err(|error| Error::invalid(path, format!("Not a name an entry may bear: {error}.")))
 }
 
 /// Judges a description.

@@ -9,14 +9,13 @@ use async_graphql::{
     ComplexObject, EmptyMutation, EmptySubscription, ID, InputObject, Object, Schema, SchemaBuilder, ServerResult,
     SimpleObject, TypeDirective, Value,
 };
-use project_vault::authz::Authorizer;
 use project_vault::crypto::Keyring;
 use project_vault::domain::{Clock, Narrowing, SystemClock};
 use project_vault::graphql::Api;
 use project_vault::http::tokens::{Claims, IssuerConfig, KeySource, Kind, Signer, Verifier};
 use project_vault::http::{Parts, Server, ServerConfig};
 use project_vault::store::Store;
-use project_vault::vault::Vault;
+use project_vault::vault::{Installation, Vault};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -271,9 +270,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = Store::open(&format!("sqlite:{}", dir.path().join("vault.db").display()), None)?;
     store.migrate().await?;
-    Authorizer::set_up_embedded(&store).await?;
-    let authorizer = Authorizer::embedded(store.clone())?;
-    let vault = Vault::new(store, authorizer, Arc::new(Keyring::generate), clock.clone(), Duration::ZERO);
+    let installation = Installation::new(store, Arc::new(Keyring::generate), clock.clone());
+    installation.set_up_embedded().await?;
+    let authorizer = installation.embedded().await?;
+    let vault = Vault::of(installation, authorizer, Duration::ZERO);
 
     let signer = Signer::generate()?;
     let iss = "compatibility";
@@ -298,8 +298,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let api = Api::new(vault, true).with_schema(schema);
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server =
-        Server::bind(ServerConfig { listen, runtime_listen: None, tls: None }, Parts { api, verifier }).await?;
+    let server = Server::bind(
+        ServerConfig { listen, runtime_listen: None, metrics_listen: None, tls: None },
+        Parts { api, verifier },
+    )
+    .await?;
     println!("http://{}/graphql {}", server.address(), signer.sign(&claims)?);
     server.run(std::future::pending()).await?;
     Ok(())

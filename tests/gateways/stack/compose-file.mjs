@@ -43,7 +43,10 @@ export function readCompose(path, variables) {
       if (!isFile && !(source in volumes)) throw new Error(`${name}: there is no volume ${source}`);
       return isFile ? { target, file: resolve(dirname(path), source) } : { target, volume: source };
     });
-    const ports = [...(service.expose ?? []), ...(service.ports ?? []).map((port) => port.split(':').at(-1))].map(Number);
+    const published = (service.ports ?? []).map((port) => port.split(':').at(-1));
+    // What listens on a container's own loopback address is neither exposed nor published.
+    const listened = Object.entries(service.environment ?? {}).filter(([key]) => key.endsWith('LISTEN')).map(([, address]) => address.split(':').at(-1));
+    const ports = [...new Set([...(service.expose ?? []), ...published, ...listened].map(Number))];
     return [name, {
       name,
       image: service.build ? `build:${service.build.dockerfile}` : service.image.replace(/:.*/, ''),

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-type Seen = Arc<Mutex<Vec<u8>>>;
+pub type Seen = Arc<Mutex<Vec<u8>>>;
 
 /// Reads one request: its head and body.
-async fn read_request(stream: &mut TcpStream) -> Vec<u8> {
+pub async fn read_request(stream: &mut TcpStream) -> Vec<u8> {
     let mut request = Vec::new();
     let mut piece = [0; 4096];
     loop {
@@ -28,7 +28,7 @@ async fn read_request(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 /// A server that answers each request with the next of these texts, the last one for ever; it keeps what it was sent.
-async fn answering(answers: &[String]) -> (String, Seen) {
+pub async fn answering(answers: &[String]) -> (String, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/graphql", listener.local_addr().unwrap());
     let seen = Seen::default();
@@ -66,7 +66,8 @@ pub async fn eavesdropper(to: &str) -> (String, Seen) {
     (url, seen)
 }
 
-fn http(status: &str, headers: &str, body: &str) -> String {
+/// An answer over HTTP, after which the connection is closed.
+pub fn http(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}", body.len())
 }
 

@@ -51,7 +51,8 @@ impl Served {
         let issuer = IssuerConfig { iss: ISSUER.into(), keys, kinds: Kind::ALL.into(), subject_prefix: None };
         let verifier = Verifier::new(vec![issuer], world.clock.clone(), Duration::from_secs(300)).unwrap();
         verifier.load().await;
-        let config = ServerConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), runtime_listen: None, tls: None };
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let config = ServerConfig { listen, runtime_listen: None, metrics_listen: None, tls: None };
         let parts = Parts { api: Api::new(world.vault.clone(), true), verifier };
         let server = Server::bind(config, parts).await.unwrap();
         let url = format!("http://{}/graphql", server.address());

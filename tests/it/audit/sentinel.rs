@@ -102,7 +102,7 @@ async fn a_value_is_found_nowhere_but_where_it_is_released(backend: Backend) {
     assert!(released.iter().any(|secret| values.iter().any(|value| secret["value"] == **value)));
 
     let mut places = vec![
-        ("the metrics".to_owned(), server.page("/metrics").await.into_bytes()),
+        ("the metrics".to_owned(), server.metrics().await.into_bytes()),
         ("the database".to_owned(), it.database.stored_bytes().await),
         ("the export".to_owned(), it.done(&["audit", "export", "--chains"]).await.into_bytes()),
         ("the verification".to_owned(), it.done(&["audit", "verify"]).await.into_bytes()),

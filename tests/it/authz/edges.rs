@@ -1,7 +1,7 @@
 //! Many questions, many tuples, and an authorizer that cannot answer.
 
 use super::{apply, ask};
-use crate::support::{Backend, World, openfga_url};
+use crate::support::{Backend, World};
 use futures::future::join_all;
 use project_vault::authz::{Authorizer, OpenFgaConfig, Permission, Question, Tuple, TupleFilter};
 use project_vault::domain::Error;
@@ -67,11 +67,8 @@ both! {
     async fn setting_up_again_changes_nothing(world: World) {
         world.write(&[informed(1)]).await;
         match world.backend {
-            Backend::Sqlite => Authorizer::set_up_embedded(&world.store).await.unwrap(),
-            Backend::Postgres => {
-                let config = OpenFgaConfig { url: openfga_url(), store: "another".to_owned(), token: None };
-                Authorizer::set_up_openfga(&config, &world.store).await.unwrap();
-            }
+            Backend::Sqlite => world.installation().set_up_embedded().await.unwrap(),
+            Backend::Postgres => world.installation().set_up_openfga(&world.openfga().unwrap()).await.unwrap(),
         }
         world.authorizer.ready().await.unwrap();
         assert_eq!(ask(&world.authorizer, &[may_list(1)]).await.unwrap(), [true]);
@@ -113,8 +110,8 @@ async fn an_embedded_batch_costs_at_most_three_statements() {
 
 /// An authorizer that was set up, and then finds another server where OpenFGA was.
 async fn with_openfga_at(world: &World, address: std::net::SocketAddr) -> Authorizer {
-    let config = OpenFgaConfig { url: format!("http://{address}"), store: "any".to_owned(), token: None };
-    Authorizer::openfga(&config, &world.store).await.unwrap()
+    let config = OpenFgaConfig { url: format!("http://{address}"), ..world.openfga().unwrap() };
+    world.installation().openfga(&config).await.unwrap()
 }
 
 async fn refuses_everything_in_time(world: &World, authorizer: &Authorizer) {

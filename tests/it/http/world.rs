@@ -7,7 +7,7 @@ use project_vault::graphql::Api;
 use project_vault::http::tokens::{Claims, IssuerConfig, KeySource, Kind, Signer, Verifier};
 use project_vault::http::{Parts, Server, ServerConfig, TlsFiles};
 use project_vault::store::{Store, Tx};
-use project_vault::vault::Vault;
+use project_vault::vault::{Installation, Vault};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -28,6 +28,7 @@ pub struct World {
     pub client: Client,
     pub address: SocketAddr,
     pub runtime_address: Option<SocketAddr>,
+    pub metrics_address: SocketAddr,
     vault: Vault,
     parts: Parts,
     scheme: &'static str,
@@ -63,7 +64,6 @@ impl World {
         let store = Store::open(&format!("sqlite:{}", place.join("vault.db").display()), None).unwrap();
         if setting != Setting::NoDatabase {
             store.migrate().await.unwrap();
-            Authorizer::set_up_embedded(&store).await.unwrap();
         }
         let clock = Arc::new(ManualClock::new(Timestamp::parse("2031-01-01T00:00:00Z").unwrap()));
         let keyring: project_vault::vault::KeySource = if setting == Setting::NoKeyring {
@@ -71,8 +71,11 @@ impl World {
         } else {
             Arc::new(Keyring::generate)
         };
-        let authorizer = Authorizer::embedded(store.clone()).unwrap();
-        let vault = Vault::new(store, authorizer, keyring, clock.clone(), Duration::from_secs(3600));
+        let installation = Installation::new(store.clone(), keyring, clock.clone());
+        if !matches!(setting, Setting::NoDatabase | Setting::NoKeyring) {
+            installation.set_up_embedded().await.unwrap();
+        }
+        let vault = Vault::of(installation, Authorizer::embedded(store).unwrap(), Duration::from_secs(3600));
 
         let signer = Signer::generate().unwrap();
         let keys = if setting == Setting::NoKeys {
@@ -90,18 +93,34 @@ impl World {
         let config = ServerConfig {
             listen: any,
             runtime_listen: (setting == Setting::TwoAddresses).then_some(any),
+            metrics_listen: Some(any),
             tls: (setting == Setting::Tls).then_some(tls),
         };
         let parts = Parts { api: Api::new(vault.clone(), setting != Setting::NoIntrospection), verifier };
         let server = Server::bind(config, parts.clone()).await.unwrap();
         let (address, runtime_address) = (server.address(), server.runtime_address());
+        let metrics_address = server.metrics_address().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let run = tokio::spawn(server.run(async move {
             let _ = stopped.await;
         }));
         let client = Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().unwrap();
         let scheme = if setting == Setting::Tls { "https" } else { "http" };
-        Self { client, address, runtime_address, vault, parts, scheme, signer, clock, stop: Some(stop), run, _dir: dir }
+        let stop = Some(stop);
+        Self {
+            client,
+            address,
+            runtime_address,
+            metrics_address,
+            vault,
+            parts,
+            scheme,
+            signer,
+            clock,
+            stop,
+            run,
+            _dir: dir,
+        }
     }
 
     pub fn token(&self, kind: Kind, sub: &str) -> String {
@@ -132,6 +151,11 @@ impl World {
 
     pub fn runtime_url(&self, path: &str) -> String {
         format!("{}://{}{path}", self.scheme, self.runtime_address.unwrap())
+    }
+
+    /// A GET at the address for metrics, which never is https.
+    pub fn get_metrics(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("http://{}{path}", self.metrics_address))
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {

@@ -46,7 +46,15 @@ both! {
         assert_eq!((replaced.projects, replaced.entries, replaced.erased, replaced.left.len()), (1, 3, 1, 0));
         assert_eq!((world.number(KEYS).await, world.number(EVENTS).await), (1, 1));
         assert!(!holds(&world.stored_bytes().await, &old), "the old data key is gone from the database's files");
-        assert_eq!(before.0, world.ask(&bob, page, json!({})).await.0);
+        let after = world.ask(&bob, page, json!({})).await;
+        let (mut was, mut is) = (before.0, after.0);
+        let edges = "/data/projectVault/entries/edges";
+        let pairs = was.pointer_mut(edges).unwrap().as_array_mut().unwrap().iter_mut();
+        for (was, is) in pairs.zip(is.pointer_mut(edges).unwrap().as_array_mut().unwrap()) {
+            let [was, is] = [was, is].map(|edge| edge["node"]["revision"].take().as_i64().unwrap());
+            assert_eq!(is, was + 1, "the rows under the old key are old ones");
+        }
+        assert_eq!(was, is, "nothing else changed");
         assert_eq!(value(vault, "TOKEN").await, "first value");
         assert_eq!(value(vault, "OTHER").await, "sk-live-2-0123456789abc");
         let back = Rollback { id: made.clone(), version: 1, expected_revision: None };

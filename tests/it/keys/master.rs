@@ -16,7 +16,7 @@ both! {
         let ringed = Ringed::with(world, &[("TOKEN", "a value")]).await;
         ringed.world.vault.signing_key().await.unwrap();
         let old = Keyring::read_file(&ringed.path).unwrap();
-        add_projects(&ringed.world, &old, 250).await;
+        add_projects(&ringed.world, 250).await;
         let sealed = ringed.world.text("SELECT CAST(count(*) AS TEXT) AS t FROM ciphertexts").await;
         let new = ringed.add_key();
         let before = ringed.status().await;
@@ -41,7 +41,7 @@ both! {
 
     async fn several_rotations_at_once_end_with_everything_under_the_current_key(world: World) {
         let ringed = Ringed::with(world, &[("TOKEN", "a value")]).await;
-        add_projects(&ringed.world, &Keyring::read_file(&ringed.path).unwrap(), 300).await;
+        add_projects(&ringed.world, 300).await;
         let new = ringed.add_key();
         let servers = [ringed.server(), ringed.server(), ringed.server()];
         let by = operator();

@@ -3,7 +3,6 @@
 use super::{EVENTS, Ringed, add_projects, rotate, value};
 use crate::support::{Backend, World, entry, user};
 use assert_cmd::Command;
-use project_vault::authz::Authorizer;
 use project_vault::crypto::Keyring;
 use project_vault::domain::Category;
 use project_vault::vault::{Import, OnConflict};
@@ -18,11 +17,8 @@ const UNDER_NEW: &str =
     "SELECT count(*) AS n FROM entries JOIN data_keys ON data_keys.id = data_key_id WHERE encrypting";
 
 impl Ringed {
-    /// The program on this database and keyring. On PostgreSQL it has an authorizer of its own, which keys do not ask.
+    /// The program on this database and keyring, with an authorizer that keys do not ask.
     async fn program(&self, args: &[&str]) -> std::process::Command {
-        if self.world.backend == Backend::Postgres {
-            Authorizer::set_up_embedded(&self.world.store).await.unwrap();
-        }
         let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("project-vault"));
         command.args(args).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
         command.env("DATABASE_URL", self.world.url()).env("VAULT_AUTHZ", "embedded");
@@ -58,7 +54,7 @@ impl Ringed {
 both! {
     async fn a_rotation_that_is_killed_is_gone_on_with(world: World) {
         let ringed = Ringed::with(world, &[("TOKEN", "a value")]).await;
-        add_projects(&ringed.world, &Keyring::read_file(&ringed.path).unwrap(), 3_000).await;
+        add_projects(&ringed.world, 3_000).await;
         let new = ringed.add_key();
         ringed.killed(&["keys", "rotate"]).await;
         let done = ringed.of_key(&new).await.data_keys;

@@ -184,7 +184,7 @@ both! {
     async fn the_engine_wraps_and_never_shows_its_key(world: World) {
         let engine = StandIn::start().await;
         let mut world = world;
-        world.vault = engine.server(&world);
+        world.set_up_with(MasterKeys::new(engine.transit())).await;
         world.demo().await;
         world.vault.create_entry(&user("bob"), entry("TOKEN", "a value")).await.unwrap();
         world.vault.check_keyring().await.unwrap();
@@ -207,7 +207,7 @@ both! {
     async fn the_engines_key_is_rotated_and_everything_follows(world: World) {
         let engine = StandIn::start().await;
         let mut world = world;
-        world.vault = engine.server(&world);
+        world.set_up_with(MasterKeys::new(engine.transit())).await;
         world.demo().await;
         world.vault.create_entry(&user("bob"), entry("TOKEN", "a value")).await.unwrap();
         engine.set(|engine| engine.latest = 2);
@@ -225,7 +225,7 @@ both! {
     async fn a_wrapped_key_at_another_place_or_under_another_version_is_refused(world: World) {
         let engine = StandIn::start().await;
         let mut world = world;
-        world.vault = engine.server(&world);
+        world.set_up_with(MasterKeys::new(engine.transit())).await;
         world.demo().await;
         world.vault.create_entry(&user("bob"), entry("TOKEN", "a value")).await.unwrap();
         world.sql("CREATE TABLE kept AS SELECT * FROM data_keys").await.unwrap();
@@ -249,8 +249,7 @@ both! {
     async fn a_keyring_is_left_behind_for_an_engine_and_back_again(world: World) {
         let engine = StandIn::start().await;
         let ringed = Ringed::with(world, &[("TOKEN", "a value")]).await;
-        let ring = Keyring::read_file(&ringed.path).unwrap();
-        add_projects(&ringed.world, &ring, 20).await;
+        add_projects(&ringed.world, 20).await;
         let World { store, authorizer, clock, .. } = &ringed.world;
         let with = |first: Box<dyn KeyProvider>, older: Box<dyn KeyProvider>| {
             let keys = MasterKeys::with_older(first, [older]);
@@ -277,7 +276,7 @@ both! {
 async fn an_engine_that_does_not_do_its_part_closes_the_vault_until_it_does() {
     let engine = StandIn::start().await;
     let mut world = World::new(Backend::Sqlite).await;
-    world.vault = engine.server(&world);
+    world.set_up_with(MasterKeys::new(engine.transit())).await;
     world.demo().await;
     world.vault.create_entry(&user("bob"), entry("TOKEN", "a value")).await.unwrap();
     for fault in [

@@ -30,6 +30,8 @@ pub struct Installation {
 /// A server that runs until it is dropped or killed.
 pub struct Running {
     pub url: String,
+    /// Where its metrics and health are.
+    pub metrics_url: String,
     child: Child,
 }
 
@@ -105,12 +107,14 @@ impl Installation {
     }
 
     async fn start(&self, keyring: &Path, filter: &str, log: &Path) -> Running {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = self.command(&["serve", "--listen", &format!("127.0.0.1:{port}")]);
+        // Held together, so that they differ.
+        let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [address, metrics] = free.map(|listener| listener.local_addr().unwrap().to_string());
+        let mut command = self.command(&["serve", "--listen", &address, "--metrics-listen", &metrics]);
         command.env("VAULT_KEYRING_FILE", keyring);
         let log = File::options().create(true).append(true).open(log).unwrap();
         let child = command.env("RUST_LOG", filter).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let running = Running { url: format!("http://127.0.0.1:{port}"), child };
+        let running = Running { url: format!("http://{address}"), metrics_url: format!("http://{metrics}"), child };
         for _ in 0..500 {
             if reqwest::get(format!("{}/healthz", running.url)).await.is_ok() {
                 return running;
@@ -196,6 +200,11 @@ impl Running {
     /// The body of a page.
     pub async fn page(&self, path: &str) -> String {
         reqwest::get(format!("{}{path}", self.url)).await.unwrap().text().await.unwrap()
+    }
+
+    /// The page of its metrics.
+    pub async fn metrics(&self) -> String {
+        reqwest::get(format!("{}/metrics", self.metrics_url)).await.unwrap().text().await.unwrap()
     }
 }
 

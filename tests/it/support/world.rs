@@ -4,9 +4,9 @@ use super::counter::Counter;
 use super::database::{Backend, Database, setting};
 use project_vault::authz::{Authorizer, OpenFgaConfig};
 use project_vault::crypto::Keyring;
-use project_vault::domain::{ManualClock, Timestamp};
+use project_vault::domain::{ManualClock, ReservedNames, Timestamp};
 use project_vault::store::Store;
-use project_vault::vault::{KeySource, Vault};
+use project_vault::vault::{Installation, KeySource, MasterKeys, Vault};
 use secrecy::ExposeSecret as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,9 @@ pub struct World {
     pub vault: Vault,
     pub clock: Arc<ManualClock>,
     pub backend: Backend,
-    keys: KeySource,
+    /// The name of its store at OpenFGA, and where that is.
+    openfga: Option<(String, String)>,
+    keys: MasterKeys,
     counter: Arc<Counter>,
     database: Database,
 }
@@ -63,20 +65,36 @@ impl World {
         let counter = Arc::<Counter>::default();
         let store = Store::open(&database.url, Some(counter.instrument())).unwrap();
         store.migrate().await.unwrap();
-        let authorizer = match openfga {
-            None => {
-                Authorizer::set_up_embedded(&store).await.unwrap();
-                Authorizer::embedded(store.clone()).unwrap()
-            }
-            Some(config) => {
-                Authorizer::set_up_openfga(config, &store).await.unwrap();
-                Authorizer::openfga(config, &store).await.unwrap()
-            }
-        };
         let clock = Arc::new(ManualClock::new(Timestamp::parse("2030-01-01T00:00:00Z").unwrap()));
         let keys = keys();
-        let vault = Vault::new(store.clone(), authorizer.clone(), keys.clone(), clock.clone(), RETENTION);
-        Self { store, authorizer, vault, clock, backend, keys, counter, database }
+        let installation = Installation::new(store.clone(), keys.clone(), clock.clone());
+        let authorizer = set_up(&installation, openfga).await;
+        let vault = Vault::of(installation, authorizer.clone(), RETENTION);
+        let openfga = openfga.map(|config| (config.store.clone(), config.url.clone()));
+        Self { store, authorizer, vault, clock, backend, openfga, keys, counter, database }
+    }
+
+    /// How its store at OpenFGA is reached; none on SQLite.
+    pub fn openfga(&self) -> Option<OpenFgaConfig> {
+        let (store, url) = self.openfga.clone()?;
+        Some(OpenFgaConfig { url, store, token: None })
+    }
+
+    /// The installation as another process finds it.
+    pub fn installation(&self) -> Installation {
+        Installation::new(self.store.clone(), self.keys.clone(), self.clock.clone())
+    }
+
+    /// Sets the installation up with other master keys, in the place of its own. Nothing has been
+    /// done in it yet.
+    pub async fn set_up_with(&mut self, keys: impl Into<MasterKeys>) {
+        for table in ["installation", "installation_keys"] {
+            self.sql(&format!("DELETE FROM {table}")).await.unwrap();
+        }
+        self.keys = keys.into();
+        let installation = self.installation();
+        self.authorizer = set_up(&installation, self.openfga().as_ref()).await;
+        self.vault = Vault::of(installation, self.authorizer.clone(), RETENTION);
     }
 
     /// The vault of another server on the same database and authorizer, with connections of its own.
@@ -93,6 +111,13 @@ impl World {
     /// The vault of another server, whose clock is this one.
     pub fn server_at(&self, clock: Arc<ManualClock>) -> Vault {
         Vault::new(self.store.clone(), self.authorizer.clone(), self.keys.clone(), clock, RETENTION)
+    }
+
+    /// The vault of a server of another release, which reserves these names.
+    pub fn server_reserving(&self, names: &'static ReservedNames) -> Vault {
+        let (store, keys, clock) = (self.store.clone(), self.keys.clone(), self.clock.clone());
+        let installation = Installation::new(store, keys, clock);
+        Vault::with_reserved_names(installation, self.authorizer.clone(), RETENTION, names)
     }
 
     /// The URL of the database.
@@ -149,8 +174,23 @@ impl World {
     }
 }
 
-/// One keyring in memory, the same each time it is read.
-fn keys() -> KeySource {
+/// Sets an installation up, and gives its authorizer.
+async fn set_up(installation: &Installation, openfga: Option<&OpenFgaConfig>) -> Authorizer {
+    match openfga {
+        None => {
+            installation.set_up_embedded().await.unwrap();
+            installation.embedded().await.unwrap()
+        }
+        Some(config) => {
+            installation.set_up_openfga(config).await.unwrap();
+            installation.openfga(config).await.unwrap()
+        }
+    }
+}
+
+/// One keyring in memory.
+fn keys() -> MasterKeys {
     let text = Keyring::generate().unwrap().to_text();
-    Arc::new(move || Keyring::parse(text.expose_secret()))
+    let source: KeySource = Arc::new(move || Keyring::parse(text.expose_secret()));
+    source.into()
 }

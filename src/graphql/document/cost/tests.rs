@@ -105,7 +105,8 @@ fn a_value_counts_for_each_of_its_uses() {
     let many = json!({ "v": vec![0; 20_000] });
     passes("query($v: [Int]) { a(b: [$v $v $v $v $v $v]) }", many.clone());
     limited("query($v: [Int]) { a(b: [$v $v $v $v $v $v $v]) }", many, "8 MiB");
-    let defaulted = format!("query($v: String = \"{}\") {{ a(b: [$v $v $v $v $v $v $v $v]) }}", "x".repeat(1 << 20));
+    let (text, uses) = ("x".repeat(1 << 17), "$v ".repeat(64));
+    let defaulted = format!("query($v: String = \"{text}\") {{ a(b: [{uses}]) }}");
     limited(&defaulted, json!({}), "8 MiB");
     // Below a list a value is copied for each element.
     let below = "query($v: String) { vault { entries(first: 100) { nodes { versions(after: $v) { totalCount } } } } }";

@@ -1,0 +1,2 @@
+ALTER TABLE projects DROP COLUMN environment_names;
+ALTER TABLE projects DROP COLUMN approved_names;

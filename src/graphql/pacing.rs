@@ -1,0 +1,64 @@
+//! When an answer leaves that must not tell a hidden object from a missing one. The vault does the same work for both, but a row
+//! that is found takes some microseconds longer to read than one that is not, and with enough questions that shows. So the answer
+//! waits for the next of a few fixed instants, which hides every difference that does not reach from one into the next.
+
+use crate::domain::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The time between the instants, counted from the operation's beginning: several times what the work takes, so that nearly all
+/// answers leave at the first one, and short enough for a page that a gateway puts together.
+pub(super) const STEP: Duration = Duration::from_millis(20);
+
+/// Whether an operation has met something that is hidden from the caller, or missing. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Concealment(Arc<AtomicBool>);
+
+impl Concealment {
+    /// Something is hidden or missing.
+    pub(super) fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// As [`Self::note`], where an error may stand for that.
+    pub(super) fn note_error(&self, error: &Error) {
+        match error {
+            Error::NotFound(_) | Error::Forbidden(_) | Error::RateLimited { .. } | Error::Unavailable { .. } => {
+                self.note();
+            }
+            // Told only to those who may know of the object, or before anything is looked up.
+            Error::InvalidInput { .. } | Error::Conflict(_) | Error::LimitExceeded { .. } | Error::Internal(_) => {}
+        }
+    }
+
+    /// Waits until the operation that began then may be answered; whether it had to.
+    pub(super) async fn wait(&self, began: Instant) -> bool {
+        let conceals = self.0.load(Ordering::Relaxed);
+        if conceals {
+            tokio::time::sleep_until(began + next_step(began.elapsed())).await;
+        }
+        conceals
+    }
+}
+
+fn next_step(elapsed: Duration) -> Duration {
+    let steps = elapsed.as_nanos() / STEP.as_nanos() + 1;
+    STEP.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_leaves_at_the_first_step_that_lies_ahead() {
+        let ms = Duration::from_millis;
+        for (elapsed, leaves) in
+            [(ms(0), 20), (ms(1), 20), (Duration::from_micros(19_999), 20), (ms(20), 40), (ms(101), 120)]
+        {
+            assert_eq!(next_step(elapsed), ms(leaves), "{elapsed:?}");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! An installation: what its servers and commands share before anything is asked of it. Its own
+//! keys, its settings, each under a MAC, and with them who decides.
+
+use super::keys::Keys;
+use super::own_keys::OwnKeys;
+use super::settings::{self, ForgedSetting};
+use crate::authz::{Authorizer, OpenFgaConfig, PinnedModel, SetupError};
+use crate::crypto::AuditKey;
+use crate::domain::{Clock, DataKeyId, Error, Result, Timestamp};
+use crate::kms::MasterKeys;
+use crate::store::{Conn, Store, Tx};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Settings that pin what all servers use at OpenFGA.
+const STORE: &str = "openfga.store";
+const MODEL: &str = "openfga.model";
+const MODEL_DIGEST: &str = "openfga.model_digest";
+/// The setting that says that every row has been signed that has a MAC.
+pub(super) const SIGNED: (&str, &str) = ("row-macs", "1");
+/// The lock under which one set-up runs at a time.
+const SETUP: &str = "setup:openfga";
+/// Data keys that are signed with one statement to read them.
+const BATCH: i64 = 1_000;
+
+/// The installation that a database and its master keys make. Cheap to clone.
+#[derive(Clone)]
+pub struct Installation(pub(super) Arc<Parts>);
+
+pub(super) struct Parts {
+    pub store: Store,
+    pub keys: Keys,
+    pub own_keys: OwnKeys,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why an installation cannot be used as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallationError {
+    /// `migrate` has not run for this version.
+    #[error("the database is not set up for this version; run `project-vault migrate`, or serve with --migrate")]
+    NotSetUp,
+    /// A setting that decides who may do what was not written by this installation.
+    #[error(
+        "the setting {0:?} in the table `installation` has no valid MAC: it was changed by hand, or belongs to another installation. \
+         Find out who writes to the database; then run `project-vault migrate`, which looks the store up by OPENFGA_STORE"
+    )]
+    Forged(&'static str),
+    /// Rows are without MACs although all were signed once.
+    #[error(
+        "rows of the tables `installation` and `data_keys` have been signed before, and the setting \"row-macs\" that says so is gone or \
+         changed; somebody writes to the database. Restore both tables from a backup"
+    )]
+    SignedBefore,
+    /// Who decides cannot be used.
+    #[error(transparent)]
+    Authorizer(#[from] SetupError),
+    /// The installation's own keys, or the database, cannot be used.
+    #[error(transparent)]
+    Vault(#[from] Error),
+}
+
+impl From<crate::store::Error> for InstallationError {
+    fn from(error: crate::store::Error) -> Self {
+        Self::Vault(error.into())
+    }
+}
+
+impl Installation {
+    /// The installation of a database with its master keys; nothing is read yet.
+    #[must_use]
+    pub fn new(store: Store, keys: impl Into<MasterKeys>, clock: Arc<dyn Clock>) -> Self {
+        let keys = Keys::new(keys.into(), clock.clone());
+        Self(Arc::new(Parts { store, keys, own_keys: OwnKeys::default(), clock }))
+    }
+
+    /// Sets it up with the embedded authorizer. Safe to repeat, and to run twice at once.
+    ///
+    /// # Errors
+    /// When the database or the master keys cannot be reached, or rows were changed by hand.
+    pub async fn set_up_embedded(&self) -> Result<(), InstallationError> {
+        Authorizer::set_up_embedded(&self.0.store).await?;
+        let mut tx = self.begin_set_up().await?;
+        self.sign_rows(&mut tx).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Sets it up with OpenFGA: brings store and model there up to date, and pins their ids. Pinned
+    /// ids that this installation does not vouch for are not believed: the store is looked up by
+    /// its name then. Safe to repeat, and to run twice at once.
+    ///
+    /// # Errors
+    /// As [`Self::set_up_embedded`], and when OpenFGA cannot be reached or does not have what it
+    /// should.
+    pub async fn set_up_openfga(&self, config: &OpenFgaConfig) -> Result<(), InstallationError> {
+        let mut tx = self.begin_set_up().await?;
+        let key = self.sign_rows(&mut tx).await?;
+        let is_new = tx.setting(STORE).await?.is_none();
+        let known = match pinned(&mut tx, &key).await {
+            Ok(known) => known,
+            Err(InstallationError::Forged(name)) => {
+                tracing::warn!(
+                    name,
+                    "a setting has no valid MAC and is not believed; the store is looked up by its name"
+                );
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let PinnedModel { store, model, digest } = Authorizer::set_up_openfga(config, known, is_new).await?;
+        for (name, value) in [(STORE, store), (MODEL, model), (MODEL_DIGEST, digest)] {
+            settings::write(&mut tx, &key, name, &value).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// The embedded authorizer.
+    ///
+    /// # Errors
+    /// When the installation is not set up for it.
+    pub async fn embedded(&self) -> Result<Authorizer, InstallationError> {
+        let mut conn = self.0.store.conn().await?;
+        let key = self.audit_key(&mut conn).await?;
+        require_signed(&mut conn, &key).await?;
+        drop(conn);
+        if !Authorizer::is_embedded_set_up(&self.0.store).await? {
+            return Err(InstallationError::NotSetUp);
+        }
+        Ok(Authorizer::embedded(self.0.store.clone())?)
+    }
+
+    /// OpenFGA as the authorizer, with the store and the model that were pinned.
+    ///
+    /// # Errors
+    /// When the installation is not set up for it, or what is pinned is not what OpenFGA has.
+    pub async fn openfga(&self, config: &OpenFgaConfig) -> Result<Authorizer, InstallationError> {
+        let mut conn = self.0.store.conn().await?;
+        let key = self.audit_key(&mut conn).await?;
+        require_signed(&mut conn, &key).await?;
+        let pinned = pinned(&mut conn, &key).await?.ok_or(InstallationError::NotSetUp)?;
+        drop(conn);
+        Ok(Authorizer::openfga(config, pinned).await?)
+    }
+
+    /// Whether what is pinned is still what an authorizer began with.
+    pub(super) async fn confirm_pinned(&self, authorizer: &Authorizer) -> Result<()> {
+        let Some(used) = authorizer.pinned() else { return Ok(()) };
+        let mut conn = self.0.store.conn().await?;
+        let key = self.audit_key(&mut conn).await?;
+        match pinned(&mut conn, &key).await {
+            Ok(Some(pinned)) if pinned == *used => Ok(()),
+            Ok(_) => Err(Error::internal(
+                "what the table `installation` pins for OpenFGA is not what this server began with; it goes on with that. Find out \
+                 who changed it, or restart the server after `project-vault migrate`",
+            )),
+            Err(error) => Err(Error::internal(error)),
+        }
+    }
+
+    async fn begin_set_up(&self) -> Result<Tx> {
+        let mut tx = self.0.store.begin_set_up().await?;
+        tx.lock_name(SETUP).await?;
+        Ok(tx)
+    }
+
+    /// Makes the key of the installation's records where there is none yet, and, once, signs the
+    /// rows that a release before row MACs wrote. Settings that decide who may do what are left:
+    /// they are not believed without a MAC.
+    async fn sign_rows(&self, tx: &mut Tx) -> Result<Arc<AuditKey>, InstallationError> {
+        let key = self.audit_key_for_set_up(tx).await?;
+        match settings::read(tx, &key, SIGNED.0).await {
+            Ok(Some(value)) if value == SIGNED.1 => return Ok(key),
+            Ok(None) if !tx.has_signed_rows().await? => {}
+            Ok(_) | Err(settings::ReadError::Forged(_)) => return Err(InstallationError::SignedBefore),
+            Err(settings::ReadError::Store(error)) => return Err(error.into()),
+        }
+        for row in tx.settings().await? {
+            if ![STORE, MODEL, MODEL_DIGEST].contains(&row.name.as_str()) {
+                settings::write(tx, &key, &row.name, &row.value).await?;
+            }
+        }
+        let mut after = DataKeyId(Uuid::nil());
+        loop {
+            let rows = tx.data_keys_after(after, BATCH).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.id;
+            for row in rows {
+                let signed = super::key_states::signed(&key, row.clone());
+                if !tx.update_data_key(&row, &signed).await? {
+                    return Err(Error::unavailable("A data key was changed meanwhile; run it again.").into());
+                }
+            }
+        }
+        settings::write(tx, &key, SIGNED.0, SIGNED.1).await?;
+        Ok(key)
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+}
+
+/// The pinned store and model; none where nothing is pinned.
+async fn pinned(conn: &mut Conn, key: &AuditKey) -> Result<Option<PinnedModel>, InstallationError> {
+    let mut values = Vec::with_capacity(3);
+    for name in [STORE, MODEL, MODEL_DIGEST] {
+        match settings::read(conn, key, name).await {
+            Ok(Some(value)) => values.push(value),
+            Ok(None) => {}
+            Err(settings::ReadError::Forged(ForgedSetting(_))) => return Err(InstallationError::Forged(name)),
+            Err(settings::ReadError::Store(error)) => return Err(error.into()),
+        }
+    }
+    match <[String; 3]>::try_from(values) {
+        Ok([store, model, digest]) => Ok(Some(PinnedModel { store, model, digest })),
+        Err(values) if values.is_empty() => Ok(None),
+        Err(_) => Err(InstallationError::Forged(STORE)),
+    }
+}
+
+async fn require_signed(conn: &mut Conn, key: &AuditKey) -> Result<(), InstallationError> {
+    match settings::read(conn, key, SIGNED.0).await {
+        Ok(Some(value)) if value == SIGNED.1 => Ok(()),
+        Ok(None) if !conn.has_signed_rows().await? => Err(InstallationError::NotSetUp),
+        Ok(_) | Err(settings::ReadError::Forged(_)) => Err(InstallationError::SignedBefore),
+        Err(settings::ReadError::Store(error)) => Err(error.into()),
+    }
+}

@@ -1,0 +1,70 @@
+//! What this process has seen of entries: the highest revision of each. The database can be put
+//! back to an earlier state, a process cannot; so a row that is older than one that was seen before
+//! is refused, even where everything else was put back with it.
+
+use crate::domain::EntryId;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+/// Maximum number of entries that are remembered; about 20 MB. Those that were not used for longest
+/// are forgotten first.
+const MAX_ENTRIES: u64 = 100_000;
+
+/// The highest revisions of entries that this process has seen.
+pub(super) struct Revisions(Cache<EntryId, i32>);
+
+impl Default for Revisions {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(MAX_ENTRIES).eviction_policy(EvictionPolicy::lru()).build())
+    }
+}
+
+impl Revisions {
+    /// The highest revision of an entry that was seen, unless that is forgotten.
+    pub(super) fn highest(&self, entry: EntryId) -> Option<i32> {
+        self.0.get(&entry)
+    }
+
+    /// Whether a row of this revision is older than one that was seen.
+    pub(super) fn is_older(&self, entry: EntryId, revision: i32) -> bool {
+        self.highest(entry).is_some_and(|highest| revision < highest)
+    }
+
+    /// Remembers a revision that is committed and authentic.
+    pub(super) fn raise(&self, entry: EntryId, revision: i32) {
+        if self.highest(entry).is_none_or(|highest| highest < revision) {
+            self.0
+                .entry(entry)
+                .and_upsert_with(|known| known.map_or(revision, |known| known.into_value().max(revision)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_lower_revision_is_older_and_does_not_lower_what_is_remembered() {
+        let (revisions, entry) = (Revisions::default(), EntryId(Uuid::from_u128(1)));
+        assert!(!revisions.is_older(entry, 1), "nothing is known yet");
+        revisions.raise(entry, 7);
+        revisions.raise(entry, 3);
+        assert_eq!(revisions.highest(entry), Some(7));
+        assert!(revisions.is_older(entry, 6) && !revisions.is_older(entry, 7) && !revisions.is_older(entry, 8));
+        assert!(!revisions.is_older(EntryId(Uuid::from_u128(2)), 1), "each entry for itself");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let revisions = Revisions::default();
+        for n in 0..(MAX_ENTRIES + 5_000) {
+            revisions.raise(EntryId(Uuid::from_u128(u128::from(n))), 1);
+        }
+        revisions.0.run_pending_tasks();
+        assert!(revisions.0.entry_count() <= MAX_ENTRIES);
+        let newest = EntryId(Uuid::from_u128(u128::from(MAX_ENTRIES + 4_999)));
+        assert_eq!(revisions.highest(newest), Some(1), "the newest is never the one that is forgotten");
+    }
+}
