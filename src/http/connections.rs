@@ -89,9 +89,11 @@ pub(super) struct Bounds {
     pub(super) body_when_full: Duration,
     /// How long a peer may take nothing of an answer.
     pub(super) stall: Duration,
-    /// The least bytes of an answer that a peer takes each second, once the time of `stall` has
-    /// passed.
+    /// The lowest rate at which a peer takes what is written, in bytes a second: from the time of
+    /// `stall` on where the socket is full, and from the time of `slow` on for each answer.
     pub(super) rate: u64,
+    /// How long an answer may be taken more slowly.
+    pub(super) slow: Duration,
     /// The longest a connection is kept.
     pub(super) age: Duration,
     /// How long what runs on a connection that ends may take to finish.
@@ -150,7 +152,7 @@ pub(super) async fn serve(
     let address = Arc::new(Address { router, tls, builder: builder(), bounds, permits, stop: stop.clone() });
     let connections = TaskTracker::new();
     stop.run_until_cancelled(address.accept(&listener, &connections)).await;
-    // Who connects now is refused.
+    // New connections are refused from here on.
     drop(listener);
     connections.close();
     connections.wait().await;
@@ -266,12 +268,12 @@ fn too_many() -> Response<Body> {
     response
 }
 
-/// Wakes the connections when it changes only.
+/// Wakes the connections only when it changes.
 fn tell(full: &watch::Sender<bool>, now: bool) {
     full.send_if_modified(|full| std::mem::replace(full, now) != now);
 }
 
-/// Waits until the slots are taken, and then so long.
+/// Waits until all slots are taken, and then for this time.
 async fn crowded(mut full: watch::Receiver<bool>, time: Duration) {
     // The address has stopped accepting when this cannot be told.
     let _ = full.wait_for(|full| *full).await;

@@ -36,6 +36,7 @@ const BOUNDS: Bounds = Bounds {
     body_when_full: Duration::from_secs(2),
     stall: Duration::from_secs(10),
     rate: 16 * 1024,
+    slow: Duration::from_secs(100),
     age: Duration::from_secs(60 * 60),
     grace: GRACE,
     linger: Duration::from_millis(500),

@@ -6,10 +6,9 @@
 //!
 //! The bytes of the answer are estimated from above: response keys by their length, values by the
 //! longest that their field can have ([`size`]), and a field that can fail by its error where that
-//! is longer. Lists without pages have no bound, so that they are estimated by what is usual. What
-//! people wrote, and values that are released, have bounds of their own, because only those are
-//! answered with them who have a role or a runtime's permission; all the rest anybody with a token
-//! can ask for.
+//! is longer. Lists without pages have no bound, so they are estimated by their usual length.
+//! Descriptions and released values have limits of their own, because only callers with a role, or
+//! a runtime's permission, receive them; any caller with a token can ask for all the rest.
 
 #[cfg(test)]
 mod tests;
@@ -47,14 +46,14 @@ const SCHEMA_FIELDS: &[&str] = &["__typename", SERVICE];
 /// Fields whose elements come in pages.
 const CONNECTIONS: &[&str] = &["entries", "vaultEntries", "auditEvents", "vaultAuditEvents", "versions"];
 
-/// Elements on a page where none are asked for, and at most.
+/// Elements of a page without `first`, and of the largest page.
 const PAGE: u64 = 50;
 const LARGEST_PAGE: u64 = 100;
 /// What looking for the events that a filter lets through counts as: several thousand are looked at, in an index or in rows.
 const SCANNED: u64 = 1_000;
 /// Versions that an entry keeps.
 const VERSIONS: u64 = 10;
-/// Agents that usually hold a value, at most.
+/// Number of agents that are assumed to hold a value.
 const EXPOSURES: u64 = 10;
 /// Entries of a project.
 const ENTRIES: u64 = 1_000;

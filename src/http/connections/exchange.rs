@@ -18,10 +18,10 @@ use std::task::{Context, Poll, ready};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
-/// An answer is handed to the connection in pieces of at most so many bytes, each of which shows
-/// that its peer reads.
+/// Size of the pieces in which an answer is handed to the connection, in bytes. Each piece that is
+/// written shows that the peer reads.
 const PIECE: usize = 16 * 1024;
-/// So many requests of a connection need no permit to be open.
+/// Number of open requests per connection that need no permit.
 const FREE: usize = 4;
 
 /// The requests of a connection that run.
@@ -65,12 +65,14 @@ impl Traffic {
 
     /// Whether the peer does not read, or too slowly.
     pub(super) fn is_stalled(&self) -> bool {
-        if self.line.is_too_slow(&self.bounds) {
+        if self.line.is_stalled(&self.bounds) {
             return true;
         }
+        // While the socket is full, answers wait for each other.
+        let since = self.line.last_blocked();
         let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
         answered.retain(|exchange| exchange.strong_count() > 0);
-        answered.iter().filter_map(Weak::upgrade).any(|exchange| exchange.is_too_slow(&self.bounds))
+        answered.iter().filter_map(Weak::upgrade).any(|exchange| exchange.is_stalled(since, &self.bounds))
     }
 }
 
@@ -121,9 +123,9 @@ impl Exchange {
         }
     }
 
-    fn is_too_slow(&self, bounds: &Bounds) -> bool {
+    fn is_stalled(&self, since: Option<Instant>, bounds: &Bounds) -> bool {
         let pace = *self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        pace.is_some_and(|pace| pace.is_too_slow(bounds))
+        pace.is_some_and(|pace| pace.has_stopped(since, bounds) || pace.lags(bounds.slow, bounds))
     }
 }
 
@@ -155,8 +157,8 @@ impl Admission {
 
 type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The body of a request. While slots are taken, it fails when it takes too long and nobody has
-/// vouched for its caller.
+/// The body of a request. While all slots are taken, it fails when it takes too long and its caller
+/// is not verified.
 pub(super) struct Arriving<B> {
     body: B,
     exchange: Arc<Exchange>,
@@ -221,7 +223,7 @@ where
 
 impl<B> Drop for Arriving<B> {
     fn drop(&mut self) {
-        // Whoever reads no more of it is about to answer.
+        // A handler that stops reading is about to answer.
         self.exchange.run();
     }
 }

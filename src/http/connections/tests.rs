@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(10);
-const BOUNDS: Bounds = Bounds {
+pub(super) const BOUNDS: Bounds = Bounds {
     slots: 100,
     first_request: LONG,
     next_request: LONG,
@@ -18,6 +18,7 @@ const BOUNDS: Bounds = Bounds {
     body_when_full: LONG,
     stall: LONG,
     rate: 0,
+    slow: LONG,
     age: LONG,
     grace: LONG,
     linger: SHORT,
@@ -291,7 +292,7 @@ async fn handshakes_that_do_not_begin_keep_no_slot() {
 
 #[tokio::test]
 async fn an_answer_that_is_read_byte_by_byte_ends_its_connection() {
-    let bounds = Bounds { stall: SHORT * 2, rate: 1024 * 1024, ..BOUNDS };
+    let bounds = Bounds { stall: SHORT * 2, rate: 1024 * 1024, slow: SHORT * 4, ..BOUNDS };
     let one = start_with(bounds, 100);
     let (mut read, mut write) = TcpStream::connect(one.address).await.unwrap().into_split();
     write.write_all(GET.replace("/ ", "/large ").as_bytes()).await.unwrap();
