@@ -57,16 +57,13 @@ impl ReservedNames {
                 })
                 .collect();
             for pattern in patterns {
-                let last = match &pattern.suffix {
-                    Some(suffix) => suffix.bytes().next_back(),
-                    None => {
-                        list.names.insert(pattern.prefix);
-                        continue;
-                    }
+                let Some(suffix) = &pattern.suffix else {
+                    list.names.insert(pattern.prefix);
+                    continue;
                 };
-                let families = match (pattern.prefix.bytes().next(), last) {
+                let families = match (pattern.prefix.bytes().next(), suffix.bytes().next_back()) {
                     (Some(first), _) => list.by_first.entry(first).or_default(),
-                    (None, Some(last)) => list.by_last.entry(last).or_default(),
+                    (None, Some(ending)) => list.by_last.entry(ending).or_default(),
                     (None, None) => continue,
                 };
                 families.push(Family { pattern, exceptions: exceptions.clone() });

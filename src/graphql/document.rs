@@ -61,6 +61,7 @@ const INTROSPECTION: &[&str] = &["__schema", "__type"];
 const ANONYMOUS: &[&str] = &["__typename", "__schema", "__type", SERVICE];
 
 /// A document that may be validated and executed. It has no printed form, because secrets may stand in its arguments.
+#[allow(clippy::struct_excessive_bools, reason = "each answers a question of its own")]
 pub struct Inspected {
     /// The chosen operation, with the fragments that it reaches.
     pub document: ExecutableDocument,

@@ -230,7 +230,7 @@ impl Api {
 
     async fn run(&self, call: Call) -> Response {
         let (began, concealment) = (Instant::now(), Concealment::default());
-        let build = self.build_for(&call);
+        let build = Self::build_for(&call);
         let mut request = Request::new("").variables(call.variables).data(Begun::default());
         request.introspection_mode =
             if self.introspection { IntrospectionMode::Enabled } else { IntrospectionMode::Disabled };
@@ -253,7 +253,7 @@ impl Api {
         response
     }
 
-    fn build_for(&self, call: &Call) -> Build {
+    fn build_for(call: &Call) -> Build {
         // Variables of other types are for validation by the whole schema to refuse: nothing here takes them.
         if call.operation.service_only && call.operation.variables().all(is_built_in) {
             Build::Service

@@ -90,7 +90,9 @@ impl Measuring<'_> {
         let known = self.known;
         self.extent.bytes += match value {
             Value::List(list) => {
-                list.iter().for_each(|element| self.value(element, set));
+                for element in list {
+                    self.value(element, set);
+                }
                 2
             }
             Value::Object(_) => {

@@ -75,9 +75,8 @@ pub(super) fn leaf(parent: &str, field: &str) -> Leaf {
         (_, "description") => return Leaf::Text(DESCRIPTION),
         (_, "skipped") => return Leaf::Names,
         (RESOLVE_SECRETS, "receipt") => return Leaf::Receipt,
-        ("secrets", "entryId") => WORD,
         // Those of entries and events are our own.
-        ("nodes" | "node" | "entry" | "vaultEntry" | "created" | "rotated", "id") => WORD,
+        ("secrets", "entryId") | ("nodes" | "node" | "entry" | "vaultEntry" | "created" | "rotated", "id") => WORD,
         (_, "id" | "projectId" | "milestoneId" | "entryId" | "teamId" | "requestId" | "sessionId" | "tool") => ID,
         // An id with its type in front.
         (_, "actor" | "subject") => ID + WORD,

@@ -125,11 +125,11 @@ impl Endpoint {
                 "Answers are application/graphql-response+json or application/json; accept one of them.",
             ));
         }
-        let mut held = self.requests.begin(principal.as_ref());
-        let received = receive(head, body, principal.is_none(), &mut held).await?;
-        let (prepared, mut held) = self.prepare(received, held).await?;
+        let mut memory = self.requests.begin(principal.as_ref());
+        let received = receive(head, body, principal.is_none(), &mut memory).await?;
+        let (prepared, mut memory) = self.prepare(received, memory).await?;
         let Prepared { operation, variables, weight } = prepared;
-        held.resize(weight).await?;
+        memory.resize(weight).await?;
         let operation = match operation {
             Ok(operation) => operation,
             Err(refusal) => return Ok(Answered::refused(&Api::refuse((&refusal).into(), &noted.request_id))),
@@ -147,20 +147,20 @@ impl Endpoint {
         }
         let request_id = noted.request_id.clone();
         let caller = principal.map(|principal| Caller { principal, request_id: request_id.clone() });
-        self.execute(Call { caller, request_id, operation, variables, traced }, held).await
+        self.execute(Call { caller, request_id, operation, variables, traced }, memory).await
     }
 
     /// Reads the form and inspects its document. What is held goes along, since a client that hangs up
     /// does not stop it.
-    async fn prepare(&self, received: Received, held: Held) -> Result<(Prepared, Held), Refusal> {
+    async fn prepare(&self, received: Received, memory: Held) -> Result<(Prepared, Held), Refusal> {
         if received.length() <= SMALL {
-            return Ok((received.prepare(&self.api)?, held));
+            return Ok((received.prepare(&self.api)?, memory));
         }
-        let turn = held.parser(&self.parsers).await?;
+        let turn = memory.parser(&self.parsers).await?;
         let (api, span) = (self.api.clone(), Span::current());
         let prepared = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            span.in_scope(|| received.prepare(&api)).map(|prepared| (prepared, held))
+            span.in_scope(|| received.prepare(&api)).map(|prepared| (prepared, memory))
         });
         prepared.await.unwrap_or_else(|error| {
             tracing::error!(panicked = error.is_panic(), "the parsing of a request ended without a result");
@@ -191,7 +191,7 @@ impl Endpoint {
     }
 
     /// Executes on a task of its own: a client that hangs up does not stop a change half way.
-    async fn execute(&self, call: Call, held: Held) -> Result<Answered, Refusal> {
+    async fn execute(&self, call: Call, memory: Held) -> Result<Answered, Refusal> {
         super::metrics::count_operation(call.operation.kind);
         let mut reserved = self.answers.begin(call.caller.as_ref().map(|caller| &caller.principal));
         let admitted = match self.api.admit(call).await {
@@ -202,7 +202,7 @@ impl Endpoint {
         reserved.resize(admitted.answer_bytes()).await?;
         // What is held and reserved stays so for as long as it is executed, whether the client waits or not.
         let executing = async move {
-            let _held = held;
+            let _memory = memory;
             (admitted.execute().await, reserved)
         };
         let task = InRequest::current().spawn(&self.running, executing);
@@ -262,7 +262,7 @@ impl Received {
     }
 }
 
-async fn receive(head: &Head, body: &mut Incoming, anonymous: bool, held: &mut Held) -> Result<Received, Refusal> {
+async fn receive(head: &Head, body: &mut Incoming, anonymous: bool, memory: &mut Held) -> Result<Received, Refusal> {
     if head.method == Method::POST {
         if !media::is_json(&head.headers) {
             return Err(Refusal::http(
@@ -270,7 +270,7 @@ async fn receive(head: &Head, body: &mut Incoming, anonymous: bool, held: &mut H
                 "The body must be JSON in UTF-8, with the header Content-Type: application/json.",
             ));
         }
-        body.read(anonymous, held).await.map(Received::Body)
+        body.read(anonymous, memory).await.map(Received::Body)
     } else if head.method == Method::GET {
         if site::may_be_foreign(&head.headers) {
             return Err(Refusal::forbidden(
