@@ -140,7 +140,7 @@ both! {
             (&user("dave"), of(&format!("entries(first: 100) {{ nodes {{ {ENTRY} }} }}"))),
             (&user("alice"), of(&format!("auditEvents(first: 100) {{ nodes {{ {events} }} edges {{ cursor }} }} members {{ user {{ id }} teamId role }}"))),
             (&user("alice"), of("agents { agent { id } milestones { id vaultPhase { open opensAt closesAt } } } milestones { id } participants { id } status viewer { role canList canViewMasked canWrite canAdminister canAudit }")),
-            (&user("bob"), format!("{{ previewSecrets(input: {{ projectId: \"demo\", agentId: \"builder\" }}) {{ blockedBy secrets {{ name outcome scope expiresAt entry {{ id name description }} }} }} }}")),
+            (&user("bob"), "{ previewSecrets(input: { projectId: \"demo\", agentId: \"builder\" }) { blockedBy secrets { name outcome scope expiresAt entry { id name description } } } }".to_owned()),
         ] {
             let expected = inspect(&query, None).ok().unwrap().check_cost(&Variables::default(), Circumstances { request_id: 40, ..Circumstances::default() });
             let expected = expected.unwrap_or_else(|refusal| panic!("{refusal}: {query}")).bytes;
