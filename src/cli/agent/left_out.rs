@@ -2,7 +2,6 @@
 //! itself, and what an answer holds that it should not. A vault of an earlier release, or a hostile
 //! one, may answer anything.
 
-use super::AgentFailure;
 use super::resolve::{Outcome, Wanted};
 use crate::domain::{ReservedNames, SecretName};
 use serde::Deserialize;
@@ -19,7 +18,7 @@ pub enum Why {
     ReservedName,
     /// The project lets only names with certain endings into sessions, and approved ones.
     NameNotSuffixed,
-    /// It was not asked for.
+    /// It was not asked for, or answered already.
     #[serde(skip)]
     NotAskedFor,
     /// The caller has its own.
@@ -43,32 +42,22 @@ pub struct LeftOut {
     pub why: Why,
 }
 
-/// Keeps the answers that were asked for, and tells the others. `of` gives an answer's name and
-/// outcome.
-///
-/// # Errors
-/// When a name is answered twice: which of the two is meant, nobody knows.
-pub fn screen<T>(
-    answers: Vec<T>,
-    of: impl Fn(&T) -> (&str, Outcome),
-    wanted: &Wanted<'_>,
-) -> Result<(Vec<T>, Vec<LeftOut>), AgentFailure> {
-    let mut names = HashSet::new();
-    if let Some(twice) = answers.iter().map(|answer| of(answer).0).find(|name| !names.insert(*name)) {
-        return Err(AgentFailure::Unreachable(format!("{twice}: the vault answered this name twice")));
-    }
+/// Keeps the answers that were asked for, each once, and tells the others. `of` gives an answer's
+/// name and outcome.
+pub fn screen<T>(answers: Vec<T>, of: impl Fn(&T) -> (&str, Outcome), wanted: &Wanted<'_>) -> (Vec<T>, Vec<LeftOut>) {
     let asked: Option<HashSet<&str>> = wanted.names.map(|names| names.iter().map(String::as_str).collect());
     let provided: HashSet<&str> = wanted.provided.iter().map(String::as_str).collect();
+    let mut seen = HashSet::new();
     let mut left_out = Vec::new();
     let kept = answers.into_iter().filter(|answer| {
         let (name, outcome) = of(answer);
         let brings = outcome == Outcome::Resolved;
-        let why = if asked.as_ref().is_some_and(|asked| !asked.contains(name)) {
+        let why = if asked.as_ref().is_some_and(|asked| !asked.contains(name)) || seen.contains(name) {
             Why::NotAskedFor
         } else if !SecretName::has_form(name) {
             // Asking for something that is no name is answered NOT_FOUND.
             if asked.is_some() && !brings {
-                return true;
+                return seen.insert(name.to_owned());
             }
             Why::Form
         } else if brings && provided.contains(name) {
@@ -76,12 +65,12 @@ pub fn screen<T>(
         } else if asked.is_none() && outcome.is_of_entry() && ReservedNames::built_in().contains(name) {
             Why::ReservedName
         } else {
-            return true;
+            return seen.insert(name.to_owned());
         };
         left_out.push(LeftOut { name: name.to_owned(), why });
         false
     });
-    Ok((kept.collect(), left_out))
+    (kept.collect(), left_out)
 }
 
 /// One line for each reason, without a line's end. Names that are none are counted, not repeated.
@@ -129,31 +118,30 @@ mod tests {
         let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let (names, provided) = (names.map(own), own(provided));
         let wanted = Wanted { names: names.as_deref(), provided: &provided, purpose: "CODING_SESSION" };
-        let (kept, left_out) = screen(answers.to_vec(), |(name, outcome)| (name, *outcome), &wanted).unwrap();
+        let (kept, left_out) = screen(answers.to_vec(), |(name, outcome)| (name, *outcome), &wanted);
         let kept = kept.into_iter().map(|(name, _)| name.to_owned()).collect();
         (kept, left_out.into_iter().map(|left_out| (left_out.name, left_out.why)).collect())
     }
 
     #[test]
-    fn a_session_takes_no_reserved_provided_or_impossible_name() {
+    fn a_session_takes_no_reserved_provided_repeated_or_impossible_name() {
         let answers = [
             ("A", Resolved),
             ("LD_PRELOAD", Resolved),
             ("MAKEFLAGS", Expired),
             ("B", Resolved),
             ("C", ProvidedByWorkspace),
+            ("A", Resolved),
             ("x y", Resolved),
             ("OLD", Expired),
         ];
         let (kept, left_out) = screened(&answers, None, &["B", "C"]);
         assert_eq!(kept, ["A", "C", "OLD"]);
-        let wanted = Wanted { names: None, provided: &[], purpose: "CODING_SESSION" };
-        let twice = vec![("A", Resolved), ("A", Resolved)];
-        assert!(screen(twice, |(name, outcome)| (name, *outcome), &wanted).is_err());
         let expected = [
             ("LD_PRELOAD", Why::ReservedName),
             ("MAKEFLAGS", Why::ReservedName),
             ("B", Why::Provided),
+            ("A", Why::NotAskedFor),
             ("x y", Why::Form),
         ];
         assert_eq!(left_out, expected.map(|(name, why)| (name.to_owned(), why)));

@@ -192,7 +192,7 @@ impl View {
         input["recipientKey"] = recipient.public_key().into();
         let Resolved { request_id, secrets, mut left_out } = self.vault.ask(RESOLVE, input).await?;
         // Whoever opened the connection could seal for this call too: nothing comes in that was not asked for.
-        let (mut secrets, screened) = screen(secrets, |secret| (&secret.name, secret.outcome), wanted)?;
+        let (mut secrets, screened) = screen(secrets, |secret| (&secret.name, secret.outcome), wanted);
         left_out.extend(screened);
         let (project, agent) = (self.project.as_str(), self.agent.as_str());
         let call = SealedCall { project, agent, request: request_id.as_received() };
@@ -210,7 +210,7 @@ impl View {
     /// When the vault says no or cannot be asked.
     pub async fn preview(&self, wanted: &Wanted<'_>) -> Result<Preview, AgentFailure> {
         let mut preview: Preview = self.vault.ask(PREVIEW, self.question(wanted)).await?;
-        let (secrets, screened) = screen(preview.secrets, |secret| (&secret.name, secret.outcome), wanted)?;
+        let (secrets, screened) = screen(preview.secrets, |secret| (&secret.name, secret.outcome), wanted);
         preview.left_out.extend(screened);
         Ok(Preview { secrets, ..preview })
     }
