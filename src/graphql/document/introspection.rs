@@ -27,7 +27,7 @@ pub struct Introspected {
 }
 
 impl Introspected {
-    /// Takes the answer to [`WHOLE`]; none when it is not one.
+    /// Takes the answer to `WHOLE`; none when it is not one.
     #[must_use]
     pub fn of(data: &Value) -> Option<Self> {
         let Value::Object(data) = data else { return None };
