@@ -10,9 +10,7 @@ use super::federated_tracing::FederatedTracing;
 use super::{EveryType, MAX_LEVELS};
 use async_graphql::parser::types::BaseType;
 use async_graphql::parser::types::VariableDefinition;
-use async_graphql::{
-    EmptyMutation, EmptySubscription, Object, ObjectType, Request, Response, SDLExportOptions, Schema, SchemaBuilder,
-};
+use async_graphql::{EmptyMutation, EmptySubscription, Object, ObjectType, Request, Response, Schema, SchemaBuilder};
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -47,15 +45,15 @@ struct Schemas {
 }
 
 impl Executor {
-    pub(super) fn new<Q, M>(build: fn() -> SchemaBuilder<Q, M, EmptySubscription>) -> Self
+    /// Executes the schema that `build` makes, and tells this SDL of it.
+    pub(super) fn new<Q, M>(build: fn() -> SchemaBuilder<Q, M, EmptySubscription>, sdl: &str) -> Self
     where
         Q: ObjectType + 'static,
         M: ObjectType + 'static,
     {
         let schema = build().finish();
-        let sdl: Arc<str> = schema.sdl_with_options(SDLExportOptions::new().federation().compose_directive()).into();
-        let sdl_answer = serde_json::json!({ "data": { "_service": { "sdl": &*sdl } } }).to_string();
-        let sdl_length = json_length(&sdl);
+        let sdl_answer = serde_json::json!({ "data": { "_service": { "sdl": sdl } } }).to_string();
+        let (sdl_length, sdl) = (json_length(sdl), sdl.into());
         let service = Schema::build(ServiceRoot { sdl }, EmptyMutation, EmptySubscription)
             .disable_suggestions()
             .limit_recursive_depth(MAX_LEVELS)

@@ -133,6 +133,7 @@ pub struct Admitted {
     api: Api,
     call: Call,
     answer_bytes: usize,
+    statements: u64,
 }
 
 impl Admitted {
@@ -141,6 +142,12 @@ impl Admitted {
     #[must_use]
     pub fn answer_bytes(&self) -> usize {
         self.answer_bytes
+    }
+
+    /// Maximum number of its statements that nothing batches.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        self.statements
     }
 
     /// Whether it changes something.
@@ -159,17 +166,19 @@ impl Api {
     /// Puts the schema over a vault.
     #[must_use]
     pub fn new(vault: Vault, introspection: bool) -> Self {
-        Self { schema: Executor::new(build), inputs: Arc::new(input_types::<Root, Mutation>()), vault, introspection }
+        let inputs = Arc::new(input_types::<Root, Mutation>());
+        Self { schema: Executor::new(build, &sdl()), inputs, vault, introspection }
     }
 
-    /// Executes another schema in the place of the vault's, under the same rules: for suites of tests that bring their own.
+    /// Executes another schema in the place of the vault's, under the same rules, and answers this SDL for it: for suites of
+    /// tests that bring their own.
     #[must_use]
-    pub fn with_schema<Q, M>(self, build: fn() -> SchemaBuilder<Q, M, EmptySubscription>) -> Self
+    pub fn with_schema<Q, M>(self, build: fn() -> SchemaBuilder<Q, M, EmptySubscription>, sdl: &str) -> Self
     where
         Q: ObjectType + 'static,
         M: ObjectType + 'static,
     {
-        Self { schema: Executor::new(build), inputs: Arc::new(input_types::<Q, M>()), ..self }
+        Self { schema: Executor::new(build, sdl), inputs: Arc::new(input_types::<Q, M>()), ..self }
     }
 
     /// The vault.
@@ -214,7 +223,8 @@ impl Api {
             Ok(estimate) => {
                 let trace = if call.traced { trace_length(estimate) } else { 0 };
                 let bytes = estimate.bytes.saturating_add(trace);
-                Ok(Admitted { api: self.clone(), call, answer_bytes: usize::try_from(bytes).unwrap_or(usize::MAX) })
+                let answer_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+                Ok(Admitted { api: self.clone(), call, answer_bytes, statements: estimate.statements })
             }
             Err(error) => Err(Box::new(Self::refuse(error, &call.request_id))),
         }

@@ -7,9 +7,10 @@
 //! handed to the operating system: a peer that does not read holds what it was answered, and no more
 //! than its share. A caller for whom nothing is left waits for a moment, and is refused then.
 
-use crate::domain::Principal;
+use crate::domain::{AgentId, Principal};
 use bytes::Bytes;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
@@ -35,12 +36,62 @@ struct Limits {
 /// A share is more than one request can need: a body of 2 MiB takes its bytes and, as values, twelve
 /// times as much at most.
 const REQUESTS: Limits =
-    Limits { total: 128 * MIB, each: 32 * MIB, anonymous: 32 * MIB, uncounted: 0, wait: Duration::from_secs(2) };
+    Limits { total: 128 * MIB, each: 32 * MIB, anonymous: 32 * MIB, uncounted: 4096, wait: Duration::from_secs(2) };
+
+/// Bytes that a request may hold uncounted once it has arrived: how many are executed at once is
+/// bounded, and none of them waits for its peer.
+const UNCOUNTED_EXECUTING: usize = 16 * 1024;
 
 /// An answer exists as values and as text while it is written, so that three times as much is in use at
 /// worst: a quarter of what a server with 3 GiB has.
 const ANSWERS: Limits =
     Limits { total: 256 * MIB, each: 64 * MIB, anonymous: 16 * MIB, uncounted: 4096, wait: Duration::from_secs(1) };
+
+/// Set while more than half of a budget is held. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Pressure(Arc<AtomicBool>);
+
+impl Pressure {
+    #[cfg(test)]
+    pub(super) fn fixed(high: bool) -> Self {
+        Self(Arc::new(AtomicBool::new(high)))
+    }
+
+    /// Whether more than half is held.
+    pub(super) fn is_high(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Of a caller's share, what a token takes that is narrowed to one agent: one sandbox stops no other
+/// of its runtime.
+pub(super) const AGENTS_PART: usize = 4;
+
+/// Whose shares a request counts to: its principal's, and within it that of the agent to which its
+/// token is narrowed.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Sharer {
+    /// None without a token: all such requests have one share.
+    principal: Option<String>,
+    agent: Option<AgentId>,
+}
+
+impl Sharer {
+    pub(super) fn of(caller: Option<&Principal>) -> Self {
+        let agent = match caller {
+            Some(Principal::Runtime(_, narrowing)) => narrowing.agent.clone(),
+            Some(Principal::User(_) | Principal::Service(_)) | None => None,
+        };
+        Self { principal: caller.map(ToString::to_string), agent }
+    }
+
+    /// The names of its shares, the wider one first.
+    pub(super) fn names(&self) -> (String, Option<String>) {
+        let principal = self.principal.clone().unwrap_or_default();
+        let agent = self.agent.as_ref().map(|agent| format!("{principal}\n{agent}"));
+        (principal, agent)
+    }
+}
 
 /// The bytes that requests, or answers, may take. Cheap to clone.
 #[derive(Clone)]
@@ -53,13 +104,17 @@ struct State {
     shares: Mutex<HashMap<String, Weak<Share>>>,
     /// Told what is held, whenever that changes.
     gauge: fn(usize),
+    pressure: Pressure,
 }
 
 /// What one caller has left.
 struct Share {
     bytes: Semaphore,
-    /// One large request of a caller is parsed at a time, so that nobody waits behind many of another's.
-    parsing: Arc<Semaphore>,
+    /// The share that this one is a part of.
+    within: Option<(String, Arc<Share>)>,
+    /// One request of a caller that takes much of the processor or the database is worked on at a
+    /// time, so that nobody waits behind many of another's.
+    heavy: Arc<Semaphore>,
 }
 
 /// The share of the budget is used up, or the budget is.
@@ -78,26 +133,40 @@ impl MemoryBudget {
     }
 
     fn new(limits: Limits, gauge: fn(usize)) -> Self {
-        Self(Arc::new(State { limits, total: Semaphore::new(limits.total), shares: Mutex::default(), gauge }))
+        let (total, shares, pressure) = (Semaphore::new(limits.total), Mutex::default(), Pressure::default());
+        Self(Arc::new(State { limits, total, shares, gauge, pressure }))
+    }
+
+    /// Tells whether more than half of the budget is held.
+    pub(super) fn pressure(&self) -> Pressure {
+        self.0.pressure.clone()
     }
 
     /// What belongs to one request of this caller; it holds nothing yet.
     pub(super) fn begin(&self, caller: Option<&Principal>) -> Held {
-        let most = match caller {
-            None => self.0.limits.anonymous,
-            Some(_) => self.0.limits.each,
-        };
-        let caller = caller.map(ToString::to_string).unwrap_or_default();
+        let most = if caller.is_some() { self.0.limits.each } else { self.0.limits.anonymous };
         let mut shares = self.0.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = shares.get(&caller).and_then(Weak::upgrade);
-        let share = known.unwrap_or_else(|| {
-            let parsing = Arc::new(Semaphore::new(1));
-            let made = Arc::new(Share { bytes: Semaphore::new(most), parsing });
-            shares.insert(caller.clone(), Arc::downgrade(&made));
-            made
-        });
+        let mut find = |name: &str, most, within| {
+            let known = shares.get(name).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let heavy = Arc::new(Semaphore::new(1));
+                let made = Arc::new(Share { bytes: Semaphore::new(most), within, heavy });
+                shares.insert(name.to_owned(), Arc::downgrade(&made));
+                made
+            })
+        };
+        let (principal, agent) = Sharer::of(caller).names();
+        let share = find(&principal, most, None);
+        let (name, share, most) = match agent {
+            None => (principal, share, most),
+            Some(agent) => {
+                let most = most / AGENTS_PART;
+                let part = find(&agent, most, Some((principal, share)));
+                (agent, part, most)
+            }
+        };
         drop(shares);
-        Held { budget: self.clone(), caller, share, most, bytes: 0 }
+        Held { budget: self.clone(), name, share, most, bytes: 0 }
     }
 
     #[cfg(test)]
@@ -118,7 +187,8 @@ impl MemoryBudget {
 /// What one request, or its answer, holds until it is dropped.
 pub(super) struct Held {
     budget: MemoryBudget,
-    caller: String,
+    /// The share's name.
+    name: String,
     share: Arc<Share>,
     most: usize,
     bytes: usize,
@@ -131,12 +201,31 @@ impl Held {
     /// # Errors
     /// When others hold too much for too long; then it holds what it held before.
     pub(super) async fn resize(&mut self, bytes: usize) -> Result<(), Exhausted> {
-        let limits = self.budget.0.limits;
-        let bytes = if bytes <= limits.uncounted { 0 } else { bytes.min(self.most) };
+        let uncounted = self.budget.0.limits.uncounted;
+        self.hold_more_than(uncounted, bytes).await
+    }
+
+    /// As [`Self::resize`], for a request that has arrived and is executed.
+    ///
+    /// # Errors
+    /// As [`Self::resize`].
+    pub(super) async fn resize_to_execute(&mut self, bytes: usize) -> Result<(), Exhausted> {
+        self.hold_more_than(UNCOUNTED_EXECUTING, bytes).await
+    }
+
+    async fn hold_more_than(&mut self, uncounted: usize, bytes: usize) -> Result<(), Exhausted> {
+        let bytes = if bytes <= uncounted { 0 } else { bytes.min(self.most) };
         if bytes > self.bytes {
             let own = self.budget.acquire(&self.share.bytes, bytes - self.bytes).await?;
+            let wider = match &self.share.within {
+                Some((_, wider)) => Some(self.budget.acquire(&wider.bytes, bytes - self.bytes).await?),
+                None => None,
+            };
             let total = self.budget.acquire(&self.budget.0.total, bytes - self.bytes).await?;
             own.forget();
+            if let Some(wider) = wider {
+                wider.forget();
+            }
             total.forget();
         } else {
             self.release(self.bytes - bytes);
@@ -146,14 +235,14 @@ impl Held {
         Ok(())
     }
 
-    /// Waits until a large request of this caller may be parsed, as one of `all`. It is parsed while both
-    /// permits are kept.
+    /// Waits until a request of this caller that takes much may be worked on, as one of `all`, for as
+    /// long as both permits are kept.
     ///
     /// # Errors
     /// When that takes too long.
-    pub(super) async fn parser(&self, all: &Arc<Semaphore>) -> Result<[OwnedSemaphorePermit; 2], Exhausted> {
+    pub(super) async fn heavy(&self, all: &Arc<Semaphore>) -> Result<[OwnedSemaphorePermit; 2], Exhausted> {
         let both = async {
-            let own = self.share.parsing.clone().acquire_owned().await?;
+            let own = self.share.heavy.clone().acquire_owned().await?;
             Ok::<_, AcquireError>([own, all.clone().acquire_owned().await?])
         };
         match timeout(self.budget.0.limits.wait, both).await {
@@ -170,12 +259,17 @@ impl Held {
 
     fn release(&self, bytes: usize) {
         self.share.bytes.add_permits(bytes);
+        if let Some((_, wider)) = &self.share.within {
+            wider.bytes.add_permits(bytes);
+        }
         self.budget.0.total.add_permits(bytes);
     }
 
     fn tell(&self) {
-        let State { limits, total, gauge, .. } = &*self.budget.0;
-        gauge(limits.total.saturating_sub(total.available_permits()));
+        let State { limits, total, gauge, pressure, .. } = &*self.budget.0;
+        let held = limits.total.saturating_sub(total.available_permits());
+        gauge(held);
+        pressure.0.store(held > limits.total / 2, Ordering::Relaxed);
     }
 }
 
@@ -188,7 +282,12 @@ impl Drop for Held {
         let mut shares = self.budget.0.shares.lock().unwrap_or_else(PoisonError::into_inner);
         // Shares are handed out under this lock only.
         if Arc::strong_count(&self.share) == 1 {
-            shares.remove(&self.caller);
+            shares.remove(&self.name);
+            if let Some((name, wider)) = &self.share.within
+                && Arc::strong_count(wider) == 1
+            {
+                shares.remove(name);
+            }
         }
     }
 }
@@ -258,17 +357,53 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn large_requests_of_a_caller_are_parsed_one_by_one() {
-        let (budget, parsers) = (budget(10, 10, SHORT), Arc::new(Semaphore::new(2)));
+    async fn a_token_for_one_agent_leaves_something_to_the_others_of_its_runtime() {
+        let budget = budget(100 * KIB, 40 * KIB, SHORT);
+        let token = |agent: Option<&str>| {
+            let agent = agent.map(|agent| AgentId::parse(agent).unwrap());
+            Principal::Runtime(RuntimeId::parse("ada").unwrap(), Narrowing { agent, ..Narrowing::default() })
+        };
+        let mut sandboxes = ["a", "b", "c"].map(|agent| budget.begin(Some(&token(Some(agent)))));
+        for sandbox in &mut sandboxes {
+            sandbox.resize(99 * KIB).await.unwrap();
+        }
+        assert_eq!(budget.held(), 30 * KIB, "a quarter of the share each");
+        assert!(budget.begin(Some(&token(Some("a")))).resize(5).await.is_err());
+        assert!(!budget.pressure().is_high());
+        let mut runtime = budget.begin(Some(&token(None)));
+        runtime.resize(10 * KIB).await.unwrap();
+        assert!(budget.begin(Some(&token(Some("d")))).resize(5).await.is_err(), "together they have one share");
+        let mut other = budget.begin(Some(&user("bob")));
+        other.resize(11 * KIB).await.unwrap();
+        assert!(budget.pressure().is_high());
+        drop((runtime, sandboxes));
+        assert!(!budget.pressure().is_high());
+        drop(other);
+        assert!(budget.0.shares.lock().unwrap().is_empty(), "nobody is remembered who holds nothing");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_executed_holds_something_when_it_is_large() {
+        let budget = budget(100 * KIB, 50 * KIB, SHORT);
+        let mut held = budget.begin(Some(&user("ada")));
+        for (bytes, holds) in [(5, 0), (16 * KIB, 0), (16 * KIB + 1, 16 * KIB + 1), (1, 0)] {
+            held.resize_to_execute(bytes).await.unwrap();
+            assert_eq!(budget.held(), holds, "{bytes}");
+        }
+    }
+
+    #[tokio::test]
+    async fn heavy_requests_of_a_caller_are_worked_on_one_by_one() {
+        let (budget, processors) = (budget(10, 10, SHORT), Arc::new(Semaphore::new(2)));
         let (ada, bob, eve) = (user("ada"), user("bob"), user("eve"));
         let requests = [&ada, &ada, &bob, &eve].map(|caller| budget.begin(Some(caller)));
-        let first = requests[0].parser(&parsers).await.unwrap();
-        assert!(requests[1].parser(&parsers).await.is_err(), "of the same caller");
-        let _second = requests[2].parser(&parsers).await.unwrap();
-        assert!(requests[3].parser(&parsers).await.is_err(), "no processor is left");
+        let first = requests[0].heavy(&processors).await.unwrap();
+        assert!(requests[1].heavy(&processors).await.is_err(), "of the same caller");
+        let _second = requests[2].heavy(&processors).await.unwrap();
+        assert!(requests[3].heavy(&processors).await.is_err(), "no processor is left");
         drop(first);
-        assert!(requests[3].parser(&parsers).await.is_ok());
-        assert!(requests[1].parser(&parsers).await.is_ok());
+        assert!(requests[3].heavy(&processors).await.is_ok());
+        assert!(requests[1].heavy(&processors).await.is_ok());
     }
 
     #[tokio::test]

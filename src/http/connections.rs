@@ -13,16 +13,18 @@
 
 mod exchange;
 mod pace;
+mod permits;
 #[cfg(test)]
 mod tests;
 
+use super::budget::Pressure;
 use crate::domain::RequestId;
 use axum::body::{Body, HttpBody};
 use axum::{BoxError, Router};
 use axum_server::accept::Accept as _;
 use axum_server::tls_rustls::RustlsAcceptor;
 use bytes::Bytes;
-pub(super) use exchange::Admission;
+pub(super) use exchange::{Admission, NoPermit};
 use exchange::{Arriving, Exchange, Outgoing, Requests, Traffic};
 use futures::future::pending;
 use http::header::{CACHE_CONTROL, RETRY_AFTER};
@@ -31,6 +33,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use pace::{Line, Watched};
+pub(super) use permits::Permits;
 use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
@@ -48,7 +51,10 @@ use tower::{ServiceExt as _, service_fn};
 const MAX_STREAMS: u32 = 100;
 /// The largest headers of a request, in bytes: a query string and a token. By it the number of
 /// CONTINUATION frames is bounded.
-const MAX_HEADERS: u32 = 64 * 1024;
+const MAX_HEADER_BYTES: u32 = 64 * 1024;
+/// Maximum number of header fields of a request, as hyper has it for HTTP/1. By HTTP/2 a field can
+/// take one byte of what is sent and a hundred of memory.
+const MAX_HEADERS: usize = 100;
 /// Bytes of requests that a connection of HTTP/1 buffers, their headers included, and of answers
 /// that it has not written.
 const MAX_BUFFER: usize = 64 * 1024;
@@ -89,6 +95,8 @@ pub(super) struct Bounds {
     pub(super) body_when_full: Duration,
     /// How long a peer may take nothing of an answer.
     pub(super) stall: Duration,
+    /// The same, and the time of `slow`, while answers that are not read hold much memory.
+    pub(super) stall_under_pressure: Duration,
     /// The lowest rate at which a peer takes what is written, in bytes a second: from the time of
     /// `stall` on where the socket is full, and from the time of `slow` on for each answer.
     pub(super) rate: u64,
@@ -104,6 +112,11 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
+    fn under_pressure(self) -> Self {
+        let stall = self.stall.min(self.stall_under_pressure);
+        Self { stall, slow: self.slow.min(stall), ..self }
+    }
+
     /// How often it is looked whether a peer reads.
     fn tick(&self) -> Duration {
         (self.stall / 4).min(Duration::from_secs(1))
@@ -125,13 +138,15 @@ struct Address {
     tls: Option<RustlsAcceptor>,
     builder: Builder<TokioExecutor>,
     bounds: Bounds,
-    permits: Arc<Semaphore>,
+    permits: Permits,
+    pressure: Pressure,
     stop: CancellationToken,
 }
 
 /// Serves one address until it is to stop, and what runs then to its end: HTTP/1 and HTTP/2, with
 /// TLS and without. A connection takes one of `permits` for each request that is open beside four
-/// others; all addresses of a process share them.
+/// others; all addresses of a process share them. Requests that nobody was verified for have one
+/// caller's share of them while they wait, for a body or for a peer that reads.
 ///
 /// # Errors
 /// When the socket cannot be used.
@@ -140,7 +155,8 @@ pub(super) async fn serve(
     tls: Option<RustlsAcceptor>,
     router: Router,
     bounds: Bounds,
-    permits: Arc<Semaphore>,
+    permits: Permits,
+    pressure: Pressure,
     stop: CancellationToken,
 ) -> io::Result<()> {
     socket.set_nonblocking(true)?;
@@ -149,7 +165,7 @@ pub(super) async fn serve(
     #[cfg(target_os = "linux")]
     rustix::net::sockopt::set_tcp_user_timeout(&socket, SOCKET_TIMEOUT)?;
     let listener = TcpListener::from_std(socket)?;
-    let address = Arc::new(Address { router, tls, builder: builder(), bounds, permits, stop: stop.clone() });
+    let address = Arc::new(Address { router, tls, builder: builder(), bounds, permits, pressure, stop: stop.clone() });
     let connections = TaskTracker::new();
     stop.run_until_cancelled(address.accept(&listener, &connections)).await;
     // New connections are refused from here on.
@@ -165,7 +181,7 @@ fn builder() -> Builder<TokioExecutor> {
     builder
         .http2()
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADERS)
+        .max_header_list_size(MAX_HEADER_BYTES)
         .max_send_buf_size(MAX_SEND_BUFFER)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -197,7 +213,7 @@ impl Address {
     async fn shake_hands(&self, stream: TcpStream, full: watch::Receiver<bool>) {
         let line = Arc::new(Line::default());
         let stream = Watched::new(stream, line.clone());
-        let traffic = Arc::new(Traffic::new(line, full.clone(), self.bounds));
+        let traffic = Arc::new(Traffic::new(line, full.clone(), self.bounds, self.pressure.clone()));
         let Some(tls) = &self.tls else { return self.connection(stream, traffic).await };
         let accepted = tokio::select! {
             // It has a time of its own, after which it fails.
@@ -247,20 +263,28 @@ async fn answer<B>(
 where
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static,
 {
-    let Some(exchange) = exchange else { return Ok(too_many()) };
+    let Some(exchange) = exchange else { return Ok(empty(StatusCode::SERVICE_UNAVAILABLE)) };
+    if request.headers().len() > MAX_HEADERS {
+        return Ok(empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+    }
     let mut request = request.map(|body| Body::new(Arriving::new(body, exchange.clone())));
     request.extensions_mut().insert(Admission::of(&exchange));
     let response = router.oneshot(request).await?;
+    if !exchange.may_wait() {
+        return Ok(empty(StatusCode::SERVICE_UNAVAILABLE));
+    }
     exchange.answer();
     Ok(response.map(|body| Body::new(Outgoing::new(body, exchange))))
 }
 
-/// Without a body, so that nothing of it can be left unread.
-fn too_many() -> Response<Body> {
+/// A refusal without a body, so that nothing of it can be left unread.
+fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Ok(id) = HeaderValue::from_str(RequestId::new().as_str()) {
         headers.insert(HeaderName::from_static("x-request-id"), id);

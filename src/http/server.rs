@@ -1,7 +1,7 @@
 //! Listening, and ending in good order.
 
 use super::budget::MemoryBudget;
-use super::connections::{Bounds, serve};
+use super::connections::{Bounds, Permits, serve};
 use super::endpoint::{Endpoint, Serves, graphql};
 use super::health::{Readiness, healthz, readyz, statement_keys};
 use super::metrics;
@@ -35,15 +35,19 @@ const BOUNDS: Bounds = Bounds {
     when_full: Duration::from_secs(1),
     body_when_full: Duration::from_secs(2),
     stall: Duration::from_secs(10),
+    stall_under_pressure: Duration::from_secs(2),
     rate: 16 * 1024,
     slow: Duration::from_secs(100),
     age: Duration::from_secs(60 * 60),
     grace: GRACE,
     linger: Duration::from_millis(500),
 };
-/// Maximum number of requests that are open in the process beside four of each connection. One takes some 10 KB until it is
-/// answered and its answer read.
+/// Maximum number of requests that are open in the process beside four of each connection. One takes
+/// some 10 KB until it is answered and its answer read.
 const MAX_REQUESTS: usize = 8192;
+/// The same of one caller, and of all callers together who are not verified, so that few of them do
+/// not lock the others out.
+const MAX_REQUESTS_EACH: usize = MAX_REQUESTS / 8;
 
 /// The same of the address for metrics, to which few connect.
 const METRICS_BOUNDS: Bounds = Bounds { slots: 64, ..BOUNDS };
@@ -161,14 +165,17 @@ impl Server {
         let Self { parts, tls, main, runtimes, metrics } = self;
         let running = TaskTracker::new();
         let readiness = Arc::new(Readiness::new(parts.api.vault().clone()));
-        let permits = Arc::new(Semaphore::new(MAX_REQUESTS));
+        let permits = Permits::new(MAX_REQUESTS, MAX_REQUESTS_EACH);
         let (requests, answers) = (MemoryBudget::of_requests(), MemoryBudget::of_answers());
-        let parsers = Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from)));
+        let pressure = answers.pressure();
+        let processors = || Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from)));
+        let (parsers, readers) = (processors(), processors());
         let router = |serves| {
             let Parts { api, verifier } = parts.clone();
-            let (requests, answers, parsers) = (requests.clone(), answers.clone(), parsers.clone());
+            let (requests, answers) = (requests.clone(), answers.clone());
+            let (parsers, readers) = (parsers.clone(), readers.clone());
             let running = running.clone();
-            router(Endpoint { api, verifier, serves, requests, answers, parsers, running }, readiness.clone())
+            router(Endpoint { api, verifier, serves, requests, answers, parsers, readers, running }, readiness.clone())
         };
         let places = match runtimes {
             None => vec![(main, Serves::All)],
@@ -179,10 +186,10 @@ impl Server {
         let apis =
             places.into_iter().map(|(place, serves)| (place, router(serves), tls.clone(), BOUNDS, permits.clone()));
         // With requests of its own, so that health is told when clients have taken all others.
-        let own = Arc::new(Semaphore::new(METRICS_BOUNDS.slots));
+        let own = Permits::new(METRICS_BOUNDS.slots, METRICS_BOUNDS.slots);
         let metrics = metrics.map(|place| (place, metrics_router(readiness.clone()), None, METRICS_BOUNDS, own));
         let listeners = apis.chain(metrics).map(|(place, router, tls, bounds, permits)| {
-            serve(place.socket, tls, router, bounds, permits, stop.clone())
+            serve(place.socket, tls, router, bounds, permits, pressure.clone(), stop.clone())
         });
         let _upkeep = AbortOnDropHandle::new(tokio::spawn(metrics::keep_up()));
         let mut served = pin!(try_join_all(listeners));

@@ -22,9 +22,12 @@ pub async fn run(kind: Kind, url: &str) -> Result<()> {
                 .bind::<diesel::sql_types::BigInt, _>(LOCK)
                 .execute(&mut conn)
                 .await?;
-            let mut harness = AsyncMigrationHarness::new(conn);
-            harness.run_pending_migrations(POSTGRES).map_err(Error::unexpected)?;
-            postgres::commit(&mut harness.into_inner()).await?;
+            let mut conn = with_harness(conn, |mut harness| {
+                harness.run_pending_migrations(POSTGRES).map_err(Error::unexpected)?;
+                Ok(harness.into_inner())
+            })
+            .await?;
+            postgres::commit(&mut conn).await?;
         }
         Kind::Sqlite => {
             blocking(url, |conn| {
@@ -41,9 +44,12 @@ pub async fn run(kind: Kind, url: &str) -> Result<()> {
 /// Whether nothing is missing.
 pub async fn are_applied(kind: Kind, url: &str) -> Result<bool> {
     let pending = match kind {
-        Kind::Postgres => AsyncMigrationHarness::new(connect(url).await?)
-            .has_pending_migration(POSTGRES)
-            .map_err(Error::unexpected)?,
+        Kind::Postgres => {
+            with_harness(connect(url).await?, |mut harness| {
+                harness.has_pending_migration(POSTGRES).map_err(Error::unexpected)
+            })
+            .await?
+        }
         Kind::Sqlite => blocking(url, |conn| conn.has_pending_migration(SQLITE).map_err(Error::unexpected)).await?,
     };
     Ok(!pending)
@@ -51,6 +57,14 @@ pub async fn are_applied(kind: Kind, url: &str) -> Result<bool> {
 
 async fn connect(url: &str) -> Result<postgres::backend::Connection> {
     postgres::Address::read(url)?.connect().await.map_err(|e| Error::unreachable(&e))
+}
+
+/// Works with the migrations on a thread that may wait: the harness blocks the one that it is called on.
+async fn with_harness<T: Send + 'static>(
+    conn: postgres::backend::Connection,
+    work: impl FnOnce(AsyncMigrationHarness<postgres::backend::Connection>) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(|| work(AsyncMigrationHarness::new(conn))).await.map_err(Error::unexpected)?
 }
 
 async fn blocking<T: Send + 'static>(

@@ -27,6 +27,9 @@ use std::collections::HashMap;
 const MAX_READ: u64 = 6_000;
 /// Fields that an operation answers, in all elements together.
 const MAX_ANSWERED: u64 = 50_000;
+/// Lists that an operation reads, each with a statement of its own, and entries by name: a page of
+/// entries of the project of each entry on a page of 100, and as much again.
+const MAX_STATEMENTS: u64 = 250;
 /// Bytes that an operation answers, without descriptions and values: 100 entries with everything
 /// that is known of them.
 const MAX_BYTES: u64 = 3 * 1024 * 1024;
@@ -45,6 +48,10 @@ const SCHEMA_FIELDS: &[&str] = &["__typename", SERVICE];
 
 /// Fields whose elements come in pages.
 const CONNECTIONS: &[&str] = &["entries", "vaultEntries", "auditEvents", "vaultAuditEvents", "versions"];
+
+/// Lists that are read one by one: nothing batches them.
+const STATEMENTS: &[&str] =
+    &["entries", "vaultEntries", "auditEvents", "vaultAuditEvents", "milestones", "agents", "members", "participants"];
 
 /// Elements of a page without `first`, and of the largest page.
 const PAGE: u64 = 50;
@@ -86,6 +93,8 @@ pub struct Estimate {
     pub bytes: u64,
     /// The number of its fields.
     pub fields: u64,
+    /// The number of its statements that nothing batches.
+    pub statements: u64,
 }
 
 /// Refuses an operation that is too much.
@@ -94,7 +103,7 @@ pub(super) fn check(
     variables: &Variables,
     circumstances: Circumstances<'_>,
 ) -> Result<Estimate, Refusal> {
-    let mut estimate = Estimate { bytes: 0, fields: 0 };
+    let mut estimate = Estimate { bytes: 0, fields: 0, statements: 0 };
     for (_, operation) in document.operations.iter() {
         let definitions = operation.node.variable_definitions.iter().map(|definition| &definition.node);
         let defaults = definitions
@@ -107,8 +116,9 @@ pub(super) fn check(
         cost.directives(&operation.node.directives, 1);
         cost.set(&operation.node.selection_set.node, 1, Place::default());
         cost.total.check(circumstances.anonymous)?;
-        let Total { bytes, text, released, answered, .. } = cost.total;
-        estimate = Estimate { bytes: bytes.saturating_add(text).saturating_add(released), fields: answered };
+        let Total { bytes, text, released, answered, statements, .. } = cost.total;
+        let bytes = bytes.saturating_add(text).saturating_add(released);
+        estimate = Estimate { bytes, fields: answered, statements };
     }
     Ok(estimate)
 }
@@ -121,6 +131,7 @@ fn weight((values, text): (usize, usize)) -> u64 {
 #[derive(Default)]
 struct Total {
     read: u64,
+    statements: u64,
     answered: u64,
     bytes: u64,
     text: u64,
@@ -201,6 +212,11 @@ impl Cost<'_> {
         }
         let place = Place { path: place.path.saturating_add(key), ..place };
         let before = self.total.bytes;
+        let by_name = name == "entry" && field.get_argument("name").is_some();
+        let counted = name == "totalCount" && STATEMENTS.contains(&place.parent);
+        if STATEMENTS.contains(&name) || by_name || counted {
+            add(&mut self.total.statements, times, 1);
+        }
         if field.selection_set.node.items.is_empty() {
             self.leaf(size::leaf(place.parent, name), times, place);
         } else {
@@ -444,6 +460,9 @@ impl Total {
         } else if self.read > MAX_READ {
             "An operation reads at most 6,000 elements of lists, a nested page counted for each element around it, and \
              a page of audit events with a filter as 1,000 more; ask for smaller pages with first, or send several requests."
+        } else if self.statements > MAX_STATEMENTS {
+            "An operation reads at most 250 lists, and entries by name, each counted for every element around it; \
+             send several requests."
         } else if self.answered > MAX_ANSWERED {
             "An operation answers at most 50,000 fields, those of a list counted for each of its elements; \
              select fewer fields, or ask for smaller pages with first."

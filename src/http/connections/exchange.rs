@@ -7,6 +7,9 @@
 
 use super::Bounds;
 use super::pace::{Line, Pace};
+use super::permits::{Permit, Permits};
+use crate::domain::Principal;
+use crate::http::budget::Pressure;
 use axum::BoxError;
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
@@ -15,7 +18,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 /// Size of the pieces in which an answer is handed to the connection, in bytes. Each piece that is
@@ -45,12 +48,14 @@ pub(super) struct Traffic {
     /// Whether the slots of the address are taken.
     pub(super) full: watch::Receiver<bool>,
     pub(super) bounds: Bounds,
+    /// Whether answers that are not read hold much memory.
+    pressure: Pressure,
 }
 
 impl Traffic {
-    pub(super) fn new(line: Arc<Line>, full: watch::Receiver<bool>, bounds: Bounds) -> Self {
+    pub(super) fn new(line: Arc<Line>, full: watch::Receiver<bool>, bounds: Bounds, pressure: Pressure) -> Self {
         let (requests, answered) = (watch::Sender::default(), Mutex::default());
-        Self { requests, arriving: AtomicUsize::new(0), answered, line, full, bounds }
+        Self { requests, arriving: AtomicUsize::new(0), answered, line, full, bounds, pressure }
     }
 
     /// Whether requests run, or something waits to be written.
@@ -65,14 +70,15 @@ impl Traffic {
 
     /// Whether the peer does not read, or too slowly.
     pub(super) fn is_stalled(&self) -> bool {
-        if self.line.is_stalled(&self.bounds) {
+        let bounds = if self.pressure.is_high() { self.bounds.under_pressure() } else { self.bounds };
+        if self.line.is_stalled(&bounds) {
             return true;
         }
         // While the socket is full, answers wait for each other.
         let since = self.line.last_blocked();
         let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
         answered.retain(|exchange| exchange.strong_count() > 0);
-        answered.iter().filter_map(Weak::upgrade).any(|exchange| exchange.is_stalled(since, &self.bounds))
+        answered.iter().filter_map(Weak::upgrade).any(|exchange| exchange.is_stalled(since, &bounds))
     }
 }
 
@@ -82,22 +88,29 @@ pub(super) struct Exchange {
     running: AtomicBool,
     /// How fast its answer is read.
     pace: Mutex<Option<Pace>>,
-    _permit: Option<OwnedSemaphorePermit>,
+    /// None where the connection needs none for it.
+    permit: Option<Permit>,
 }
 
 impl Exchange {
     /// Begins a request; none when the connection has some already and all permits are taken.
-    pub(super) fn begin(traffic: &Arc<Traffic>, permits: &Arc<Semaphore>) -> Option<Arc<Self>> {
+    pub(super) fn begin(traffic: &Arc<Traffic>, permits: &Permits) -> Option<Arc<Self>> {
         let open = traffic.arriving.load(Ordering::Relaxed) + traffic.requests.borrow().running;
-        let permit = if open < FREE { None } else { Some(permits.clone().try_acquire_owned().ok()?) };
+        let permit = if open < FREE { None } else { Some(permits.open()?) };
         traffic.arriving.fetch_add(1, Ordering::Relaxed);
         traffic.requests.send_if_modified(|requests| !std::mem::replace(&mut requests.begun, true));
         let (traffic, running) = (traffic.clone(), AtomicBool::new(false));
-        Some(Arc::new(Self { traffic, running, pace: Mutex::default(), _permit: permit }))
+        Some(Arc::new(Self { traffic, running, pace: Mutex::default(), permit }))
     }
 
     fn is_running(&self) -> bool {
         self.running.load(Ordering::Relaxed)
+    }
+
+    /// Whether the request may wait for its peer. While nobody was verified for it, it does so within
+    /// the share of all such requests.
+    pub(super) fn may_wait(&self) -> bool {
+        self.permit.as_ref().is_none_or(Permit::may_wait)
     }
 
     /// From now on the request runs.
@@ -149,11 +162,31 @@ impl Admission {
         Self(exchange.clone())
     }
 
+    /// Lets a request wait whose caller is not verified yet.
+    ///
+    /// # Errors
+    /// When too many such requests wait.
+    pub(in crate::http) fn wait(&self) -> Result<(), NoPermit> {
+        if self.0.may_wait() { Ok(()) } else { Err(NoPermit) }
+    }
+
     /// The caller was verified.
-    pub(in crate::http) fn admit(&self) {
+    ///
+    /// # Errors
+    /// When this caller has too many open requests.
+    pub(in crate::http) fn admit(&self, caller: &Principal) -> Result<(), NoPermit> {
+        if self.0.permit.as_ref().is_some_and(|permit| !permit.count_to(Some(caller))) {
+            return Err(NoPermit);
+        }
         self.0.run();
+        Ok(())
     }
 }
+
+/// Too many requests of this caller are open, or of callers who are not verified.
+#[derive(Debug, thiserror::Error)]
+#[error("too many requests are open")]
+pub(in crate::http) struct NoPermit;
 
 type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -203,6 +236,10 @@ where
                 Poll::Ready(ended.map(|error| error.map_err(Into::into)))
             }
             Poll::Pending if self.exchange.is_running() => Poll::Pending,
+            Poll::Pending if !self.exchange.may_wait() => {
+                self.exchange.run();
+                Poll::Ready(Some(Err(NoPermit.into())))
+            }
             Poll::Pending => {
                 ready!(self.deadline.as_mut().poll(cx));
                 self.exchange.traffic.requests.send_modify(|requests| requests.late = true);

@@ -1,4 +1,7 @@
+mod unread;
+
 use super::*;
+use crate::domain::{Principal, UserId};
 use axum::Extension;
 use axum::routing::{get, post};
 use axum_server::tls_rustls::RustlsConfig;
@@ -17,6 +20,7 @@ pub(super) const BOUNDS: Bounds = Bounds {
     when_full: LONG,
     body_when_full: LONG,
     stall: LONG,
+    stall_under_pressure: LONG,
     rate: 0,
     slow: LONG,
     age: LONG,
@@ -39,16 +43,6 @@ impl AsRef<[u8]> for Large {
     }
 }
 
-/// Waits until nothing holds what is pointed to.
-async fn is_dropped(held: &Weak<()>) {
-    let dropped = async {
-        while held.strong_count() > 0 {
-            sleep(SHORT / 20).await;
-        }
-    };
-    timeout(PATIENCE, dropped).await.expect("the answer is dropped");
-}
-
 struct Started {
     address: SocketAddr,
     /// Held by all large answers.
@@ -62,10 +56,14 @@ fn start(bounds: Bounds) -> SocketAddr {
 }
 
 fn start_with(bounds: Bounds, permits: usize) -> Started {
-    start_tls(bounds, permits, None)
+    start_tls(bounds, Permits::new(permits, permits / 2), None)
 }
 
-fn start_tls(bounds: Bounds, permits: usize, tls: Option<RustlsAcceptor>) -> Started {
+fn start_tls(bounds: Bounds, permits: Permits, tls: Option<RustlsAcceptor>) -> Started {
+    start_under(bounds, permits, tls, Pressure::default())
+}
+
+fn start_under(bounds: Bounds, permits: Permits, tls: Option<RustlsAcceptor>, pressure: Pressure) -> Started {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let slow = async || sleep(SHORT * 4).await;
@@ -84,15 +82,15 @@ fn start_tls(bounds: Bounds, permits: usize, tls: Option<RustlsAcceptor>) -> Sta
         .route("/large", get(large))
         .route("/admitted", post(admit_and_read));
     let stop = CancellationToken::new();
-    let permits = Arc::new(Semaphore::new(permits));
-    let server = tokio::spawn(serve(socket, tls, router, bounds, permits, stop.clone()));
+    let server = tokio::spawn(serve(socket, tls, router, bounds, permits, pressure, stop.clone()));
     Started { address, held, stop, server }
 }
 
 /// Reads the body of a request whose caller was verified.
-async fn admit_and_read(Extension(admission): Extension<Admission>, body: Body) -> Bytes {
-    admission.admit();
-    axum::body::to_bytes(body, 1024).await.unwrap()
+async fn admit_and_read(Extension(admission): Extension<Admission>, body: Body) -> Result<Bytes, StatusCode> {
+    let ada = Principal::User(UserId::parse("ada").unwrap());
+    admission.admit(&ada).map_err(|NoPermit| StatusCode::INTERNAL_SERVER_ERROR)?;
+    Ok(axum::body::to_bytes(body, 1024).await.unwrap())
 }
 
 /// A client of HTTP/2 whose streams may be sent so many bytes each before it reads them, which it
@@ -227,37 +225,6 @@ async fn nobody_is_sent_away_while_there_is_room() {
     }
 }
 
-#[tokio::test]
-async fn an_answer_that_is_not_read_ends_its_connection() {
-    let bounds = Bounds { stall: SHORT * 2, ..BOUNDS };
-    let begin = Instant::now();
-    let one = start_with(bounds, 100);
-    let mut unread = TcpStream::connect(one.address).await.unwrap();
-    unread.write_all(GET.replace("/ ", "/large ").as_bytes()).await.unwrap();
-    is_dropped(&one.held).await;
-    assert!(begin.elapsed() >= bounds.stall, "it had its time");
-    let mut rest = vec![0; 1024];
-    // Some of it arrived, and then the connection broke off.
-    let broken = async { while unread.read(&mut rest).await.is_ok_and(|read| read > 0) {} };
-    timeout(PATIENCE, broken).await.expect("the connection ends");
-
-    for window in [0, 1, 100_000] {
-        let begin = Instant::now();
-        let two = start_with(bounds, 100);
-        let mut client = client(two.address, window).await;
-        let mut answers = Vec::new();
-        for _ in 0..50 {
-            client = client.ready().await.unwrap();
-            answers.push(client.send_request(request("/large"), true).unwrap().0);
-        }
-        let heads = futures::future::join_all(answers).await;
-        assert!(heads.iter().all(|head| head.as_ref().unwrap().status() == StatusCode::OK));
-        assert!(two.held.strong_count() > 0, "{window}: all of them are answered, and held");
-        is_dropped(&two.held).await;
-        assert!(begin.elapsed() >= bounds.stall, "{window}");
-    }
-}
-
 /// The certificate of the tests.
 async fn tls() -> RustlsAcceptor {
     let files = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/http");
@@ -266,107 +233,14 @@ async fn tls() -> RustlsAcceptor {
 }
 
 #[tokio::test]
-async fn an_answer_by_tls_that_is_not_read_ends_its_connection() {
-    let one = start_tls(Bounds { stall: SHORT * 2, ..BOUNDS }, 100, Some(tls().await));
-    let client = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().unwrap();
-    let begin = Instant::now();
-    let unread = client.get(format!("https://{}/large", one.address)).send().await.unwrap();
-    assert_eq!(unread.status(), 200);
-    is_dropped(&one.held).await;
-    assert!(begin.elapsed() >= SHORT * 2, "it had its time");
-    assert!(unread.bytes().await.is_err(), "the answer is cut off, and that shows");
-    let read = client.get(format!("https://{}/large", one.address)).send().await.unwrap().bytes().await.unwrap();
-    assert_eq!(read.len(), LARGE);
-}
-
-#[tokio::test]
 async fn handshakes_that_do_not_begin_keep_no_slot() {
-    let one = start_tls(Bounds { slots: 2, when_full: SHORT, ..BOUNDS }, 100, Some(tls().await));
+    let one = start_tls(Bounds { slots: 2, when_full: SHORT, ..BOUNDS }, Permits::new(100, 50), Some(tls().await));
     let _silent = [TcpStream::connect(one.address).await.unwrap(), TcpStream::connect(one.address).await.unwrap()];
     sleep(SHORT / 2).await;
     let client = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().unwrap();
     let begin = Instant::now();
     assert_eq!(client.get(format!("https://{}/", one.address)).send().await.unwrap().text().await.unwrap(), "here");
     assert!(begin.elapsed() < SHORT * 10, "{:?}", begin.elapsed());
-}
-
-#[tokio::test]
-async fn an_answer_that_is_read_byte_by_byte_ends_its_connection() {
-    let bounds = Bounds { stall: SHORT * 2, rate: 1024 * 1024, slow: SHORT * 4, ..BOUNDS };
-    let one = start_with(bounds, 100);
-    let (mut read, mut write) = TcpStream::connect(one.address).await.unwrap().into_split();
-    write.write_all(GET.replace("/ ", "/large ").as_bytes()).await.unwrap();
-    let dripping = tokio::spawn(async move {
-        let mut some = [0; 4096];
-        while read.read(&mut some).await.is_ok_and(|read| read > 0) {
-            sleep(SHORT / 10).await;
-        }
-    });
-    is_dropped(&one.held).await;
-    dripping.abort();
-
-    let two = start_with(bounds, 100);
-    let mut client = client(two.address, 1).await.ready().await.unwrap();
-    let answer = client.send_request(request("/large"), true).unwrap().0.await.unwrap();
-    let mut body = answer.into_body();
-    let dripping = tokio::spawn(async move {
-        while let Some(Ok(bytes)) = body.data().await {
-            sleep(SHORT / 10).await;
-            if body.flow_control().release_capacity(bytes.len()).is_err() {
-                break;
-            }
-        }
-    });
-    is_dropped(&two.held).await;
-    timeout(PATIENCE, dripping).await.expect("the stream ends").unwrap();
-}
-
-#[tokio::test]
-async fn an_answer_that_is_read_arrives_whole_however_long_that_takes() {
-    // While it is written the connection is not idle, and one that ends in good order waits for it.
-    let bounds = Bounds { stall: SHORT * 4, rate: 1024, next_request: SHORT, age: SHORT * 2, ..BOUNDS };
-    let one = start_with(bounds, 100);
-    let mut stream = TcpStream::connect(one.address).await.unwrap();
-    stream.write_all(GET.replace("/ ", "/large ").as_bytes()).await.unwrap();
-    let (mut whole, mut some) = (0, vec![0; LARGE / 20]);
-    while whole < LARGE {
-        let read = timeout(PATIENCE, stream.read_exact(&mut some)).await.unwrap();
-        whole += read.unwrap_or(LARGE);
-        sleep(SHORT / 10).await;
-    }
-    is_dropped(&one.held).await;
-
-    let two = start_with(bounds, 100);
-    let mut client = client(two.address, 65_535).await.ready().await.unwrap();
-    let answer = client.send_request(request("/large"), true).unwrap().0.await.unwrap();
-    assert_eq!(answer.headers()["content-length"], LARGE.to_string());
-    let (mut body, mut read) = (answer.into_body(), 0);
-    while let Some(bytes) = body.data().await {
-        let bytes = bytes.unwrap();
-        read += bytes.len();
-        if read % (1024 * 1024) < bytes.len() {
-            sleep(SHORT / 4).await;
-        }
-        body.flow_control().release_capacity(bytes.len()).unwrap();
-    }
-    assert_eq!(read, LARGE);
-    is_dropped(&two.held).await;
-}
-
-#[tokio::test]
-async fn a_server_that_stops_lets_answers_be_read() {
-    let one = start_with(BOUNDS, 100);
-    let mut stream = TcpStream::connect(one.address).await.unwrap();
-    stream.write_all(GET.replace("/ ", "/large ").as_bytes()).await.unwrap();
-    let mut silent = TcpStream::connect(one.address).await.unwrap();
-    silent.write_all(POST.as_bytes()).await.unwrap();
-    sleep(SHORT).await;
-    one.stop.cancel();
-    sleep(SHORT * 3).await;
-    assert!(!one.server.is_finished());
-    assert!(ends(&mut stream).await.len() > LARGE);
-    // The one whose body never came kept nothing waiting.
-    timeout(SHORT * 4, one.server).await.expect("the server ends").unwrap().unwrap();
 }
 
 /// Announces a body, and sends none.
@@ -451,7 +325,7 @@ async fn a_request_head_that_drips_keeps_no_slot() {
 
 #[tokio::test]
 async fn requests_beyond_the_permits_are_refused_and_a_few_of_each_connection_are_not() {
-    let started = start_with(BOUNDS, 2);
+    let started = start_with(BOUNDS, 4);
     let mut greedy = client(started.address, 0).await;
     let mut open = Vec::new();
     for at in 0..7 {
@@ -483,6 +357,58 @@ async fn requests_beyond_the_permits_are_refused_and_a_few_of_each_connection_ar
     greedy = greedy.ready().await.unwrap();
     let again = greedy.send_request(request("/"), true).unwrap().0.await.unwrap();
     assert_eq!(again.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn requests_of_nobody_in_particular_leave_permits_for_those_of_verified_callers() {
+    let started = start_tls(BOUNDS, Permits::new(6, 2), None);
+    let (mut waiting, mut codes) = (client(started.address, 65_535).await, Vec::new());
+    let mut bodies = Vec::new();
+    for _ in 0..9 {
+        waiting = waiting.ready().await.unwrap();
+        let (answer, body) = waiting.send_request(Request::post("http://x/").body(()).unwrap(), false).unwrap();
+        bodies.push(body);
+        codes.push(tokio::spawn(async move { answer.await.unwrap().status() }));
+    }
+    sleep(SHORT).await;
+    // Four that need no permit, and two of the permits, wait; the others are answered.
+    assert_eq!(codes.iter().filter(|code| code.is_finished()).count(), 3);
+    let mut verified = Vec::new();
+    for at in 0..4 {
+        waiting = waiting.ready().await.unwrap();
+        let request = Request::post("http://x/admitted").body(()).unwrap();
+        let (answer, mut body) = waiting.send_request(request, false).unwrap();
+        sleep(SHORT).await;
+        if at < 2 {
+            verified.push((answer, body));
+        } else {
+            // Two are one caller's share, and nobody's is used up as well.
+            let _ = body.send_data(Bytes::new(), true);
+            assert_eq!(answer.await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE, "{at}");
+        }
+    }
+    for (answer, mut body) in verified {
+        body.send_data(Bytes::from_static(b"x"), true).unwrap();
+        assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_request_has_a_hundred_header_fields_at_most() {
+    let address = start(BOUNDS);
+    for (fields, expected) in [
+        (100, StatusCode::OK),
+        (101, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        (1_900, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+    ] {
+        let mut client = client(address, 65_535).await.ready().await.unwrap();
+        let mut asked = request("/");
+        for _ in 0..fields {
+            asked.headers_mut().append("a", HeaderValue::from_static(""));
+        }
+        let answer = client.send_request(asked, true).unwrap().0.await.unwrap();
+        assert_eq!(answer.status(), expected, "{fields}");
+    }
 }
 
 /// What the server sends after a client of HTTP/2 sent these frames, until it closes the

@@ -1,6 +1,7 @@
 //! Reading a request's body within bounds of size and time, whatever its headers say of it.
 
 use super::super::budget::Held;
+use super::super::connections::NoPermit;
 use super::refusal::Refusal;
 use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
@@ -14,8 +15,8 @@ use zeroize::Zeroizing;
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 /// Without a token a body is no larger: what anybody may ask is short, and nobody's memory is spent on more.
 const MAX_ANONYMOUS: usize = 16 * 1024;
-/// What is reserved for a body before more of it has arrived, in bytes.
-const FIRST_BUFFER: usize = 64 * 1024;
+/// What a body is given before more of it has arrived, in bytes; afterwards, at most twice of what has.
+const FIRST_BUFFER: usize = 4 * 1024;
 /// It has arrived within this time.
 const READ: Duration = Duration::from_secs(10);
 /// So much of a refused body is read and thrown away, and for so long: a client that is still sending when the connection
@@ -70,7 +71,10 @@ impl Incoming {
         }
         let mut body = Zeroizing::new(Vec::new());
         while let Some(chunk) = self.stream.next().await {
-            let chunk = chunk.map_err(|_| Refusal::form("The body ended before its end."))?;
+            let chunk = chunk.map_err(|error| match error.into_inner().is::<NoPermit>() {
+                true => Refusal::busy(),
+                false => Refusal::form("The body ended before its end."),
+            })?;
             let length = body.len() + chunk.len();
             if length > most {
                 return Err(refusal());
@@ -78,7 +82,7 @@ impl Incoming {
             if length > body.capacity() {
                 let capacity = match self.announced {
                     Some(announced) if announced >= length => announced.min(FIRST_BUFFER.max(2 * length)),
-                    _ => most.min(2 * length),
+                    _ => most.min(FIRST_BUFFER.max(2 * length)),
                 };
                 held.resize(capacity).await?;
                 // A buffer that grows by itself leaves its old content behind.

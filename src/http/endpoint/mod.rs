@@ -25,12 +25,15 @@ use bearer::Bearer;
 use body::Incoming;
 use bytes::Bytes;
 use form::Form;
-use http::request::Parts as Head;
-use http::{Method, StatusCode, Uri};
+use futures::poll;
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode, Uri};
 use media::Media;
 pub(super) use refusal::Refusal;
 use refusal::{respond, serialize, was_executed};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::Span;
@@ -42,6 +45,10 @@ const INCLUDE_TRACE: &str = "apollo-federation-include-trace";
 /// Up to this length, in bytes, a request is parsed where it is: that takes a few milliseconds at most.
 /// A longer one is parsed on a thread that serves nobody else meanwhile.
 const SMALL: usize = 4 * 1024;
+
+/// Up to this number of statements, operations are executed as they come. One with more queues up
+/// enough of them to hold up everybody else, so a caller has one at a time.
+const FEW_STATEMENTS: u64 = 20;
 
 /// Whom an address serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,18 +72,27 @@ pub(super) struct Endpoint {
     pub(super) answers: MemoryBudget,
     /// Bounds the large requests that are parsed at once.
     pub(super) parsers: Arc<Semaphore>,
+    /// Bounds the operations with many statements that are executed at once.
+    pub(super) readers: Arc<Semaphore>,
     /// What is being executed, so that the end of the program can wait for it.
     pub(super) running: TaskTracker,
 }
 
 /// Answers a request to `/graphql`.
 pub(super) async fn graphql(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let noted = head.extensions.get::<Arc<Noted>>().cloned().unwrap_or_default();
-    let wanted = Media::wanted(&head.headers);
-    let media = wanted.unwrap_or(Media::Json);
-    let mut body = Incoming::new(&head.headers, body);
-    match endpoint.answer(&head, &mut body, wanted, &noted).await {
+    let (parts, body) = request.into_parts();
+    let noted = parts.extensions.get::<Arc<Noted>>().cloned().unwrap_or_default();
+    let head = Head::of(&parts);
+    let media = head.media.unwrap_or(Media::Json);
+    let mut body = Incoming::new(&parts.headers, body);
+    let principal = endpoint.admitted(&parts, &noted).await;
+    // Its headers are not held while its body arrives.
+    drop(parts);
+    let answered = match principal {
+        Ok(principal) => endpoint.answer(principal, head, &mut body, &noted).await,
+        Err(refusal) => Err(refusal),
+    };
+    match answered {
         Ok(Answered { executed, body }) => {
             // In application/json a status other than 200 would say that it is no GraphQL answer at all.
             let status = if executed || media == Media::Json { StatusCode::OK } else { StatusCode::BAD_REQUEST };
@@ -85,6 +101,32 @@ pub(super) async fn graphql(State(endpoint): State<Arc<Endpoint>>, request: Requ
         Err(refusal) => {
             body.discard().await;
             refusal.respond(media, &noted.request_id)
+        }
+    }
+}
+
+/// What the headers of a request say, apart from its token.
+struct Head {
+    method: Method,
+    /// Of a GET alone: what it asks.
+    query: Option<Uri>,
+    /// In what it is to be answered; none when nothing will do.
+    media: Option<Media>,
+    is_json: bool,
+    may_be_foreign: bool,
+    traced: bool,
+}
+
+impl Head {
+    fn of(parts: &Parts) -> Self {
+        let headers = &parts.headers;
+        Self {
+            method: parts.method.clone(),
+            query: (parts.method == Method::GET).then(|| parts.uri.clone()),
+            media: Media::wanted(headers),
+            is_json: media::is_json(headers),
+            may_be_foreign: site::may_be_foreign(headers),
+            traced: headers.get(INCLUDE_TRACE).is_some_and(|format| format == "ftv1"),
         }
     }
 }
@@ -107,40 +149,50 @@ impl Answered {
 impl Endpoint {
     async fn answer(
         &self,
-        head: &Head,
+        principal: Option<Principal>,
+        head: Head,
         body: &mut Incoming,
-        media: Option<Media>,
         noted: &Noted,
     ) -> Result<Answered, Refusal> {
-        let principal = self.principal(head).await?;
-        if let Some(principal) = &principal {
-            noted.principal(principal);
-            if let Some(admission) = head.extensions.get::<Admission>() {
-                admission.admit();
-            }
-        }
-        if media.is_none() {
+        let Head { method, traced, .. } = head;
+        if head.media.is_none() {
             return Err(Refusal::http(
                 StatusCode::NOT_ACCEPTABLE,
                 "Answers are application/graphql-response+json or application/json; accept one of them.",
             ));
         }
         let mut memory = self.requests.begin(principal.as_ref());
-        let received = receive(head, body, principal.is_none(), &mut memory).await?;
+        let received = if method == Method::POST {
+            if !head.is_json {
+                return Err(Refusal::http(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "The body must be JSON in UTF-8, with the header Content-Type: application/json.",
+                ));
+            }
+            Received::Body(body.read(principal.is_none(), &mut memory).await?)
+        } else if let Some(query) = head.query {
+            if head.may_be_foreign {
+                return Err(Refusal::forbidden(
+                    "A request from another site needs the header Authorization or Apollo-Require-Preflight.",
+                ));
+            }
+            Received::Query(query)
+        } else {
+            return Err(Refusal::method("GET, POST", "Operations are sent by POST, queries by GET too."));
+        };
         let (prepared, mut memory) = self.prepare(received, memory).await?;
         let Prepared { operation, variables, weight } = prepared;
-        memory.resize(weight).await?;
+        memory.resize_to_execute(weight).await?;
         let operation = match operation {
             Ok(operation) => operation,
             Err(refusal) => return Ok(Answered::refused(&Api::refuse((&refusal).into(), &noted.request_id))),
         };
-        if head.method == Method::GET && (operation.kind != OperationType::Query || operation.resolves) {
+        if method == Method::GET && (operation.kind != OperationType::Query || operation.resolves) {
             return Err(Refusal::method("POST", "By GET only queries are executed, and not resolveSecrets; use POST."));
         }
         if principal.is_none() && !self.api.answers_anyone(&operation) {
             return Err(Refusal::no_token());
         }
-        let traced = head.headers.get(INCLUDE_TRACE).is_some_and(|format| format == "ftv1");
         if !traced && let Some(body) = self.api.shared_answer(&operation) {
             super::metrics::count_operation(operation.kind);
             return Ok(Answered { executed: true, body });
@@ -156,7 +208,7 @@ impl Endpoint {
         if received.length() <= SMALL {
             return Ok((received.prepare(&self.api)?, memory));
         }
-        let turn = memory.parser(&self.parsers).await?;
+        let turn = memory.heavy(&self.parsers).await?;
         let (api, span) = (self.api.clone(), Span::current());
         let prepared = tokio::task::spawn_blocking(move || {
             let _turn = turn;
@@ -168,9 +220,28 @@ impl Endpoint {
         })
     }
 
+    /// Who calls, once their requests are bounded.
+    async fn admitted(&self, parts: &Parts, noted: &Noted) -> Result<Option<Principal>, Refusal> {
+        let admission = parts.extensions.get::<Admission>();
+        let mut deciding = pin!(self.principal(&parts.headers));
+        let principal = match poll!(deciding.as_mut()) {
+            Poll::Ready(decided) => decided?,
+            Poll::Pending => {
+                // For the keys of its issuer.
+                admission.map(Admission::wait).transpose()?;
+                deciding.await?
+            }
+        };
+        if let Some(principal) = &principal {
+            noted.principal(principal);
+            admission.map(|admission| admission.admit(principal)).transpose()?;
+        }
+        Ok(principal)
+    }
+
     /// Who calls; none without a token, where that is enough for some operations.
-    async fn principal(&self, head: &Head) -> Result<Option<Principal>, Refusal> {
-        let token = match Bearer::of(&head.headers) {
+    async fn principal(&self, headers: &HeaderMap) -> Result<Option<Principal>, Refusal> {
+        let token = match Bearer::of(headers) {
             Bearer::Token(token) => token,
             Bearer::None if self.serves != Serves::Runtimes => return Ok(None),
             Bearer::None => return Err(Refusal::no_token()),
@@ -199,10 +270,14 @@ impl Endpoint {
             Err(refused) => return Ok(Answered::refused(&refused)),
         };
         let is_mutation = admitted.is_mutation();
+        let reading = match admitted.statements() > FEW_STATEMENTS {
+            true => Some(memory.heavy(&self.readers).await?),
+            false => None,
+        };
         reserved.resize(admitted.answer_bytes()).await?;
         // What is held and reserved stays so for as long as it is executed, whether the client waits or not.
         let executing = async move {
-            let _memory = memory;
+            let _held = (memory, reading);
             (admitted.execute().await, reserved)
         };
         let task = InRequest::current().spawn(&self.running, executing);
@@ -259,26 +334,5 @@ impl Received {
         // Resolvers are given copies of what variables hold.
         let weight = 2 * weight + operation.as_ref().map_or(0, |operation| operation.weight);
         Ok(Prepared { operation, variables, weight })
-    }
-}
-
-async fn receive(head: &Head, body: &mut Incoming, anonymous: bool, memory: &mut Held) -> Result<Received, Refusal> {
-    if head.method == Method::POST {
-        if !media::is_json(&head.headers) {
-            return Err(Refusal::http(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "The body must be JSON in UTF-8, with the header Content-Type: application/json.",
-            ));
-        }
-        body.read(anonymous, memory).await.map(Received::Body)
-    } else if head.method == Method::GET {
-        if site::may_be_foreign(&head.headers) {
-            return Err(Refusal::forbidden(
-                "A request from another site needs the header Authorization or Apollo-Require-Preflight.",
-            ));
-        }
-        Ok(Received::Query(head.uri.clone()))
-    } else {
-        Err(Refusal::method("GET, POST", "Operations are sent by POST, queries by GET too."))
     }
 }

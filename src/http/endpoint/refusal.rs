@@ -1,6 +1,7 @@
 //! What stops a request before its operation is executed.
 
 use super::super::budget::Exhausted;
+use super::super::connections::NoPermit;
 use super::media::Media;
 use crate::domain::RequestId;
 use crate::graphql::{Api, server_error};
@@ -101,6 +102,12 @@ impl Refusal {
     /// As [`Self::respond`], where nothing is known of what the client takes.
     pub(in crate::http) fn respond_json(self, request: &RequestId) -> Response {
         self.respond(Media::Json, request)
+    }
+}
+
+impl From<NoPermit> for Refusal {
+    fn from(NoPermit: NoPermit) -> Self {
+        Self::busy()
     }
 }
 

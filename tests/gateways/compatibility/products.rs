@@ -4,10 +4,9 @@
 //! The vault's SDL links federation 2.5, as the library always does. The suite is from the time of 2.3 and refuses what is later,
 //! so this schema, which needs no more than 2.3, says so.
 
-use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextResolve, ResolveInfo};
 use async_graphql::{
-    ComplexObject, EmptyMutation, EmptySubscription, ID, InputObject, Object, Schema, SchemaBuilder, ServerResult,
-    SimpleObject, TypeDirective, Value,
+    ComplexObject, EmptyMutation, EmptySubscription, ID, InputObject, Object, SDLExportOptions, Schema, SchemaBuilder,
+    SimpleObject, TypeDirective,
 };
 use project_vault::crypto::Keyring;
 use project_vault::domain::{Clock, Narrowing, SystemClock};
@@ -233,35 +232,14 @@ impl Query {
     }
 }
 
-/// Says in the SDL what the schema needs of federation.
-struct Links;
-
-impl ExtensionFactory for Links {
-    fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Self)
-    }
-}
-
-#[async_graphql::async_trait::async_trait]
-impl Extension for Links {
-    async fn resolve(
-        &self,
-        ctx: &ExtensionContext<'_>,
-        info: ResolveInfo<'_>,
-        next: NextResolve<'_>,
-    ) -> ServerResult<Option<Value>> {
-        let is_sdl = info.parent_type == "_Service" && info.name == "sdl";
-        Ok(next.run(ctx, info).await?.map(|value| match value {
-            Value::String(sdl) if is_sdl => {
-                Value::String(sdl.replace("federation/v2.5", "federation/v2.3").replace(", \"@requiresScopes\"", ""))
-            }
-            other => other,
-        }))
-    }
-}
-
 fn schema() -> SchemaBuilder<Query, EmptyMutation, EmptySubscription> {
-    Schema::build(Query, EmptyMutation, EmptySubscription).enable_federation().extension(Links)
+    Schema::build(Query, EmptyMutation, EmptySubscription).enable_federation()
+}
+
+/// The SDL, which says what the schema needs of federation.
+fn sdl() -> String {
+    let sdl = schema().finish().sdl_with_options(SDLExportOptions::new().federation().compose_directive());
+    sdl.replace("federation/v2.5", "federation/v2.3").replace(", \"@requiresScopes\"", "")
 }
 
 #[tokio::main]
@@ -296,7 +274,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         narrowing: Narrowing::default(),
     };
 
-    let api = Api::new(vault, true).with_schema(schema);
+    let api = Api::new(vault, true).with_schema(schema, &sdl());
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = Server::bind(
         ServerConfig { listen, runtime_listen: None, metrics_listen: None, tls: None },

@@ -77,6 +77,26 @@ fn representations_are_counted_together() {
 }
 
 #[test]
+fn lists_that_nothing_batches_count_each_time() {
+    let query = |lists: &str| {
+        format!(
+            "query($r: [_Any!]!) {{ _entities(representations: $r) {{ ... on Project {{ vault {{ {lists} }} }} }} }}"
+        )
+    };
+    let some = |count| json!({ "r": vec![json!({ "__typename": "Project", "id": "p" }); count] });
+    let lists = |count: u32, list: &str| (0..count).map(|n| format!("a{n}: {list} ")).collect::<String>();
+    for list in
+        ["entries(first: 1) { nodes { id } }", "vaultEntries(first: 2) { nodes { id } }", "entry(name: \"A\") { id }"]
+    {
+        passes(&query(&lists(25, list)), some(10));
+        limited(&query(&lists(26, list)), some(10), "250 lists");
+    }
+    passes(&query(&lists(12, "entries(first: 1) { totalCount }")), some(10));
+    limited(&query(&lists(13, "entries(first: 1) { totalCount }")), some(10), "250 lists");
+    passes("{ vault { entries(first: 100) { nodes { versions(first: 10) { totalCount } } } } }", json!({}));
+}
+
+#[test]
 fn fields_count_for_each_element() {
     let fields = |count| {
         let aliases = (0..count).fold(String::new(), |text, n| text + &format!("f{n}: open "));
