@@ -12,6 +12,7 @@ use super::payloads::{
 use crate::domain::Result;
 use crate::vault::{Caller, Vault};
 use async_graphql::{Context, ID, Object};
+use tokio::time::Instant;
 
 /// A mutation's field: null with an error, or a payload.
 pub(super) type Settled<P> = Option<async_graphql::Result<P>>;
@@ -28,10 +29,11 @@ where
         Ok(session) => session,
         Err(error) => return settle(Err(error)),
     };
+    let began = Instant::now();
     let done = make(&session.vault, &session.caller).await;
     session.forget();
     if let Err(error) = &done {
-        session.concealment.note_error(error);
+        session.concealment.pace_change(error, began).await;
     }
     settle(done)
 }

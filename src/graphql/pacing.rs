@@ -27,12 +27,18 @@ impl Concealment {
 
     /// As [`Self::note`], where an error may stand for that.
     pub(super) fn note_error(&self, error: &Error) {
-        match error {
-            Error::NotFound(_) | Error::Forbidden(_) | Error::RateLimited { .. } | Error::Unavailable { .. } => {
-                self.note();
-            }
-            // Told only to those who may know of the object, or before anything is looked up.
-            Error::InvalidInput { .. } | Error::Conflict(_) | Error::LimitExceeded { .. } | Error::Internal(_) => {}
+        if may_conceal(error) {
+            self.note();
+        }
+    }
+
+    /// Notes how a change ended that was begun then; where its error may conceal something, waits for
+    /// a step of its own. Changes of an operation are made one after another, and what each of them
+    /// tells by its time would add up.
+    pub(super) async fn pace_change(&self, error: &Error, began: Instant) {
+        self.note_error(error);
+        if may_conceal(error) {
+            tokio::time::sleep_until(began + next_step(began.elapsed())).await;
         }
     }
 
@@ -46,6 +52,14 @@ impl Concealment {
     }
 }
 
+fn may_conceal(error: &Error) -> bool {
+    match error {
+        Error::NotFound(_) | Error::Forbidden(_) | Error::RateLimited { .. } | Error::Unavailable { .. } => true,
+        // Told only to those who may know of the object, or before anything is looked up.
+        Error::InvalidInput { .. } | Error::Conflict(_) | Error::LimitExceeded { .. } | Error::Internal(_) => false,
+    }
+}
+
 fn next_step(elapsed: Duration) -> Duration {
     let steps = elapsed.as_nanos() / STEP.as_nanos() + 1;
     STEP.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX))
@@ -54,6 +68,16 @@ fn next_step(elapsed: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn each_refused_change_ends_at_a_step_of_its_own() {
+        let concealment = Concealment::default();
+        for (error, paced) in [(Error::NotFound("No such entry."), true), (Error::Conflict(String::new()), false)] {
+            let began = Instant::now();
+            concealment.pace_change(&error, began).await;
+            assert_eq!(began.elapsed() >= STEP, paced, "{error:?}");
+        }
+    }
 
     #[test]
     fn an_answer_leaves_at_the_first_step_that_lies_ahead() {

@@ -11,3 +11,4 @@ mod peers;
 mod rows;
 mod slots;
 mod timing;
+mod waiting;

@@ -7,7 +7,7 @@
 
 use super::Bounds;
 use super::pace::{Line, Pace};
-use super::permits::{Permit, Permits};
+use super::permits::{Permit, Permits, Share};
 use crate::domain::Principal;
 use crate::http::budget::Pressure;
 use axum::BoxError;
@@ -90,6 +90,8 @@ pub(super) struct Exchange {
     pace: Mutex<Option<Pace>>,
     /// None where the connection needs none for it.
     permit: Option<Permit>,
+    permits: Permits,
+    patience: Mutex<Option<Share>>,
 }
 
 impl Exchange {
@@ -100,7 +102,8 @@ impl Exchange {
         traffic.arriving.fetch_add(1, Ordering::Relaxed);
         traffic.requests.send_if_modified(|requests| !std::mem::replace(&mut requests.begun, true));
         let (traffic, running) = (traffic.clone(), AtomicBool::new(false));
-        Some(Arc::new(Self { traffic, running, pace: Mutex::default(), permit }))
+        let (permits, pace, patience) = (permits.clone(), Mutex::default(), Mutex::default());
+        Some(Arc::new(Self { traffic, running, pace, permit, permits, patience }))
     }
 
     fn is_running(&self) -> bool {
@@ -170,7 +173,8 @@ impl Admission {
         if self.0.may_wait() { Ok(()) } else { Err(NoPermit) }
     }
 
-    /// The caller was verified.
+    /// The caller was verified: the request's body has all the time that bodies have, unless the
+    /// caller has many such requests.
     ///
     /// # Errors
     /// When this caller has too many open requests.
@@ -178,7 +182,11 @@ impl Admission {
         if self.0.permit.as_ref().is_some_and(|permit| !permit.count_to(Some(caller))) {
             return Err(NoPermit);
         }
-        self.0.run();
+        let patience = self.0.permits.patience(caller);
+        if patience.is_some() {
+            self.0.run();
+        }
+        *self.0.patience.lock().unwrap_or_else(PoisonError::into_inner) = patience;
         Ok(())
     }
 }

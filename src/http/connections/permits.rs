@@ -11,6 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(in crate::http) struct Permits {
     all: Arc<Semaphore>,
     callers: Arc<Callers>,
+    /// Whose bodies have all their time, though connections are scarce.
+    patience: Arc<Callers>,
 }
 
 struct Callers {
@@ -23,7 +25,14 @@ struct Callers {
 impl Permits {
     /// Permits for `all` requests, of which one caller has `each` at most.
     pub(in crate::http) fn new(all: usize, each: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(all)), callers: Arc::new(Callers { each, open: Mutex::default() }) }
+        let callers = || Arc::new(Callers { each, open: Mutex::default() });
+        Self { all: Arc::new(Semaphore::new(all)), callers: callers(), patience: callers() }
+    }
+
+    /// Gives a request of a verified caller all the time that bodies have; none to one who has too
+    /// many such requests.
+    pub(super) fn patience(&self, caller: &Principal) -> Option<Share> {
+        self.patience.clone().take(&Sharer::of(Some(caller)))
     }
 
     /// Opens a request of a caller who is not known yet; none when too many are open.
@@ -77,7 +86,7 @@ impl Callers {
 }
 
 /// One request of a caller's share.
-struct Share {
+pub(super) struct Share {
     names: Vec<String>,
     callers: Arc<Callers>,
 }

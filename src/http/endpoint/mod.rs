@@ -34,7 +34,9 @@ use refusal::{respond, serialize, was_executed};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::Span;
 use zeroize::Zeroizing;
@@ -49,6 +51,9 @@ const SMALL: usize = 4 * 1024;
 /// Up to this number of statements, operations are executed as they come. One with more queues up
 /// enough of them to hold up everybody else, so a caller has one at a time.
 const FEW_STATEMENTS: u64 = 20;
+
+/// How long a caller waits for an operation. What it does goes on.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Whom an address serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -281,7 +286,8 @@ impl Endpoint {
             (admitted.execute().await, reserved)
         };
         let task = InRequest::current().spawn(&self.running, executing);
-        let (response, reserved) = task.await.map_err(|error| {
+        let ended = timeout(DEADLINE, task).await.map_err(|_| Refusal::late(is_mutation))?;
+        let (response, reserved) = ended.map_err(|error| {
             // Its text may quote what was worked on.
             tracing::error!(panicked = error.is_panic(), "the execution of an operation ended without an answer");
             Refusal::internal()

@@ -75,7 +75,21 @@ impl Refusal {
     }
 
     pub(super) fn unavailable(why: impl std::fmt::Display) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, format!("The request cannot be judged: {why}."))
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            UNAVAILABLE,
+            format!("The request cannot be judged: {why}. Try again later."),
+        )
+    }
+
+    /// The operation takes too long.
+    pub(super) fn late(is_mutation: bool) -> Self {
+        let message = if is_mutation {
+            "The operation did not end within 30 seconds and may still take effect; look before you try again."
+        } else {
+            "The operation did not end within 30 seconds; try again later."
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, message)
     }
 
     /// Other requests hold what this one needs.

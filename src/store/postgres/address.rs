@@ -7,8 +7,13 @@ use diesel::{ConnectionError, ConnectionResult};
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::path::Path;
+use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
+
+/// How long a server may leave what was sent unacknowledged until the connection is given up, where
+/// the URL says nothing else.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// A server's URL, with what follows from its `sslmode` and `sslrootcert`. Cheap to clone.
 #[derive(Clone)]
@@ -52,7 +57,11 @@ impl Address {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
             ConnectionError::BadConnection(format!("{error}{cause}"))
         };
-        let config: Config = self.url.expose_secret().parse().map_err(bad)?;
+        let mut config: Config = self.url.expose_secret().parse().map_err(bad)?;
+        if config.get_tcp_user_timeout().is_none() {
+            // After a failover, nobody answers for the old connections.
+            config.tcp_user_timeout(SILENCE);
+        }
         let (client, connection) = config.connect(self.tls.clone()).await.map_err(bad)?;
         Connection::try_from_client_and_connection(client, connection).await
     }
