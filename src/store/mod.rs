@@ -17,8 +17,8 @@ use crate::domain::{
 use diesel_async::pooled_connection::deadpool::Pool;
 pub use error::Error;
 use records::{
-    Candidates, ChainRow, ChainedEvent, CiphertextRow, Cut, DataKeyRow, DataKeyTotals, EntryPage, EntryRow,
-    EntrySelection, EntryView, ErasedRows, EventRow, EventSelection, ExposureRow, InstallationKeyRow, Link,
+    Candidates, ChainRow, ChainedEvent, CiphertextRow, Cut, DataKeyRow, DataKeyTotals, DeletedEntryRow, EntryPage,
+    EntryRow, EntrySelection, EntryView, ErasedRows, EventRow, EventSelection, ExposureRow, InstallationKeyRow, Link,
     MilestoneRow, OutboxRow, ProjectRow, ReplacedKeyRow, SettingRow, TipRow, TupleRow, VersionRow, VersionView,
     WantedValues,
 };
@@ -326,8 +326,6 @@ queries! {
         pub fn chain_row(chain: ChainId) -> Option<ChainRow>;
         /// A chain's events after a place.
         pub fn chain_events(chain: ChainId, after: i64, limit: i64) -> Vec<ChainedEvent>;
-        /// The last event of a chain before the first one that is not older than `before`.
-        pub fn cut_before(chain: ChainId, before: Timestamp) -> Option<Link>;
         /// Erases a chain's events up to a cut, but an entry's newest change; how many are gone.
         pub fn cut_chain(chain: ChainId, cut: &Cut) -> usize;
         /// The newest changes of entries, by entry, after one, with the entries' rows.
@@ -374,8 +372,8 @@ queries! {
         pub fn entry_ids_of_project(project: &ProjectId) -> Vec<EntryId>;
         /// The ids of a milestone's entries, deleted ones included.
         pub fn entry_ids_of_milestone(milestone: &MilestoneId) -> Vec<EntryId>;
-        /// Entries that were deleted before an instant.
-        pub fn entries_deleted_before(before: Timestamp, limit: i64) -> Vec<(EntryId, ProjectId)>;
+        /// Entries that were deleted before an instant, oldest deletion first, after one.
+        pub fn entries_deleted_before(before: Timestamp, after: (Timestamp, EntryId), limit: i64) -> Vec<DeletedEntryRow>;
         /// Adds an entry without versions.
         fn insert_entry_row(row: &EntryRow) -> ();
         /// Writes what can change of an entry, under the project's lock.
@@ -408,8 +406,8 @@ queries! {
         pub fn exposures_of(entries: &[EntryId]) -> Vec<ExposureRow>;
     }
     outbox {
-        /// Adds a change of tuples at the end of a lane.
-        pub fn push_outbox(lane: &str, change: &str, mac: &[u8], now: Timestamp) -> ();
+        /// Adds a change of tuples at the end of a lane; its place.
+        pub fn push_outbox(lane: &str, change: &str, mac: &[u8], now: Timestamp) -> i64;
         /// The changes of a lane, in order.
         pub fn outbox_of(lane: &str) -> Vec<OutboxRow>;
         /// The lanes with changes.

@@ -333,6 +333,17 @@ pub struct OutboxRow {
     pub mac: Vec<u8>,
 }
 
+/// An entry that is deleted, as far as its erasure needs it.
+#[derive(Debug, Clone, Queryable)]
+pub struct DeletedEntryRow {
+    /// Its id.
+    pub id: EntryId,
+    /// The project it belongs to.
+    pub project: ProjectId,
+    /// When it was deleted.
+    pub deleted_at: Timestamp,
+}
+
 /// What was erased.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ErasedRows {

@@ -8,6 +8,7 @@ use crate::domain::{AgentId, Error, ProjectId, Result, RuntimeId};
 use crate::store::Tx;
 use crate::store::records::EventRow;
 use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
@@ -50,6 +51,9 @@ pub(super) enum Step {
         last: Option<Tuple>,
     },
 }
+
+/// A step as it stands in the outbox: its place, and what it says.
+type Pushed = (i64, String);
 
 const WILL_TAKE_EFFECT: Error = Error::Unavailable {
     message: "The change is saved, but the authorizer cannot be reached; it takes effect as soon as it can.",
@@ -138,7 +142,7 @@ impl Vault {
     async fn enter(&self, tx: &mut Tx, lane: Lane<'_>) -> Result<()> {
         let name = lane.to_string();
         tx.lock_name(&name).await?;
-        self.apply_waiting(tx, &name).await
+        self.apply_waiting(tx, &name).await.map(drop)
     }
 
     /// Takes every project's lane in which something waits, and applies it.
@@ -156,6 +160,7 @@ impl Vault {
     ///
     /// # Errors
     /// UNAVAILABLE without `will_take_effect` when nothing was committed, with it when the steps are still to be applied.
+    /// INTERNAL when the steps are gone from the outbox and not in effect: whoever writes the database removed them.
     pub(super) async fn finish_in(
         &self,
         mut tx: LaneTx,
@@ -165,14 +170,68 @@ impl Vault {
     ) -> Result<()> {
         let name = lane.to_string();
         self.append(&mut tx, events).await?;
+        let mut pushed = Vec::with_capacity(steps.len());
         for step in steps {
-            self.push(&mut tx, &name, step).await?;
+            pushed.push(self.push(&mut tx, &name, step).await?);
         }
         tx.commit().await?;
-        self.apply_lane(&name).await.map_err(|error| {
+        let in_effect = self.apply_own(&name, steps, &pushed).await.map_err(|error| {
             tracing::warn!(lane = %lane_kind(&name), %error, "a committed change of tuples waits in the outbox");
             WILL_TAKE_EFFECT
-        })
+        })?;
+        if in_effect {
+            return Ok(());
+        }
+        tracing::error!(
+            lane = %name,
+            "a committed change of tuples disappeared from the outbox before it was applied; make the change again and \
+             find out who changed the database"
+        );
+        Err(Error::internal("a committed change of tuples disappeared from the outbox"))
+    }
+
+    /// Applies what waits in a lane, the caller's own steps among it. Whether these are in effect.
+    async fn apply_own(&self, lane: &str, steps: &[Step], own: &[Pushed]) -> Result<bool> {
+        let mut tx = self.begin_lanes(&[lane.to_owned()]).await?;
+        tx.lock_name(lane).await?;
+        let applied = self.apply_waiting(&mut tx, lane).await?;
+        let in_effect = own.iter().all(|row| applied.contains(row)) || self.confirm_effect(&mut tx, steps).await?;
+        tx.commit().await?;
+        Ok(in_effect)
+    }
+
+    /// Whether steps whose rows are gone are in effect all the same, because another server applied
+    /// them. They are not applied again: that server may have undone them since for somebody else,
+    /// and access that was taken away would come back. The erasure of a project is finished, since
+    /// its id is never used again.
+    async fn confirm_effect(&self, tx: &mut Tx, steps: &[Step]) -> Result<bool> {
+        if let Some(Step::Erase { object, last: Some(last) }) = steps.last() {
+            self.erase_tuples(tx, object, Some(last.clone())).await?;
+        }
+        let (mut wanted, mut erased) = (HashMap::<&Tuple, bool>::new(), HashSet::new());
+        for step in steps {
+            match step {
+                Step::Change(change) => {
+                    wanted.extend(change.delete.iter().map(|tuple| (tuple, false)));
+                    wanted.extend(change.write.iter().map(|tuple| (tuple, true)));
+                }
+                Step::Erase { object, .. } => {
+                    wanted.retain(|tuple, _| tuple.object() != object);
+                    erased.insert(object.as_str());
+                }
+            }
+        }
+        let objects: HashSet<&str> = wanted.keys().map(|tuple| tuple.object()).chain(erased.iter().copied()).collect();
+        for object in objects {
+            let held = self.0.authorizer.read(tx, &TupleFilter::of_object(object)).await?;
+            let mut of_object = wanted.iter().filter(|(tuple, _)| tuple.object() == object);
+            let is_as_wanted = of_object.all(|(tuple, present)| held.contains(tuple) == *present)
+                && (!erased.contains(object) || held.iter().all(|tuple| wanted.get(tuple) == Some(&true)));
+            if !is_as_wanted {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Saves a change of tuples in a lane and leaves it there, as a server does that dies right after its commit: for tests of what
@@ -186,11 +245,11 @@ impl Vault {
         Ok(tx.commit().await?)
     }
 
-    async fn push(&self, tx: &mut Tx, lane: &str, step: &Step) -> Result<()> {
+    async fn push(&self, tx: &mut Tx, lane: &str, step: &Step) -> Result<Pushed> {
         let key = self.audit_key(tx).await?;
         let step = serde_json::to_string(step).map_err(Error::internal)?;
         let mac = key.mac(Record::Outbox, [Some(lane), Some(step.as_str())]);
-        Ok(tx.push_outbox(lane, &step, &mac, self.now()).await?)
+        Ok((tx.push_outbox(lane, &step, &mac, self.now()).await?, step))
     }
 
     /// Applies everything that waits in any lane; the rest goes on where one fails. Called every second.
@@ -214,10 +273,12 @@ impl Vault {
         Ok(())
     }
 
-    async fn apply_waiting(&self, tx: &mut Tx, lane: &str) -> Result<()> {
+    /// Applies everything that waits in a lane; what that was.
+    async fn apply_waiting(&self, tx: &mut Tx, lane: &str) -> Result<Vec<Pushed>> {
         let waiting = tx.outbox_of(lane).await?;
+        let mut applied = Vec::with_capacity(waiting.len());
         if waiting.is_empty() {
-            return Ok(());
+            return Ok(applied);
         }
         let key = self.audit_key(tx).await?;
         for row in waiting {
@@ -233,8 +294,9 @@ impl Vault {
                 Step::Erase { object, last } => self.erase_tuples(tx, &object, last).await?,
             }
             tx.delete_outbox(row.seq).await?;
+            applied.push((row.seq, row.change));
         }
-        Ok(())
+        Ok(applied)
     }
 
     async fn erase_tuples(&self, tx: &mut Tx, object: &str, last: Option<Tuple>) -> Result<()> {

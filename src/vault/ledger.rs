@@ -8,7 +8,7 @@
 use super::Vault;
 use crate::crypto::{AuditKey, CryptoError, Record};
 use crate::domain::{ChainId, EntryId, Error, Result};
-use crate::store::records::{Anchor, ChainRow, ChainedEvent, EventRow, Link};
+use crate::store::records::{Anchor, ChainRow, ChainedEvent, Cut, EventRow, Link};
 use crate::store::{self, End, Tx};
 use data_encoding::HEXLOWER;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,8 +98,21 @@ pub(super) fn beginning(key: &AuditKey, chain: &ChainRow) -> [u8; 32] {
     key.mac(Record::Chain, fields.iter().map(Option::as_deref))
 }
 
+/// A cut of a chain behind an event, which is the last one that goes.
+pub(super) fn cut_behind(key: &AuditKey, chain: ChainId, seq: i64, event_mac: Vec<u8>) -> Cut {
+    let fields = cut_fields(chain, seq, &event_mac);
+    let mac = key.mac(Record::Cut, fields.iter().map(|field| Some(field.as_str()))).to_vec();
+    Cut { seq, event_mac, mac }
+}
+
+/// Checks that a cut is one that retention made.
+pub(super) fn verify_cut(key: &AuditKey, chain: ChainId, cut: &Cut) -> Result<(), CryptoError> {
+    let fields = cut_fields(chain, cut.seq, &cut.event_mac);
+    key.verify(Record::Cut, fields.iter().map(|field| Some(field.as_str())), &cut.mac)
+}
+
 /// What the MAC of a cut covers: the chain, the last event that is gone, and that event's MAC.
-pub(super) fn cut_fields(chain: ChainId, seq: i64, event_mac: &[u8]) -> [String; 3] {
+fn cut_fields(chain: ChainId, seq: i64, event_mac: &[u8]) -> [String; 3] {
     [chain.to_string(), seq.to_string(), HEXLOWER.encode(event_mac)]
 }
 

@@ -74,6 +74,7 @@ use crate::authz::Authorizer;
 use crate::domain::{Clock, Error, Principal, RequestId, ReservedNames, Result, Timestamp, UserId};
 use crate::store::Store;
 use denials::Denials;
+use heads::Claims;
 use keys::Keys;
 use ledger::Ledger;
 use recorder::Recorder;
@@ -118,6 +119,7 @@ struct Parts {
     installation: Installation,
     ledger: Ledger,
     revisions: Revisions,
+    claims: Claims,
     recorder: Recorder,
     clock: Arc<dyn Clock>,
     denials: Denials,
@@ -170,6 +172,7 @@ impl Vault {
             installation,
             ledger: Ledger::default(),
             revisions: Revisions::default(),
+            claims: Claims::default(),
             recorder: Recorder::default(),
             denials: Denials::default(),
             decoys_written: AtomicBool::new(true),

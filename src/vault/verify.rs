@@ -2,15 +2,15 @@
 //! and what is stored agrees with it.
 
 use super::Vault;
-use super::heads::{KEPT, jwk_set, read_head};
+use super::heads::{KEPT, SIGNED_WITHIN, jwk_set, read_head};
 use super::key_states::ForgedKey;
-use super::ledger::{beginning, cut_fields, verify_event};
+use super::ledger::{beginning, verify_cut, verify_event};
 use super::settings::ForgedSetting;
-use crate::crypto::{AuditKey, Record, StatementError};
-use crate::domain::{ChainId, DataKeyId, EntryId, EventId, Result};
+use crate::crypto::{AuditKey, StatementError};
+use crate::domain::{AuditAction, AuditOutcome, ChainId, DataKeyId, EntryId, EventId, ProjectId, Result, Timestamp};
 use crate::store::records::{ChainRow, ChainedEvent};
 use data_encoding::HEXLOWER;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// So many events are read at once.
 const BATCH: i64 = 1_000;
@@ -83,6 +83,20 @@ pub enum Break {
         /// At which place.
         seq: i64,
     },
+    /// Events that a signed head should cover by now.
+    #[error(
+        "chain {chain}: events {from} to {to} are older than ten minutes, and no signed head covers them. Signed heads were \
+         removed, or what recorded these events was killed and no server ran since; compare with a head that was kept \
+         elsewhere (`project-vault audit verify --head FILE`), then start a server or run `project-vault audit head`"
+    )]
+    Unsigned {
+        /// Which chain.
+        chain: ChainId,
+        /// The first event that no head covers.
+        from: i64,
+        /// The last.
+        to: i64,
+    },
     /// What a chain's row says of its cut is not what retention wrote.
     #[error("chain {chain}: where its events were cut off by retention was changed")]
     Cut {
@@ -134,6 +148,14 @@ pub enum Break {
         /// Whose it was.
         project: String,
     },
+    /// A project that was deleted has rows.
+    #[error(
+        "project {project}: it was deleted, but its row is there; it was put back by hand. Have the platform delete it again"
+    )]
+    ProjectBack {
+        /// Which project.
+        project: ProjectId,
+    },
     /// A setting of the installation was changed by hand.
     #[error(transparent)]
     Setting(ForgedSetting),
@@ -154,6 +176,54 @@ type Named = BTreeMap<(ChainId, i64), HashSet<String>>;
 /// The same, of one chain.
 type Points = BTreeMap<i64, HashSet<String>>;
 
+/// What is noted of authentic events along the chains, to hold rows against it. How the database
+/// orders and finds events is decided by whoever writes it: SQLite compares a column by more than
+/// what is read of it.
+pub(super) struct Trail {
+    /// The newest change of each entry.
+    pub newest: HashMap<EntryId, NewestChange>,
+    /// Projects that were deleted.
+    pub deleted: Vec<ProjectId>,
+    /// Up to where signed heads cover each chain.
+    covered: HashMap<ChainId, i64>,
+    /// Events before this instant should be covered.
+    due: Timestamp,
+}
+
+/// An entry's newest change, and where its event stands.
+pub(super) struct NewestChange {
+    pub revision: i32,
+    pub is_erasure: bool,
+    pub chain: ChainId,
+    pub seq: i64,
+}
+
+impl Trail {
+    fn note(&mut self, ChainedEvent { event, link }: &ChainedEvent) {
+        if event.action == AuditAction::ProjectDeleted
+            && event.outcome == AuditOutcome::Allowed
+            && let Some(Ok(project)) = event.project.as_deref().map(ProjectId::parse)
+        {
+            self.deleted.push(project);
+        }
+        let (Some(entry), Some(revision)) = (event.entry, event.entry_revision) else { return };
+        let is_erasure = event.action == AuditAction::EntryPurged;
+        let change = NewestChange { revision, is_erasure, chain: link.chain, seq: link.seq };
+        match self.newest.get_mut(&entry) {
+            Some(known) if known.revision > revision => {}
+            Some(known) if known.revision == revision => known.is_erasure |= is_erasure,
+            Some(known) => *known = change,
+            None => {
+                self.newest.insert(entry, change);
+            }
+        }
+    }
+
+    fn is_covered(&self, ChainedEvent { event, link }: &ChainedEvent) -> bool {
+        event.occurred_at >= self.due || self.covered.get(&link.chain).is_some_and(|covered| link.seq <= *covered)
+    }
+}
+
 impl Vault {
     /// Checks every chain, against the heads in the database and those that were kept elsewhere,
     /// and what is stored against the events. `seen` is told how many more events were read.
@@ -165,6 +235,8 @@ impl Vault {
         let keys = jwk_set(&self.statement_keys().await?)?;
         let mut conn = self.0.store.conn().await?;
         let stored = conn.heads(KEPT).await?;
+        let due = self.now().minus(SIGNED_WITHIN);
+        let mut trail = Trail { newest: HashMap::new(), deleted: Vec::new(), covered: HashMap::new(), due };
         let mut found = Verification::default();
         let mut named = Named::new();
         for (index, text) in kept.iter().chain(&stored).enumerate() {
@@ -173,6 +245,8 @@ impl Vault {
                     found.heads += 1;
                     for chain in head.chains {
                         if let Some(point) = chain.point() {
+                            let covered = trail.covered.entry(point.0).or_default();
+                            *covered = point.1.max(*covered);
                             named.entry(point).or_default().insert(chain.mac);
                         }
                     }
@@ -190,7 +264,7 @@ impl Vault {
             let points = named.iter().filter(|((of, _), _)| *of == chain.id);
             let points: Points = points.map(|((_, seq), macs)| (*seq, macs.clone())).collect();
             named.retain(|(of, _), _| *of != chain.id);
-            self.verify_chain(&key, chain, &points, &mut found, &mut seen).await?;
+            self.verify_chain(&key, chain, &points, &mut trail, &mut found, &mut seen).await?;
         }
         // Only of chains that are not there at all.
         let mut gone = BTreeMap::<ChainId, i64>::new();
@@ -198,7 +272,7 @@ impl Vault {
             gone.entry(chain).and_modify(|named| *named = seq.max(*named)).or_insert(seq);
         }
         found.breaks.extend(gone.into_iter().map(|(chain, named)| Break::Truncated { chain, last: 0, named }));
-        self.verify_rows(&key, &chains, &mut found).await?;
+        self.verify_rows(&key, &chains, trail, &mut found).await?;
         Ok(found)
     }
 
@@ -207,12 +281,13 @@ impl Vault {
         key: &AuditKey,
         mut chain: ChainRow,
         points: &Points,
+        trail: &mut Trail,
         found: &mut Verification,
         seen: &mut impl FnMut(u64),
     ) -> Result<()> {
         loop {
             let mut walked = Verification::default();
-            self.walk(key, &chain, points.clone(), &mut walked, seen).await?;
+            self.walk(key, &chain, points.clone(), trail, &mut walked, seen).await?;
             if !walked.breaks.is_empty()
                 && let Some(now) = self.0.store.conn().await?.chain_row(chain.id).await?
                 && now.cut.as_ref().map(|cut| cut.seq) != chain.cut.as_ref().map(|cut| cut.seq)
@@ -232,6 +307,7 @@ impl Vault {
         key: &AuditKey,
         chain: &ChainRow,
         mut points: Points,
+        trail: &mut Trail,
         found: &mut Verification,
         seen: &mut impl FnMut(u64),
     ) -> Result<()> {
@@ -242,7 +318,7 @@ impl Vault {
             let Some(last) = events.last() else { break };
             after = last.link.seq;
             for event in &events {
-                walk.step(event, &mut points, found);
+                walk.step(event, &mut points, trail, found);
             }
             found.events += events.len() as u64;
             seen(events.len() as u64);
@@ -261,27 +337,31 @@ struct Walk<'a> {
     cut_mac: String,
     last: i64,
     mac: Vec<u8>,
+    /// The first and the last event that no head covers and one should.
+    unsigned: Option<(i64, i64)>,
 }
 
 impl<'a> Walk<'a> {
     fn begin(key: &'a AuditKey, chain: &ChainRow, found: &mut Verification) -> Self {
         let (cut, mac) = match &chain.cut {
             Some(cut) => {
-                let fields = cut_fields(chain.id, cut.seq, &cut.event_mac);
-                if key.verify(Record::Cut, fields.iter().map(|field| Some(field.as_str())), &cut.mac).is_err() {
+                if verify_cut(key, chain.id, cut).is_err() {
                     found.breaks.push(Break::Cut { chain: chain.id });
                 }
                 (cut.seq, cut.event_mac.clone())
             }
             None => (0, beginning(key, chain).to_vec()),
         };
-        Self { key, chain: chain.id, cut, cut_mac: HEXLOWER.encode(&mac), last: cut, mac }
+        Self { key, chain: chain.id, cut, cut_mac: HEXLOWER.encode(&mac), last: cut, mac, unsigned: None }
     }
 
-    fn step(&mut self, chained: &ChainedEvent, points: &mut Points, found: &mut Verification) {
+    fn step(&mut self, chained: &ChainedEvent, points: &mut Points, trail: &mut Trail, found: &mut Verification) {
         let ChainedEvent { event, link } = chained;
         let (chain, seq) = (self.chain, link.seq);
-        if verify_event(self.key, chained).is_err() {
+        let is_authentic = verify_event(self.key, chained).is_ok();
+        if is_authentic {
+            trail.note(chained);
+        } else {
             found.breaks.push(Break::Changed { chain, seq, event: event.id });
         }
         if let Some(macs) = points.remove(&seq)
@@ -298,6 +378,9 @@ impl<'a> Walk<'a> {
         } else if link.prev != self.mac {
             found.breaks.push(Break::Unlinked { chain, seq });
         }
+        if is_authentic && !trail.is_covered(chained) {
+            self.unsigned = Some((self.unsigned.map_or(seq, |(from, _)| from), seq));
+        }
         self.last = seq;
         self.mac.clone_from(&link.mac);
     }
@@ -313,6 +396,9 @@ impl<'a> Walk<'a> {
         }
         if let Some(named) = named {
             found.breaks.push(Break::Truncated { chain: self.chain, last: self.last, named });
+        }
+        if let Some((from, to)) = self.unsigned {
+            found.breaks.push(Break::Unsigned { chain: self.chain, from, to });
         }
     }
 }

@@ -3,13 +3,14 @@
 //! Settings and data keys carry MACs of their own.
 //!
 //! Rows are read in batches, each with its events in one statement, so that changes made meanwhile
-//! are no breaks.
+//! are no breaks. Which event is the newest is for the chains to say, not for the database: what the
+//! walk along them noted may be older than what is read here, never newer.
 
 use super::Vault;
 use super::entries::{leaves_deleted, verify_entry};
 use super::events::data_key_subject;
 use super::ledger::verify_event;
-use super::verify::{Break, Verification};
+use super::verify::{Break, NewestChange, Trail, Verification};
 use super::{key_states, settings};
 use crate::crypto::{AuditKey, DataKey};
 use crate::domain::{AuditAction, AuditOutcome, DataKeyId, EntryId, Error, MilestoneId, ProjectId, Result, Timestamp};
@@ -21,6 +22,8 @@ use uuid::Uuid;
 
 /// Rows that are read at once.
 const BATCH: i64 = 1_000;
+/// Deleted projects that are looked for at once.
+const DELETED_BATCH: usize = 1_000;
 /// How far the clocks of servers may be apart: a deletion may bear an earlier instant than the
 /// change before it.
 const SKEW: Duration = Duration::from_secs(5 * 60);
@@ -38,11 +41,16 @@ impl Vault {
         &self,
         audit: &AuditKey,
         chains: &[ChainRow],
+        trail: Trail,
         found: &mut Verification,
     ) -> Result<()> {
         self.verify_settings(audit, found).await?;
         self.verify_data_keys(audit, found).await?;
-        self.verify_newest_changes(audit, chains, found).await?;
+        for deleted in trail.deleted.chunks(DELETED_BATCH) {
+            let back = self.0.store.conn().await?.projects_by_id(deleted).await?;
+            found.breaks.extend(back.into_iter().map(|row| Break::ProjectBack { project: row.id }));
+        }
+        self.verify_newest_changes(audit, chains, trail.newest, found).await?;
         let mut after = EntryId(Uuid::nil());
         loop {
             let rows = self.0.store.conn().await?.entries_without_change(after, BATCH).await?;
@@ -82,6 +90,7 @@ impl Vault {
         &self,
         audit: &AuditKey,
         chains: &[ChainRow],
+        mut noted: HashMap<EntryId, NewestChange>,
         found: &mut Verification,
     ) -> Result<()> {
         let retained_since = self.retained_since(chains).await?;
@@ -90,7 +99,7 @@ impl Vault {
         loop {
             let rows = self.0.store.conn().await?.newest_changes(after, BATCH).await?;
             let of = |row: &(ChainedEvent, Option<EntryRow>)| row.0.event.entry.unwrap_or(EntryId(Uuid::nil()));
-            let Some(last) = rows.last().map(of) else { return Ok(()) };
+            let Some(last) = rows.last().map(of) else { break };
             // The last entry may have more events than were read; it comes first the next time.
             let is_full = i64::try_from(rows.len()) == Ok(BATCH);
             let held_back = rows.iter().position(|row| is_full && of(row) == last).filter(|place| *place > 0);
@@ -99,8 +108,15 @@ impl Vault {
             let mut keys = OpenKeys::new();
             for group in whole.chunk_by(|one, other| of(one) == of(other)) {
                 let Some((newest, row)) = group.last() else { continue };
-                let erased = group.iter().any(|(change, _)| change.event.action == AuditAction::EntryPurged);
+                let known = noted.remove(&of(&group[0]));
+                let newer = known.as_ref().filter(|known| newest.event.entry_revision < Some(known.revision));
+                let erased = group.iter().any(|(change, _)| change.event.action == AuditAction::EntryPurged)
+                    || newer.is_some_and(|newer| newer.is_erasure);
                 match row {
+                    Some(row) if newer.is_some() => {
+                        let event = newer.map(|newer| newer.revision);
+                        found.breaks.push(Break::Entry { entry: row.id, row: row.revision, event });
+                    }
                     Some(row) => {
                         let broken = self.compare(audit, row, newest, erased, &mut keys).await?;
                         found.breaks.extend(broken);
@@ -114,6 +130,22 @@ impl Vault {
                 }
             }
         }
+        // Entries that the database does not find by their events. Those that have a row are found
+        // by it.
+        for (entry, change) in noted {
+            let mut conn = self.0.store.conn().await?;
+            if change.is_erasure || conn.entry_row(entry).await?.is_some() {
+                continue;
+            }
+            // Retention may have erased the event since it was noted.
+            let there = conn.chain_events(change.chain, change.seq - 1, 1).await?.pop();
+            let Some(there) = there.filter(|there| there.event.entry == Some(entry)) else { continue };
+            drop(conn);
+            if !self.is_explained(audit, &there.event, retained_since, &mut erasures).await? {
+                found.breaks.push(gone(&there.event));
+            }
+        }
+        Ok(())
     }
 
     /// How an entry's row does not agree with its newest change.

@@ -66,9 +66,9 @@ _MAX_SHOWN = 1_000
 
 Outcome = Literal["RESOLVED", "EXPIRED", "PROVIDED_BY_WORKSPACE", "NOT_FOUND"]
 Purpose = Literal["CODING_SESSION", "TOOL_EXECUTION"]
-# RESERVED_NAME and NAME_NOT_SUFFIXED are the vault's reasons. The client has the others, and leaves
-# out reserved names itself, whatever the vault answers.
-Reason = Literal["RESERVED_NAME", "NAME_NOT_SUFFIXED", "NOT_ASKED_FOR", "PROVIDED", "NOT_A_NAME"]
+# RESERVED_NAME and NAME_NOT_SUFFIXED are the vault's reasons; another one of the vault's is UNKNOWN.
+# The client has the others, and leaves out reserved names itself, whatever the vault answers.
+Reason = Literal["RESERVED_NAME", "NAME_NOT_SUFFIXED", "UNKNOWN", "NOT_ASKED_FOR", "PROVIDED", "NOT_A_NAME"]
 
 
 class VaultError(Exception):
@@ -237,7 +237,7 @@ class Vault:
         )
         info = _fields("sealed", self._project or "", self._agent or "", answer["requestId"])
         kept, left_out = _screen(answer["secrets"], names, provided)
-        told = [_left_out(left["name"], left["reason"]) for left in answer.get("leftOut") or []]
+        told = [_left_out(left["name"], _reason(left["reason"])) for left in answer.get("leftOut") or []]
         return [self._secret(secret, pair.private_key, info) for secret in kept], told + left_out
 
     def _secret(self, answer: dict[str, Any], private: KEMKey, info: bytes) -> Secret:
@@ -271,7 +271,7 @@ class Vault:
                 reason, pause = str(again), again.after or pause
             except urllib.error.HTTPError as error:
                 if error.code in (401, 403):
-                    raise Refused(_message(error)) from None
+                    raise Refused(self._message(error)) from None
                 if error.code not in (408, 429, 502, 503, 504):
                     raise Unreachable(f"the vault's address answers {error.code}") from None
                 after = error.headers.get("Retry-After") or ""
@@ -287,6 +287,13 @@ class Vault:
     def _send(self, request: urllib.request.Request) -> bytes:
         with self._opener.open(request, timeout=min(_ATTEMPT, self._timeout)) as response:
             return _read_all(response)
+
+    def _message(self, error: urllib.error.HTTPError) -> str:
+        try:
+            body = _within(min(_ATTEMPT, self._timeout), lambda: error.read(65536))
+            return _printable(json.loads(body)["errors"][0]["message"])
+        except (ValueError, KeyError, IndexError, TypeError, RecursionError, OSError, http.client.HTTPException):
+            return f"the vault refuses: {error.code}"
 
     @staticmethod
     def _judge(answer: dict[str, Any]) -> dict[str, Any]:
@@ -353,7 +360,12 @@ def _matches(pattern: str, name: str) -> bool:
     return len(name) >= len(prefix) + len(suffix) and name.startswith(prefix) and name.endswith(suffix)
 
 
-def _left_out(name: Any, reason: Any) -> LeftOut:
+def _reason(told: Any) -> Reason:
+    """A reason of the vault's. Any other text would reach the terminal with the warning."""
+    return told if told in ("RESERVED_NAME", "NAME_NOT_SUFFIXED") else "UNKNOWN"
+
+
+def _left_out(name: Any, reason: Reason) -> LeftOut:
     return LeftOut(name if isinstance(name, str) and _NAME.fullmatch(name) else None, reason)
 
 
@@ -410,13 +422,6 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _message(error: urllib.error.HTTPError) -> str:
-    try:
-        return _printable(json.loads(error.read(65536))["errors"][0]["message"])
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError, OSError, http.client.HTTPException):
-        return f"the vault refuses: {error.code}"
 
 
 def _printable(text: Any) -> str:
@@ -479,6 +484,8 @@ def _is_answer(found: Any) -> bool:
             isinstance(secret, dict) and members <= secret.keys() and isinstance(secret["name"], str)
             for secret in found["secrets"]
         )
+        and isinstance(found.get("leftOut") or [], list)
+        and all(isinstance(left, dict) and {"name", "reason"} <= left.keys() for left in found.get("leftOut") or [])
     )
 
 

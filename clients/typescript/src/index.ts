@@ -11,10 +11,16 @@ import { RESERVED_NAMES } from './reserved-names.js';
 export type Outcome = 'RESOLVED' | 'EXPIRED' | 'PROVIDED_BY_WORKSPACE' | 'NOT_FOUND';
 export type Purpose = 'CODING_SESSION' | 'TOOL_EXECUTION';
 /**
- * RESERVED_NAME and NAME_NOT_SUFFIXED are the vault's reasons. The client has the others, and leaves
- * out reserved names itself, whatever the vault answers.
+ * RESERVED_NAME and NAME_NOT_SUFFIXED are the vault's reasons; another one of the vault's is UNKNOWN.
+ * The client has the others, and leaves out reserved names itself, whatever the vault answers.
  */
-export type LeftOutReason = 'RESERVED_NAME' | 'NAME_NOT_SUFFIXED' | 'NOT_ASKED_FOR' | 'PROVIDED' | 'NOT_A_NAME';
+export type LeftOutReason =
+  | 'RESERVED_NAME'
+  | 'NAME_NOT_SUFFIXED'
+  | 'UNKNOWN'
+  | 'NOT_ASKED_FOR'
+  | 'PROVIDED'
+  | 'NOT_A_NAME';
 export type Reason = 'NOT_FOUND' | 'EXPIRED' | 'REFUSED' | 'UNREACHABLE' | 'INPUT';
 
 /** The vault gave no value. No message holds a value or the token, nor characters that steer a terminal. */
@@ -74,7 +80,7 @@ interface SealedSecret extends Omit<Secret, 'value'> {
 interface Answer {
   readonly requestId: string;
   readonly secrets: readonly SealedSecret[];
-  readonly leftOut?: readonly { name: unknown; reason: LeftOutReason }[];
+  readonly leftOut?: readonly { name: unknown; reason: unknown }[] | null;
 }
 interface GraphQLError {
   message: string;
@@ -189,7 +195,7 @@ export class Vault {
     });
     const info = fields('sealed', this.#project, this.#agent, answer.requestId);
     const { kept, leftOut } = screen(answer.secrets, names, provided);
-    const told = (answer.leftOut ?? []).map(({ name, reason }) => left(name, reason));
+    const told = (answer.leftOut ?? []).map(({ name, reason }) => left(name, reasonOf(reason)));
     const secrets = await Promise.all(kept.map((secret) => open(secret, pair.privateKey, info)));
     return { secrets, leftOut: [...told, ...leftOut] };
   }
@@ -267,6 +273,10 @@ function matches(pattern: string, name: string): boolean {
   if (suffix === undefined) return name === prefix;
   return name.length >= prefix.length + suffix.length && name.startsWith(prefix) && name.endsWith(suffix);
 }
+
+/** A reason of the vault's. Any other text would reach the terminal with the warning. */
+const reasonOf = (told: unknown): LeftOutReason =>
+  told === 'RESERVED_NAME' || told === 'NAME_NOT_SUFFIXED' ? told : 'UNKNOWN';
 
 const left = (name: unknown, reason: LeftOutReason): LeftOut => ({
   name: typeof name === 'string' && NAME.test(name) ? name : null,
@@ -357,9 +367,17 @@ async function readAll(response: Response): Promise<string> {
 
 /** Whether the field is there with everything that is read from it. */
 function isAnswer(found: unknown): found is Answer {
-  const { requestId, secrets } = (found ?? {}) as Partial<Record<keyof Answer, unknown>>;
+  const { requestId, secrets, leftOut } = (found ?? {}) as Partial<Record<keyof Answer, unknown>>;
   const named = (secret: unknown): boolean => typeof (secret as SealedSecret | null)?.name === 'string';
-  return typeof requestId === 'string' && Array.isArray(secrets) && secrets.every(named);
+  const told = leftOut ?? [];
+  const isObject = (left: unknown): boolean => typeof left === 'object' && left !== null;
+  return (
+    typeof requestId === 'string' &&
+    Array.isArray(secrets) &&
+    secrets.every(named) &&
+    Array.isArray(told) &&
+    told.every(isObject)
+  );
 }
 
 /** Each field in UTF-8 with its length in front, in four bytes. */

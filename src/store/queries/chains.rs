@@ -164,26 +164,6 @@ pub async fn chain_events(
         .await
 }
 
-/// Where retention would cut a chain: the last event before the first one that is to stay.
-pub async fn cut_before(conn: &mut Connection, chain: ChainId, before: Timestamp) -> QueryResult<Option<Link>> {
-    let stays: Option<i64> = audit_events::table
-        .filter(audit_events::chain_id.eq(chain))
-        .filter(audit_events::occurred_at.ge(before))
-        .order(audit_events::seq)
-        .select(audit_events::seq)
-        .first(conn)
-        .await
-        .optional()?;
-    audit_events::table
-        .filter(audit_events::chain_id.eq(chain))
-        .filter(audit_events::seq.lt(stays.unwrap_or(i64::MAX)))
-        .order(audit_events::seq.desc())
-        .select(LINK)
-        .first(conn)
-        .await
-        .optional()
-}
-
 /// Erases a chain's events up to its cut, but an entry's newest change, and remembers the cut. How
 /// many are gone. Which change is the newest is for the events to say: a row that was put back
 /// would have its own kept, and the newer one erased.

@@ -5,7 +5,7 @@ use super::super::schema::{
     ciphertexts, data_keys, entries, entry_usage, milestones, projects, replaced_data_keys, versions,
 };
 use crate::domain::{EntryId, MilestoneId, ProjectId, Timestamp};
-use crate::store::records::{CiphertextRow, EntryRow, ErasedRows, VersionRow};
+use crate::store::records::{CiphertextRow, DeletedEntryRow, EntryRow, ErasedRows, VersionRow};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
@@ -162,17 +162,22 @@ pub async fn entry_ids_of_milestone(conn: &mut Connection, milestone: &Milestone
     entries::table.filter(entries::milestone_id.eq(milestone)).select(entries::id).load(conn).await
 }
 
-/// Entries that were deleted before `before`, with their projects; at most `limit`.
+/// Entries that were deleted before `before`, oldest deletion first, after one in that order; at
+/// most `limit`.
 pub async fn entries_deleted_before(
     conn: &mut Connection,
     before: Timestamp,
+    after: (Timestamp, EntryId),
     limit: i64,
-) -> QueryResult<Vec<(EntryId, ProjectId)>> {
+) -> QueryResult<Vec<DeletedEntryRow>> {
+    let (at, id) = after;
     entries::table
         .filter(entries::deleted_at.lt(before))
-        .order(entries::deleted_at)
+        .filter(entries::deleted_at.ge(at))
+        .filter(entries::deleted_at.gt(at).or(entries::deleted_at.eq(at).and(entries::id.gt(id))))
+        .order((entries::deleted_at, entries::id))
         .limit(limit)
-        .select((entries::id, entries::project_id))
+        .select((entries::id, entries::project_id, entries::deleted_at.assume_not_null()))
         .load(conn)
         .await
 }

@@ -7,18 +7,20 @@ use crate::store::records::OutboxRow;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
+/// Gives the row's place. A database that takes the row and keeps none, as a trigger can make it,
+/// is an error.
 pub async fn push_outbox(
     conn: &mut Connection,
     lane: &str,
     change: &str,
     mac: &[u8],
     now: Timestamp,
-) -> QueryResult<()> {
+) -> QueryResult<i64> {
     diesel::insert_into(outbox::table)
         .values((outbox::lane.eq(lane), outbox::change.eq(change), outbox::mac.eq(mac), outbox::created_at.eq(now)))
-        .execute(conn)
-        .await?;
-    Ok(())
+        .returning(outbox::seq)
+        .get_result(conn)
+        .await
 }
 
 pub async fn outbox_of(conn: &mut Connection, lane: &str) -> QueryResult<Vec<OutboxRow>> {

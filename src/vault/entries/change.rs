@@ -68,10 +68,20 @@ impl Vault {
         Ok(Changing { by, tx, row, key, caller, action, now: self.now() })
     }
 
-    /// The data key of an entry that is about to be changed, once its row was checked: it is the
-    /// vault's, nothing newer is on record, and nothing newer was seen. The caller holds the
-    /// project's lock.
+    /// The data key of an entry that is about to be changed, once its row was checked; a row that
+    /// fails is logged.
     pub(super) async fn open_for_change(&self, tx: &mut Tx, row: &EntryRow) -> Result<Arc<DataKey>> {
+        let opened = self.check_for_change(tx, row).await;
+        opened.inspect_err(|error| {
+            if matches!(error, Error::Internal(_)) {
+                tracing::error!(entry = %row.id, "an entry's row fails authentication; it is not changed");
+            }
+        })
+    }
+
+    /// As [`Self::open_for_change`], where the caller logs: the row is the vault's, nothing newer is
+    /// on record, and nothing newer was seen. The caller holds the project's lock.
+    pub(in crate::vault) async fn check_for_change(&self, tx: &mut Tx, row: &EntryRow) -> Result<Arc<DataKey>> {
         let audit = self.audit_key(tx).await?;
         let key = tx.data_key(row.data_key).await?.ok_or_else(|| Error::internal("an entry's data key is gone"))?;
         let key = self.open_key(&row.project, &key).await?;
@@ -79,10 +89,7 @@ impl Vault {
         let seen = if self.0.revisions.is_older(row.id, row.revision) { Err(Tampered) } else { Ok(()) };
         let checked =
             seen.and_then(|()| verify_entry(row, &key)).and_then(|()| verify_newest(row, newest.as_ref(), &audit));
-        checked.map_err(|error| {
-            tracing::error!(entry = %row.id, "an entry's row fails authentication; it is not changed");
-            Error::internal(error)
-        })?;
+        checked.map_err(Error::internal)?;
         Ok(key)
     }
 

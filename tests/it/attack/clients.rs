@@ -57,8 +57,11 @@ fn answer(request: &str) -> Value {
                 "category": "SECRET", "scope": "PROJECT", "expiresAt": null })
         })
         .collect();
-    let left_out =
-        json!([{ "name": "TOLD", "reason": "NAME_NOT_SUFFIXED" }, { "name": "\u{1b}[2J", "reason": "RESERVED_NAME" }]);
+    let left_out = json!([
+        { "name": "TOLD", "reason": "NAME_NOT_SUFFIXED" },
+        { "name": "\u{1b}[2J", "reason": "RESERVED_NAME" },
+        { "name": "ODD", "reason": "\u{1b}]0;z\u{7}" },
+    ]);
     let field =
         if request["query"].as_str().unwrap().contains("previewSecrets") { "previewSecrets" } else { "resolveSecrets" };
     json!({ "data": { field: { "requestId": "r", "blockedBy": [], "secrets": secrets, "leftOut": left_out } } })
@@ -121,7 +124,7 @@ async fn get_takes_the_answer_for_its_name_alone() {
 }
 
 /// What both clients print of a session: its variables, and what was left out, in order.
-const SESSION: &str = r#"{"env":{"GOOD":"value of GOOD"},"leftOut":[["TOLD","NAME_NOT_SUFFIXED"],[null,"RESERVED_NAME"],["LD_PRELOAD","RESERVED_NAME"],["PATH","RESERVED_NAME"],["makeflags","RESERVED_NAME"],["PROJECT_VAULT_URL","RESERVED_NAME"],["MINE","PROVIDED"],["GOOD","NOT_ASKED_FOR"],[null,"NOT_A_NAME"],[null,"NOT_A_NAME"],[null,"NOT_A_NAME"],["PS4","RESERVED_NAME"]]}"#;
+const SESSION: &str = r#"{"env":{"GOOD":"value of GOOD"},"leftOut":[["TOLD","NAME_NOT_SUFFIXED"],[null,"RESERVED_NAME"],["ODD","UNKNOWN"],["LD_PRELOAD","RESERVED_NAME"],["PATH","RESERVED_NAME"],["makeflags","RESERVED_NAME"],["PROJECT_VAULT_URL","RESERVED_NAME"],["MINE","PROVIDED"],["GOOD","NOT_ASKED_FOR"],[null,"NOT_A_NAME"],[null,"NOT_A_NAME"],[null,"NOT_A_NAME"],["PS4","RESERVED_NAME"]]}"#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_python_client_takes_nothing_reserved_provided_or_impossible_from_a_hostile_server() {
@@ -138,6 +141,8 @@ with warnings.catch_warnings(record=True) as caught:
 assert [type(warning.message) for warning in caught] == [project_vault.LeftOutWarning] * 2
 assert caught[0].message.left_out == session.left_out and "LD_PRELOAD (RESERVED_NAME)" in str(caught[0].message)
 assert str(caught[0].message).isprintable() and caught[0].filename == "<string>"
+odd = ({"requestId": "r", "secrets": [], "leftOut": left} for left in (1, "x", [None], [{}]))
+assert not any(project_vault._is_answer(answer) for answer in odd)
 assert vault.resolve("GOOD") == "value of GOOD"
 assert [secret.name for secret in vault.answers(["GOOD"], purpose="TOOL_EXECUTION")] == ["GOOD"]
 assert [secret.name for secret in vault.answers(["PATH"], purpose="TOOL_EXECUTION")] == ["PATH"]

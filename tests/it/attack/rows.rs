@@ -2,8 +2,12 @@
 
 mod changes;
 mod data_keys;
+mod heads;
+mod hidden;
+mod outbox;
 mod own_keys;
 mod settings;
+mod sweeps;
 
 use crate::support::{World, agent_asks, entry, runtime, tool_asks, user};
 use diesel::Connection as _;
