@@ -155,8 +155,20 @@ mod tests {
 
     #[test]
     fn no_suffix_lets_a_reserved_family_in() {
+        let corpus = include_str!("../../tests/corpus/dangerous-names.txt");
+        let lines = corpus.lines().filter(|line| !line.starts_with('#'));
+        let names = lines.filter_map(|line| line.split_ascii_whitespace().next());
+        let suffixed: Vec<&str> = names.filter(|name| is_suffixed(name)).collect();
+        assert!(suffixed.len() >= 30, "{suffixed:?}");
+        for name in suffixed {
+            assert_eq!(left_out(EnvironmentNames::Suffixed, name, true), Some(ReservedName), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_suffix_is_reserved_by_itself() {
         for suffix in SUFFIXES {
-            assert!(!ReservedNames::built_in().contains(&format!("ACME{suffix}")), "{suffix}");
+            assert_eq!(left_out(EnvironmentNames::Suffixed, &format!("ACME{suffix}"), false), None, "{suffix}");
         }
     }
 

@@ -66,9 +66,9 @@ _MAX_SHOWN = 1_000
 
 Outcome = Literal["RESOLVED", "EXPIRED", "PROVIDED_BY_WORKSPACE", "NOT_FOUND"]
 Purpose = Literal["CODING_SESSION", "TOOL_EXECUTION"]
-# RESERVED_NAME and NAME_NOT_SUFFIXED are the vault's reasons; another one of the vault's is UNKNOWN.
-# The client has the others, and leaves out reserved names itself, whatever the vault answers.
-Reason = Literal["RESERVED_NAME", "NAME_NOT_SUFFIXED", "UNKNOWN", "NOT_ASKED_FOR", "PROVIDED", "NOT_A_NAME"]
+# RESERVED_NAME and NAME_NOT_SUFFIXED are the vault's reasons; another one of it is UNKNOWN. The client
+# has the others, and leaves out reserved names itself, whatever the vault answers.
+Reason = Literal["RESERVED_NAME", "NAME_NOT_SUFFIXED", "NOT_ASKED_FOR", "PROVIDED", "NOT_A_NAME", "UNKNOWN"]
 
 
 class VaultError(Exception):
@@ -266,12 +266,11 @@ class Vault:
             pause = random.uniform(0.5, 1.0) * 0.2 * 2 ** (attempt - 1)
             reason: str
             try:
-                return self._judge(_parse(_within(min(_ATTEMPT, self._timeout), lambda: self._send(request))))
+                left = min(_ATTEMPT, until - time.monotonic())
+                return self._judge(_parse(_within(left, lambda: self._send(request))))
             except _Again as again:
                 reason, pause = str(again), again.after or pause
             except urllib.error.HTTPError as error:
-                if error.code in (401, 403):
-                    raise Refused(self._message(error)) from None
                 if error.code not in (408, 429, 502, 503, 504):
                     raise Unreachable(f"the vault's address answers {error.code}") from None
                 after = error.headers.get("Retry-After") or ""
@@ -285,15 +284,15 @@ class Vault:
         raise Unreachable(f"the vault cannot be asked: {reason}")
 
     def _send(self, request: urllib.request.Request) -> bytes:
-        with self._opener.open(request, timeout=min(_ATTEMPT, self._timeout)) as response:
-            return _read_all(response)
-
-    def _message(self, error: urllib.error.HTTPError) -> str:
         try:
-            body = _within(min(_ATTEMPT, self._timeout), lambda: error.read(65536))
-            return _printable(json.loads(body)["errors"][0]["message"])
-        except (ValueError, KeyError, IndexError, TypeError, RecursionError, OSError, http.client.HTTPException):
-            return f"the vault refuses: {error.code}"
+            with self._opener.open(request, timeout=min(_ATTEMPT, self._timeout)) as response:
+                return _read_all(response)
+        except urllib.error.HTTPError as error:
+            # Read here, where the time is limited.
+            with error:
+                if error.code in (401, 403):
+                    raise Refused(_message(error)) from None
+            raise
 
     @staticmethod
     def _judge(answer: dict[str, Any]) -> dict[str, Any]:
@@ -360,9 +359,11 @@ def _matches(pattern: str, name: str) -> bool:
     return len(name) >= len(prefix) + len(suffix) and name.startswith(prefix) and name.endswith(suffix)
 
 
-def _reason(told: Any) -> Reason:
-    """A reason of the vault's. Any other text would reach the terminal with the warning."""
-    return told if told in ("RESERVED_NAME", "NAME_NOT_SUFFIXED") else "UNKNOWN"
+def _reason(told: str) -> Reason:
+    """The vault's reason, unless this release does not know it: it may be any text."""
+    if told == "RESERVED_NAME" or told == "NAME_NOT_SUFFIXED":
+        return told
+    return "UNKNOWN"
 
 
 def _left_out(name: Any, reason: Reason) -> LeftOut:
@@ -424,6 +425,13 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def _message(error: urllib.error.HTTPError) -> str:
+    try:
+        return _printable(json.loads(error.read(65536))["errors"][0]["message"])
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError, OSError, http.client.HTTPException):
+        return f"the vault refuses: {error.code}"
+
+
 def _printable(text: Any) -> str:
     """A text of the server on one line, without what would steer a terminal."""
     shown = str(text)[:_MAX_SHOWN]
@@ -475,6 +483,7 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 def _is_answer(found: Any) -> bool:
     """Whether the field is there with everything that is read from it."""
+    told = found.get("leftOut") if isinstance(found, dict) else None
     members = {"name", "outcome", "sealedValue", "entryId", "version", "category", "scope", "expiresAt"}
     return (
         isinstance(found, dict)
@@ -484,8 +493,11 @@ def _is_answer(found: Any) -> bool:
             isinstance(secret, dict) and members <= secret.keys() and isinstance(secret["name"], str)
             for secret in found["secrets"]
         )
-        and isinstance(found.get("leftOut") or [], list)
-        and all(isinstance(left, dict) and {"name", "reason"} <= left.keys() for left in found.get("leftOut") or [])
+        and (told is None or isinstance(told, list))
+        and all(
+            isinstance(left, dict) and isinstance(left.get("name"), str) and isinstance(left.get("reason"), str)
+            for left in told or []
+        )
     )
 
 

@@ -11,16 +11,16 @@ import { RESERVED_NAMES } from './reserved-names.js';
 export type Outcome = 'RESOLVED' | 'EXPIRED' | 'PROVIDED_BY_WORKSPACE' | 'NOT_FOUND';
 export type Purpose = 'CODING_SESSION' | 'TOOL_EXECUTION';
 /**
- * RESERVED_NAME and NAME_NOT_SUFFIXED are the vault's reasons; another one of the vault's is UNKNOWN.
- * The client has the others, and leaves out reserved names itself, whatever the vault answers.
+ * RESERVED_NAME and NAME_NOT_SUFFIXED are the vault's reasons; another one of it is UNKNOWN. The client
+ * has the others, and leaves out reserved names itself, whatever the vault answers.
  */
 export type LeftOutReason =
   | 'RESERVED_NAME'
   | 'NAME_NOT_SUFFIXED'
-  | 'UNKNOWN'
   | 'NOT_ASKED_FOR'
   | 'PROVIDED'
-  | 'NOT_A_NAME';
+  | 'NOT_A_NAME'
+  | 'UNKNOWN';
 export type Reason = 'NOT_FOUND' | 'EXPIRED' | 'REFUSED' | 'UNREACHABLE' | 'INPUT';
 
 /** The vault gave no value. No message holds a value or the token, nor characters that steer a terminal. */
@@ -80,7 +80,7 @@ interface SealedSecret extends Omit<Secret, 'value'> {
 interface Answer {
   readonly requestId: string;
   readonly secrets: readonly SealedSecret[];
-  readonly leftOut?: readonly { name: unknown; reason: unknown }[] | null;
+  readonly leftOut?: readonly { name: string; reason: string }[] | null;
 }
 interface GraphQLError {
   message: string;
@@ -204,7 +204,7 @@ export class Vault {
     const body = JSON.stringify({ query: DOCUMENT, variables: { input: given } });
     const until = Date.now() + this.#timeout;
     for (let attempt = 1; ; attempt += 1) {
-      const result = await this.#attempt(body);
+      const result = await this.#attempt(body, Math.max(Math.min(15_000, until - Date.now()), 1));
       if ('answer' in result) return result.answer;
       const jittered = (0.5 + Math.random() / 2) * 200 * 2 ** (attempt - 1);
       const pause = Math.min(result.after === undefined ? jittered : result.after * 1000, 10_000);
@@ -215,7 +215,7 @@ export class Vault {
     }
   }
 
-  async #attempt(body: string): Promise<Attempt> {
+  async #attempt(body: string, timeout: number): Promise<Attempt> {
     let response: Response;
     let text: string;
     try {
@@ -229,7 +229,7 @@ export class Vault {
           accept: 'application/json',
         },
         body,
-        signal: AbortSignal.timeout(Math.min(15_000, this.#timeout)),
+        signal: AbortSignal.timeout(timeout),
       });
       text = await readAll(response);
     } catch (error) {
@@ -274,8 +274,8 @@ function matches(pattern: string, name: string): boolean {
   return name.length >= prefix.length + suffix.length && name.startsWith(prefix) && name.endsWith(suffix);
 }
 
-/** A reason of the vault's. Any other text would reach the terminal with the warning. */
-const reasonOf = (told: unknown): LeftOutReason =>
+/** The vault's reason, unless this release does not know it: it may be any text. */
+const reasonOf = (told: string): LeftOutReason =>
   told === 'RESERVED_NAME' || told === 'NAME_NOT_SUFFIXED' ? told : 'UNKNOWN';
 
 const left = (name: unknown, reason: LeftOutReason): LeftOut => ({
@@ -368,15 +368,11 @@ async function readAll(response: Response): Promise<string> {
 /** Whether the field is there with everything that is read from it. */
 function isAnswer(found: unknown): found is Answer {
   const { requestId, secrets, leftOut } = (found ?? {}) as Partial<Record<keyof Answer, unknown>>;
-  const named = (secret: unknown): boolean => typeof (secret as SealedSecret | null)?.name === 'string';
-  const told = leftOut ?? [];
-  const isObject = (left: unknown): boolean => typeof left === 'object' && left !== null;
+  const named = (given: unknown): boolean => typeof (given as SealedSecret | null)?.name === 'string';
+  const told = (given: unknown): boolean => named(given) && typeof (given as LeftOut).reason === 'string';
+  const left = leftOut ?? [];
   return (
-    typeof requestId === 'string' &&
-    Array.isArray(secrets) &&
-    secrets.every(named) &&
-    Array.isArray(told) &&
-    told.every(isObject)
+    typeof requestId === 'string' && Array.isArray(secrets) && secrets.every(named) && Array.isArray(left) && left.every(told)
   );
 }
 

@@ -1,12 +1,13 @@
 //! Servers that answer with more than they were asked for.
 
-use crate::agent::faults::read_request;
+use crate::agent::faults::{answering, http, read_request};
 use crate::agent::served::{Ran, program, run};
 use crate::support::setting;
 use project_vault::crypto::{RecipientKey, SealedCall, SealedPlace};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::process::Command;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
@@ -57,11 +58,8 @@ fn answer(request: &str) -> Value {
                 "category": "SECRET", "scope": "PROJECT", "expiresAt": null })
         })
         .collect();
-    let left_out = json!([
-        { "name": "TOLD", "reason": "NAME_NOT_SUFFIXED" },
-        { "name": "\u{1b}[2J", "reason": "RESERVED_NAME" },
-        { "name": "ODD", "reason": "\u{1b}]0;z\u{7}" },
-    ]);
+    let left_out =
+        json!([{ "name": "TOLD", "reason": "NAME_NOT_SUFFIXED" }, { "name": "\u{1b}[2J", "reason": "RESERVED_NAME" }]);
     let field =
         if request["query"].as_str().unwrap().contains("previewSecrets") { "previewSecrets" } else { "resolveSecrets" };
     json!({ "data": { field: { "requestId": "r", "blockedBy": [], "secrets": secrets, "leftOut": left_out } } })
@@ -124,7 +122,7 @@ async fn get_takes_the_answer_for_its_name_alone() {
 }
 
 /// What both clients print of a session: its variables, and what was left out, in order.
-const SESSION: &str = r#"{"env":{"GOOD":"value of GOOD"},"leftOut":[["TOLD","NAME_NOT_SUFFIXED"],[null,"RESERVED_NAME"],["ODD","UNKNOWN"],["LD_PRELOAD","RESERVED_NAME"],["PATH","RESERVED_NAME"],["makeflags","RESERVED_NAME"],["PROJECT_VAULT_URL","RESERVED_NAME"],["MINE","PROVIDED"],["GOOD","NOT_ASKED_FOR"],[null,"NOT_A_NAME"],[null,"NOT_A_NAME"],[null,"NOT_A_NAME"],["PS4","RESERVED_NAME"]]}"#;
+const SESSION: &str = r#"{"env":{"GOOD":"value of GOOD"},"leftOut":[["TOLD","NAME_NOT_SUFFIXED"],[null,"RESERVED_NAME"],["LD_PRELOAD","RESERVED_NAME"],["PATH","RESERVED_NAME"],["makeflags","RESERVED_NAME"],["PROJECT_VAULT_URL","RESERVED_NAME"],["MINE","PROVIDED"],["GOOD","NOT_ASKED_FOR"],[null,"NOT_A_NAME"],[null,"NOT_A_NAME"],[null,"NOT_A_NAME"],["PS4","RESERVED_NAME"]]}"#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_python_client_takes_nothing_reserved_provided_or_impossible_from_a_hostile_server() {
@@ -141,8 +139,6 @@ with warnings.catch_warnings(record=True) as caught:
 assert [type(warning.message) for warning in caught] == [project_vault.LeftOutWarning] * 2
 assert caught[0].message.left_out == session.left_out and "LD_PRELOAD (RESERVED_NAME)" in str(caught[0].message)
 assert str(caught[0].message).isprintable() and caught[0].filename == "<string>"
-odd = ({"requestId": "r", "secrets": [], "leftOut": left} for left in (1, "x", [None], [{}]))
-assert not any(project_vault._is_answer(answer) for answer in odd)
 assert vault.resolve("GOOD") == "value of GOOD"
 assert [secret.name for secret in vault.answers(["GOOD"], purpose="TOOL_EXECUTION")] == ["GOOD"]
 assert [secret.name for secret in vault.answers(["PATH"], purpose="TOOL_EXECUTION")] == ["PATH"]
@@ -184,6 +180,121 @@ assert.ok(warned[0].message.includes('LD_PRELOAD (RESERVED_NAME)') && !/[\u0000-
     command.args(["--no-warnings", "--input-type=module", "-e", script]);
     let ran = run(asking(command, &hostile().await)).await;
     assert_eq!((ran.out.trim_end(), ran.err.as_str(), ran.status), (SESSION, "", 0));
+}
+
+/// What each client prints of what it was told is left out, or of its error; it waits three seconds at most.
+const TOLD_PYTHON: &str = r##"
+import json, project_vault
+vault = project_vault.Vault(timeout=3)
+try:
+    left_out = vault.session().left_out
+    print(json.dumps([[left.name, left.reason] for left in left_out], separators=(",", ":")))
+    vault.session_env()
+except project_vault.VaultError as error:
+    print("VaultError:", error)
+"##;
+const TOLD_TYPESCRIPT: &str = r##"
+import { Vault, VaultError } from './clients/typescript/dist/index.js';
+const vault = new Vault({ timeout: 3000 });
+try {
+  const { leftOut } = await vault.session();
+  console.log(JSON.stringify(leftOut.map(({ name, reason }) => [name, reason])));
+  await vault.sessionEnv();
+} catch (error) {
+  if (!(error instanceof VaultError)) throw error;
+  console.log('VaultError:', error.message);
+}
+"##;
+
+/// Both clients, at a server.
+fn told(url: &str) -> [Command; 2] {
+    let mut python = Command::new(setting("VAULT_TEST_PYTHON"));
+    python.args(["-c", TOLD_PYTHON]);
+    let mut typescript = Command::new(setting("VAULT_TEST_NODE"));
+    typescript.args(["--input-type=module", "-e", TOLD_TYPESCRIPT]);
+    [asking(python, url), asking(typescript, url)]
+}
+
+/// A server that answers each call with no secrets, and with this as what is left out.
+async fn telling(left_out: &Value) -> String {
+    let body = json!({ "data": { "resolveSecrets": { "requestId": "r", "secrets": [], "leftOut": left_out } } });
+    answering(&[http("200 OK", "Content-Type: application/json\r\n", &body.to_string())]).await.0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_client_repeats_a_reason_that_it_does_not_know() {
+    let reasons = [("A", "\u{1b}]0;pwned\u{7}\u{1b}[2J"), ("B", "PROVIDED"), ("C", "RESERVED_NAME"), ("D", "")];
+    let left_out: Vec<Value> = reasons.iter().map(|(name, reason)| json!({ "name": name, "reason": reason })).collect();
+    for command in told(&telling(&json!(left_out)).await) {
+        let ran = run(command).await;
+        let expected = r#"[["A","UNKNOWN"],["B","UNKNOWN"],["C","RESERVED_NAME"],["D","UNKNOWN"]]"#;
+        assert_eq!((ran.out.trim_end(), ran.status), (expected, 0), "{ran:?}");
+        let warning = "left out of the session: A (UNKNOWN), B (UNKNOWN), C (RESERVED_NAME), D (UNKNOWN)";
+        assert!(ran.err.contains(warning), "{ran:?}");
+        holds_no_control_character(&ran);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_refuse_an_answer_whose_left_out_names_are_none() {
+    for left_out in [
+        json!(1),
+        json!(0),
+        json!(false),
+        json!(""),
+        json!("A"),
+        json!({ "name": "A", "reason": "RESERVED_NAME" }),
+        json!([null]),
+        json!([1]),
+        json!([[]]),
+        json!([{ "name": "A" }]),
+        json!([{ "reason": "RESERVED_NAME" }]),
+        json!([{ "name": 1, "reason": "RESERVED_NAME" }]),
+        json!([{ "name": "A", "reason": null }]),
+        json!([{ "name": "A", "reason": ["\u{1b}[2J"] }]),
+    ] {
+        for command in told(&telling(&left_out).await) {
+            let ran = run(command).await;
+            let expected = "VaultError: the answer is none of a vault's\n";
+            assert_eq!((ran.out.as_str(), ran.err.as_str(), ran.status), (expected, "", 0), "{left_out}");
+        }
+    }
+    for none in [json!(null), json!([])] {
+        for command in told(&telling(&none).await) {
+            assert_eq!(run(command).await.out, "[]\n", "{none}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_client_waits_for_the_end_of_a_refusal() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/graphql", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                read_request(&mut stream).await;
+                let _ = stream.write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 65536\r\n\r\n").await;
+                while stream.write_all(b" ").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            });
+        }
+    });
+    for command in told(&url) {
+        let began = Instant::now();
+        let ran = tokio::time::timeout(Duration::from_secs(60), run(command)).await.expect("a client hangs");
+        assert!(ran.status == 0 && ran.out.starts_with("VaultError: the vault cannot be asked"), "{ran:?}");
+        assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    }
+    // A refusal that ends is told with the server's message, which steers nothing.
+    let body = json!({ "errors": [{ "message": "no \u{1b}[2J", "extensions": { "code": "UNAUTHENTICATED" } }] });
+    let (url, _) = answering(&[http("401 Unauthorized", "", &body.to_string())]).await;
+    for command in told(&url) {
+        let ran = run(command).await;
+        assert!(ran.status == 0 && ran.out.starts_with("VaultError: no \\"), "{ran:?}");
+        holds_no_control_character(&ran);
+    }
 }
 
 /// Names of a corpus that a client judges otherwise than it should.

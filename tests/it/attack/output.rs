@@ -80,6 +80,7 @@ async fn no_tool_shows_a_value_in_another_encoding() {
     }
     let is_there =
         |tool: &str| Command::new("sh").args(["-c", &format!("command -v {tool}")]).output().unwrap().status.success();
+    assert!(is_there("xxd"), "scripts/test installs xxd");
     let tools = DUMPS.iter().chain(ENCODERS).filter(|(tool, ..)| is_there(tool));
     let mut rows: Vec<(&str, String, String)> =
         tools.map(|(tool, script, shown)| (*tool, (*script).to_owned(), (*shown).to_owned())).collect();
