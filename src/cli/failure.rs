@@ -95,6 +95,7 @@ fn of_installation(error: &InstallationError) -> String {
         InstallationError::NotSetUp
         | InstallationError::Forged(_)
         | InstallationError::SignedBefore
+        | InstallationError::Unsigned
         | InstallationError::Authorizer(_) => with_causes(error),
     }
 }

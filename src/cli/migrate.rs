@@ -14,6 +14,10 @@ use crate::store::Kind;
 #[derive(clap::Args)]
 #[command(after_help = SECRETS_HELP)]
 pub struct Migrate {
+    /// Signs the settings and data keys that a release before row MACs left without MACs, as they
+    /// are: you vouch for them. For the upgrade from such a release, once
+    #[arg(long)]
+    sign_existing_rows: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -21,7 +25,7 @@ pub struct Migrate {
 impl Migrate {
     /// Does it, and says so.
     pub async fn run(self) -> Result {
-        let (backend, store, was_current) = self.place.migrate().await?;
+        let (backend, store, was_current) = self.place.migrate(self.sign_existing_rows).await?;
         let database = match store.kind() {
             Kind::Postgres => "PostgreSQL",
             Kind::Sqlite => "SQLite",

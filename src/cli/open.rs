@@ -95,9 +95,11 @@ impl Place {
         Ok((Vault::of(installation, Authorizer::closed(), Duration::MAX), keys))
     }
 
-    /// Brings it up to date; gives what it is, and whether its tables were current before.
-    pub async fn migrate(&self) -> Result<(Backend, Store, bool)> {
+    /// Brings it up to date; gives what it is, and whether its tables were current before. Rows without MACs are signed where
+    /// `sign_existing` says so.
+    pub async fn migrate(&self, sign_existing: bool) -> Result<(Backend, Store, bool)> {
         let Parts { backend, store, installation, .. } = self.parts()?;
+        let installation = if sign_existing { installation.sign_existing_rows() } else { installation };
         let was_current = store.is_migrated().await?;
         migrate(&backend, &installation, &store).await?;
         Ok((backend, store, was_current))

@@ -10,6 +10,7 @@ use crate::domain::{Clock, DataKeyId, Error, Result, Timestamp};
 use crate::kms::MasterKeys;
 use crate::store::{Conn, Store, Tx};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use uuid::Uuid;
 
 /// Settings that pin what all servers use at OpenFGA.
@@ -32,6 +33,8 @@ pub(super) struct Parts {
     pub keys: Keys,
     pub own_keys: OwnKeys,
     pub clock: Arc<dyn Clock>,
+    /// Whether the operator said that rows without MACs are to be signed as they are.
+    pub sign_existing: AtomicBool,
 }
 
 /// Why an installation cannot be used as it is.
@@ -52,6 +55,14 @@ pub enum InstallationError {
          changed; somebody writes to the database. Restore both tables from a backup"
     )]
     SignedBefore,
+    /// Rows are without MACs, and the operator did not say that they are to be signed.
+    #[error(
+        "the database holds settings or data keys without MACs: a release before row MACs left them so, or somebody who writes to the \
+         database made them so. To sign them vouches for what they say now. If you upgrade from such a release, check the records with \
+         its `audit verify`, and then run `project-vault migrate --sign-existing-rows` once; otherwise restore the tables \
+         `installation`, `data_keys` and `audit_events` from a backup"
+    )]
+    Unsigned,
     /// Who decides cannot be used.
     #[error(transparent)]
     Authorizer(#[from] SetupError),
@@ -71,13 +82,22 @@ impl Installation {
     #[must_use]
     pub fn new(store: Store, keys: impl Into<MasterKeys>, clock: Arc<dyn Clock>) -> Self {
         let keys = Keys::new(keys.into(), clock.clone());
-        Self(Arc::new(Parts { store, keys, own_keys: OwnKeys::default(), clock }))
+        let sign_existing = AtomicBool::new(false);
+        Self(Arc::new(Parts { store, keys, own_keys: OwnKeys::default(), clock, sign_existing }))
+    }
+
+    /// Has a set-up sign the rows that a release before row MACs left, as they are. The operator vouches for them.
+    #[must_use]
+    pub fn sign_existing_rows(self) -> Self {
+        self.0.sign_existing.store(true, Ordering::Relaxed);
+        self
     }
 
     /// Sets it up with the embedded authorizer. Safe to repeat, and to run twice at once.
     ///
     /// # Errors
-    /// When the database or the master keys cannot be reached, or rows were changed by hand.
+    /// When the database or the master keys cannot be reached, rows were changed by hand, or they carry no MACs and are not to be
+    /// signed.
     pub async fn set_up_embedded(&self) -> Result<(), InstallationError> {
         Authorizer::set_up_embedded(&self.0.store).await?;
         let mut tx = self.begin_set_up().await?;
@@ -163,9 +183,9 @@ impl Installation {
         Ok(tx)
     }
 
-    /// Makes the key of the installation's records where there is none yet, and, once, signs the
-    /// rows that a release before row MACs wrote. Settings that decide who may do what are left:
-    /// they are not believed without a MAC.
+    /// Makes the key of the installation's records where there is none yet, and, once and where the
+    /// operator says so, signs the rows that a release before row MACs wrote. Settings that decide
+    /// who may do what are left: they are not believed without a MAC.
     async fn sign_rows(&self, tx: &mut Tx) -> Result<Arc<AuditKey>, InstallationError> {
         let key = self.audit_key_for_set_up(tx).await?;
         match settings::read(tx, &key, SIGNED.0).await {
@@ -174,12 +194,16 @@ impl Installation {
             Ok(_) | Err(settings::ReadError::Forged(_)) => return Err(InstallationError::SignedBefore),
             Err(settings::ReadError::Store(error)) => return Err(error.into()),
         }
-        for row in tx.settings().await? {
-            if ![STORE, MODEL, MODEL_DIGEST].contains(&row.name.as_str()) {
-                settings::write(tx, &key, &row.name, &row.value).await?;
-            }
-        }
+        let mut existing = tx.settings().await?;
+        existing.retain(|row| ![STORE, MODEL, MODEL_DIGEST].contains(&row.name.as_str()));
         let mut after = DataKeyId(Uuid::nil());
+        let is_empty = existing.is_empty() && tx.data_keys_after(after, 1).await?.is_empty();
+        if !is_empty && !self.0.sign_existing.load(Ordering::Relaxed) {
+            return Err(InstallationError::Unsigned);
+        }
+        for row in existing {
+            settings::write(tx, &key, &row.name, &row.value).await?;
+        }
         loop {
             let rows = tx.data_keys_after(after, BATCH).await?;
             let Some(last) = rows.last() else { break };

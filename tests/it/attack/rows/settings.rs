@@ -5,7 +5,7 @@ use super::resolved;
 use crate::support::{Backend, Installation, World, openfga_url, user};
 use openfga_client::client::{AuthorizationModel, OpenFgaServiceClient, WriteAuthorizationModelRequest};
 use project_vault::authz::{Authorizer, OpenFgaConfig, PinnedModel, SetupError, TupleFilter};
-use project_vault::vault::{Break, InstallationError};
+use project_vault::vault::{Break, Installation as Parts, InstallationError};
 use std::time::Duration;
 
 /// Opens the authorizer as a server does that starts now.
@@ -17,9 +17,18 @@ async fn start(world: &World) -> Result<Authorizer, InstallationError> {
 }
 
 async fn migrate(world: &World) -> Result<(), InstallationError> {
+    migrate_with(world, world.installation()).await
+}
+
+/// As [`migrate`], where the operator vouches for rows without MACs.
+async fn migrate_signing(world: &World) -> Result<(), InstallationError> {
+    migrate_with(world, world.installation().sign_existing_rows()).await
+}
+
+async fn migrate_with(world: &World, installation: Parts) -> Result<(), InstallationError> {
     match world.openfga() {
-        None => world.installation().set_up_embedded().await,
-        Some(config) => world.installation().set_up_openfga(&config).await,
+        None => installation.set_up_embedded().await,
+        Some(config) => installation.set_up_openfga(&config).await,
     }
 }
 
@@ -55,12 +64,33 @@ both! {
         }
     }
 
+    async fn rows_without_macs_are_signed_when_the_operator_says_so_and_not_otherwise(world: World) {
+        world.demo().await;
+        world.add("TOKEN", "a value").await;
+        // What a writer of the database does to have forged rows signed.
+        world.by_hand(
+            "DELETE FROM installation WHERE name = 'row-macs'; UPDATE installation SET mac = NULL; \
+             UPDATE data_keys SET mac = NULL; \
+             UPDATE audit_events SET subject = NULL WHERE subject LIKE 'data-key:%'"
+        ).await;
+        world.by_hand("INSERT INTO installation (name, value) VALUES ('forged', 'x')").await;
+        let refused = migrate(&world).await.unwrap_err();
+        assert!(matches!(refused, InstallationError::Unsigned), "{refused}");
+        assert!(refused.to_string().contains("migrate --sign-existing-rows"), "{refused}");
+        assert_eq!(world.number("SELECT count(*) AS n FROM installation WHERE mac IS NOT NULL").await, 0);
+        assert_eq!(world.number("SELECT count(*) AS n FROM data_keys WHERE mac IS NOT NULL").await, 0);
+        assert!(refusal(&world).await.contains("project-vault migrate"), "{}", refusal(&world).await);
+        migrate_signing(&world).await.unwrap();
+        start(&world).await.unwrap();
+    }
+
     async fn rows_from_before_row_macs_are_signed_by_migrate_and_only_once(world: World) {
         world.demo().await;
         // As the release before left it: no MACs, and no event that names a data key.
         world.by_hand("DELETE FROM installation WHERE name = 'row-macs'; UPDATE installation SET mac = NULL; UPDATE data_keys SET mac = NULL").await;
         assert!(refusal(&world).await.contains("project-vault migrate"), "{}", refusal(&world).await);
-        migrate(&world).await.unwrap();
+        assert!(matches!(migrate(&world).await, Err(InstallationError::Unsigned)));
+        migrate_signing(&world).await.unwrap();
         start(&world).await.unwrap();
         assert_eq!(world.number("SELECT count(*) AS n FROM data_keys WHERE mac IS NULL").await, 0);
         assert_eq!(world.found_broken().await, []);
@@ -81,6 +111,7 @@ both! {
             world.keep("now").await;
             world.by_hand(removal).await;
             assert!(matches!(migrate(&world).await, Err(InstallationError::SignedBefore)), "{removal}");
+            assert!(matches!(migrate_signing(&world).await, Err(InstallationError::SignedBefore)), "{removal}");
             assert!(matches!(start(&world).await, Err(InstallationError::SignedBefore)), "{removal}");
             world.put_back("now", &["installation"]).await;
             for table in super::TABLES {
