@@ -52,7 +52,7 @@ const SMALL: usize = 4 * 1024;
 /// enough of them to hold up everybody else, so a caller has one at a time.
 const FEW_STATEMENTS: u64 = 20;
 
-/// How long a caller waits for an operation. What it does goes on.
+/// How long a caller waits for a query.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Whom an address serves.
@@ -286,7 +286,11 @@ impl Endpoint {
             (admitted.execute().await, reserved)
         };
         let task = InRequest::current().spawn(&self.running, executing);
-        let ended = timeout(DEADLINE, task).await.map_err(|_| Refusal::late(is_mutation))?;
+        // Who asked for a change is told what became of it.
+        let ended = match is_mutation {
+            true => task.await,
+            false => timeout(DEADLINE, task).await.map_err(|_| Refusal::late())?,
+        };
         let (response, reserved) = ended.map_err(|error| {
             // Its text may quote what was worked on.
             tracing::error!(panicked = error.is_panic(), "the execution of an operation ended without an answer");

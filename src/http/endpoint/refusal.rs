@@ -82,14 +82,10 @@ impl Refusal {
         )
     }
 
-    /// The operation takes too long.
-    pub(super) fn late(is_mutation: bool) -> Self {
-        let message = if is_mutation {
-            "The operation did not end within 30 seconds and may still take effect; look before you try again."
-        } else {
-            "The operation did not end within 30 seconds; try again later."
-        };
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, message)
+    /// The query takes too long.
+    pub(super) fn late() -> Self {
+        let message = "The query did not end within 30 seconds; try again later.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, message).with(RETRY_AFTER, "10")
     }
 
     /// Other requests hold what this one needs.
