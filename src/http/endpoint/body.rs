@@ -71,9 +71,9 @@ impl Incoming {
         }
         let mut body = Zeroizing::new(Vec::new());
         while let Some(chunk) = self.stream.next().await {
-            let chunk = chunk.map_err(|error| match error.into_inner().is::<NoPermit>() {
-                true => Refusal::busy(),
-                false => Refusal::form("The body ended before its end."),
+            let chunk = chunk.map_err(|error| {
+                let is_refused = error.into_inner().is::<NoPermit>();
+                if is_refused { Refusal::busy() } else { Refusal::form("The body ended before its end.") }
             })?;
             let length = body.len() + chunk.len();
             if length > most {

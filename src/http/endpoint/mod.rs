@@ -275,10 +275,8 @@ impl Endpoint {
             Err(refused) => return Ok(Answered::refused(&refused)),
         };
         let is_mutation = admitted.is_mutation();
-        let reading = match admitted.statements() > FEW_STATEMENTS {
-            true => Some(memory.heavy(&self.readers).await?),
-            false => None,
-        };
+        let reads_much = admitted.statements() > FEW_STATEMENTS;
+        let reading = if reads_much { Some(memory.heavy(&self.readers).await?) } else { None };
         reserved.resize(admitted.answer_bytes()).await?;
         // What is held and reserved stays so for as long as it is executed, whether the client waits or not.
         let executing = async move {
@@ -287,10 +285,8 @@ impl Endpoint {
         };
         let task = InRequest::current().spawn(&self.running, executing);
         // Who asked for a change is told what became of it.
-        let ended = match is_mutation {
-            true => task.await,
-            false => timeout(DEADLINE, task).await.map_err(|_| Refusal::late())?,
-        };
+        let ended =
+            if is_mutation { task.await } else { timeout(DEADLINE, task).await.map_err(|_| Refusal::late())? };
         let (response, reserved) = ended.map_err(|error| {
             // Its text may quote what was worked on.
             tracing::error!(panicked = error.is_panic(), "the execution of an operation ended without an answer");
