@@ -10,7 +10,9 @@ use super::federated_tracing::FederatedTracing;
 use super::{EveryType, MAX_LEVELS};
 use async_graphql::parser::types::BaseType;
 use async_graphql::parser::types::VariableDefinition;
-use async_graphql::{EmptyMutation, EmptySubscription, Object, ObjectType, Request, Response, Schema, SchemaBuilder};
+use async_graphql::{
+    EmptyMutation, EmptySubscription, Object, ObjectType, Request, Response, SDLExportOptions, Schema, SchemaBuilder,
+};
 use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -45,15 +47,16 @@ struct Schemas {
 }
 
 impl Executor {
-    /// Executes the schema that `build` makes, and tells this SDL of it.
-    pub(super) fn new<Q, M>(build: fn() -> SchemaBuilder<Q, M, EmptySubscription>, sdl: &str) -> Self
+    /// Executes the schema that `build` makes, and answers its SDL as `edit` returns it.
+    pub(super) fn new<Q, M>(build: fn() -> SchemaBuilder<Q, M, EmptySubscription>, edit: fn(&str) -> String) -> Self
     where
         Q: ObjectType + 'static,
         M: ObjectType + 'static,
     {
         let schema = build().finish();
-        let sdl_answer = serde_json::json!({ "data": { "_service": { "sdl": sdl } } }).to_string();
-        let (sdl_length, sdl) = (json_length(sdl), sdl.into());
+        let sdl: Arc<str> = edit(&sdl_of(&schema)).into();
+        let sdl_answer = serde_json::json!({ "data": { "_service": { "sdl": &*sdl } } }).to_string();
+        let sdl_length = json_length(&sdl);
         let service = Schema::build(ServiceRoot { sdl }, EmptyMutation, EmptySubscription)
             .disable_suggestions()
             .limit_recursive_depth(MAX_LEVELS)
@@ -97,6 +100,15 @@ impl Executor {
         };
         self.0.introspected.get_or_init(introspect).await.as_ref()
     }
+}
+
+/// A schema's SDL, with what federation adds.
+pub(super) fn sdl_of<Q, M>(schema: &Schema<Q, M, EmptySubscription>) -> String
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+{
+    schema.sdl_with_options(SDLExportOptions::new().federation().compose_directive())
 }
 
 fn execute<Q, M>(schema: Schema<Q, M, EmptySubscription>) -> Execute

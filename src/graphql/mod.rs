@@ -30,13 +30,13 @@ use crate::vault::{Caller, Vault};
 use async_graphql::parser::types::{BaseType, OperationType, Type};
 use async_graphql::registry::Registry;
 use async_graphql::{
-    Context, EmptySubscription, IntrospectionMode, MergedObject, ObjectType, Request, Response, SDLExportOptions,
-    Schema, SchemaBuilder, ServerError, Value, Variables,
+    Context, EmptySubscription, IntrospectionMode, MergedObject, ObjectType, Request, Response, Schema, SchemaBuilder,
+    ServerError, Value, Variables,
 };
 use bytes::Bytes;
 use document::json_length;
 use entities::{Begun, Root};
-use executor::{Build, Executor, is_built_in};
+use executor::{Build, Executor, is_built_in, sdl_of};
 use federated_tracing::{EXTENSION, Tracer, trace_length};
 use loaders::Session;
 use mutation::ByPeople;
@@ -63,7 +63,7 @@ fn build() -> SchemaBuilder<Root, Mutation, EmptySubscription> {
 /// The subgraph's SDL: the content of `schema.graphql`.
 #[must_use]
 pub fn sdl() -> String {
-    build().finish().sdl_with_options(SDLExportOptions::new().federation().compose_directive())
+    sdl_of(&build().finish())
 }
 
 /// Marks the request that reads the whole schema, with what is hidden from most callers, to measure introspection by it.
@@ -167,18 +167,22 @@ impl Api {
     #[must_use]
     pub fn new(vault: Vault, introspection: bool) -> Self {
         let inputs = Arc::new(input_types::<Root, Mutation>());
-        Self { schema: Executor::new(build, &sdl()), inputs, vault, introspection }
+        Self { schema: Executor::new(build, str::to_owned), inputs, vault, introspection }
     }
 
-    /// Executes another schema in the place of the vault's, under the same rules, and answers this SDL for it: for suites of
-    /// tests that bring their own.
+    /// Executes another schema in the place of the vault's, under the same rules, and answers its SDL as `edit` returns it:
+    /// for suites of tests that bring their own schema.
     #[must_use]
-    pub fn with_schema<Q, M>(self, build: fn() -> SchemaBuilder<Q, M, EmptySubscription>, sdl: &str) -> Self
+    pub fn with_schema<Q, M>(
+        self,
+        build: fn() -> SchemaBuilder<Q, M, EmptySubscription>,
+        edit: fn(&str) -> String,
+    ) -> Self
     where
         Q: ObjectType + 'static,
         M: ObjectType + 'static,
     {
-        Self { schema: Executor::new(build, sdl), inputs: Arc::new(input_types::<Q, M>()), ..self }
+        Self { schema: Executor::new(build, edit), inputs: Arc::new(input_types::<Q, M>()), ..self }
     }
 
     /// The vault.

@@ -36,9 +36,9 @@ impl Concealment {
     /// a step of its own. Changes of an operation are made one after another, and what each of them
     /// tells by its time would add up.
     pub(super) async fn pace_change(&self, error: &Error, began: Instant) {
-        self.note_error(error);
         if may_conceal(error) {
-            tokio::time::sleep_until(began + next_step(began.elapsed())).await;
+            self.note();
+            until_next_step(began).await;
         }
     }
 
@@ -46,7 +46,7 @@ impl Concealment {
     pub(super) async fn wait(&self, began: Instant) -> bool {
         let conceals = self.0.load(Ordering::Relaxed);
         if conceals {
-            tokio::time::sleep_until(began + next_step(began.elapsed())).await;
+            until_next_step(began).await;
         }
         conceals
     }
@@ -58,6 +58,10 @@ fn may_conceal(error: &Error) -> bool {
         // Told only to those who may know of the object, or before anything is looked up.
         Error::InvalidInput { .. } | Error::Conflict(_) | Error::LimitExceeded { .. } | Error::Internal(_) => false,
     }
+}
+
+async fn until_next_step(began: Instant) {
+    tokio::time::sleep_until(began + next_step(began.elapsed())).await;
 }
 
 fn next_step(elapsed: Duration) -> Duration {

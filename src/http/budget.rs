@@ -7,7 +7,7 @@
 //! handed to the operating system: a peer that does not read holds what it was answered, and no more
 //! than its share. A caller for whom nothing is left waits for a moment, and is refused then.
 
-use crate::domain::{AgentId, Principal};
+use crate::domain::{Narrowing, Principal};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,34 +63,19 @@ impl Pressure {
     }
 }
 
-/// Of a caller's share, what a token takes that is narrowed to one agent: one sandbox stops no other
-/// of its runtime.
+/// A token that is narrowed to one agent may use one part in this many of its runtime's share, so
+/// that no sandbox stops the others.
 pub(super) const AGENTS_PART: usize = 4;
 
-/// Whose shares a request counts to: its principal's, and within it that of the agent to which its
-/// token is narrowed.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Sharer {
-    /// None without a token: all such requests have one share.
-    principal: Option<String>,
-    agent: Option<AgentId>,
-}
-
-impl Sharer {
-    pub(super) fn of(caller: Option<&Principal>) -> Self {
-        let agent = match caller {
-            Some(Principal::Runtime(_, narrowing)) => narrowing.agent.clone(),
-            Some(Principal::User(_) | Principal::Service(_)) | None => None,
-        };
-        Self { principal: caller.map(ToString::to_string), agent }
-    }
-
-    /// The names of its shares, the wider one first.
-    pub(super) fn names(&self) -> (String, Option<String>) {
-        let principal = self.principal.clone().unwrap_or_default();
-        let agent = self.agent.as_ref().map(|agent| format!("{principal}\n{agent}"));
-        (principal, agent)
-    }
+/// The names of the shares that a caller's request counts to: the principal's, and within it that of
+/// the agent to which the token is narrowed. All requests without a token have one share.
+pub(super) fn share_names(caller: Option<&Principal>) -> (String, Option<String>) {
+    let principal = caller.map(ToString::to_string).unwrap_or_default();
+    let agent = match caller {
+        Some(Principal::Runtime(_, Narrowing { agent: Some(agent), .. })) => Some(format!("{principal}\n{agent}")),
+        Some(_) | None => None,
+    };
+    (principal, agent)
 }
 
 /// The bytes that requests, or answers, may take. Cheap to clone.
@@ -155,7 +140,7 @@ impl MemoryBudget {
                 made
             })
         };
-        let (principal, agent) = Sharer::of(caller).names();
+        let (principal, agent) = share_names(caller);
         let share = find(&principal, most, None);
         let (name, share, most) = match agent {
             None => (principal, share, most),
@@ -306,7 +291,7 @@ impl AsRef<[u8]> for HeldBytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Narrowing, RuntimeId, UserId};
+    use crate::domain::{AgentId, RuntimeId, UserId};
 
     const KIB: usize = 1024;
     const LONG: Duration = Duration::from_secs(60);

@@ -266,11 +266,7 @@ impl Vault {
     }
 
     async fn apply_lane(&self, lane: &str) -> Result<()> {
-        let mut tx = self.begin_lanes(&[lane.to_owned()]).await?;
-        tx.lock_name(lane).await?;
-        self.apply_waiting(&mut tx, lane).await?;
-        tx.commit().await?;
-        Ok(())
+        self.apply_own(lane, &[], &[]).await.map(drop)
     }
 
     /// Applies everything that waits in a lane; what that was.

@@ -16,9 +16,9 @@ impl Vault {
     /// Erases every event that is older than `retention`, but the newest change of each entry there is: a row is held against it.
     /// How many are gone. Several servers may do it at once.
     ///
-    /// Whoever writes the database writes the dates of events as well, so each event is checked
-    /// before it goes. At the first one that is not as it was recorded, that event and all behind it
-    /// stay, and an error is logged.
+    /// An attacker who can write to the database can forge the dates of events, so retention checks
+    /// each event before it erases it. At the first event that is not as it was recorded, retention
+    /// keeps that event and all after it in the chain, and logs an error.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached; what is gone stays gone.

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 from pyhpke import AEADId, CipherSuite, KDFId, KEMId, PyHPKEError
 from pyhpke.kem_key import KEMKey
 
-from ._reserved_names import RESERVED_NAMES
+from ._names import is_reserved
 
 __all__ = [
     "Expired",
@@ -51,11 +51,6 @@ _DOCUMENT = (
     " { name outcome sealedValue entryId version category scope expiresAt } leftOut { name reason } } }"
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-# Rows of patterns and their exceptions.
-_RESERVED = tuple(
-    tuple(part.split() for part in line.partition(" except ")[::2])
-    for line in RESERVED_NAMES.replace("\n    ", " ").split("\n")
-)
 _ATTEMPTS = 4
 # The longest that one attempt may take, in seconds.
 _ATTEMPT = 15.0
@@ -340,23 +335,6 @@ def _env(session: Session) -> dict[str, str]:
     if session.left_out:
         warnings.warn(LeftOutWarning(session.left_out), stacklevel=3)
     return session.env
-
-
-def is_reserved(name: str) -> bool:
-    """Whether programs find, configure or run code by this variable, or send data where it says."""
-    upper = name.upper()
-    return any(
-        any(_matches(pattern, upper) for pattern in patterns)
-        and not any(_matches(exception, upper) for exception in exceptions)
-        for patterns, exceptions in _RESERVED
-    )
-
-
-def _matches(pattern: str, name: str) -> bool:
-    prefix, star, suffix = pattern.partition("*")
-    if not star:
-        return name == pattern
-    return len(name) >= len(prefix) + len(suffix) and name.startswith(prefix) and name.endswith(suffix)
 
 
 def _reason(told: str) -> Reason:

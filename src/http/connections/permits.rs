@@ -1,7 +1,7 @@
 //! How many requests are open at once, in the process and of each caller.
 
 use crate::domain::Principal;
-use crate::http::budget::{AGENTS_PART, Sharer};
+use crate::http::budget::{AGENTS_PART, share_names};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -32,7 +32,7 @@ impl Permits {
     /// Gives a request of a verified caller all the time that bodies have; none to one who has too
     /// many such requests.
     pub(super) fn patience(&self, caller: &Principal) -> Option<Share> {
-        self.patience.clone().take(&Sharer::of(Some(caller)))
+        self.patience.clone().take(Some(caller))
     }
 
     /// Opens a request of a caller who is not known yet; none when too many are open.
@@ -55,7 +55,7 @@ impl Permit {
     /// nobody was verified for. False when the share is used up.
     pub(super) fn count_to(&self, caller: Option<&Principal>) -> bool {
         let mut share = self.share.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(taken) = self.callers.clone().take(&Sharer::of(caller)) else { return false };
+        let Some(taken) = self.callers.clone().take(caller) else { return false };
         *share = Some(taken);
         true
     }
@@ -68,9 +68,9 @@ impl Permit {
 }
 
 impl Callers {
-    fn take(self: Arc<Self>, sharer: &Sharer) -> Option<Share> {
+    fn take(self: Arc<Self>, caller: Option<&Principal>) -> Option<Share> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let (principal, agent) = sharer.names();
+        let (principal, agent) = share_names(caller);
         let names = agent.map(|agent| (agent, self.each / AGENTS_PART)).into_iter().chain([(principal, self.each)]);
         let (names, most): (Vec<_>, Vec<_>) = names.unzip();
         let has_room = |(name, most): (&String, &usize)| open.get(name).is_none_or(|open| open < most);

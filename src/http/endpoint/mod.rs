@@ -159,7 +159,7 @@ impl Endpoint {
         body: &mut Incoming,
         noted: &Noted,
     ) -> Result<Answered, Refusal> {
-        let Head { method, traced, .. } = head;
+        let traced = head.traced;
         if head.media.is_none() {
             return Err(Refusal::http(
                 StatusCode::NOT_ACCEPTABLE,
@@ -167,24 +167,8 @@ impl Endpoint {
             ));
         }
         let mut memory = self.requests.begin(principal.as_ref());
-        let received = if method == Method::POST {
-            if !head.is_json {
-                return Err(Refusal::http(
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    "The body must be JSON in UTF-8, with the header Content-Type: application/json.",
-                ));
-            }
-            Received::Body(body.read(principal.is_none(), &mut memory).await?)
-        } else if let Some(query) = head.query {
-            if head.may_be_foreign {
-                return Err(Refusal::forbidden(
-                    "A request from another site needs the header Authorization or Apollo-Require-Preflight.",
-                ));
-            }
-            Received::Query(query)
-        } else {
-            return Err(Refusal::method("GET, POST", "Operations are sent by POST, queries by GET too."));
-        };
+        let received = receive(head, body, principal.is_none(), &mut memory).await?;
+        let by_get = matches!(received, Received::Query(_));
         let (prepared, mut memory) = self.prepare(received, memory).await?;
         let Prepared { operation, variables, weight } = prepared;
         memory.resize_to_execute(weight).await?;
@@ -192,7 +176,7 @@ impl Endpoint {
             Ok(operation) => operation,
             Err(refusal) => return Ok(Answered::refused(&Api::refuse((&refusal).into(), &noted.request_id))),
         };
-        if method == Method::GET && (operation.kind != OperationType::Query || operation.resolves) {
+        if by_get && (operation.kind != OperationType::Query || operation.resolves) {
             return Err(Refusal::method("POST", "By GET only queries are executed, and not resolveSecrets; use POST."));
         }
         if principal.is_none() && !self.api.answers_anyone(&operation) {
@@ -225,14 +209,14 @@ impl Endpoint {
         })
     }
 
-    /// Who calls, once their requests are bounded.
+    /// Verifies the caller, and counts the request to the caller's share of open requests.
     async fn admitted(&self, parts: &Parts, noted: &Noted) -> Result<Option<Principal>, Refusal> {
         let admission = parts.extensions.get::<Admission>();
         let mut deciding = pin!(self.principal(&parts.headers));
         let principal = match poll!(deciding.as_mut()) {
             Poll::Ready(decided) => decided?,
             Poll::Pending => {
-                // For the keys of its issuer.
+                // The keys of the token's issuer are being read.
                 admission.map(Admission::wait).transpose()?;
                 deciding.await?
             }
@@ -340,5 +324,26 @@ impl Received {
         // Resolvers are given copies of what variables hold.
         let weight = 2 * weight + operation.as_ref().map_or(0, |operation| operation.weight);
         Ok(Prepared { operation, variables, weight })
+    }
+}
+
+async fn receive(head: Head, body: &mut Incoming, anonymous: bool, memory: &mut Held) -> Result<Received, Refusal> {
+    if head.method == Method::POST {
+        if !head.is_json {
+            return Err(Refusal::http(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "The body must be JSON in UTF-8, with the header Content-Type: application/json.",
+            ));
+        }
+        body.read(anonymous, memory).await.map(Received::Body)
+    } else if let Some(query) = head.query {
+        if head.may_be_foreign {
+            return Err(Refusal::forbidden(
+                "A request from another site needs the header Authorization or Apollo-Require-Preflight.",
+            ));
+        }
+        Ok(Received::Query(query))
+    } else {
+        Err(Refusal::method("GET, POST", "Operations are sent by POST, queries by GET too."))
     }
 }
