@@ -27,11 +27,11 @@ use bytes::Bytes;
 pub(super) use exchange::{Admission, NoPermit};
 use exchange::{Arriving, Exchange, Outgoing, Requests, Traffic};
 use futures::future::pending;
-use http::header::{CACHE_CONTROL, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
 use pace::{Line, Watched};
 pub(super) use permits::Permits;
 use std::convert::Infallible;
@@ -45,7 +45,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::{ServiceExt as _, service_fn};
+use tower::ServiceExt as _;
 
 /// Maximum number of requests on one connection of HTTP/2 at once.
 const MAX_STREAMS: u32 = 100;
@@ -232,10 +232,12 @@ impl Address {
     {
         let (router, permits, requests) = (self.router.clone(), self.permits.clone(), traffic.clone());
         let service = service_fn(move |request: Request<_>| {
-            let exchange = Exchange::begin(&requests, &permits);
-            answer(router.clone(), request, exchange)
+            // Here, and not in the future that is returned: what is refused must not wait for its turn
+            // with all its headers.
+            let accepted = accept(request, || Exchange::begin(&requests, &permits));
+            answer(router.clone(), accepted)
         });
-        let mut serving = pin!(self.builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+        let mut serving = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
         let end = tokio::select! {
             // What was wrong with a connection is its client's concern.
             _ = serving.as_mut() => return,
@@ -254,19 +256,35 @@ impl Address {
     }
 }
 
-/// Answers a request; without an exchange there are too many.
+/// A request with its exchange; the status of the refusal where it has too many header fields, or too
+/// many requests are open.
+fn accept<B>(
+    request: Request<B>,
+    begin: impl FnOnce() -> Option<Arc<Exchange>>,
+) -> Result<(Request<B>, Arc<Exchange>), StatusCode> {
+    if request.headers().len() > MAX_HEADERS {
+        return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    }
+    let exchange = begin().ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+    // Nobody will be verified for it.
+    if !request.headers().contains_key(AUTHORIZATION) && !exchange.may_wait() {
+        return Err(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    Ok((request, exchange))
+}
+
+/// Answers a request that was accepted, or refuses it with this status.
 async fn answer<B>(
     router: Router,
-    request: Request<B>,
-    exchange: Option<Arc<Exchange>>,
+    accepted: Result<(Request<B>, Arc<Exchange>), StatusCode>,
 ) -> Result<Response<Body>, Infallible>
 where
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static,
 {
-    let Some(exchange) = exchange else { return Ok(empty(StatusCode::SERVICE_UNAVAILABLE)) };
-    if request.headers().len() > MAX_HEADERS {
-        return Ok(empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
-    }
+    let (request, exchange) = match accepted {
+        Ok(accepted) => accepted,
+        Err(status) => return Ok(empty(status)),
+    };
     let mut request = request.map(|body| Body::new(Arriving::new(body, exchange.clone())));
     request.extensions_mut().insert(Admission::of(&exchange));
     let response = router.oneshot(request).await?;

@@ -376,7 +376,7 @@ async fn requests_of_nobody_in_particular_leave_permits_for_those_of_verified_ca
     let mut verified = Vec::new();
     for at in 0..4 {
         waiting = waiting.ready().await.unwrap();
-        let request = Request::post("http://x/admitted").body(()).unwrap();
+        let request = Request::post("http://x/admitted").header("authorization", "Bearer t").body(()).unwrap();
         let (answer, mut body) = waiting.send_request(request, false).unwrap();
         sleep(SHORT).await;
         if at < 2 {
