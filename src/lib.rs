@@ -3,7 +3,6 @@
 //! A request goes one way down and comes back: `http`, `graphql`, `vault`, then `authz`, `crypto` and `store`, over the plain
 //! values of `domain`. `docs/architecture.md` says where things live and why.
 
-pub mod authz;
 pub mod cli;
 pub mod config;
 pub mod crypto;
@@ -11,6 +10,9 @@ pub mod domain;
 pub mod graphql;
 pub mod http;
 pub mod kms;
+pub mod permission;
 pub mod store;
 pub mod trace;
 pub mod vault;
+
+pub use permission::authz;

@@ -1,24 +1,19 @@
-//! Who may do what. One model, `model/model.fga`, evaluated by OpenFGA or in-process; both answer alike. A yes is a value,
-//! [`Authorized`], that only this module makes.
+//! Who may do what. One model, `model/model.fga`, is evaluated by OpenFGA or in this process, and both
+//! give the same answers. Only this module turns an answer into an [`Authorized`].
 
 mod embedded;
 mod model;
 mod openfga;
-mod operator;
-mod permission;
+mod question;
 mod tuple;
 
 pub use model::NotAllowed;
 pub use openfga::{OpenFgaConfig, PinnedModel, SetupError};
-pub use operator::{Operator, Rekeying};
-pub use permission::{
-    Authorized, CanAdminister, CanAudit, CanAuditVault, CanCloseMilestones, CanList, CanManageAgents, CanManageMembers,
-    CanManageProjects, CanPreview, CanSee, CanViewAgents, CanViewMasked, CanWrite, ChangesEntries, Decision, Held,
-    Permission, ProjectPermission, Question, VaultPermission,
-};
+pub use question::{Decision, Question};
 pub use tuple::{Member, Object, Tuple, TupleChange, TupleFilter};
 
 use crate::domain::{Clock, Error, Result, Timestamp};
+pub use crate::permission::Permission;
 use crate::store::{Conn, Store};
 use embedded::Embedded;
 use moka::sync::Cache;
@@ -257,3 +252,8 @@ impl Remembered {
         self.yes.get(question).is_some_and(|at| self.clock.now() < at.plus(self.max_age))
     }
 }
+pub use crate::permission::{
+    Authorized, CanAdminister, CanAudit, CanAuditVault, CanCloseMilestones, CanList, CanManageAgents, CanManageMembers,
+    CanManageProjects, CanPreview, CanSee, CanViewAgents, CanViewMasked, CanWrite, ChangesEntries, Held,
+    Operator, ProjectPermission, Rekeying, VaultPermission,
+};

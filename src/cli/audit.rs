@@ -103,13 +103,13 @@ async fn verify(head: Option<&Path>, place: &Place) -> Result {
     };
     let look = async {
         let (vault, _) = place.unasked().await?;
-        let (_, count) = vault.export_events(&ExportFilter::default()).await?;
+        let (_, count) = vault.audit().export(&ExportFilter::default()).await?;
         let (progress, mut done) = (Progress::on_a_terminal("events"), 0);
         let seen = |more| {
             done += more;
             progress.report(done, count);
         };
-        Ok(vault.verify_audit(&kept, seen).await?)
+        Ok(vault.verifier().verify(&kept, seen).await?)
     };
     let Verification { events, chains, heads, breaks } =
         look.await.map_err(|failure| Failure::CannotLook(Box::new(failure)))?;
@@ -125,7 +125,7 @@ async fn verify(head: Option<&Path>, place: &Place) -> Result {
 
 async fn export(place: &Place, filter: &ExportFilter, chains: bool) -> Result {
     let (vault, _) = place.unasked().await?;
-    let (mut export, count) = vault.export_events(filter).await?;
+    let (mut export, count) = vault.audit().export(filter).await?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut write = |lines: Vec<Value>| -> Result {
         let mut lines = lines.iter().map(Value::to_string);
@@ -142,7 +142,7 @@ async fn export(place: &Place, filter: &ExportFilter, chains: bool) -> Result {
     }
     drop(progress);
     if chains {
-        write(vault.export_chains().await?)?;
+        write(vault.audit().export_chains().await?)?;
     }
     Ok(())
 }

@@ -50,7 +50,7 @@ impl Auditor {
             Command::Remove(whom) => (whom, false),
         };
         let vault = place.vault().await?;
-        let changed = open::recorded(&vault, vault.set_auditor(&whom, may).await).await?;
+        let changed = open::recorded(&vault, vault.members().set_auditor(&whom, may).await).await?;
         print(&match (may, changed) {
             (true, true) => format!("{whom} may read every audit log now\n"),
             (true, false) => format!("{whom} may read every audit log already; nothing was changed\n"),

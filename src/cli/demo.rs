@@ -77,13 +77,13 @@ const LEGACY: Demo = Demo {
 /// # Errors
 /// When the vault does not let it be; the next start goes on where this one stopped.
 pub async fn seed(vault: &Vault) -> Result<()> {
-    if vault.setting(SEEDED).await?.is_some() {
+    if vault.installation().setting(SEEDED).await?.is_some() {
         return Ok(());
     }
     let platform = ServiceId::parse(PLATFORM).map_err(Error::internal)?;
-    vault.set_registrar(&platform, true).await?;
+    vault.members().set_registrar(&platform, true).await?;
     let audrey = UserId::parse(AUDREY).map_err(Error::internal)?;
-    vault.set_auditor(&Auditor::User(audrey), true).await?;
+    vault.members().set_auditor(&Auditor::User(audrey), true).await?;
     seed_project(vault, &caller(Principal::Service(platform))).await?;
     let alice = caller(Principal::User(UserId::parse(ALICE).map_err(Error::internal)?));
     seed_members(vault, &alice).await?;
@@ -103,9 +103,9 @@ pub async fn seed(vault: &Vault) -> Result<()> {
             rotation_interval_days: Change::Keep,
             expected_revision: None,
         };
-        vault.update_entry(&alice, changes).await?;
+        vault.entries().update(&alice, changes).await?;
     }
-    vault.set_setting(SEEDED, "seeded").await
+    vault.installation().set_setting(SEEDED, "seeded").await
 }
 
 fn caller(principal: Principal) -> Caller {
@@ -119,31 +119,31 @@ async fn seed_project(vault: &Vault, platform: &Caller) -> Result<()> {
         accountable: vec![ALICE.to_owned()],
         status: ProjectStatus::Active,
     };
-    match vault.register_project(platform, project).await {
+    match vault.projects().register(platform, project).await {
         // It was registered by a start that was interrupted.
         Ok(_) | Err(Error::Conflict(_)) => {}
         Err(error) => return Err(error),
     }
     let phase = Phase { opens_at: None, closes_at: None };
     let milestone = NewMilestone { id: MILESTONE.to_owned(), project: PROJECT.to_owned(), phase };
-    vault.put_milestone(platform, milestone).await?;
+    vault.milestones().put(platform, milestone).await?;
     for (agent, organization, _) in AGENTS {
-        vault.register_agent(platform, agent.to_owned(), organization.to_owned()).await?;
+        vault.members().register_agent(platform, agent.to_owned(), organization.to_owned()).await?;
     }
     for (runtime, organization) in RUNTIMES {
-        vault.register_runtime(platform, runtime.to_owned(), organization.to_owned()).await?;
+        vault.members().register_runtime(platform, runtime.to_owned(), organization.to_owned()).await?;
     }
     Ok(())
 }
 
 async fn seed_members(vault: &Vault, alice: &Caller) -> Result<()> {
     for (user, role) in ROLES {
-        vault.assign_role(alice, RoleChange { project: PROJECT.to_owned(), user: user.to_owned(), role }).await?;
+        vault.members().assign_role(alice, RoleChange { project: PROJECT.to_owned(), user: user.to_owned(), role }).await?;
     }
     for (agent, _, milestone) in AGENTS {
         let milestone = milestone.map(str::to_owned);
         let change = AgentChange { project: PROJECT.to_owned(), agent: agent.to_owned(), milestone };
-        vault.assign_agent(alice, change).await?;
+        vault.members().assign_agent(alice, change).await?;
     }
     Ok(())
 }
@@ -151,12 +151,12 @@ async fn seed_members(vault: &Vault, alice: &Caller) -> Result<()> {
 /// The entry of this name, created when there is none.
 async fn put(vault: &Vault, alice: &Caller, demo: &Demo) -> Result<Entry> {
     let ask = (Some(ProjectId::parse(PROJECT).map_err(Error::internal)?), Permission::CanList);
-    let held = vault.decide(alice, std::slice::from_ref(&ask)).await?;
+    let held = vault.access().decide(alice, std::slice::from_ref(&ask)).await?;
     let may_list = held
         .get(&ask)
         .and_then(|access| access.decision.authorize::<CanList>())
         .ok_or(Error::Forbidden("The demo's project is not alice's any more; start with --no-demo."))?;
-    if let Some(entry) = vault.entry_by_name(&may_list, demo.name, demo.milestone).await? {
+    if let Some(entry) = vault.entries().by_name(&may_list, demo.name, demo.milestone).await? {
         return Ok(entry);
     }
     let new = NewEntry {
@@ -169,5 +169,5 @@ async fn put(vault: &Vault, alice: &Caller, demo: &Demo) -> Result<Entry> {
         expires_at: None,
         rotation_interval_days: None,
     };
-    vault.create_entry(alice, new).await
+    vault.entries().create(alice, new).await
 }

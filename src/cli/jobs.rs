@@ -24,7 +24,7 @@ pub async fn run(vault: Vault, audit_retention: Option<Duration>, stop: Cancella
     let sweep_events: Job = Box::new(move |vault| {
         Box::pin(async move {
             match audit_retention {
-                Some(retention) => vault.sweep_events(retention).await.map(drop),
+                Some(retention) => vault.audit().sweep(retention).await.map(drop),
                 None => Ok(()),
             }
         })
@@ -33,34 +33,34 @@ pub async fn run(vault: Vault, audit_retention: Option<Duration>, stop: Cancella
         every(
             OUTBOX,
             "applying changes of tuples",
-            Box::new(|vault| Box::pin(async move { vault.apply_outbox().await }))
+            Box::new(|vault| Box::pin(async move { vault.tuples().apply_outbox().await }))
         ),
         every(
             DENIALS,
             "recording repeated denials",
-            Box::new(|vault| Box::pin(async move { vault.record_repeated_denials(false).await }))
+            Box::new(|vault| Box::pin(async move { vault.audit().record_repeated_denials(false).await }))
         ),
         every(
             FORGET,
             "cutting what was erased off the database's log",
-            Box::new(|vault| Box::pin(async move { vault.forget_what_is_left().await }))
+            Box::new(|vault| Box::pin(async move { vault.wal().truncate_if_pending().await }))
         ),
         every(
             SWEEP,
             "erasing entries past their retention",
-            Box::new(|vault| Box::pin(async move { vault.sweep().await.map(drop) }))
+            Box::new(|vault| Box::pin(async move { vault.sweeper().sweep().await.map(drop) }))
         ),
         every(
             HEAD,
             "signing where the chains of events stand",
-            Box::new(|vault| Box::pin(async move { vault.sign_head().await.map(drop) }))
+            Box::new(|vault| Box::pin(async move { vault.audit().sign_head().await.map(drop) }))
         ),
         every(RETENTION, "erasing events past their retention", sweep_events),
     );
-    if let Err(error) = vault.record_repeated_denials(true).await {
+    if let Err(error) = vault.audit().record_repeated_denials(true).await {
         tracing::warn!(%error, "the counts of repeated denials are lost");
     }
-    if let Err(error) = vault.end_records().await {
+    if let Err(error) = vault.audit().end_records().await {
         tracing::warn!(%error, "where the chains of events stand could not be signed");
     }
 }

@@ -121,7 +121,7 @@ fn locked(path: &Path) -> Result<(PathBuf, File)> {
 impl Status {
     async fn run(self) -> Result {
         let (vault, _) = self.place.unasked().await?;
-        let status = vault.key_status().await?;
+        let status = vault.rotation().status().await?;
         match self.output {
             Output::Text => print(&as_text(&status)),
             Output::Json => print_json(&format!("{}\n", as_json(&status))),
@@ -205,18 +205,18 @@ impl Rotate {
         let operator = Operator::at_the_shell();
         if let Some(project) = &self.data {
             let progress = Progress::of("entries");
-            let replaced = vault.replace_data_keys(&operator, project, &|done, of| progress.report(done, of)).await?;
+            let replaced = vault.rotation().replace_data_keys(&operator, project, &|done, of| progress.report(done, of)).await?;
             drop(progress);
             return tell_replaced(&replaced);
         }
         if self.data_all {
             let progress = Progress::of("projects");
-            let replaced = vault.replace_all_data_keys(&operator, &|done, of| progress.report(done, of)).await?;
+            let replaced = vault.rotation().replace_all_data_keys(&operator, &|done, of| progress.report(done, of)).await?;
             drop(progress);
             return tell_replaced(&replaced);
         }
         let progress = Progress::of("data keys");
-        let done = vault.rewrap_keys(&operator, &|done, of| progress.report(done, of)).await?;
+        let done = vault.rotation().rewrap(&operator, &|done, of| progress.report(done, of)).await?;
         drop(progress);
         print(&format!(
             "{} data keys and {} keys of the installation are wrapped with {} now\n",
@@ -260,7 +260,7 @@ impl Retire {
             }
             error => error.into(),
         })?;
-        vault.retire_master_key(&Operator::at_the_shell(), &self.id).await?;
+        vault.rotation().retire_master_key(&Operator::at_the_shell(), &self.id).await?;
         private_file::replace(&file, &keyring.to_text())?;
         print(&format!("{} is not in {} any more; send servers SIGHUP\n", self.id, file.display()))
     }

@@ -40,7 +40,7 @@ impl Registrar {
             Command::Remove(service) => (service, false),
         };
         let vault = place.vault().await?;
-        let changed = open::recorded(&vault, vault.set_registrar(&id, may).await).await?;
+        let changed = open::recorded(&vault, vault.members().set_registrar(&id, may).await).await?;
         print(&match (may, changed) {
             (true, true) => format!("service:{id} may register projects now\n"),
             (true, false) => format!("service:{id} may register projects already; nothing was changed\n"),

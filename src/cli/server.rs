@@ -151,14 +151,14 @@ impl Signals {
 }
 
 async fn reload_keyring(vault: Vault) {
-    match vault.reload_keyring().await {
+    match vault.installation().reload_keyring().await {
         Ok(id) => tracing::info!(key = id, "the keyring was read again; this key encrypts"),
         Err(error) => {
             tracing::error!(error = with_causes(&error), "the keyring cannot be read again; the one in memory stays");
             return;
         }
     }
-    if let Err(error) = vault.check_keyring().await {
+    if let Err(error) = vault.installation().check_keyring().await {
         let error = with_causes(&error);
         tracing::error!(error, "the keyring that was read again does not open every data key");
     }

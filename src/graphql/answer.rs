@@ -5,7 +5,7 @@ use super::loaders::session;
 use super::permissions::{NOT_FOR_YOUR_ROLE, of_field};
 use crate::authz::{Authorized, Held};
 use crate::domain::{Error, ProjectId, Result};
-use crate::vault::Access;
+use crate::vault::ProjectAccess;
 use async_graphql::Context;
 
 /// A nullable field: one error gives null at its path, and the rest of the response stands.
@@ -22,7 +22,7 @@ pub(super) fn required<T>(result: Result<T>) -> async_graphql::Result<T> {
 ///
 /// # Errors
 /// FORBIDDEN without it.
-pub(super) async fn granted(ctx: &Context<'_>, project: &ProjectId, of: &str, field: &str) -> Result<Access> {
+pub(super) async fn granted(ctx: &Context<'_>, project: &ProjectId, of: &str, field: &str) -> Result<ProjectAccess> {
     let permission = of_field(of, field)
         .ok_or_else(|| Error::internal(format!("{of}.{field} is not in the table of permissions")))?;
     session(ctx)?.may(project, permission).await?.ok_or(NOT_FOR_YOUR_ROLE)
@@ -32,6 +32,6 @@ pub(super) async fn granted(ctx: &Context<'_>, project: &ProjectId, of: &str, fi
 ///
 /// # Errors
 /// INTERNAL when another one was.
-pub(super) fn proof<P: Held>(access: &Access) -> Result<Authorized<P>> {
+pub(super) fn proof<P: Held>(access: &ProjectAccess) -> Result<Authorized<P>> {
     access.decision.authorize().ok_or_else(|| Error::internal("a field asks for another permission than it needs"))
 }

@@ -23,7 +23,7 @@ impl VaultEntry {
     async fn read_masked(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let access = granted(ctx, &self.0.project, TYPE, "maskedValue").await?;
         let by = proof::<CanViewMasked>(&access)?;
-        session(ctx)?.vault.masked(&by, &self.0.hint, self.0.category).await.map(Some)
+        session(ctx)?.vault.entries().masked(&by, &self.0.hint, self.0.category).await.map(Some)
     }
 
     async fn read_versions(
@@ -59,7 +59,7 @@ impl VaultEntry {
             EnvironmentNames::Any => ApprovedNames::default(),
             EnvironmentNames::Suffixed => session.approved_names(&self.0.project).await?,
         };
-        Ok(session.vault.left_out(names, &approved, &self.0.name).map(Into::into))
+        Ok(session.vault.entries().left_out(names, &approved, &self.0.name).map(Into::into))
     }
 
     async fn read_certificate(&self, ctx: &Context<'_>) -> Result<Option<VaultCertificate>> {
@@ -67,7 +67,7 @@ impl VaultEntry {
             return Ok(None);
         }
         let access = granted(ctx, &self.0.project, TYPE, "certificate").await?;
-        let certificate = session(ctx)?.vault.certificate(&proof::<CanList>(&access)?, &self.0).await?;
+        let certificate = session(ctx)?.vault.entries().certificate(&proof::<CanList>(&access)?, &self.0).await?;
         Ok(certificate.map(|certificate| VaultCertificate {
             subject: shortened(certificate.subject),
             issuer: shortened(certificate.issuer),
@@ -265,7 +265,7 @@ impl VaultEntryVersion {
     /// Such as sk-****abc.
     async fn masked_value(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
         let vault = &required(session(ctx))?.vault;
-        required(vault.masked(&self.by, &self.version.hint, self.category).await)
+        required(vault.entries().masked(&self.by, &self.version.hint, self.category).await)
     }
 
     /// When it was made.
@@ -298,7 +298,7 @@ connection!(
         /// How many elements the whole list has.
         async fn total_count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
             let vault = &required(session(ctx))?.vault;
-            let count = required(vault.count_entries(&self.by, self.deleted.as_ref(), &self.filter).await)?;
+            let count = required(vault.entries().count(&self.by, self.deleted.as_ref(), &self.filter).await)?;
             Ok(i32::try_from(count).unwrap_or(i32::MAX))
         }
     }

@@ -4,13 +4,13 @@ use super::pacing::Concealment;
 use super::rounds::{NoDelay, Waiting};
 use crate::authz::Permission;
 use crate::domain::{ApprovedNames, EntryId, Error, MilestoneId, ProjectId};
-use crate::vault::{Access, Ask, Caller, Entry, Exposure, Milestone, Vault, Version};
+use crate::vault::{Caller, PermissionOn, ProjectAccess, Entry, Exposure, Milestone, Vault, Version};
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub(super) type Asked = Ask;
+pub(super) type Asked = PermissionOn;
 
 /// So many keys a loader asks about at once: more than all that an operation can ask for, so that none is asked for apart.
 const MAX_KEYS: usize = 100_000;
@@ -42,11 +42,11 @@ struct Approved(Vault);
 
 impl Loader<Asked> for Decisions {
     /// None for a no, so that it is remembered as well.
-    type Value = Option<Access>;
+    type Value = Option<ProjectAccess>;
     type Error = Shared;
 
     async fn load(&self, keys: &[Asked]) -> Result<HashMap<Asked, Self::Value>, Shared> {
-        let mut held = self.0.decide(&self.1, keys).await?;
+        let mut held = self.0.access().decide(&self.1, keys).await?;
         Ok(keys.iter().map(|key| (key.clone(), held.remove(key))).collect())
     }
 }
@@ -56,7 +56,7 @@ impl Loader<EntryId> for Entries {
     type Error = Shared;
 
     async fn load(&self, keys: &[EntryId]) -> Result<HashMap<EntryId, Entry>, Shared> {
-        Ok(self.0.entries_by_id(keys).await?)
+        Ok(self.0.entries().by_id(keys).await?)
     }
 }
 
@@ -65,7 +65,7 @@ impl Loader<EntryId> for Versions {
     type Error = Shared;
 
     async fn load(&self, keys: &[EntryId]) -> Result<HashMap<EntryId, Vec<Version>>, Shared> {
-        Ok(self.0.versions_of(keys).await?)
+        Ok(self.0.entries().versions_of(keys).await?)
     }
 }
 
@@ -74,7 +74,7 @@ impl Loader<EntryId> for Exposures {
     type Error = Shared;
 
     async fn load(&self, keys: &[EntryId]) -> Result<HashMap<EntryId, Vec<Exposure>>, Shared> {
-        Ok(self.0.exposures_of(keys).await?)
+        Ok(self.0.audit().exposures_of(keys).await?)
     }
 }
 
@@ -83,7 +83,7 @@ impl Loader<MilestoneId> for Milestones {
     type Error = Shared;
 
     async fn load(&self, keys: &[MilestoneId]) -> Result<HashMap<MilestoneId, Milestone>, Shared> {
-        Ok(self.0.milestones_by_id(keys).await?)
+        Ok(self.0.milestones().by_id(keys).await?)
     }
 }
 
@@ -92,7 +92,7 @@ impl Loader<ProjectId> for Approved {
     type Error = Shared;
 
     async fn load(&self, keys: &[ProjectId]) -> Result<HashMap<ProjectId, ApprovedNames>, Shared> {
-        Ok(self.0.approved_names(keys).await?)
+        Ok(self.0.entries().approved_names(keys).await?)
     }
 }
 
@@ -126,13 +126,13 @@ impl Session {
     }
 
     /// Which of these permissions the caller holds.
-    pub(super) async fn access(&self, keys: impl IntoIterator<Item = Asked>) -> Result<HashMap<Asked, Access>, Error> {
+    pub(super) async fn access(&self, keys: impl IntoIterator<Item = Asked>) -> Result<HashMap<Asked, ProjectAccess>, Error> {
         let answers = self.access.load_many(keys).await.map_err(|error| own(&error))?;
         Ok(answers.into_iter().filter_map(|(key, access)| Some((key, access?))).collect())
     }
 
     /// Whether the caller holds one permission on one project.
-    pub(super) async fn may(&self, project: &ProjectId, permission: Permission) -> Result<Option<Access>, Error> {
+    pub(super) async fn may(&self, project: &ProjectId, permission: Permission) -> Result<Option<ProjectAccess>, Error> {
         let key = (Some(project.clone()), permission);
         Ok(self.access([key.clone()]).await?.remove(&key))
     }

@@ -50,7 +50,7 @@ impl ByPeople {
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be done.")] input: CreateVaultEntryInput,
     ) -> Settled<VaultEntryPayload> {
-        change(ctx, |vault, caller| vault.create_entry(caller, input.into())).await
+        change(ctx, |vault, caller| vault.entries().create(caller, input.into())).await
     }
 
     /// Changes an entry's properties.
@@ -59,7 +59,7 @@ impl ByPeople {
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be done.")] input: UpdateVaultEntryInput,
     ) -> Settled<VaultEntryPayload> {
-        change(ctx, |vault, caller| vault.update_entry(caller, input.into())).await
+        change(ctx, |vault, caller| vault.entries().update(caller, input.into())).await
     }
 
     /// Gives an entry a new value.
@@ -68,7 +68,7 @@ impl ByPeople {
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be done.")] input: RotateVaultEntryInput,
     ) -> Settled<VaultEntryPayload> {
-        change(ctx, |vault, caller| vault.rotate_entry(caller, input.into())).await
+        change(ctx, |vault, caller| vault.entries().rotate(caller, input.into())).await
     }
 
     /// Makes a new version out of an old one, without decrypting it.
@@ -77,7 +77,7 @@ impl ByPeople {
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be done.")] input: RollbackVaultEntryInput,
     ) -> Settled<VaultEntryPayload> {
-        change(ctx, |vault, caller| vault.rollback_entry(caller, input.into())).await
+        change(ctx, |vault, caller| vault.entries().roll_back(caller, input.into())).await
     }
 
     /// Switches an entry off: it does not exist for agents.
@@ -86,7 +86,7 @@ impl ByPeople {
         ctx: &Context<'_>,
         #[graphql(desc = "Which one.")] id: ID,
     ) -> Settled<VaultEntryPayload> {
-        change(ctx, |vault, caller| vault.disable_entry(caller, id.0)).await
+        change(ctx, |vault, caller| vault.entries().disable(caller, id.0)).await
     }
 
     /// Switches an entry on again.
@@ -95,7 +95,7 @@ impl ByPeople {
         ctx: &Context<'_>,
         #[graphql(desc = "Which one.")] id: ID,
     ) -> Settled<VaultEntryPayload> {
-        change(ctx, |vault, caller| vault.enable_entry(caller, id.0)).await
+        change(ctx, |vault, caller| vault.entries().enable(caller, id.0)).await
     }
 
     /// Recoverable until the retention period ends. Accountable only, as the next two.
@@ -104,7 +104,7 @@ impl ByPeople {
         ctx: &Context<'_>,
         #[graphql(desc = "Which one.")] id: ID,
     ) -> Settled<VaultEntryPayload> {
-        change(ctx, |vault, caller| vault.delete_entry(caller, id.0)).await
+        change(ctx, |vault, caller| vault.entries().delete(caller, id.0)).await
     }
 
     /// Brings a deleted entry back.
@@ -113,7 +113,7 @@ impl ByPeople {
         ctx: &Context<'_>,
         #[graphql(desc = "Which one.")] id: ID,
     ) -> Settled<VaultEntryPayload> {
-        change(ctx, |vault, caller| vault.restore_entry(caller, id.0)).await
+        change(ctx, |vault, caller| vault.entries().restore(caller, id.0)).await
     }
 
     /// Erases a deleted entry now.
@@ -122,7 +122,7 @@ impl ByPeople {
         ctx: &Context<'_>,
         #[graphql(desc = "Which one.")] id: ID,
     ) -> Settled<PurgeVaultEntryPayload> {
-        change(ctx, |vault, caller| vault.purge_entry(caller, id.0)).await
+        change(ctx, |vault, caller| vault.entries().purge(caller, id.0)).await
     }
 
     /// Creates or rotates one entry per line of a .env text, all or nothing.
@@ -131,7 +131,7 @@ impl ByPeople {
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be done.")] input: ImportVaultEntriesInput,
     ) -> Settled<ImportVaultEntriesPayload> {
-        change(ctx, |vault, caller| vault.import_entries(caller, input.into())).await
+        change(ctx, |vault, caller| vault.entries().import(caller, input.into())).await
     }
 
     /// Sets which names of entries reach the project's sessions. Accountable only.
@@ -140,7 +140,7 @@ impl ByPeople {
         ctx: &Context<'_>,
         #[graphql(desc = "The project, and the names.")] input: SetVaultEnvironmentNamesInput,
     ) -> Settled<VaultEnvironmentNamesPayload> {
-        change(ctx, |vault, caller| vault.set_environment_names(caller, input.into())).await
+        change(ctx, |vault, caller| vault.entries().set_environment_names(caller, input.into())).await
     }
 
     /// Gives a person a role. By an Accountable person or the platform's service, as all up to closing a milestone.
@@ -149,7 +149,7 @@ impl ByPeople {
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be done.")] input: VaultRoleInput,
     ) -> Settled<VaultRolePayload> {
-        change(ctx, |vault, caller| vault.assign_role(caller, input.into())).await
+        change(ctx, |vault, caller| vault.members().assign_role(caller, input.into())).await
     }
 
     /// Takes a role from a person; not from the last Accountable one.
@@ -158,7 +158,7 @@ impl ByPeople {
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be done.")] input: VaultRoleInput,
     ) -> Settled<VaultRolePayload> {
-        change(ctx, |vault, caller| vault.revoke_role(caller, input.into())).await
+        change(ctx, |vault, caller| vault.members().revoke_role(caller, input.into())).await
     }
 
     /// Puts an agent on the project, and on a milestone.
@@ -167,7 +167,7 @@ impl ByPeople {
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be done.")] input: VaultAgentInput,
     ) -> Settled<VaultAgentPayload> {
-        change(ctx, |vault, caller| vault.assign_agent(caller, input.into())).await
+        change(ctx, |vault, caller| vault.members().assign_agent(caller, input.into())).await
     }
 
     /// Without milestoneId: from the project and all its milestones.
@@ -176,7 +176,7 @@ impl ByPeople {
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be done.")] input: VaultAgentInput,
     ) -> Settled<VaultAgentPayload> {
-        change(ctx, |vault, caller| vault.unassign_agent(caller, input.into())).await
+        change(ctx, |vault, caller| vault.members().unassign_agent(caller, input.into())).await
     }
 
     /// Ends the phase at once: its credentials stop resolving.
@@ -185,6 +185,6 @@ impl ByPeople {
         ctx: &Context<'_>,
         #[graphql(desc = "Which one.")] id: ID,
     ) -> Settled<VaultMilestonePayload> {
-        change(ctx, |vault, caller| vault.close_milestone(caller, id.0)).await
+        change(ctx, |vault, caller| vault.milestones().close(caller, id.0)).await
     }
 }

@@ -3,7 +3,7 @@
 use super::loaders::{Asked, Session};
 use crate::authz::Permission;
 use crate::domain::{Error, ProjectId};
-use crate::vault::Access;
+use crate::vault::ProjectAccess;
 use async_graphql::{Context, SelectionField};
 use std::collections::BTreeSet;
 
@@ -62,7 +62,7 @@ fn collect(field: &SelectionField<'_>, permissions: &mut BTreeSet<Permission>) {
 /// What a viewer is told about a field.
 pub(super) enum Sight {
     /// They hold its permission.
-    Granted(Access),
+    Granted(ProjectAccess),
     /// They see the project, but not this.
     Forbidden,
     /// The project does not exist for them.

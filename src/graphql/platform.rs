@@ -23,7 +23,7 @@ impl ByPlatform {
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be done.")] input: RegisterProjectVaultInput,
     ) -> Settled<ProjectVaultPayload> {
-        change(ctx, |vault, caller| vault.register_project(caller, input.into())).await
+        change(ctx, |vault, caller| vault.projects().register(caller, input.into())).await
     }
 
     /// Sets a project's status.
@@ -33,7 +33,7 @@ impl ByPlatform {
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be done.")] input: SetProjectVaultStatusInput,
     ) -> Settled<ProjectVaultPayload> {
-        change(ctx, |vault, caller| vault.set_project_status(caller, input.project_id.0, input.status.into())).await
+        change(ctx, |vault, caller| vault.projects().set_status(caller, input.project_id.0, input.status.into())).await
     }
 
     /// Erases the vault with every entry, version and key. Safe to repeat; an unknown project gives zero counts.
@@ -43,7 +43,7 @@ impl ByPlatform {
         ctx: &Context<'_>,
         #[graphql(desc = "Which project.")] project_id: ID,
     ) -> Settled<DeleteProjectVaultPayload> {
-        change(ctx, |vault, caller| vault.delete_project(caller, project_id.0)).await
+        change(ctx, |vault, caller| vault.projects().delete(caller, project_id.0)).await
     }
 
     /// Lets an organization take part.
@@ -53,7 +53,7 @@ impl ByPlatform {
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be done.")] input: VaultParticipantInput,
     ) -> Settled<ProjectVaultPayload> {
-        change(ctx, |vault, caller| vault.add_participant(caller, input.project_id.0, input.organization_id.0)).await
+        change(ctx, |vault, caller| vault.projects().add_participant(caller, input.project_id.0, input.organization_id.0)).await
     }
 
     /// The organization's agents are unassigned as well.
@@ -63,7 +63,7 @@ impl ByPlatform {
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be done.")] input: VaultParticipantInput,
     ) -> Settled<ProjectVaultPayload> {
-        change(ctx, |vault, caller| vault.remove_participant(caller, input.project_id.0, input.organization_id.0)).await
+        change(ctx, |vault, caller| vault.projects().remove_participant(caller, input.project_id.0, input.organization_id.0)).await
     }
 
     /// Creates a milestone, or sets the phase of one of the same project; the way to open a closed phase again.
@@ -73,7 +73,7 @@ impl ByPlatform {
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be done.")] input: PutVaultMilestoneInput,
     ) -> Settled<VaultMilestonePayload> {
-        change(ctx, |vault, caller| vault.put_milestone(caller, input.into())).await
+        change(ctx, |vault, caller| vault.milestones().put(caller, input.into())).await
     }
 
     /// With its entries. Safe to repeat.
@@ -83,7 +83,7 @@ impl ByPlatform {
         ctx: &Context<'_>,
         #[graphql(desc = "Which one.")] id: ID,
     ) -> Settled<DeleteVaultMilestonePayload> {
-        change(ctx, |vault, caller| vault.delete_milestone(caller, id.0)).await
+        change(ctx, |vault, caller| vault.milestones().delete(caller, id.0)).await
     }
 
     /// An agent belongs to exactly one organization; registering it again moves it.
@@ -94,7 +94,7 @@ impl ByPlatform {
         #[graphql(desc = "What is to be done.")] input: VaultAgentRegistrationInput,
     ) -> Settled<VaultRegistrationPayload> {
         change(ctx, |vault, caller| async move {
-            let agent = vault.register_agent(caller, input.agent_id.0, input.organization_id.0).await?;
+            let agent = vault.members().register_agent(caller, input.agent_id.0, input.organization_id.0).await?;
             Ok(agent.as_str().to_owned())
         })
         .await
@@ -108,7 +108,7 @@ impl ByPlatform {
         #[graphql(desc = "Which one.")] agent_id: ID,
     ) -> Settled<VaultRegistrationPayload> {
         change(ctx, |vault, caller| async move {
-            let agent = vault.unregister_agent(caller, agent_id.0).await?;
+            let agent = vault.members().unregister_agent(caller, agent_id.0).await?;
             Ok(agent.as_str().to_owned())
         })
         .await
@@ -122,7 +122,7 @@ impl ByPlatform {
         #[graphql(desc = "What is to be done.")] input: VaultRuntimeRegistrationInput,
     ) -> Settled<VaultRegistrationPayload> {
         change(ctx, |vault, caller| async move {
-            let runtime = vault.register_runtime(caller, input.runtime_id.0, input.organization_id.0).await?;
+            let runtime = vault.members().register_runtime(caller, input.runtime_id.0, input.organization_id.0).await?;
             Ok(runtime.as_str().to_owned())
         })
         .await
@@ -136,7 +136,7 @@ impl ByPlatform {
         #[graphql(desc = "Which one.")] runtime_id: ID,
     ) -> Settled<VaultRegistrationPayload> {
         change(ctx, |vault, caller| async move {
-            let runtime = vault.unregister_runtime(caller, runtime_id.0).await?;
+            let runtime = vault.members().unregister_runtime(caller, runtime_id.0).await?;
             Ok(runtime.as_str().to_owned())
         })
         .await

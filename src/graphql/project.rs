@@ -53,7 +53,7 @@ const MILESTONE: &str = "Milestone";
 
 impl Milestone {
     /// The milestone and the permission to list its project's entries; none where the viewer may see nothing of it.
-    async fn find(&self, ctx: &Context<'_>, field: &str) -> Result<Option<(vault::Milestone, vault::Access)>> {
+    async fn find(&self, ctx: &Context<'_>, field: &str) -> Result<Option<(vault::Milestone, vault::ProjectAccess)>> {
         let session = session(ctx)?;
         let milestone = session.milestone(self.0.clone()).await?;
         let project = milestone.as_ref().map(|milestone| &milestone.project);
@@ -183,7 +183,7 @@ impl ProjectVault {
     async fn read_entry(&self, ctx: &Context<'_>, name: &str, milestone: Option<ID>) -> Result<Option<VaultEntry>> {
         let access = granted(ctx, &self.0.id, VAULT, "entry").await?;
         let milestone = milestone.map(|id| id.0);
-        let found = session(ctx)?.vault.entry_by_name(&proof::<CanList>(&access)?, name, milestone.as_deref()).await?;
+        let found = session(ctx)?.vault.entries().by_name(&proof::<CanList>(&access)?, name, milestone.as_deref()).await?;
         Ok(found.map(VaultEntry))
     }
 
@@ -201,13 +201,13 @@ impl ProjectVault {
 
     async fn read_agents(&self, ctx: &Context<'_>) -> Result<Option<Vec<VaultAgentAssignment>>> {
         let access = granted(ctx, &self.0.id, VAULT, "agents").await?;
-        let agents = session(ctx)?.vault.agents(&proof::<CanViewAgents>(&access)?).await?;
+        let agents = session(ctx)?.vault.members().agents(&proof::<CanViewAgents>(&access)?).await?;
         Ok(Some(agents.into_iter().map(Into::into).collect()))
     }
 
     async fn read_members(&self, ctx: &Context<'_>) -> Result<Option<Vec<VaultMember>>> {
         let access = granted(ctx, &self.0.id, VAULT, "members").await?;
-        let members = session(ctx)?.vault.members(&proof::<CanManageMembers>(&access)?).await?;
+        let members = session(ctx)?.vault.members().people(&proof::<CanManageMembers>(&access)?).await?;
         Ok(Some(members.into_iter().map(Into::into).collect()))
     }
 
@@ -220,13 +220,13 @@ impl ProjectVault {
     ) -> Result<Option<VaultAuditEventConnection>> {
         let access = granted(ctx, &self.0.id, VAULT, "auditEvents").await?;
         let query = audit_query(first, after, filter);
-        let page = session(ctx)?.vault.audit_events(&proof::<CanAudit>(&access)?, &query).await?;
+        let page = session(ctx)?.vault.audit().project_events(&proof::<CanAudit>(&access)?, &query).await?;
         Ok(Some(page.into()))
     }
 
     async fn read_milestones(&self, ctx: &Context<'_>) -> Result<Vec<Milestone>> {
         let session = session(ctx)?;
-        let milestones = session.vault.milestones_of(std::slice::from_ref(&self.0.id)).await?;
+        let milestones = session.vault.milestones().of_projects(std::slice::from_ref(&self.0.id)).await?;
         let milestones = milestones.into_values().flatten().collect::<Vec<_>>();
         session.know(&milestones).await;
         Ok(milestones.into_iter().map(|milestone| Milestone(milestone.id)).collect())
@@ -236,7 +236,7 @@ impl ProjectVault {
         let session = session(ctx)?;
         // To see the vault object at all is this permission; a payload's may have been taken away since.
         let access = session.may(&self.0.id, CanSee::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?;
-        let participants = session.vault.participants(&proof::<CanSee>(&access)?).await?;
+        let participants = session.vault.members().participants(&proof::<CanSee>(&access)?).await?;
         Ok(participants.into_iter().map(|id| Organization { id: ID(id.as_str().to_owned()) }).collect())
     }
 }
@@ -327,7 +327,7 @@ impl ProjectVault {
 }
 
 /// A page of entries. DELETED ones are in it where they are asked for and the viewer may administer.
-async fn list(ctx: &Context<'_>, access: &vault::Access, query: EntryQuery) -> Result<VaultEntryConnection> {
+async fn list(ctx: &Context<'_>, access: &vault::ProjectAccess, query: EntryQuery) -> Result<VaultEntryConnection> {
     let session = session(ctx)?;
     let by = proof::<CanList>(access)?;
     let wants_deleted = query.filter.statuses.as_ref().is_some_and(|statuses| statuses.contains(&EntryStatus::Deleted));
@@ -339,7 +339,7 @@ async fn list(ctx: &Context<'_>, access: &vault::Access, query: EntryQuery) -> R
     } else {
         None
     };
-    let page = session.vault.list_entries(&by, deleted.as_ref(), &query).await?;
+    let page = session.vault.entries().list(&by, deleted.as_ref(), &query).await?;
     let selected = ctx.look_ahead();
     let selects = |name| {
         selected.field("nodes").field(name).exists() || selected.field("edges").field("node").field(name).exists()

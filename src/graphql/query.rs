@@ -94,7 +94,7 @@ impl Query {
     ) -> Option<async_graphql::Result<SecretsPreview>> {
         let read = async {
             let session = session(ctx)?;
-            let seen = session.vault.preview_secrets(&session.caller, input.into()).await;
+            let seen = session.vault.agents().preview(&session.caller, input.into()).await;
             seen.inspect_err(|error| session.concealment.note_error(error))
         };
         nullable(read.await.map(|preview| Some(preview.into())))
@@ -110,7 +110,7 @@ impl Query {
     ) -> async_graphql::Result<ResolvedSecrets> {
         let read = async {
             let session = session(ctx)?;
-            let resolved = session.vault.resolve_secrets(&session.caller, input.into()).await;
+            let resolved = session.vault.agents().resolve(&session.caller, input.into()).await;
             let resolved = resolved.inspect_err(|error| session.concealment.note_error(error))?;
             Ok(ResolvedSecrets::new(resolved, &session.caller.request_id))
         };

@@ -164,7 +164,7 @@ impl ResolvedSecrets {
     /// at /.well-known/project-vault/jwks.json.
     async fn receipt(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<String>> {
         let signed = match session(ctx) {
-            Ok(session) => session.vault.sign_receipt(&self.receipt).await.map(Some),
+            Ok(session) => session.vault.audit().sign_receipt(&self.receipt).await.map(Some),
             Err(error) => Err(error),
         };
         nullable(signed)

@@ -30,7 +30,7 @@ impl Readiness {
         match &*last {
             Some((at, silent)) if at.elapsed() < KEPT => silent.clone(),
             _ => {
-                let parts = self.vault.ready().await;
+                let parts = self.vault.health().ready().await;
                 let silent: Vec<_> = parts.into_iter().filter(|(_, ready)| !ready).map(|(part, _)| part).collect();
                 *last = Some((Instant::now(), silent.clone()));
                 silent
@@ -57,7 +57,7 @@ pub(super) async fn readyz(State(readiness): State<Arc<Readiness>>) -> Response 
 
 /// `/.well-known/project-vault/jwks.json`: what receipts and heads are verified with.
 pub(super) async fn statement_keys(State(vault): State<Vault>) -> Response {
-    match vault.statement_keys().await {
+    match vault.installation().statement_keys().await {
         Ok(keys) => ([(CONTENT_TYPE, "application/jwk-set+json")], keys.to_string()).into_response(),
         Err(error) => {
             tracing::warn!(%error, "the public keys of statements cannot be read");

@@ -3,7 +3,7 @@
 
 use super::records::{CiphertextRow, EntryRow, VersionRow};
 use super::{Error, Result, Tx};
-use crate::authz::{Authorized, ChangesEntries, Rekeying};
+use crate::permission::{Authorized, ChangesEntries, Rekeying};
 
 impl Tx {
     /// Adds an entry without versions.

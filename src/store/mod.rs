@@ -406,13 +406,13 @@ queries! {
         pub fn exposures_of(entries: &[EntryId]) -> Vec<ExposureRow>;
     }
     outbox {
-        /// Adds a change of tuples at the end of a lane; its place.
-        pub fn push_outbox(lane: &str, change: &str, mac: &[u8], now: Timestamp) -> i64;
-        /// The changes of a lane, in order.
-        pub fn outbox_of(lane: &str) -> Vec<OutboxRow>;
-        /// The lanes with changes.
-        pub fn outbox_lanes() -> Vec<String>;
-        /// Whether a change of any lane names this object.
+        /// Adds a change of tuples at the end of a partition; gives its sequence number.
+        pub fn push_outbox(partition: &str, change: &str, mac: &[u8], now: Timestamp) -> i64;
+        /// The changes of a partition, in order.
+        pub fn outbox_of(partition: &str) -> Vec<OutboxRow>;
+        /// The partitions with changes.
+        pub fn outbox_partitions() -> Vec<String>;
+        /// Whether a change in any partition names this object.
         pub fn outbox_mentions(object: &str) -> bool;
         /// Forgets a change that was applied.
         pub fn delete_outbox(seq: i64) -> ();
@@ -462,5 +462,5 @@ backend_queries! {
     /// Counts so many uses of each entry, each of which is named once.
     fn record_usage(used: &[(EntryId, i64)], now: Timestamp) -> ();
     /// Makes the file forget what was erased, outside a transaction; whether it could.
-    fn forget_erased() -> bool;
+    fn truncate_wal() -> bool;
 }

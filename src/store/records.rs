@@ -325,11 +325,11 @@ pub struct TipRow {
 pub struct OutboxRow {
     /// Its place in the order.
     pub seq: i64,
-    /// Rows of one lane are applied in order.
-    pub lane: String,
+    /// The partition; rows of one partition are applied in order. Column `lane`.
+    pub partition: String,
     /// The change, as JSON.
     pub change: String,
-    /// Authenticates lane and change.
+    /// Authenticates partition and change.
     pub mac: Vec<u8>,
 }
 

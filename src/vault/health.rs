@@ -1,15 +1,26 @@
 //! Whether the parts that every answer rests on answer themselves.
 
-use super::Vault;
-use super::installation::SIGNED;
+use super::keys::{Installation, SIGNED};
+use crate::authz::Authorizer;
 use crate::domain::Result;
 use std::error::Error as _;
 use std::time::Duration;
 
-/// A part that takes longer counts as silent.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Maximum time that a dependency may take to answer.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
-impl Vault {
+/// Asks what the vault depends on whether it answers. Cheap to clone.
+#[derive(Clone)]
+pub struct Health {
+    installation: Installation,
+    authorizer: Authorizer,
+}
+
+impl Health {
+    pub(super) const fn new(installation: Installation, authorizer: Authorizer) -> Self {
+        Self { installation, authorizer }
+    }
+
     /// Asks the database, the authorizer and the keyring whether they answer, each for three seconds at most; why one does
     /// not is for the log.
     pub async fn ready(&self) -> Vec<(&'static str, bool)> {
@@ -17,26 +28,26 @@ impl Vault {
         let (database, authorizer, keyring) = tokio::join!(
             answers("database", async move { database.write_probe().await }),
             answers("authorizer", async move { authorizer.authorizer_probe().await }),
-            answers("keyring", async move { keyring.check_keyring().await }),
+            answers("keyring", async move { keyring.installation.check_keyring().await }),
         );
         vec![("database", database), ("authorizer", authorizer), ("keyring", keyring)]
     }
 
     /// The database is written to: one that is full, or may only be read, has to show.
     async fn write_probe(&self) -> Result<()> {
-        Ok(self.store().conn().await?.touch_setting(SIGNED.0).await?)
+        Ok(self.installation.store().conn().await?.touch_setting(SIGNED.0).await?)
     }
 
     /// It has to answer, and to be the one that the installation still pins.
     async fn authorizer_probe(&self) -> Result<()> {
-        self.0.installation.confirm_pinned(self.authorizer()).await?;
-        self.authorizer().ready().await
+        self.installation.confirm_pinned(&self.authorizer).await?;
+        self.authorizer.ready().await
     }
 }
 
 /// Asks on a task of its own, which ends by itself: a query that is dropped half way may leave its connection unusable.
 async fn answers(part: &'static str, question: impl Future<Output = Result<()>> + Send + 'static) -> bool {
-    match tokio::time::timeout(PATIENCE, tokio::spawn(question)).await {
+    match tokio::time::timeout(PROBE_TIMEOUT, tokio::spawn(question)).await {
         Ok(Ok(Ok(()))) => return true,
         Ok(Ok(Err(error))) => {
             let causes = std::iter::successors(error.source(), |&cause| cause.source());

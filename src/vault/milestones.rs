@@ -1,11 +1,16 @@
 //! Milestones and their phases. The phase is the vault's; who works on a milestone is a tuple.
 
-use super::access::{NO_SUCH_MILESTONE, NO_SUCH_PROJECT};
-use super::lanes::{Lane, Step};
-use super::roles::id;
-use super::{Caller, Vault};
-use crate::authz::{CanCloseMilestones, CanManageProjects, Object, Tuple, TupleChange, TupleFilter};
+use super::Caller;
+use super::access::{Access, NO_SUCH_MILESTONE, NO_SUCH_PROJECT, Needs};
+use super::audit::Audit;
+use super::input::id;
+use super::keys::Installation;
+use super::tuples::{OutboxPartition, Step, Tuples};
+use super::wal::Wal;
+use crate::authz::{Object, Tuple, TupleChange, TupleFilter};
 use crate::domain::{AuditAction, Error, MilestoneId, Phase, ProjectId, Result, Timestamp};
+use crate::permission::{CanCloseMilestones, CanManageProjects};
+use crate::store::Store;
 use crate::store::records::MilestoneRow;
 use std::collections::HashMap;
 
@@ -39,14 +44,33 @@ impl Milestone {
     }
 }
 
-impl Vault {
+/// Reads milestones, sets their phases and deletes them. Cheap to clone.
+#[derive(Clone)]
+pub struct Milestones {
+    store: Store,
+    installation: Installation,
+    access: Access,
+    audit: Audit,
+    tuples: Tuples,
+    wal: Wal,
+}
+
+impl Milestones {
+    pub(super) fn new(installation: Installation, access: Access, audit: Audit, tuples: Tuples, wal: Wal) -> Self {
+        Self { store: installation.store().clone(), installation, access, audit, tuples, wal }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.installation.now()
+    }
+
     /// The milestones of these ids. Unchecked: what a caller may see of them follows from their projects.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
-    pub async fn milestones_by_id(&self, ids: &[MilestoneId]) -> Result<HashMap<MilestoneId, Milestone>> {
+    pub async fn by_id(&self, ids: &[MilestoneId]) -> Result<HashMap<MilestoneId, Milestone>> {
         let now = self.now();
-        let rows = self.0.store.conn().await?.milestones_by_id(ids).await?;
+        let rows = self.store.conn().await?.milestones_by_id(ids).await?;
         Ok(rows.into_iter().map(|row| (row.id.clone(), Milestone::from_row(row, now))).collect())
     }
 
@@ -54,10 +78,10 @@ impl Vault {
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
-    pub async fn milestones_of(&self, projects: &[ProjectId]) -> Result<HashMap<ProjectId, Vec<Milestone>>> {
+    pub async fn of_projects(&self, projects: &[ProjectId]) -> Result<HashMap<ProjectId, Vec<Milestone>>> {
         let now = self.now();
         let mut found: HashMap<ProjectId, Vec<Milestone>> = HashMap::new();
-        for row in self.0.store.conn().await?.milestones_of(projects).await? {
+        for row in self.store.conn().await?.milestones_of(projects).await? {
             found.entry(row.project.clone()).or_default().push(Milestone::from_row(row, now));
         }
         Ok(found)
@@ -67,14 +91,11 @@ impl Vault {
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7.
-    pub async fn close_milestone(&self, caller: &Caller, id: String) -> Result<Milestone> {
+    pub async fn close(&self, caller: &Caller, id: String) -> Result<Milestone> {
         let action = AuditAction::MilestoneClosed;
-        let (_, row) = self.permit_milestone::<CanCloseMilestones>(caller, action, &id).await?;
-        let mut tx = self.begin_on(&row.project).await?;
-        tx.lock_project(&row.project).await?.ok_or(NO_SUCH_MILESTONE)?;
+        let (granted, row) = self.access.authorize_milestone::<CanCloseMilestones>(caller, action, &id).await?;
         let event = caller.event(action, self.now()).in_project(&row.project).on_milestone(Some(&row.id));
-        let (mut tx, ..) =
-            self.hold::<CanCloseMilestones>(caller, tx, event.clone(), &row.project, NO_SUCH_MILESTONE).await?;
+        let mut tx = granted.open(Needs::Lock).await?.tx;
         // It may have gone since, and its id to another project.
         let same = |now: &MilestoneRow| now.project == row.project;
         let row =
@@ -87,7 +108,7 @@ impl Vault {
             tx.set_phase(&row.id, phase, true).await?;
         }
         if ends {
-            self.append(&mut tx, &[event]).await?;
+            self.audit.append(&mut tx, &[event]).await?;
         }
         tx.commit().await?;
         Ok(Milestone { open: false, phase, id: row.id, project: row.project })
@@ -97,9 +118,9 @@ impl Vault {
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7; CONFLICT for the id of another project's milestone.
-    pub async fn put_milestone(&self, caller: &Caller, new: NewMilestone) -> Result<Milestone> {
+    pub async fn put(&self, caller: &Caller, new: NewMilestone) -> Result<Milestone> {
         let action = AuditAction::MilestonePut;
-        self.permit_service::<CanManageProjects>(caller, action).await?;
+        self.access.authorize_service::<CanManageProjects>(caller, action).await?;
         let project = id(ProjectId::parse(new.project), &["input", "projectId"])?;
         let milestone = id(MilestoneId::parse(new.id), &["input", "id"])?;
         let phase = new.phase;
@@ -108,8 +129,8 @@ impl Vault {
         {
             return Err(Error::invalid(&["input", "opensAt"], "A phase opens before it closes; move one of the two."));
         }
-        let lane = Lane::Project(&project);
-        let mut tx = self.begin_in(lane).await?;
+        let partition = OutboxPartition::Project(&project);
+        let mut tx = self.tuples.begin_change(partition).await?;
         tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)?;
         let now = self.now();
         let event = caller.event(action, now).in_project(&project).on_milestone(Some(&milestone));
@@ -122,7 +143,7 @@ impl Vault {
             Some(row) if row.phase() == phase => tx.commit().await?,
             Some(_) => {
                 tx.set_phase(&milestone, phase, false).await?;
-                self.append(&mut tx, &[event]).await?;
+                self.audit.append(&mut tx, &[event]).await?;
                 tx.commit().await?;
             }
             None => {
@@ -132,7 +153,7 @@ impl Vault {
                     return Err(Error::unavailable("A milestone of this id is being deleted; try again in a moment."));
                 }
                 let left = TupleFilter::of_object(&Object::milestone(&milestone));
-                let delete = self.0.authorizer.read(&mut tx, &left).await?;
+                let delete = self.tuples.read(&mut tx, &left).await?;
                 let own = Tuple::milestone_of(&milestone, &project);
                 let steps = [
                     Step::Change(TupleChange {
@@ -141,7 +162,7 @@ impl Vault {
                     }),
                     Step::Change(TupleChange { write: vec![own], delete: vec![] }),
                 ];
-                self.finish_in(tx, lane, &[event], &steps).await?;
+                self.tuples.commit_and_apply(tx, partition, &[event], &steps).await?;
             }
         }
         Ok(Milestone { open: phase.is_open(now), phase, id: milestone, project })
@@ -151,13 +172,14 @@ impl Vault {
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7.
-    pub async fn delete_milestone(&self, caller: &Caller, milestone: String) -> Result<(MilestoneId, i64)> {
+    pub async fn delete(&self, caller: &Caller, milestone: String) -> Result<(MilestoneId, i64)> {
         let action = AuditAction::MilestoneDeleted;
-        self.permit_service::<CanManageProjects>(caller, action).await?;
+        self.access.authorize_service::<CanManageProjects>(caller, action).await?;
         let milestone = id(MilestoneId::parse(milestone), &["id"])?;
-        let Some(row) = self.milestone_row(milestone.as_str()).await? else { return Ok((milestone, 0)) };
-        let lane = Lane::Project(&row.project);
-        let mut tx = self.begin_in(lane).await?;
+        let known = self.store.conn().await?.milestones_by_id(std::slice::from_ref(&milestone)).await?.pop();
+        let Some(row) = known else { return Ok((milestone, 0)) };
+        let partition = OutboxPartition::Project(&row.project);
+        let mut tx = self.tuples.begin_change(partition).await?;
         let rows = match tx.lock_project(&row.project).await? {
             Some(_) => tx.milestones_by_id(std::slice::from_ref(&milestone)).await?,
             None => Vec::new(),
@@ -171,8 +193,8 @@ impl Vault {
         tx.delete_milestone(&milestone).await?;
         let event = caller.event(action, self.now()).in_project(&row.project).on_milestone(Some(&milestone));
         let step = Step::Erase { object: Object::milestone(&milestone), last: None };
-        self.finish_in(tx, lane, &[event], &[step]).await?;
-        self.forget_erased().await;
+        self.tuples.commit_and_apply(tx, partition, &[event], &[step]).await?;
+        self.wal.truncate().await;
         Ok((milestone, erased.entries))
     }
 }

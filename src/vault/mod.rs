@@ -1,140 +1,90 @@
-//! What the product does, a file per noun. Every operation asks the authorizer first, acts, and records both what was done
-//! and what was refused.
+//! What the product does. Every operation asks the authorizer first, acts, and records both what was
+//! done and what was denied.
+//!
+//! Each folder owns a struct with private fields; [`Vault`] puts them together. A folder uses those
+//! further down in this list, never one further up:
+//!
+//! - `verification` and `rotation`: what operators run against records and keys;
+//! - `agent`: what an agent receives;
+//! - `projects`, `milestones`, `members`: what the platform and Accountable people manage;
+//! - `entries`: the credentials;
+//! - `access`: who may, and the transaction of a change;
+//! - `tuples`: how the facts that permissions rest on change;
+//! - `audit`: events and their chains;
+//! - `keys`: the installation, its keys and those of projects.
 
 mod access;
-mod agent_view;
-mod agents;
+mod agent;
 mod audit;
+mod caller;
 mod cursor;
-mod data_keys;
-mod denials;
 mod entries;
-mod environment;
-mod events;
-mod export;
-mod exposures;
-mod heads;
 mod health;
-mod installation;
-mod key_states;
+mod input;
 mod keys;
-mod lanes;
-mod ledger;
-mod master_keys;
+mod members;
 mod milestones;
-mod operators;
-mod outcomes;
-mod own_keys;
-mod preview;
 mod projects;
-mod receipts;
-mod recorder;
-mod registry;
-mod resolve;
-mod retention;
-mod revisions;
-mod roles;
-mod settings;
+mod rotation;
 mod sweeper;
-mod turns;
-mod verify;
-mod verify_rows;
+mod tuples;
+mod verification;
+mod wal;
 
-pub use access::{Access, Ask, Project};
-pub use agent_view::AgentQuestion;
-pub use agents::{AgentAssignment, AgentChange};
-pub use audit::{AuditEvent, AuditQuery};
-pub use cursor::Page;
-pub use data_keys::{DataKeysReplaced, MAX_SEALED};
-pub use entries::{
-    Change, Entry, EntryChanges, EntryFilter, EntryOrder, EntryQuery, Import, Imported, NewEntry, OnConflict,
-    OrderField, Rollback, Rotation, SealedHint, Usage, Version, page_versions,
+pub use access::{Access, PermissionOn, Project, ProjectAccess};
+pub use agent::{
+    AgentQuestion, AgentSecrets, Block, Preview, Previewed, Resolution, ResolveRequest, Resolved, ResolvedEntry,
 };
-pub use environment::{EnvironmentChange, LeftOut};
-pub use export::{Export, ExportFilter};
-pub use exposures::Exposure;
-pub use heads::{Head, HeadChain};
-pub use installation::{Installation, InstallationError};
-pub use key_states::ForgedKey;
-pub use keys::OnProgress;
-pub use master_keys::{KeyStatus, MasterKeyUse, Rewrapped};
-pub use milestones::{Milestone, NewMilestone};
-pub use operators::Auditor;
-pub use preview::{Block, Preview, Previewed};
-pub use projects::{Erased, NewProject};
-pub use receipts::{ErasureReceipt, ResolveReceipt};
-pub use resolve::{Resolution, ResolveRequest, Resolved, ResolvedEntry};
-pub use roles::{RoleChange, RoleHolder};
-pub use settings::ForgedSetting;
-pub use verify::{Break, Verification};
+pub use audit::{
+    Audit, AuditEvent, AuditQuery, ErasureReceipt, Export, ExportFilter, Exposure, Head, HeadChain, ResolveReceipt,
+};
+pub use caller::Caller;
+pub use cursor::Page;
+pub use entries::{
+    Change, Entries, Entry, EntryChanges, EntryFilter, EntryOrder, EntryQuery, EnvironmentChange, Import, Imported,
+    LeftOut, NewEntry, OnConflict, OrderField, Rollback, Rotation as EntryRotation, SealedHint, Usage, Version,
+    page_versions,
+};
+pub use health::Health;
+pub use keys::{ExistingRows, ForgedKey, ForgedSetting, Installation, InstallationError, MAX_SEALED, OnProgress};
+pub use members::{AgentAssignment, AgentChange, Auditor, Members, RoleChange, RoleHolder};
+pub use milestones::{Milestone, Milestones, NewMilestone};
+pub use projects::{Erased, NewProject, Projects};
+pub use rotation::{DataKeysReplaced, KeyStatus, MasterKeyUse, Rewrapped, Rotation};
+pub use sweeper::Sweeper;
+pub use tuples::Tuples;
+pub use verification::{Break, Verification, Verifier};
+pub use wal::Wal;
 
 pub use crate::kms::{KeySource, MasterKeys};
 
 use crate::authz::Authorizer;
-use crate::domain::{Clock, Error, Principal, RequestId, ReservedNames, Result, Timestamp, UserId};
+use crate::domain::{Clock, ReservedNames};
 use crate::store::Store;
-use denials::Denials;
-use heads::Claims;
-use keys::Keys;
-use ledger::Ledger;
-use recorder::Recorder;
-use revisions::Revisions;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::Semaphore;
-use turns::Turns;
 
-/// Who asks, and in which request.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// Whom the token speaks for.
-    pub principal: Principal,
-    /// The request, as it is named in answers, logs and events.
-    pub request_id: RequestId,
-}
-
-impl Caller {
-    /// The person who calls.
-    ///
-    /// # Errors
-    /// When it is none, which the authorizer's answer rules out for whoever asks.
-    fn person(&self) -> Result<&UserId> {
-        match &self.principal {
-            Principal::User(id) => Ok(id),
-            Principal::Service(_) | Principal::Runtime(..) => {
-                Err(Error::internal("an entry was about to be changed by somebody who is no person"))
-            }
-        }
-    }
-}
-
-/// The vault. Cheap to clone.
+/// The vault: its parts, each with what it does. Cheap to clone.
 #[derive(Clone)]
-pub struct Vault(Arc<Parts>);
+pub struct Vault(Arc<Components>);
 
-struct Parts {
+struct Components {
     store: Store,
     authorizer: Authorizer,
     installation: Installation,
-    ledger: Ledger,
-    revisions: Revisions,
-    claims: Claims,
-    recorder: Recorder,
-    clock: Arc<dyn Clock>,
-    denials: Denials,
-    /// Whether there can be decoys in the database.
-    decoys_written: AtomicBool,
-    turns: Turns,
-    /// Bounds the transactions that wait for the authorizer.
-    lanes: Arc<Semaphore>,
-    retention: Duration,
-    /// Names that no new entry may bear, and that no session receives.
-    reserved: &'static ReservedNames,
-    /// How many values were opened.
-    decryptions: AtomicU64,
-    /// Whether something that was erased may still be in the database's files.
-    to_forget: AtomicBool,
+    audit: Audit,
+    tuples: Tuples,
+    access: Access,
+    entries: Entries,
+    members: Members,
+    projects: Projects,
+    milestones: Milestones,
+    agents: AgentSecrets,
+    rotation: Rotation,
+    verifier: Verifier,
+    sweeper: Sweeper,
+    health: Health,
+    wal: Wal,
 }
 
 impl Vault {
@@ -165,29 +115,56 @@ impl Vault {
         retention: Duration,
         reserved: &'static ReservedNames,
     ) -> Self {
-        Self(Arc::new(Parts {
-            store: installation.0.store.clone(),
-            authorizer,
-            clock: installation.0.clock.clone(),
-            installation,
-            ledger: Ledger::default(),
-            revisions: Revisions::default(),
-            claims: Claims::default(),
-            recorder: Recorder::default(),
-            denials: Denials::default(),
-            decoys_written: AtomicBool::new(true),
-            turns: Turns::default(),
-            lanes: Arc::new(Semaphore::new(lanes::LANES)),
+        let store = installation.store().clone();
+        let wal = Wal::new(store.clone());
+        let audit = Audit::new(installation.clone(), wal.clone());
+        let tuples = Tuples::new(installation.clone(), authorizer.clone(), audit.clone());
+        let access = Access::new(installation.clone(), authorizer.clone(), audit.clone(), tuples.clone());
+        let entries = Entries::new(installation.clone(), access.clone(), audit.clone(), wal.clone(), reserved);
+        let sweeper = Sweeper::new(
+            installation.clone(),
+            audit.clone(),
+            tuples.clone(),
+            entries.clone(),
+            wal.clone(),
             retention,
-            reserved,
-            decryptions: AtomicU64::new(0),
-            to_forget: AtomicBool::new(true),
+        );
+        Self(Arc::new(Components {
+            members: Members::new(installation.clone(), access.clone(), tuples.clone()),
+            projects: Projects::new(
+                installation.clone(),
+                access.clone(),
+                audit.clone(),
+                tuples.clone(),
+                wal.clone(),
+            ),
+            milestones: Milestones::new(
+                installation.clone(),
+                access.clone(),
+                audit.clone(),
+                tuples.clone(),
+                wal.clone(),
+            ),
+            agents: AgentSecrets::new(
+                installation.clone(),
+                authorizer.clone(),
+                audit.clone(),
+                entries.clone(),
+                reserved,
+            ),
+            rotation: Rotation::new(installation.clone(), audit.clone(), wal.clone()),
+            verifier: Verifier::new(installation.clone()),
+            health: Health::new(installation.clone(), authorizer.clone()),
+            store,
+            authorizer,
+            installation,
+            audit,
+            tuples,
+            access,
+            entries,
+            sweeper,
+            wal,
         }))
-    }
-
-    /// The master keys, and the data keys that are in memory.
-    fn keys(&self) -> &Keys {
-        &self.0.installation.0.keys
     }
 
     /// The database.
@@ -202,46 +179,87 @@ impl Vault {
         &self.0.authorizer
     }
 
-    /// How many values it has opened since it was put together.
+    /// The installation: its keys and settings.
     #[must_use]
-    pub fn decryptions(&self) -> u64 {
-        self.0.decryptions.load(Ordering::Relaxed)
+    pub fn installation(&self) -> &Installation {
+        &self.0.installation
     }
 
-    /// Makes the database's files forget what was erased. The erasure itself is done, whatever becomes of this: a job makes up
-    /// for it.
-    async fn forget_erased(&self) {
-        self.0.to_forget.store(true, Ordering::Relaxed);
-        if let Err(error) = self.forget_what_is_left().await {
-            tracing::warn!(%error, "what was erased is still in the database's log");
-        }
+    /// Events, their chains, and statements about them.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.0.audit
     }
 
-    /// Tries again to make the database's files forget what was erased, where that is still to be done; at first also for a
-    /// process before this one. Called every few seconds.
-    ///
-    /// # Errors
-    /// When the database cannot be reached; it is tried again.
-    pub async fn forget_what_is_left(&self) -> Result<()> {
-        // Taken before the attempt: what is erased meanwhile is for the next one.
-        if !self.0.to_forget.swap(false, Ordering::Relaxed) {
-            return Ok(());
-        }
-        let forgotten = match self.0.store.conn().await {
-            Ok(mut conn) => conn.forget_erased().await,
-            Err(error) => Err(error),
-        };
-        if !matches!(forgotten, Ok(true)) {
-            self.0.to_forget.store(true, Ordering::Relaxed);
-        }
-        if forgotten? {
-            return Ok(());
-        }
-        tracing::warn!("what was erased stays in the database's log while others read in it; it is tried again");
-        Ok(())
+    /// The outbox of changed tuples.
+    #[must_use]
+    pub fn tuples(&self) -> &Tuples {
+        &self.0.tuples
     }
 
-    fn now(&self) -> Timestamp {
-        self.0.clock.now()
+    /// Which permissions a caller holds.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.0.access
+    }
+
+    /// The credentials.
+    #[must_use]
+    pub fn entries(&self) -> &Entries {
+        &self.0.entries
+    }
+
+    /// People's roles, agents' assignments, and what agents and runtimes belong to.
+    #[must_use]
+    pub fn members(&self) -> &Members {
+        &self.0.members
+    }
+
+    /// Registering and deleting projects.
+    #[must_use]
+    pub fn projects(&self) -> &Projects {
+        &self.0.projects
+    }
+
+    /// Milestones and their phases.
+    #[must_use]
+    pub fn milestones(&self) -> &Milestones {
+        &self.0.milestones
+    }
+
+    /// What agents receive.
+    #[must_use]
+    pub fn agents(&self) -> &AgentSecrets {
+        &self.0.agents
+    }
+
+    /// Replacing data keys and master keys.
+    #[must_use]
+    pub fn rotation(&self) -> &Rotation {
+        &self.0.rotation
+    }
+
+    /// Verifying records and rows.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        &self.0.verifier
+    }
+
+    /// Erasing deleted entries.
+    #[must_use]
+    pub fn sweeper(&self) -> &Sweeper {
+        &self.0.sweeper
+    }
+
+    /// Whether what the vault depends on answers.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.0.health
+    }
+
+    /// The database's write-ahead log.
+    #[must_use]
+    pub fn wal(&self) -> &Wal {
+        &self.0.wal
     }
 }

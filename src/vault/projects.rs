@@ -1,17 +1,21 @@
 //! The life of a project's vault: registered, given a status and participants, deleted.
 
-use super::access::NO_SUCH_PROJECT;
-use super::heads::seconds;
-use super::lanes::{Lane, Step};
-use super::receipts::{ErasedKey, ErasureReceipt};
-use super::roles::id;
-use super::{Caller, Project, Vault};
-use crate::authz::{CanManageProjects, Object, Tuple, TupleChange, TupleFilter};
+use super::Caller;
+use super::access::{Access, NO_SUCH_PROJECT, Project};
+use super::audit::{Audit, ErasedKey, ErasureReceipt, epoch_seconds};
+use super::input::{at_least_one_id, id};
+use super::keys::Installation;
+use super::tuples::{OutboxPartition, Step, Tuples};
+use super::wal::Wal;
+use crate::authz::{Object, Tuple, TupleChange, TupleFilter};
 use crate::crypto::Statement;
-use crate::domain::{AgentId, AuditAction, Error, OrganizationId, ProjectId, ProjectStatus, Result, Role, UserId};
+use crate::domain::{
+    AgentId, AuditAction, Error, OrganizationId, ProjectId, ProjectStatus, Result, Role, Timestamp, UserId,
+};
+use crate::permission::CanManageProjects;
 use crate::store::Tx;
 use crate::store::records::DataKeyRow;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 /// A project that gets a vault.
 #[derive(Debug, Clone)]
@@ -39,21 +43,40 @@ pub struct Erased {
     pub receipt: Option<String>,
 }
 
-impl Vault {
+/// Registers and deletes projects, and sets what the platform says of them. Cheap to clone.
+#[derive(Clone)]
+pub struct Projects {
+    installation: Installation,
+    access: Access,
+    audit: Audit,
+    tuples: Tuples,
+    wal: Wal,
+}
+
+impl Projects {
+    pub(super) fn new(installation: Installation, access: Access, audit: Audit, tuples: Tuples, wal: Wal) -> Self {
+        Self { installation, access, audit, tuples, wal }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.installation.now()
+    }
+
     /// Gives a project its vault.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7; CONFLICT for an id that is or was registered.
-    pub async fn register_project(&self, caller: &Caller, new: NewProject) -> Result<Project> {
+    pub async fn register(&self, caller: &Caller, new: NewProject) -> Result<Project> {
         let action = AuditAction::ProjectRegistered;
-        self.permit_service::<CanManageProjects>(caller, action).await?;
+        self.access.authorize_service::<CanManageProjects>(caller, action).await?;
         let project = id(ProjectId::parse(new.project), &["input", "projectId"])?;
-        let participants: BTreeSet<OrganizationId> =
-            some_ids(new.participants, OrganizationId::parse, &["input", "participantIds"])?;
-        let accountable: BTreeSet<UserId> = some_ids(new.accountable, UserId::parse, &["input", "accountableUserIds"])?;
+        let participants = at_least_one_id(new.participants, OrganizationId::parse, &["input", "participantIds"])?;
+        let accountable = at_least_one_id(new.accountable, UserId::parse, &["input", "accountableUserIds"])?;
+        // Before the transaction: the provider of the master keys may be slow.
+        let data_key = self.installation.make_data_key(&project).await?;
 
-        let lane = Lane::Project(&project);
-        let mut tx = self.begin_in(lane).await?;
+        let partition = OutboxPartition::Project(&project);
+        let mut tx = self.tuples.begin_change(partition).await?;
         if tx.tombstone(&project).await?.is_some() {
             return Err(Error::Conflict("A project of this id was deleted; an id is never used twice.".to_owned()));
         }
@@ -62,12 +85,12 @@ impl Vault {
         }
         let now = self.now();
         tx.insert_project(&project, new.status, now).await?;
-        self.add_data_key(&mut tx, &project).await?;
+        self.installation.add_data_key(&mut tx, data_key).await?;
         let mut write = vec![Tuple::vault_of(&project)];
         write.extend(participants.iter().map(|organization| Tuple::participant(&project, organization)));
         write.extend(accountable.iter().map(|user| Tuple::role(&project, Role::Accountable, user)));
         let event = caller.event(action, now).in_project(&project);
-        self.finish_in(tx, lane, &[event], &[Step::Change(TupleChange { write, delete: vec![] })]).await?;
+        self.tuples.commit_and_apply(tx, partition, &[event], &[Step::Change(TupleChange { write, delete: vec![] })]).await?;
         Ok(Project { id: project, status: new.status })
     }
 
@@ -75,14 +98,14 @@ impl Vault {
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7.
-    pub async fn set_project_status(&self, caller: &Caller, project: String, status: ProjectStatus) -> Result<Project> {
+    pub async fn set_status(&self, caller: &Caller, project: String, status: ProjectStatus) -> Result<Project> {
         let action = AuditAction::ProjectStatusChanged;
-        self.permit_service::<CanManageProjects>(caller, action).await?;
+        self.access.authorize_service::<CanManageProjects>(caller, action).await?;
         let project = id(ProjectId::parse(project), &["input", "projectId"])?;
-        let mut tx = self.begin_on(&project).await?;
+        let mut tx = self.tuples.begin(&[OutboxPartition::Project(&project)]).await?;
         if tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)? != status {
             tx.set_project_status(&project, status).await?;
-            self.append(&mut tx, &[caller.event(action, self.now()).in_project(&project)]).await?;
+            self.audit.append(&mut tx, &[caller.event(action, self.now()).in_project(&project)]).await?;
             tx.commit().await?;
         }
         Ok(Project { id: project, status })
@@ -92,13 +115,15 @@ impl Vault {
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7.
-    pub async fn delete_project(&self, caller: &Caller, project: String) -> Result<Erased> {
+    pub async fn delete(&self, caller: &Caller, project: String) -> Result<Erased> {
         let action = AuditAction::ProjectDeleted;
-        self.permit_service::<CanManageProjects>(caller, action).await?;
+        self.access.authorize_service::<CanManageProjects>(caller, action).await?;
         let project = id(ProjectId::parse(project), &["projectId"])?;
-        let lane = Lane::Project(&project);
-        let signing = self.signing_key().await?;
-        let mut tx = self.begin_in(lane).await?;
+        let partition = OutboxPartition::Project(&project);
+        let signing = self.installation.signing_key().await?;
+        // Opened now, so that the transaction finds them in memory.
+        self.installation.open_project_keys(&project).await?;
+        let mut tx = self.tuples.begin_change(partition).await?;
         if tx.lock_project(&project).await?.is_none() {
             let receipt = tx.tombstone(&project).await?.flatten();
             tx.commit().await?;
@@ -118,7 +143,7 @@ impl Vault {
         let now = self.now();
         let event = caller.event(action, now).in_project(&project);
         let receipt = ErasureReceipt {
-            iat: seconds(now),
+            iat: epoch_seconds(now),
             sub: event.actor.clone(),
             project: project.as_str().to_owned(),
             event: event.id.to_string(),
@@ -128,9 +153,9 @@ impl Vault {
         };
         let receipt = signing.sign(Statement::ErasureReceipt, &receipt).map_err(Error::internal)?;
         tx.insert_tombstone(&project, &receipt, now).await?;
-        let finished = self.finish_in(tx, lane, &[event], &steps).await;
-        self.keys().forget(&project).await;
-        self.forget_erased().await;
+        let finished = self.tuples.commit_and_apply(tx, partition, &[event], &steps).await;
+        self.installation.forget_keys_of(&project).await;
+        self.wal.truncate().await;
         finished?;
         Ok(Erased { project, entries: erased.entries, versions: erased.versions, receipt: Some(receipt) })
     }
@@ -139,7 +164,7 @@ impl Vault {
     async fn erased_keys(&self, project: &ProjectId, rows: Vec<DataKeyRow>) -> Vec<ErasedKey> {
         let mut erased = Vec::with_capacity(rows.len());
         for row in rows {
-            let key = self.open_key(project, &row).await.ok();
+            let key = self.installation.open_key(project, &row).await.ok();
             erased.push(ErasedKey {
                 fingerprint: key.and_then(|key| key.fingerprint().ok()),
                 id: row.id.to_string(),
@@ -172,14 +197,14 @@ impl Vault {
         organization: String,
         action: AuditAction,
     ) -> Result<Project> {
-        self.permit_service::<CanManageProjects>(caller, action).await?;
+        self.access.authorize_service::<CanManageProjects>(caller, action).await?;
         let project = id(ProjectId::parse(project), &["input", "projectId"])?;
         let organization = id(OrganizationId::parse(organization), &["input", "organizationId"])?;
-        let lane = Lane::Project(&project);
-        let mut tx = self.begin_in(lane).await?;
+        let partition = OutboxPartition::Project(&project);
+        let mut tx = self.tuples.begin_change(partition).await?;
         let status = tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)?;
         let own = Tuple::participant(&project, &organization);
-        let takes_part = self.0.authorizer.read(&mut tx, &TupleFilter::participants(&project)).await?.contains(&own);
+        let takes_part = self.tuples.read(&mut tx, &TupleFilter::participants(&project)).await?.contains(&own);
         let change = match (action == AuditAction::ParticipantAdded, takes_part) {
             (true, false) => TupleChange { write: vec![own], delete: vec![] },
             (false, true) => {
@@ -194,7 +219,7 @@ impl Vault {
         };
         let event =
             caller.event(action, self.now()).in_project(&project).about(format_args!("organization:{organization}"));
-        self.finish_in(tx, lane, &[event], &[Step::Change(change)]).await?;
+        self.tuples.commit_and_apply(tx, partition, &[event], &[Step::Change(change)]).await?;
         Ok(Project { id: project, status })
     }
 
@@ -205,13 +230,13 @@ impl Vault {
         project: &ProjectId,
         organization: &OrganizationId,
     ) -> Result<Vec<Tuple>> {
-        let authorizer = &self.0.authorizer;
-        let of_organization = authorizer.read(tx, &TupleFilter::agents_of_organization(organization)).await?;
+        let tuples = &self.tuples;
+        let of_organization = tuples.read(tx, &TupleFilter::agents_of_organization(organization)).await?;
         let agents: HashSet<AgentId> =
             of_organization.iter().filter_map(Tuple::as_agent_of).map(|(_, agent)| agent).collect();
-        let mut held = authorizer.read(tx, &TupleFilter::agents_of_project(project)).await?;
+        let mut held = tuples.read(tx, &TupleFilter::agents_of_project(project)).await?;
         for milestone in tx.milestones_of(std::slice::from_ref(project)).await? {
-            held.extend(authorizer.read(tx, &TupleFilter::agents_of_milestone(&milestone.id)).await?);
+            held.extend(tuples.read(tx, &TupleFilter::agents_of_milestone(&milestone.id)).await?);
         }
         let agent_of = |tuple: &Tuple| {
             let on_project = tuple.as_agent_on_project().map(|(_, agent)| agent);
@@ -220,14 +245,4 @@ impl Vault {
         held.retain(|tuple| agent_of(tuple).is_some_and(|agent| agents.contains(&agent)));
         Ok(held)
     }
-}
-
-/// Reads ids of which there has to be one; doubles are ignored.
-fn some_ids<T: Ord>(
-    texts: Vec<String>,
-    read: impl Fn(String) -> Result<T, crate::domain::IdError>,
-    field: &[&'static str],
-) -> Result<BTreeSet<T>> {
-    let ids = texts.into_iter().map(|text| id(read(text), field)).collect::<Result<BTreeSet<T>>>()?;
-    if ids.is_empty() { Err(Error::invalid(field, "Name at least one.")) } else { Ok(ids) }
 }

@@ -1,15 +1,44 @@
 //! Erasing deleted entries whose retention has passed.
 
-use super::Vault;
-use super::events::event;
+use super::audit::{Audit, event};
+use super::entries::Entries;
+use super::keys::Installation;
+use super::tuples::{OutboxPartition, Tuples};
+use super::wal::Wal;
 use crate::domain::{Actor, AuditAction, EntryId, Error, RequestId, Result, Timestamp};
+use crate::store::Store;
 use crate::store::records::DeletedEntryRow;
+use std::time::Duration;
 use uuid::Uuid;
 
-/// So many entries are erased in one go.
+/// Maximum number of entries that are read at once.
 const BATCH: i64 = 100;
 
-impl Vault {
+/// Erases deleted entries. Cheap to clone.
+#[derive(Clone)]
+pub struct Sweeper {
+    store: Store,
+    installation: Installation,
+    audit: Audit,
+    tuples: Tuples,
+    entries: Entries,
+    wal: Wal,
+    /// How long a deleted entry can be restored.
+    retention: Duration,
+}
+
+impl Sweeper {
+    pub(super) fn new(
+        installation: Installation,
+        audit: Audit,
+        tuples: Tuples,
+        entries: Entries,
+        wal: Wal,
+        retention: Duration,
+    ) -> Self {
+        Self { store: installation.store().clone(), installation, audit, tuples, entries, wal, retention }
+    }
+
     /// Erases every entry that was deleted longer ago than the retention period; how many. Called every few minutes; several
     /// servers may do it at once.
     ///
@@ -19,12 +48,12 @@ impl Vault {
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached; what was erased stays erased.
     pub async fn sweep(&self) -> Result<u64> {
-        let before = self.now().minus(self.0.retention);
+        let before = self.installation.now().minus(self.retention);
         let mut swept = 0;
         let mut after = (Timestamp::from_millis(i64::MIN), EntryId(Uuid::nil()));
         // By place, so that rows that are left keep nobody from its turn.
         loop {
-            let due = self.0.store.conn().await?.entries_deleted_before(before, after, BATCH).await?;
+            let due = self.store.conn().await?.entries_deleted_before(before, after, BATCH).await?;
             let Some(last) = due.last() else { break };
             after = (last.deleted_at, last.id);
             for deleted in due {
@@ -32,7 +61,7 @@ impl Vault {
             }
         }
         if swept > 0 {
-            self.forget_erased().await;
+            self.wal.truncate().await;
         }
         Ok(swept)
     }
@@ -40,14 +69,19 @@ impl Vault {
     /// Erases a deleted entry, where it is still due and authentic; whether it was.
     async fn erase_due(&self, deleted: &DeletedEntryRow, before: Timestamp) -> Result<bool> {
         let DeletedEntryRow { id, project, .. } = deleted;
-        let mut tx = self.begin_on(project).await?;
+        let mut keys = self.installation.open_project_keys(project).await?;
+        let mut tx = self.tuples.begin(&[OutboxPartition::Project(project)]).await?;
         tx.lock_project(project).await?;
+        if !keys.accept(tx.data_keys_of(project).await?) {
+            // A data key was added meanwhile; the next call erases the entry.
+            return Ok(false);
+        }
         // It may have been restored or purged since.
         let still_due = |at| at < before;
         let Some(row) = tx.entry_row(*id).await?.filter(|row| row.deleted_at.is_some_and(still_due)) else {
             return Ok(false);
         };
-        match self.check_for_change(&mut tx, &row).await {
+        match self.entries.check_for_change(&mut tx, &keys, &row).await {
             Ok(_) => {}
             Err(Error::Internal(error)) => {
                 tracing::error!(
@@ -61,8 +95,8 @@ impl Vault {
             Err(error) => return Err(error),
         }
         tx.erase_entries(&[*id]).await?;
-        let event = event(&Actor::Sweeper, RequestId::new().as_str(), AuditAction::EntryPurged, self.now());
-        self.append(&mut tx, &[event.of_erasure(row)]).await?;
+        let event = event(&Actor::Sweeper, RequestId::new().as_str(), AuditAction::EntryPurged, self.installation.now());
+        self.audit.append(&mut tx, &[event.of_erasure(row)]).await?;
         tx.commit().await?;
         Ok(true)
     }

@@ -171,7 +171,7 @@ pub async fn record_usage(conn: &mut Connection, used: &[(EntryId, i64)], now: T
 }
 
 /// Erased pages are the server's to reuse; nothing to do here.
-pub async fn forget_erased(_: &mut Connection) -> QueryResult<bool> {
+pub async fn truncate_wal(_: &mut Connection) -> QueryResult<bool> {
     Ok(true)
 }
 

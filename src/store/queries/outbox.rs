@@ -11,28 +11,28 @@ use diesel_async::RunQueryDsl;
 /// is an error.
 pub async fn push_outbox(
     conn: &mut Connection,
-    lane: &str,
+    partition: &str,
     change: &str,
     mac: &[u8],
     now: Timestamp,
 ) -> QueryResult<i64> {
     diesel::insert_into(outbox::table)
-        .values((outbox::lane.eq(lane), outbox::change.eq(change), outbox::mac.eq(mac), outbox::created_at.eq(now)))
+        .values((outbox::lane.eq(partition), outbox::change.eq(change), outbox::mac.eq(mac), outbox::created_at.eq(now)))
         .returning(outbox::seq)
         .get_result(conn)
         .await
 }
 
-pub async fn outbox_of(conn: &mut Connection, lane: &str) -> QueryResult<Vec<OutboxRow>> {
+pub async fn outbox_of(conn: &mut Connection, partition: &str) -> QueryResult<Vec<OutboxRow>> {
     outbox::table
-        .filter(outbox::lane.eq(lane))
+        .filter(outbox::lane.eq(partition))
         .order(outbox::seq)
         .select((outbox::seq, outbox::lane, outbox::change, outbox::mac))
         .load(conn)
         .await
 }
 
-pub async fn outbox_lanes(conn: &mut Connection) -> QueryResult<Vec<String>> {
+pub async fn outbox_partitions(conn: &mut Connection) -> QueryResult<Vec<String>> {
     outbox::table.select(outbox::lane).distinct().order(outbox::lane).load(conn).await
 }
 
@@ -41,7 +41,7 @@ pub async fn delete_outbox(conn: &mut Connection, seq: i64) -> QueryResult<()> {
     Ok(())
 }
 
-/// Whether a change of any lane names this object.
+/// Whether a change in any partition names this object.
 pub async fn outbox_mentions(conn: &mut Connection, object: &str) -> QueryResult<bool> {
     let changes: Vec<String> = outbox::table.select(outbox::change).load(conn).await?;
     let quoted = serde_json::Value::from(object).to_string();

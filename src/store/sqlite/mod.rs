@@ -158,7 +158,7 @@ struct Checkpoint {
 
 /// `secure_delete` overwrites the pages, but their old content stays in the write-ahead log until that is cut off. Whether it was:
 /// not while somebody still reads in it, which is no error.
-pub async fn forget_erased(conn: &mut Connection) -> QueryResult<bool> {
+pub async fn truncate_wal(conn: &mut Connection) -> QueryResult<bool> {
     let checkpoint: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(conn).await?;
     Ok(checkpoint.busy == 0)
 }

@@ -3,21 +3,23 @@
 
 use super::input::{Change, EntryChanges, NewEntry, Rollback, Rotation};
 use super::reading::{Entry, status};
-use super::rows::{Tampered, place, sign_entry, sign_version, verify_entry, verify_newest, verify_version};
+use super::rows::{Tampered, ciphertext_place, sign_entry, sign_version, verify_entry, verify_newest, verify_version};
 use super::values::{self, Value};
-use crate::authz::{Authorized, CanWrite, ChangesEntries, Rekeying};
+use super::Entries;
 use crate::crypto::DataKey;
 use crate::domain::{
     AuditAction, Category, EntryId, EntryStatus, Error, MilestoneId, ProjectId, Result, SecretName, Timestamp, UserId,
 };
+use crate::permission::{Authorized, CanWrite, ChangesEntries, Rekeying};
 use crate::store::Tx;
 use crate::store::records::{CiphertextRow, DataKeyRow, EntryRow, VersionRow};
-use crate::vault::access::{NO_SUCH_ENTRY, NO_SUCH_MILESTONE, NO_SUCH_PROJECT};
-use crate::vault::roles::id;
-use crate::vault::{Caller, Vault};
+use crate::vault::Caller;
+use crate::vault::access::{NO_SUCH_ENTRY, NO_SUCH_MILESTONE, Needs, ProjectTx};
+use crate::vault::input::id;
+use crate::vault::keys::ProjectKeys;
 use std::sync::Arc;
 
-/// So many versions of an entry are kept.
+/// Number of an entry's newest versions that are kept.
 const KEPT_VERSIONS: i32 = 10;
 
 pub(super) const NAME_TAKEN: &str =
@@ -26,8 +28,7 @@ const ENDED: &str = "This entry has expired; say with expiresAt when the new val
 
 /// An entry under change: its row as it is in the transaction, and what signs it.
 pub(super) struct Changing<'a, P: ChangesEntries> {
-    pub(super) by: Authorized<P>,
-    pub(super) tx: Tx,
+    pub(super) change: ProjectTx<P>,
     pub(super) row: EntryRow,
     pub(super) key: Arc<DataKey>,
     pub(super) caller: &'a Caller,
@@ -35,7 +36,7 @@ pub(super) struct Changing<'a, P: ChangesEntries> {
     pub(super) now: Timestamp,
 }
 
-impl Vault {
+impl Entries {
     /// Asks for `P`, takes the project's lock and reads the entry under it.
     pub(super) async fn begin_change<'a, P: ChangesEntries>(
         &self,
@@ -44,16 +45,18 @@ impl Vault {
         id: &str,
         expected_revision: Option<i32>,
     ) -> Result<Changing<'a, P>> {
-        let (_, row) = self.permit_entry::<P>(caller, action, id).await?;
-        let mut tx = self.begin_on(&row.project).await?;
-        tx.lock_project(&row.project).await?.ok_or(NO_SUCH_ENTRY)?;
-        let event = caller.event(action, self.now()).in_project(&row.project);
-        let (mut tx, by, administers) = self.hold::<P>(caller, tx, event, &row.project, NO_SUCH_ENTRY).await?;
-        let mut row = tx.entry_row(row.id).await?.ok_or(NO_SUCH_ENTRY)?;
-        if row.deleted_at.is_some() && !administers {
+        let (granted, row) = self.access.authorize_entry::<P>(caller, action, id).await?;
+        let mut change = granted.open(Needs::DataKeys).await?;
+        let project = change.by.project();
+        // It may have gone since, and its id never comes back in another project.
+        let found = change.tx.entry_row(row.id).await?.filter(|row| row.project == *project);
+        let mut row = found.ok_or(NO_SUCH_ENTRY)?;
+        if row.deleted_at.is_some() && !change.administers {
             return Err(NO_SUCH_ENTRY);
         }
-        let key = self.open_for_change(&mut tx, &row).await?;
+        let rekeying = Rekeying::from(&change.by);
+        let (tx, keys) = change.with_keys()?;
+        let key = self.open_for_change(tx, keys, &row).await?;
         if expected_revision.is_some_and(|expected| expected != row.revision) {
             return Err(Error::Conflict(format!(
                 "The entry has revision {} by now; read it again before you change it.",
@@ -63,15 +66,15 @@ impl Vault {
         let key = match action {
             // It is about to go.
             AuditAction::EntryPurged => key,
-            _ => self.follow_encrypting_key(&mut tx, &Rekeying::from(&by), &mut row, key).await?,
+            _ => self.follow_encrypting_key(tx, keys, &rekeying, &mut row, key).await?,
         };
-        Ok(Changing { by, tx, row, key, caller, action, now: self.now() })
+        Ok(Changing { change, row, key, caller, action, now: self.now() })
     }
 
     /// The data key of an entry that is about to be changed, once its row was checked; a row that
     /// fails is logged.
-    pub(super) async fn open_for_change(&self, tx: &mut Tx, row: &EntryRow) -> Result<Arc<DataKey>> {
-        let opened = self.check_for_change(tx, row).await;
+    pub(super) async fn open_for_change(&self, tx: &mut Tx, keys: &ProjectKeys, row: &EntryRow) -> Result<Arc<DataKey>> {
+        let opened = self.check_for_change(tx, keys, row).await;
         opened.inspect_err(|error| {
             if matches!(error, Error::Internal(_)) {
                 tracing::error!(entry = %row.id, "an entry's row fails authentication; it is not changed");
@@ -81,12 +84,17 @@ impl Vault {
 
     /// As [`Self::open_for_change`], where the caller logs: the row is the vault's, nothing newer is
     /// on record, and nothing newer was seen. The caller holds the project's lock.
-    pub(in crate::vault) async fn check_for_change(&self, tx: &mut Tx, row: &EntryRow) -> Result<Arc<DataKey>> {
-        let audit = self.audit_key(tx).await?;
-        let key = tx.data_key(row.data_key).await?.ok_or_else(|| Error::internal("an entry's data key is gone"))?;
-        let key = self.open_key(&row.project, &key).await?;
+    pub(in crate::vault) async fn check_for_change(
+        &self,
+        tx: &mut Tx,
+        keys: &ProjectKeys,
+        row: &EntryRow,
+    ) -> Result<Arc<DataKey>> {
+        let audit = self.installation.audit_key(tx).await?;
+        let key = keys.get(row.data_key)?;
         let newest = tx.newest_change(row.id).await?;
-        let seen = if self.0.revisions.is_older(row.id, row.revision) { Err(Tampered) } else { Ok(()) };
+        let is_outdated = self.audit.highest_revision(row.id).is_some_and(|highest| row.revision < highest);
+        let seen = if is_outdated { Err(Tampered) } else { Ok(()) };
         let checked =
             seen.and_then(|()| verify_entry(row, &key)).and_then(|()| verify_newest(row, newest.as_ref(), &audit));
         checked.map_err(Error::internal)?;
@@ -110,13 +118,13 @@ impl Vault {
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.
-    pub async fn create_entry(&self, caller: &Caller, new: NewEntry) -> Result<Entry> {
+    pub async fn create(&self, caller: &Caller, new: NewEntry) -> Result<Entry> {
         let project = id(ProjectId::parse(new.project), &["input", "projectId"])?;
         let action = AuditAction::EntryCreated;
         let event = caller.event(action, self.now()).in_project(&project);
-        self.permit::<CanWrite>(caller, event.clone(), &project).await?;
+        let granted = self.access.authorize::<CanWrite>(caller, event, &project).await?;
         let now = self.now();
-        let name = values::name(new.name, self.0.reserved, &["input", "name"])?;
+        let name = values::name(new.name, self.reserved, &["input", "name"])?;
         let value = values::value(&new.value, new.category, now, &["input", "value"])?;
         if let Some(text) = &new.description {
             values::description(text, &["input", "description"])?;
@@ -126,15 +134,15 @@ impl Vault {
         }
         let expires_at = values::expiry(new.expires_at, value.not_after(), now, &["input", "expiresAt"])?;
 
-        let mut tx = self.begin_on(&project).await?;
-        tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)?;
-        let (mut tx, by, _) = self.hold::<CanWrite>(caller, tx, event, &project, NO_SUCH_PROJECT).await?;
-        let milestone = scope(&mut tx, &project, new.milestone).await?;
-        require_room(&mut tx, &project, 1).await?;
+        let mut change = granted.open(Needs::DataKeys).await?;
+        let by = change.by.clone();
+        let (tx, keys) = change.with_keys()?;
+        let milestone = scope(tx, &project, new.milestone).await?;
+        require_room(tx, &project, 1).await?;
         if !tx.entries_named(&project, milestone.as_ref(), &[name.as_str()]).await?.is_empty() {
             return Err(Error::Conflict(NAME_TAKEN.to_owned()));
         }
-        let (data_key, key) = self.key_for_sealing(&mut tx, &project, 1).await?;
+        let (data_key, key) = self.installation.key_for_sealing(tx, keys, 1).await?;
         let draft = Draft {
             milestone,
             name,
@@ -143,10 +151,10 @@ impl Vault {
             expires_at,
             rotation_interval_days: new.rotation_interval_days,
         };
-        let row = insert_entry(&mut tx, &by, draft, &value, (&data_key, &key), caller.person()?, now).await?;
-        self.append(&mut tx, &[caller.event(action, now).of_change(&row)]).await?;
-        let entry = self.entry_in(&mut tx, row.id).await?;
-        tx.commit().await?;
+        let row = insert_entry(tx, &by, draft, &value, (&data_key, &key), caller.person()?, now).await?;
+        self.audit.append(tx, &[caller.event(action, now).of_change(&row)]).await?;
+        let entry = self.entry_in(tx, row.id).await?;
+        change.tx.commit().await?;
         Ok(entry)
     }
 
@@ -154,7 +162,7 @@ impl Vault {
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.
-    pub async fn update_entry(&self, caller: &Caller, changes: EntryChanges) -> Result<Entry> {
+    pub async fn update(&self, caller: &Caller, changes: EntryChanges) -> Result<Entry> {
         let mut changing =
             self.begin_write(caller, AuditAction::EntryUpdated, &changes.id, changes.expected_revision).await?;
         let now = changing.now;
@@ -169,7 +177,7 @@ impl Vault {
             // The name of an entry that was created before it became reserved is no new name.
             Change::Set(name) if name == row.name => {}
             Change::Set(name) => {
-                values::name(name, self.0.reserved, &["input", "name"])?.as_str().clone_into(&mut row.name);
+                values::name(name, self.reserved, &["input", "name"])?.as_str().clone_into(&mut row.name);
             }
         }
         match changes.description {
@@ -235,7 +243,7 @@ impl Vault {
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.
-    pub async fn rotate_entry(&self, caller: &Caller, rotation: Rotation) -> Result<Entry> {
+    pub async fn rotate(&self, caller: &Caller, rotation: Rotation) -> Result<Entry> {
         let mut changing =
             self.begin_write(caller, AuditAction::EntryRotated, &rotation.id, rotation.expected_revision).await?;
         let value = values::value(&rotation.value, changing.row.category, changing.now, &["input", "value"])?;
@@ -247,7 +255,7 @@ impl Vault {
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.
-    pub async fn rollback_entry(&self, caller: &Caller, rollback: Rollback) -> Result<Entry> {
+    pub async fn roll_back(&self, caller: &Caller, rollback: Rollback) -> Result<Entry> {
         let mut changing =
             self.begin_write(caller, AuditAction::EntryRolledBack, &rollback.id, rollback.expected_revision).await?;
         if rollback.version == changing.row.current_version {
@@ -271,7 +279,7 @@ impl Vault {
             mac: vec![],
         };
         sign_version(row, &mut version, &changing.key);
-        changing.tx.insert_version(&changing.by, &changing.row, &version, None).await?;
+        changing.change.tx.insert_version(&changing.change.by, &changing.row, &version, None).await?;
         changing.prune().await?;
         self.save(changing).await
     }
@@ -279,18 +287,19 @@ impl Vault {
     /// Commits a change with its event.
     pub(super) async fn save<P: ChangesEntries>(&self, mut changing: Changing<'_, P>) -> Result<Entry> {
         let event = changing.write().await?;
-        self.append(&mut changing.tx, &[event]).await?;
+        let mut tx = changing.change.tx;
+        self.audit.append(&mut tx, &[event]).await?;
         // Read before the commit, so that what was done is not answered with an error.
-        let entry = self.entry_in(&mut changing.tx, changing.row.id).await?;
-        changing.tx.commit().await?;
+        let entry = self.entry_in(&mut tx, changing.row.id).await?;
+        tx.commit().await?;
         Ok(entry)
     }
 
     /// Ends a change that changes nothing: an entry that was put under another data key for it goes
     /// back. Gives the entry.
     pub(super) async fn end_unchanged<P: ChangesEntries>(&self, mut changing: Changing<'_, P>) -> Result<Entry> {
-        let entry = self.entry_in(&mut changing.tx, changing.row.id).await?;
-        changing.tx.rollback().await?;
+        let entry = self.entry_in(&mut changing.change.tx, changing.row.id).await?;
+        changing.change.tx.rollback().await?;
         Ok(entry)
     }
 
@@ -310,7 +319,7 @@ impl<P: ChangesEntries> Changing<'_, P> {
 
     pub(super) async fn require_name_free(&mut self) -> Result<()> {
         let row = &self.row;
-        let named = self.tx.entries_named(&row.project, row.milestone.as_ref(), &[row.name.as_str()]).await?;
+        let named = self.change.tx.entries_named(&row.project, row.milestone.as_ref(), &[row.name.as_str()]).await?;
         if named.iter().any(|other| other.id != row.id) {
             return Err(Error::Conflict(NAME_TAKEN.to_owned()));
         }
@@ -319,7 +328,7 @@ impl<P: ChangesEntries> Changing<'_, P> {
 
     /// A version of the entry, authenticated.
     async fn version(&mut self, version: i32) -> Result<Option<VersionRow>> {
-        let Some(row) = self.tx.version_row(self.row.id, version).await? else { return Ok(None) };
+        let Some(row) = self.change.tx.version_row(self.row.id, version).await? else { return Ok(None) };
         verify_version(&self.row, &row, &self.key).map_err(|error| {
             tracing::error!(entry = %self.row.id, "a version's row fails authentication; the entry is not changed");
             Error::internal(error)
@@ -335,12 +344,12 @@ impl<P: ChangesEntries> Changing<'_, P> {
     /// Adds a version with a new value; nothing else of the entry is written yet.
     pub(super) async fn rotate(
         &mut self,
-        vault: &Vault,
+        entries: &Entries,
         value: &Value<'_>,
         expires_at: Change<Timestamp>,
         path: values::Path,
     ) -> Result<()> {
-        self.require_encrypting_key(vault).await?;
+        self.require_encrypting_key(entries).await?;
         let row = &mut self.row;
         let has_end = value.not_after().is_some();
         let asked = match expires_at {
@@ -355,16 +364,17 @@ impl<P: ChangesEntries> Changing<'_, P> {
         row.expires_at = values::expiry(asked, value.not_after(), self.now, path)?;
         row.current_version += 1;
         let author = self.caller.person()?;
-        insert_version(&mut self.tx, &self.by, row, value, &self.key, author, self.now).await?;
+        insert_version(&mut self.change.tx, &self.change.by, row, value, &self.key, author, self.now).await?;
         self.prune().await
     }
 
     /// Counts the value that is about to be sealed, and sees to it that this happens under the project's encrypting key.
-    async fn require_encrypting_key(&mut self, vault: &Vault) -> Result<()> {
-        let (encrypting, _) = vault.key_for_sealing(&mut self.tx, &self.row.project, 1).await?;
+    async fn require_encrypting_key(&mut self, entries: &Entries) -> Result<()> {
+        let by = Rekeying::from(&self.change.by);
+        let (tx, keys) = self.change.with_keys()?;
+        let (encrypting, _) = entries.installation.key_for_sealing(tx, keys, 1).await?;
         if self.row.data_key != encrypting.id {
-            let by = Rekeying::from(&self.by);
-            self.key = vault.follow_encrypting_key(&mut self.tx, &by, &mut self.row, self.key.clone()).await?;
+            self.key = entries.follow_encrypting_key(tx, keys, &by, &mut self.row, self.key.clone()).await?;
         }
         if self.row.data_key == encrypting.id {
             Ok(())
@@ -375,7 +385,7 @@ impl<P: ChangesEntries> Changing<'_, P> {
 
     async fn prune(&mut self) -> Result<()> {
         let oldest = self.row.current_version - KEPT_VERSIONS + 1;
-        Ok(self.tx.prune_versions(&self.by, &self.row, oldest).await?)
+        Ok(self.change.tx.prune_versions(&self.change.by, &self.row, oldest).await?)
     }
 
     /// Signs and writes the row as it is now; the event says what was done.
@@ -384,7 +394,7 @@ impl<P: ChangesEntries> Changing<'_, P> {
         self.row.updated_at = self.now;
         self.row.updated_by = self.caller.person()?.clone();
         sign_entry(&mut self.row, &self.key);
-        self.tx.save_entry(&self.by, &self.row).await?;
+        self.change.tx.save_entry(&self.change.by, &self.row).await?;
         Ok(self.caller.event(self.action, self.now).of_change(&self.row))
     }
 }
@@ -465,7 +475,7 @@ async fn insert_version<P: ChangesEntries>(
     now: Timestamp,
 ) -> Result<()> {
     let version = row.current_version;
-    let place = place(row, version);
+    let place = ciphertext_place(row, version);
     let ciphertext = CiphertextRow {
         entry: row.id,
         version,

@@ -4,11 +4,12 @@ use super::change::{Changing, Draft, insert_entry, require_room, scope};
 use super::input::Change;
 use super::reading::{Entry, status};
 use super::values;
-use crate::authz::CanWrite;
+use super::Entries;
 use crate::domain::{AuditAction, Category, EntryId, EntryStatus, Error, ProjectId, Result, dotenv};
-use crate::vault::access::NO_SUCH_PROJECT;
-use crate::vault::roles::id;
-use crate::vault::{Caller, Vault};
+use crate::permission::CanWrite;
+use crate::vault::Caller;
+use crate::vault::access::Needs;
+use crate::vault::input::id;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::HashMap;
 
@@ -53,15 +54,15 @@ pub struct Imported {
     pub skipped: Vec<String>,
 }
 
-impl Vault {
+impl Entries {
     /// Creates or rotates one entry per line, in one transaction.
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7; INVALID_INPUT names the line.
-    pub async fn import_entries(&self, caller: &Caller, import: Import) -> Result<Imported> {
+    pub async fn import(&self, caller: &Caller, import: Import) -> Result<Imported> {
         let project = id(ProjectId::parse(import.project), &["input", "projectId"])?;
         let event = caller.event(AuditAction::EntryCreated, self.now()).in_project(&project);
-        self.permit::<CanWrite>(caller, event.clone(), &project).await?;
+        let granted = self.access.authorize::<CanWrite>(caller, event, &project).await?;
         let lines = dotenv::parse(import.dotenv.expose_secret())
             .map_err(|error| Error::invalid(DOTENV, format!("Line {}: {}", error.line, error.message)))?;
         if lines.len() > MAX_LINES {
@@ -70,12 +71,12 @@ impl Vault {
         let now = self.now();
         let author = caller.person()?;
 
-        let mut tx = self.begin_on(&project).await?;
-        tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)?;
-        let (mut tx, by, _) = self.hold::<CanWrite>(caller, tx, event, &project, NO_SUCH_PROJECT).await?;
-        let milestone = scope(&mut tx, &project, import.milestone).await?;
+        let mut change = granted.open(Needs::DataKeys).await?;
+        let by = change.by.clone();
+        let milestone = scope(&mut change.tx, &project, import.milestone).await?;
         let names: Vec<&str> = lines.iter().map(|line| line.name.as_str()).collect();
-        let mut taken: HashMap<String, _> = tx
+        let mut taken: HashMap<String, _> = change
+            .tx
             .entries_named(&project, milestone.as_ref(), &names)
             .await?
             .into_iter()
@@ -90,8 +91,10 @@ impl Vault {
             )));
         }
         let new = lines.len() - taken.len();
-        require_room(&mut tx, &project, i64::try_from(new).unwrap_or(i64::MAX)).await?;
-        let (data_key, key) = self.key_for_sealing(&mut tx, &project, i64::try_from(new).unwrap_or(i64::MAX)).await?;
+        let new = i64::try_from(new).unwrap_or(i64::MAX);
+        require_room(&mut change.tx, &project, new).await?;
+        let (tx, keys) = change.with_keys()?;
+        let (data_key, key) = self.installation.key_for_sealing(tx, keys, new).await?;
 
         let mut done = Done::default();
         let mut events = Vec::with_capacity(lines.len());
@@ -102,7 +105,8 @@ impl Vault {
                     done.skipped.push(line.name.as_str().to_owned());
                 }
                 Some(row) => {
-                    let own = self.open_for_change(&mut tx, &row).await?;
+                    let (tx, keys) = change.with_keys()?;
+                    let key = self.open_for_change(tx, keys, &row).await?;
                     if status(&row, now) == EntryStatus::Expired {
                         return Err(at_line(Error::invalid(
                             DOTENV,
@@ -111,11 +115,11 @@ impl Vault {
                     }
                     let value = values::value(&line.value, row.category, now, DOTENV).map_err(at_line)?;
                     let action = AuditAction::EntryRotated;
-                    let mut changing = Changing { by: by.clone(), tx, row, key: own, caller, action, now };
+                    let mut changing = Changing { change, row, key, caller, action, now };
                     changing.rotate(self, &value, Change::Keep, DOTENV).await.map_err(at_line)?;
                     events.push(changing.write().await?);
                     done.rotated.push(changing.row.id);
-                    tx = changing.tx;
+                    change = changing.change;
                 }
                 None => {
                     let value = values::value(&line.value, import.category, now, DOTENV).map_err(at_line)?;
@@ -127,13 +131,14 @@ impl Vault {
                         expires_at: value.not_after(),
                         rotation_interval_days: None,
                     };
-                    let row = insert_entry(&mut tx, &by, draft, &value, (&data_key, &key), author, now).await?;
+                    let row = insert_entry(&mut change.tx, &by, draft, &value, (&data_key, &key), author, now).await?;
                     events.push(caller.event(AuditAction::EntryCreated, now).of_change(&row));
                     done.created.push(row.id);
                 }
             }
         }
-        self.append(&mut tx, &events).await?;
+        let mut tx = change.tx;
+        self.audit.append(&mut tx, &events).await?;
         let ids: Vec<EntryId> = done.created.iter().chain(&done.rotated).copied().collect();
         let views = tx.entries_by_id(&ids).await?;
         tx.commit().await?;

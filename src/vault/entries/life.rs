@@ -2,16 +2,17 @@
 
 use super::change::{NAME_TAKEN, require_room};
 use super::reading::Entry;
-use crate::authz::{CanAdminister, CanWrite};
+use super::Entries;
 use crate::domain::{AuditAction, EntryId, Error, Result};
-use crate::vault::{Caller, Vault};
+use crate::permission::{CanAdminister, CanWrite};
+use crate::vault::Caller;
 
-impl Vault {
+impl Entries {
     /// Switches an entry off: it does not exist for agents. Doing it again changes nothing.
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.
-    pub async fn disable_entry(&self, caller: &Caller, id: String) -> Result<Entry> {
+    pub async fn disable(&self, caller: &Caller, id: String) -> Result<Entry> {
         self.set_disabled(caller, &id, true).await
     }
 
@@ -19,7 +20,7 @@ impl Vault {
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.
-    pub async fn enable_entry(&self, caller: &Caller, id: String) -> Result<Entry> {
+    pub async fn enable(&self, caller: &Caller, id: String) -> Result<Entry> {
         self.set_disabled(caller, &id, false).await
     }
 
@@ -38,7 +39,7 @@ impl Vault {
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.
-    pub async fn delete_entry(&self, caller: &Caller, id: String) -> Result<Entry> {
+    pub async fn delete(&self, caller: &Caller, id: String) -> Result<Entry> {
         let mut changing = self.begin_change::<CanAdminister>(caller, AuditAction::EntryDeleted, &id, None).await?;
         if changing.row.deleted_at.is_some() {
             return self.end_unchanged(changing).await;
@@ -51,12 +52,12 @@ impl Vault {
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7; CONFLICT when its name has been taken since.
-    pub async fn restore_entry(&self, caller: &Caller, id: String) -> Result<Entry> {
+    pub async fn restore(&self, caller: &Caller, id: String) -> Result<Entry> {
         let mut changing = self.begin_change::<CanAdminister>(caller, AuditAction::EntryRestored, &id, None).await?;
         if changing.row.deleted_at.is_none() {
             return Err(Error::Conflict("This entry is not deleted.".to_owned()));
         }
-        require_room(&mut changing.tx, &changing.row.project, 1).await?;
+        require_room(&mut changing.change.tx, &changing.row.project, 1).await?;
         changing.require_name_free().await.map_err(|error| match error {
             Error::Conflict(text) if text == NAME_TAKEN => {
                 Error::Conflict("Another entry bears this name by now; rename that one first.".to_owned())
@@ -71,17 +72,18 @@ impl Vault {
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.
-    pub async fn purge_entry(&self, caller: &Caller, id: String) -> Result<EntryId> {
-        let mut changing = self.begin_change::<CanAdminister>(caller, AuditAction::EntryPurged, &id, None).await?;
+    pub async fn purge(&self, caller: &Caller, id: String) -> Result<EntryId> {
+        let changing = self.begin_change::<CanAdminister>(caller, AuditAction::EntryPurged, &id, None).await?;
         if changing.row.deleted_at.is_none() {
             return Err(Error::Conflict("This entry is not deleted; delete it before you purge it.".to_owned()));
         }
         let id = changing.row.id;
-        changing.tx.erase_entries(&[id]).await?;
+        let mut tx = changing.change.tx;
+        tx.erase_entries(&[id]).await?;
         let event = caller.event(AuditAction::EntryPurged, changing.now).of_erasure(changing.row);
-        self.append(&mut changing.tx, &[event]).await?;
-        changing.tx.commit().await?;
-        self.forget_erased().await;
+        self.audit.append(&mut tx, &[event]).await?;
+        tx.commit().await?;
+        self.wal.truncate().await;
         Ok(id)
     }
 }

@@ -1,6 +1,6 @@
 //! Entries as people see them.
 
-use crate::authz::{Authorized, CanAdminister, CanList, CanViewMasked, Permission};
+use super::Entries;
 use crate::crypto::{Certificate, Place, shown};
 use crate::domain::{
     Category, EntryId, EntryStatus, Error, MilestoneId, ProjectId, Result, Scope, SecretName, Timestamp, UserId,
@@ -8,7 +8,7 @@ use crate::domain::{
 use crate::store::records::{
     DataKeyRow, EntryPage, EntryRow, EntrySelection, EntrySort, EntryView, SortKey, VersionView,
 };
-use crate::vault::Vault;
+use crate::permission::{Authorized, CanAdminister, CanList, CanViewMasked, Permission};
 use crate::vault::cursor::{List, Page, not_of_this_list, page_size};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -200,14 +200,14 @@ pub struct Version {
     pub restored_from: Option<i32>,
 }
 
-impl Vault {
+impl Entries {
     /// Entries by id. Unchecked: shown only to who holds [`Entry::permission_to_see`].
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
-    pub async fn entries_by_id(&self, ids: &[EntryId]) -> Result<HashMap<EntryId, Entry>> {
+    pub async fn by_id(&self, ids: &[EntryId]) -> Result<HashMap<EntryId, Entry>> {
         let now = self.now();
-        let views = self.0.store.conn().await?.entries_by_id(ids).await?;
+        let views = self.store.conn().await?.entries_by_id(ids).await?;
         Ok(views.into_iter().map(|view| (view.entry.id, Entry::from_view(view, now))).collect())
     }
 
@@ -215,7 +215,7 @@ impl Vault {
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
-    pub async fn entry_by_name(
+    pub async fn by_name(
         &self,
         by: &Authorized<CanList>,
         name: &str,
@@ -230,7 +230,7 @@ impl Vault {
             Some(Err(_)) => return Ok(None),
             None => None,
         };
-        let view = self.0.store.conn().await?.entry_named(by.project(), milestone.as_ref(), name).await?;
+        let view = self.store.conn().await?.entry_named(by.project(), milestone.as_ref(), name).await?;
         Ok(view.map(|view| Entry::from_view(view, self.now())))
     }
 
@@ -238,7 +238,7 @@ impl Vault {
     ///
     /// # Errors
     /// INVALID_INPUT for a page size or a cursor that is not this list's.
-    pub async fn list_entries(
+    pub async fn list(
         &self,
         by: &Authorized<CanList>,
         deleted: Option<&Authorized<CanAdminister>>,
@@ -267,7 +267,7 @@ impl Vault {
         };
         let has_previous = after.is_some();
         let page = EntryPage { sort, descending: query.order.descending, after, limit: size + 1 };
-        let views = self.0.store.conn().await?.entries_page(by.project(), &selection, &page).await?;
+        let views = self.store.conn().await?.entries_page(by.project(), &selection, &page).await?;
         let entries = views.into_iter().map(|view| Entry::from_view(view, now)).collect();
         let never = if query.order.descending { i64::MIN } else { i64::MAX };
         list.page(entries, size, has_previous, |entry: &Entry| {
@@ -286,14 +286,14 @@ impl Vault {
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
-    pub async fn count_entries(
+    pub async fn count(
         &self,
         by: &Authorized<CanList>,
         deleted: Option<&Authorized<CanAdminister>>,
         filter: &EntryFilter,
     ) -> Result<i64> {
         match self.selection(by, filter, deleted.is_some(), self.now()).await? {
-            Some(selection) => Ok(self.0.store.conn().await?.count_entries(by.project(), &selection).await?),
+            Some(selection) => Ok(self.store.conn().await?.count_entries(by.project(), &selection).await?),
             None => Ok(0),
         }
     }
@@ -321,7 +321,7 @@ impl Vault {
     /// UNAVAILABLE when the database cannot be reached.
     pub async fn versions_of(&self, ids: &[EntryId]) -> Result<HashMap<EntryId, Vec<Version>>> {
         let mut found: HashMap<EntryId, Vec<Version>> = HashMap::new();
-        for view in self.0.store.conn().await?.versions_of(ids).await? {
+        for view in self.store.conn().await?.versions_of(ids).await? {
             let VersionView { version: row, hint, project, data_key } = view;
             found.entry(row.entry).or_default().push(Version {
                 version: row.version,
@@ -368,7 +368,7 @@ impl Vault {
         if hint.project != *checked {
             return Err(Error::internal("a hint was about to be shown under another project's permission"));
         }
-        let key = self.open_key(&hint.project, &hint.data_key).await?;
+        let key = self.installation.open_key(&hint.project, &hint.data_key).await?;
         let place = Place {
             project: &hint.project,
             entry: hint.entry,

@@ -1,12 +1,15 @@
 //! Putting an entry under another data key: its values and hints are opened and sealed anew, its rows' MACs made anew. What it says
 //! stays; its revision grows, so that the rows under the old key are old ones.
 
-use super::rows::{Tampered, place, sign_entry, sign_version, verify_entry, verify_version};
-use crate::authz::Rekeying;
+use super::Entries;
+use super::rows::{Tampered, ciphertext_place, sign_entry, sign_version, verify_entry, verify_version};
+use crate::permission::Rekeying;
 use crate::crypto::{CryptoError, DataKey};
 use crate::domain::{Error, Result};
 use crate::store::Tx;
 use crate::store::records::{CiphertextRow, EntryRow, VersionRow};
+use crate::vault::keys::ProjectKeys;
+use std::sync::Arc;
 
 /// An entry as it is to be under another data key; nothing is written yet.
 pub(in crate::vault) struct Rekeyed {
@@ -54,7 +57,7 @@ fn reseal(
         if ciphertext.data_key != from.data_key {
             return Err(CryptoError::NotAuthentic);
         }
-        let (was, is) = (place(from, ciphertext.version), place(&to, ciphertext.version));
+        let (was, is) = (ciphertext_place(from, ciphertext.version), ciphertext_place(&to, ciphertext.version));
         ciphertext.value = new.seal_value(&is, &old.open_value(&was, &ciphertext.value)?)?;
         ciphertext.hint = new.seal_hint(&is, &old.open_hint(&was, &ciphertext.hint)?)?;
         ciphertext.data_key = to.data_key;
@@ -69,5 +72,36 @@ impl Rekeyed {
         tx.count_sealed(self.entry.data_key, i64::try_from(self.ciphertexts.len()).unwrap_or(i64::MAX)).await?;
         tx.rekey_entry(by, &self.entry, &self.versions, &self.ciphertexts).await?;
         Ok(self.entry)
+    }
+}
+
+impl Entries {
+    /// Puts an entry under the encrypting data key, where it is not, and gives its key. An entry that
+    /// fails authentication below its row is left where it is. The caller holds the project's lock and
+    /// has checked the entry's row.
+    pub(super) async fn follow_encrypting_key(
+        &self,
+        tx: &mut Tx,
+        keys: &ProjectKeys,
+        by: &Rekeying,
+        row: &mut EntryRow,
+        key: Arc<DataKey>,
+    ) -> Result<Arc<DataKey>> {
+        let (encrypting, new) = keys.encrypting()?;
+        if encrypting.id == row.data_key {
+            return Ok(key);
+        }
+        // The change that takes it along raises its revision.
+        let to = EntryRow { data_key: encrypting.id, ..row.clone() };
+        match rekeyed(tx, row, to, &key, &new).await? {
+            Ok(moved) => {
+                *row = moved.write(tx, by).await?;
+                Ok(new)
+            }
+            Err(error) => {
+                tracing::error!(entry = %row.id, %error, "an entry is not put under its project's encrypting data key");
+                Ok(key)
+            }
+        }
     }
 }

@@ -2,9 +2,8 @@
 
 use crate::crypto::{AuditKey, CryptoError, DataKey, EntryFacts, Place, VersionFacts};
 use crate::domain::{AuditAction, AuditOutcome, MilestoneId};
-use crate::store::records::{CandidateRow, ChainedEvent, EntryRow, VersionRow};
-use crate::vault::events::data_key_subject;
-use crate::vault::ledger::verify_event;
+use crate::store::records::{CandidateRow, ChainedEvent, EntryRow, EventRow, VersionRow};
+use crate::vault::audit::{data_key_subject, verify_event};
 
 /// A row, or what it refers to, is not as the vault wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,8 +44,8 @@ fn version_facts<'a>(entry: &'a EntryRow, row: &VersionRow) -> VersionFacts<'a> 
     }
 }
 
-/// Where the ciphertext stands that a version refers to.
-pub(in crate::vault) fn place(entry: &EntryRow, ciphertext_version: i32) -> Place<'_> {
+/// What the ciphertext of a version is bound to.
+pub(in crate::vault) fn ciphertext_place(entry: &EntryRow, ciphertext_version: i32) -> Place<'_> {
     Place { project: &entry.project, entry: entry.id, version: ciphertext_version, data_key: entry.data_key }
 }
 
@@ -79,22 +78,30 @@ pub(in crate::vault) fn verify_newest(
     let newest = newest.ok_or(Tampered)?;
     verify_event(audit, newest)?;
     let event = &newest.event;
-    let says_the_same = event.entry == Some(row.id)
+    let is_of_row = event.entry == Some(row.id)
         && event.entry_revision == Some(row.revision)
         && event.outcome == AuditOutcome::Allowed
-        && event.project.as_deref() == Some(row.project.as_str())
-        && event.milestone.as_deref() == row.milestone.as_ref().map(MilestoneId::as_str)
-        && event.entry_name.as_deref() == Some(&row.name)
-        && event.entry_version == Some(row.current_version)
-        && leaves_deleted(event.action).is_none_or(|deleted| deleted == row.deleted_at.is_some())
         && event.action != AuditAction::EntryPurged;
-    // Events of releases before this one name no data key.
-    let names_its_key = event.subject.as_ref().is_none_or(|subject| *subject == data_key_subject(row.data_key));
-    if says_the_same && names_its_key { Ok(()) } else { Err(Tampered) }
+    if is_of_row && differs_from_change(row, event).is_none() { Ok(()) } else { Err(Tampered) }
 }
 
-/// Whether a change leaves an entry deleted; none where it may be either.
-pub(in crate::vault) fn leaves_deleted(action: AuditAction) -> Option<bool> {
+/// The first property in which a row differs from what the event of its newest change says; `None`
+/// where they agree.
+pub(in crate::vault) fn differs_from_change(row: &EntryRow, event: &EventRow) -> Option<&'static str> {
+    let agree = [
+        ("project", event.project.as_deref() == Some(row.project.as_str())),
+        ("milestone", event.milestone.as_deref() == row.milestone.as_ref().map(MilestoneId::as_str)),
+        ("name", event.entry_name.as_deref() == Some(&row.name)),
+        ("version", event.entry_version == Some(row.current_version)),
+        // Events of old releases name no data key.
+        ("data key", event.subject.as_ref().is_none_or(|subject| *subject == data_key_subject(row.data_key))),
+        ("state", leaves_deleted(event.action).is_none_or(|deleted| deleted == row.deleted_at.is_some())),
+    ];
+    agree.into_iter().find(|(_, agrees)| !agrees).map(|(property, _)| property)
+}
+
+/// Whether a change leaves an entry deleted; `None` for a change that leaves it as it was.
+fn leaves_deleted(action: AuditAction) -> Option<bool> {
     (action != AuditAction::KeysRotated)
         .then_some(matches!(action, AuditAction::EntryDeleted | AuditAction::EntryPurged))
 }

@@ -1,0 +1,173 @@
+//! Permissions as types, and the proofs that somebody holds one. The store takes a proof for every
+//! write of an entry, so a missing or wrong check does not compile.
+//!
+//! Only the authorizer makes an [`Authorized`]: the fields of a proof are private to this module, and
+//! [`authz`] is its only child that decides.
+
+// A child of this module, since a child sees its parent's private fields and nobody else does.
+#[path = "../authz/mod.rs"]
+pub mod authz;
+mod operator;
+
+pub use operator::{Operator, Rekeying};
+
+use crate::domain::ProjectId;
+
+/// A relation that code asks for; `can_*` in the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Permission {
+    /// Whether the project exists at all for somebody.
+    CanSee,
+    /// To list entries.
+    CanList,
+    /// To see masked values, versions and use.
+    CanViewMasked,
+    /// To change entries.
+    CanWrite,
+    /// To ask what an agent would receive.
+    CanPreview,
+    /// To see which agents are on the project.
+    CanViewAgents,
+    /// To delete, restore and erase entries, and to see deleted ones.
+    CanAdminister,
+    /// To put agents on the project.
+    CanManageAgents,
+    /// To end a milestone's phase.
+    CanCloseMilestones,
+    /// To see and change who holds which role.
+    CanManageMembers,
+    /// To read the project's audit events.
+    CanAudit,
+    /// To register, change and delete projects: of the whole vault.
+    CanManageProjects,
+    /// To read every audit event: of the whole vault.
+    CanAuditVault,
+    /// An agent may receive a project's or a milestone's secrets.
+    CanResolve,
+    /// An agent may be acted for by a runtime.
+    CanActThrough,
+}
+
+impl Permission {
+    /// The relation's name in the model.
+    #[must_use]
+    pub const fn relation(self) -> &'static str {
+        match self {
+            Self::CanSee => "can_see",
+            Self::CanList => "can_list",
+            Self::CanViewMasked => "can_view_masked",
+            Self::CanWrite => "can_write",
+            Self::CanPreview => "can_preview",
+            Self::CanViewAgents => "can_view_agents",
+            Self::CanAdminister => "can_administer",
+            Self::CanManageAgents => "can_manage_agents",
+            Self::CanCloseMilestones => "can_close_milestones",
+            Self::CanManageMembers => "can_manage_members",
+            Self::CanAudit | Self::CanAuditVault => "can_audit",
+            Self::CanManageProjects => "can_manage_projects",
+            Self::CanResolve => "can_resolve",
+            Self::CanActThrough => "can_act_through",
+        }
+    }
+}
+
+/// A permission as a type, with what it is held on.
+pub trait Held: Send + Sync + 'static {
+    /// The permission.
+    const PERMISSION: Permission;
+    /// What it is held on: a project, or the vault as a whole.
+    type On: Clone + Send + Sync;
+
+    /// What a yes about this project is held on; `None` where the question named no project and the
+    /// permission needs one.
+    #[doc(hidden)]
+    fn on(project: Option<&ProjectId>) -> Option<Self::On>;
+}
+
+/// A permission on a project.
+pub trait ProjectPermission: Held<On = ProjectId> {}
+/// A permission on the vault as a whole.
+pub trait VaultPermission: Held<On = ()> {}
+/// A permission whose holder may change entries.
+pub trait ChangesEntries: ProjectPermission {}
+
+macro_rules! permissions {
+    ($($kind:ident: $($(#[$meta:meta])* $name:ident),+;)+) => {$($(
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy)]
+        pub enum $name {}
+        permissions!(@impl $kind $name);
+    )+)+};
+    (@impl project $name:ident) => {
+        impl Held for $name {
+            const PERMISSION: Permission = Permission::$name;
+            type On = ProjectId;
+            fn on(project: Option<&ProjectId>) -> Option<ProjectId> {
+                project.cloned()
+            }
+        }
+        impl ProjectPermission for $name {}
+    };
+    (@impl vault $name:ident) => {
+        impl Held for $name {
+            const PERMISSION: Permission = Permission::$name;
+            type On = ();
+            fn on(_: Option<&ProjectId>) -> Option<()> {
+                Some(())
+            }
+        }
+        impl VaultPermission for $name {}
+    };
+}
+
+permissions! {
+    project:
+    /// As [`Permission::CanSee`].
+    CanSee,
+    /// As [`Permission::CanList`].
+    CanList,
+    /// As [`Permission::CanViewMasked`].
+    CanViewMasked,
+    /// As [`Permission::CanWrite`].
+    CanWrite,
+    /// As [`Permission::CanPreview`].
+    CanPreview,
+    /// As [`Permission::CanViewAgents`].
+    CanViewAgents,
+    /// As [`Permission::CanAdminister`].
+    CanAdminister,
+    /// As [`Permission::CanManageAgents`].
+    CanManageAgents,
+    /// As [`Permission::CanCloseMilestones`].
+    CanCloseMilestones,
+    /// As [`Permission::CanManageMembers`].
+    CanManageMembers,
+    /// As [`Permission::CanAudit`].
+    CanAudit;
+    vault:
+    /// As [`Permission::CanManageProjects`].
+    CanManageProjects,
+    /// As [`Permission::CanAuditVault`].
+    CanAuditVault;
+}
+impl ChangesEntries for CanWrite {}
+impl ChangesEntries for CanAdminister {}
+
+/// The proof that the authorizer allowed `P`. Only [`authz::Decision`] makes one.
+pub struct Authorized<P: Held> {
+    on: P::On,
+}
+
+impl<P: Held> Clone for Authorized<P> {
+    fn clone(&self) -> Self {
+        Self { on: self.on.clone() }
+    }
+}
+
+impl<P: ProjectPermission> Authorized<P> {
+    /// The project it holds for.
+    #[must_use]
+    pub const fn project(&self) -> &ProjectId {
+        &self.on
+    }
+}

@@ -1,0 +1,130 @@
+//! Access: asking the authorizer for a permission, and what a denial looks like.
+//!
+//! A caller who may see a project and not do something in it gets FORBIDDEN. A caller who may not
+//! even see it gets NOT_FOUND, the same answer after the same work as for a project that does not
+//! exist. This folder is the only place that chooses between the two.
+//!
+//! A change is authorized twice: before its transaction begins ([`Access::authorize`]), so that a
+//! denial holds no lock, and again under the project's lock ([`ProjectTx`]), so that a permission that
+//! was taken away meanwhile is not used.
+
+mod authorize;
+mod project_tx;
+
+pub(super) use project_tx::{Needs, ProjectTx};
+
+use super::Caller;
+use super::audit::Audit;
+use super::keys::Installation;
+use super::tuples::Tuples;
+use crate::authz::{Authorizer, Decision, Question};
+use crate::domain::{EnvironmentNames, Error, ProjectId, ProjectStatus, Result};
+use crate::permission::Permission;
+use crate::store::Store;
+use crate::store::records::ProjectRow;
+use std::collections::{HashMap, HashSet};
+
+pub(super) const NO_SUCH_PROJECT: Error = Error::NotFound(authorize::NO_SUCH_PROJECT);
+pub(super) const NO_SUCH_ENTRY: Error = Error::NotFound(authorize::NO_SUCH_ENTRY);
+pub(super) const NO_SUCH_MILESTONE: Error = Error::NotFound(authorize::NO_SUCH_MILESTONE);
+
+/// A project that has a vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Project {
+    /// Its id.
+    pub id: ProjectId,
+    /// Its status, which the platform sets.
+    pub status: ProjectStatus,
+}
+
+/// A project on which the caller holds a permission.
+#[derive(Clone)]
+pub struct ProjectAccess {
+    /// The project.
+    pub project: Project,
+    /// Which names of its entries reach its sessions.
+    pub environment_names: EnvironmentNames,
+    /// The authorizer's allowing decision; gives the matching [`Authorized`](crate::permission::Authorized).
+    pub decision: Decision,
+}
+
+/// A permission that is asked for on a project; `None` stands for a project that does not exist.
+pub type PermissionOn = (Option<ProjectId>, Permission);
+
+/// The project id that is looked up for a caller who named none that can exist, so that the work is
+/// the same.
+const NOWHERE: &str = "%nowhere";
+
+/// The answers to several questions about permissions.
+struct Decided {
+    held: HashMap<PermissionOn, ProjectAccess>,
+    /// The projects that exist, whether or not the caller may know.
+    existing: HashSet<ProjectId>,
+}
+
+/// Asks the authorizer, and begins the transactions of what it allows. Cheap to clone.
+#[derive(Clone)]
+pub struct Access {
+    store: Store,
+    installation: Installation,
+    authorizer: Authorizer,
+    audit: Audit,
+    tuples: Tuples,
+}
+
+impl Access {
+    pub(super) fn new(installation: Installation, authorizer: Authorizer, audit: Audit, tuples: Tuples) -> Self {
+        Self { store: installation.store().clone(), installation, authorizer, audit, tuples }
+    }
+
+    /// Which of these permissions the caller holds: one statement for the projects that exist, one
+    /// batch for the authorizer. What is denied, and what is asked of a project that does not
+    /// exist, is absent from the answer; both cost the same work, since the authorizer is asked
+    /// about `project:%nowhere` then.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the database or the authorizer cannot answer: nobody may do anything then.
+    pub async fn decide(&self, caller: &Caller, asks: &[PermissionOn]) -> Result<HashMap<PermissionOn, ProjectAccess>> {
+        Ok(self.check(caller, asks).await?.held)
+    }
+
+    async fn check(&self, caller: &Caller, asks: &[PermissionOn]) -> Result<Decided> {
+        let named: HashSet<&ProjectId> = asks.iter().filter_map(|(project, _)| project.as_ref()).collect();
+        let mut named: Vec<ProjectId> = named.into_iter().cloned().collect();
+        if named.is_empty() {
+            named.push(ProjectId::parse(NOWHERE).map_err(Error::internal)?);
+        }
+        let projects: HashMap<ProjectId, ProjectRow> = self
+            .store
+            .conn()
+            .await?
+            .projects_by_id(&named)
+            .await?
+            .into_iter()
+            .map(|row| (row.id.clone(), row))
+            .collect();
+        let existing: Vec<Option<&ProjectRow>> =
+            asks.iter().map(|(project, _)| project.as_ref().and_then(|id| projects.get(id))).collect();
+        let questions: Vec<Question> = asks
+            .iter()
+            .zip(&existing)
+            .map(|((_, permission), project)| {
+                Question::on_project(&caller.principal, *permission, project.map(|project| &project.id))
+            })
+            .collect();
+        let decisions = self.authorizer.decide(&questions).await?;
+        let held = asks
+            .iter()
+            .zip(existing)
+            .zip(decisions)
+            .filter_map(|((ask, project), decision)| match project {
+                Some(row) if decision.is_allowed() => {
+                    let project = Project { id: row.id.clone(), status: row.status };
+                    Some((ask.clone(), ProjectAccess { project, environment_names: row.environment_names, decision }))
+                }
+                _ => None,
+            })
+            .collect();
+        Ok(Decided { held, existing: projects.into_keys().collect() })
+    }
+}

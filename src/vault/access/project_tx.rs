@@ -1,0 +1,96 @@
+//! The one way to change a project: a transaction under the project's lock, in which the caller still
+//! holds the permission.
+
+use super::authorize::Granted;
+use crate::authz::{Decision, Question};
+use crate::domain::{Error, ProjectStatus, Result};
+use crate::permission::{Authorized, Permission, ProjectPermission};
+use crate::vault::keys::ProjectKeys;
+use crate::vault::tuples::{OutboxPartition, QueuedTx};
+
+/// Maximum number of times that the data keys of a project are opened for one change; a rotation may
+/// replace them while the change waits for the project's lock.
+const MAX_ATTEMPTS: usize = 5;
+
+/// What a change needs besides the project's lock.
+#[derive(Clone, Copy)]
+pub(in crate::vault) enum Needs<'a> {
+    /// Nothing.
+    Lock,
+    /// The project's data keys, opened before the transaction begins.
+    DataKeys,
+    /// The current tuples: these partitions of the outbox are locked and drained, in this order.
+    Tuples(&'a [OutboxPartition<'a>]),
+}
+
+/// A transaction under the project's lock, in which the caller holds `P`.
+pub(in crate::vault) struct ProjectTx<P: ProjectPermission> {
+    pub tx: QueuedTx,
+    /// The proof, as of the lock.
+    pub by: Authorized<P>,
+    /// Whether the caller may also administer the project.
+    pub administers: bool,
+    /// The project's status.
+    pub status: ProjectStatus,
+    keys: Option<ProjectKeys>,
+}
+
+impl<P: ProjectPermission> ProjectTx<P> {
+    /// The data keys, for a change that [`Needs::DataKeys`], with the transaction.
+    ///
+    /// # Errors
+    /// INTERNAL for any other change.
+    pub(in crate::vault) fn with_keys(&mut self) -> Result<(&mut QueuedTx, &mut ProjectKeys)> {
+        let keys = self.keys.as_mut().ok_or_else(|| Error::internal("a change did not ask for data keys"))?;
+        Ok((&mut self.tx, keys))
+    }
+}
+
+impl<P: ProjectPermission> Granted<'_, P> {
+    /// Waits for other changes of the project, begins the transaction, takes the project's lock and
+    /// authorizes again under it. A caller who has lost the permission meanwhile is denied as if they
+    /// had just come.
+    ///
+    /// # Errors
+    /// As [`Access::authorize`](super::Access::authorize); UNAVAILABLE also when other changes take
+    /// too long.
+    pub(in crate::vault) async fn open(self, needs: Needs<'_>) -> Result<ProjectTx<P>> {
+        let access = self.access;
+        let project = self.by.project().clone();
+        let own = [OutboxPartition::Project(&project)];
+        let partitions = match needs {
+            Needs::Lock | Needs::DataKeys => &own[..],
+            Needs::Tuples(partitions) => partitions,
+        };
+        for _ in 0..MAX_ATTEMPTS {
+            let mut keys = match needs {
+                Needs::DataKeys => Some(access.installation.open_project_keys(&project).await?),
+                Needs::Lock | Needs::Tuples(_) => None,
+            };
+            let mut tx = access.tuples.begin(partitions).await?;
+            if let Needs::Tuples(partitions) = needs {
+                for partition in partitions {
+                    access.tuples.drain(&mut tx, *partition).await?;
+                }
+            }
+            let status = tx.lock_project(&project).await?.ok_or(Error::NotFound(self.request.not_found))?;
+            let ask = |permission| Question::on_project(&self.request.caller.principal, permission, Some(&project));
+            let questions = [ask(P::PERMISSION), ask(Permission::CanAdminister)];
+            let decisions = access.authorizer.decide_in(&mut tx, &questions).await?;
+            let administers = decisions.get(1).is_some_and(Decision::is_allowed);
+            let Some(by) = decisions.first().and_then(Decision::authorize::<P>) else {
+                tx.rollback().await?;
+                let denied = access.grant::<P>(self.request, Some(&project)).await.err();
+                return Err(denied.unwrap_or_else(|| Error::Conflict("Your role has just changed; try again.".to_owned())));
+            };
+            if let Some(keys) = &mut keys
+                && !keys.accept(tx.data_keys_of(&project).await?)
+            {
+                tx.rollback().await?;
+                continue;
+            }
+            return Ok(ProjectTx { tx, by, administers, status, keys });
+        }
+        Err(Error::unavailable("The project's data keys are being replaced; nothing was changed. Try again."))
+    }
+}

@@ -1,0 +1,181 @@
+//! The rows that could answer a question: reading them, and checking that the vault wrote them.
+
+use super::AgentSecrets;
+use super::outcomes::NameAnswer;
+use super::question::{ParsedQuestion, REFUSED};
+use crate::authz::Decision;
+use crate::crypto::{DataKey, OVERHEAD};
+use crate::domain::{
+    AuditOutcome, DataKeyId, EntryId, Error, EventId, ProjectStatus, Result, RuntimeId, SecretOutcome, Timestamp,
+};
+use crate::store::records::{CandidateRow, Candidates, EntryRow, EventRow, WantedValues};
+use crate::vault::entries::{Tampered, verify_candidate};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Maximum number of bytes of values that one call releases.
+const MAX_RELEASED: usize = 4 * 1024 * 1024;
+
+/// A row that is not as the vault wrote it.
+struct Unauthentic<'a> {
+    entry: &'a EntryRow,
+    error: Error,
+}
+
+impl AgentSecrets {
+    /// Asks whether a runtime may resolve, by the first paragraph of `product.md`, section 4.
+    ///
+    /// # Errors
+    /// FORBIDDEN, the same whatever is missing; LIMIT_EXCEEDED for a question that names too much.
+    pub(super) async fn authorize_runtime(&self, runtime: &RuntimeId, question: &ParsedQuestion) -> Result<()> {
+        let decisions = self.authorizer.decide(&question.for_runtime(runtime)).await?;
+        if !decisions.iter().all(Decision::is_allowed) {
+            return Err(REFUSED);
+        }
+        question.check_bounds()
+    }
+
+    /// Reads the candidates for a runtime that was authorized; with the values of those that are live
+    /// at an instant, where one is given.
+    ///
+    /// # Errors
+    /// FORBIDDEN for a project that is not ACTIVE, and for a milestone that is not the project's.
+    pub(super) async fn candidates_for_runtime(
+        &self,
+        question: &ParsedQuestion,
+        values_at: Option<Timestamp>,
+    ) -> Result<Candidates> {
+        let found = self.candidates(question, values_at).await?;
+        let active = found.project.as_ref().is_some_and(|project| project.status == ProjectStatus::Active);
+        if !active || found.milestone.is_none() != question.milestone.is_none() {
+            return Err(REFUSED);
+        }
+        Ok(found)
+    }
+
+    /// Reads the candidates. A row that is older than one that this process has seen counts as
+    /// incomplete.
+    pub(super) async fn candidates(
+        &self,
+        question: &ParsedQuestion,
+        values_at: Option<Timestamp>,
+    ) -> Result<Candidates> {
+        let wanted = question.wanted();
+        let provided = question.provided_names();
+        let values = values_at.map(|now| WantedValues { now, provided: &provided });
+        let (project, milestone) = (&question.project, question.milestone.as_ref());
+        let mut conn = self.store.conn().await?;
+        let mut found = conn.candidates(project, milestone, wanted.as_deref(), values).await?;
+        let seen_newer = self.seen_newer(&found);
+        if seen_newer.is_empty() {
+            return Ok(found);
+        }
+        // A change may have committed while the rows were read. A statement that begins now sees
+        // it; a row that is still older was put back.
+        found = conn.candidates(project, milestone, wanted.as_deref(), values).await?;
+        let is_older =
+            |row: &CandidateRow| seen_newer.get(&row.entry.id).is_some_and(|highest| row.entry.revision < *highest);
+        let put_back = found.entries.extract_if(.., |row| is_older(row));
+        found.incomplete.extend(put_back.map(|row| row.entry));
+        Ok(found)
+    }
+
+    /// The entries of which this process has seen a higher revision than the row that was found, with
+    /// that revision.
+    fn seen_newer(&self, found: &Candidates) -> HashMap<EntryId, i32> {
+        let of_row = |row: &CandidateRow| {
+            let highest = self.audit.highest_revision(row.entry.id)?;
+            (row.entry.revision < highest).then_some((row.entry.id, highest))
+        };
+        found.entries.iter().filter_map(of_row).collect()
+    }
+
+    /// Checks that the answers would not release too much, and that every row they rest on is as the
+    /// vault wrote it. A row that is not is recorded as a failed event. Gives each entry's data key.
+    ///
+    /// # Errors
+    /// LIMIT_EXCEEDED beyond 4 MiB of values, INTERNAL for a row that fails authentication.
+    pub(super) async fn verify_candidates(
+        &self,
+        found: &Candidates,
+        answers: &[NameAnswer<&CandidateRow>],
+        event: &EventRow,
+    ) -> Result<HashMap<EntryId, Arc<DataKey>>> {
+        let released = answers.iter().filter(|answer| answer.outcome == SecretOutcome::Resolved);
+        let bytes: usize =
+            released.filter_map(|answer| answer.entry).map(|row| size(row).saturating_sub(OVERHEAD)).sum();
+        if bytes > MAX_RELEASED {
+            return Err(Error::limit(
+                &["input", "names"],
+                "These values are more than 4 MiB together; ask for fewer names at once.",
+            ));
+        }
+        match self.authenticate(found).await {
+            Ok(keys) => Ok(keys),
+            // Nothing is wrong with the row.
+            Err(Unauthentic { error: error @ Error::Unavailable { .. }, .. }) => Err(error),
+            Err(Unauthentic { entry, error }) => Err(self.record_failure(event, entry, error).await),
+        }
+    }
+
+    /// Authenticates every row that the answers rest on, not only those that are released: a row that
+    /// was disabled or renamed by hand would let another one through.
+    async fn authenticate<'a>(&self, found: &'a Candidates) -> Result<HashMap<EntryId, Arc<DataKey>>, Unauthentic<'a>> {
+        if let Some(entry) = found.incomplete.first() {
+            return Err(Unauthentic { entry, error: Error::internal(Tampered) });
+        }
+        let mut keys = HashMap::with_capacity(found.entries.len());
+        let Some(first) = found.entries.first() else { return Ok(keys) };
+        let audit = self.installation.audit_key_alone().await;
+        let audit = audit.map_err(|error| Unauthentic { entry: &first.entry, error })?;
+        // One statement read them, so that a data key has one row.
+        let mut opened = HashMap::<DataKeyId, Arc<DataKey>>::new();
+        for row in &found.entries {
+            let entry = &row.entry;
+            let key = if let Some(key) = opened.get(&row.data_key.id) {
+                key.clone()
+            } else {
+                let key = self.installation.open_key(&entry.project, &row.data_key).await;
+                let key = key.map_err(|error| Unauthentic { entry, error })?;
+                opened.insert(row.data_key.id, key.clone());
+                key
+            };
+            verify_candidate(row, &key, &audit)
+                .map_err(|error| Unauthentic { entry, error: Error::internal(error) })?;
+            keys.insert(entry.id, key);
+        }
+        for row in &found.entries {
+            self.audit.remember_revision(row.entry.id, row.entry.revision);
+        }
+        Ok(keys)
+    }
+
+    /// Records that a call failed because of a row that is not as the vault wrote it. Gives the error
+    /// of the call.
+    pub(super) async fn record_failure(&self, event: &EventRow, entry: &EntryRow, error: Error) -> Error {
+        tracing::error!(entry = %entry.id, "an entry fails authentication; nothing was released");
+        let reason = Some(error.code().to_owned());
+        let event = EventRow { outcome: AuditOutcome::Failed, reason, ..of_version(event, entry) };
+        match self.audit.record(&[event]).await {
+            Ok(()) => error,
+            Err(unavailable) => unavailable,
+        }
+    }
+
+    /// Records a refusal; any other error is not recorded.
+    pub(super) async fn deny(&self, event: EventRow, error: Error) -> Error {
+        match error {
+            Error::Forbidden(_) => self.audit.deny(event, error).await,
+            error => error,
+        }
+    }
+}
+
+fn size(row: &CandidateRow) -> usize {
+    usize::try_from(row.size).unwrap_or_default()
+}
+
+/// The event of one entry's version within a call.
+pub(super) fn of_version(event: &EventRow, entry: &EntryRow) -> EventRow {
+    EventRow { id: EventId::new(), ..event.clone().on_entry(entry) }
+}

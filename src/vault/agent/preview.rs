@@ -1,0 +1,127 @@
+//! Previewing: what an agent would receive now, without opening anything.
+
+use super::AgentSecrets;
+use super::question::{AgentQuestion, ParsedQuestion, runtime};
+use super::resolve::ResolvedEntry;
+use crate::authz::{Decision, Question};
+use crate::domain::{AuditAction, EntryId, Error, ProjectStatus, Result, Scope, SecretOutcome, Timestamp};
+use crate::permission::{CanPreview, Held as _};
+use crate::store::records::Candidates;
+use crate::vault::Caller;
+use crate::vault::entries::{Entry, LeftOut};
+use std::collections::HashMap;
+
+const NOT_YOURS: Error =
+    Error::Forbidden("Only a Responsible person of the project, or a runtime for its own agents, may preview secrets.");
+
+/// Why an agent would be refused as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Block {
+    /// The project is not ACTIVE.
+    ProjectNotActive,
+    /// The agent is unknown, not on the project, or its organization does not take part.
+    AgentNotAssigned,
+    /// The agent is not on the milestone, or there is no such milestone in the project.
+    AgentNotOnMilestone,
+}
+
+/// What an agent would be answered.
+pub struct Preview {
+    /// Why it would be refused instead; empty when it would be answered.
+    pub blocked_by: Vec<Block>,
+    /// Each name's answer.
+    pub secrets: Vec<Previewed>,
+    /// What a resolve without names would not bring into the session.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// The answer for one name.
+pub struct Previewed {
+    /// The name.
+    pub name: String,
+    /// What would become of it.
+    pub outcome: SecretOutcome,
+    /// To what the entry that decides it belongs, when the outcome is RESOLVED or EXPIRED.
+    pub scope: Option<Scope>,
+    /// When that entry expires.
+    pub expires_at: Option<Timestamp>,
+    /// The entry that decides it, for people.
+    pub entry: Option<Entry>,
+}
+
+impl AgentSecrets {
+    /// What an agent would receive now: for a person who may preview, with the reasons why it would be refused, or for a runtime
+    /// that could resolve.
+    ///
+    /// # Errors
+    /// FORBIDDEN for everybody else, whether the project exists or not.
+    pub async fn preview(&self, caller: &Caller, question: AgentQuestion) -> Result<Preview> {
+        let mut asked = ParsedQuestion::parse(question)?;
+        let event = asked.event(caller, AuditAction::SecretsPreviewed, self.now());
+        let seen = match runtime(caller) {
+            Some((runtime, narrowing)) => {
+                let read = async {
+                    asked.narrow(narrowing)?;
+                    self.authorize_runtime(runtime, &asked).await?;
+                    Ok((self.candidates_for_runtime(&asked, None).await?, Vec::new()))
+                };
+                read.await
+            }
+            None => self.candidates_for_person(caller, &asked).await,
+        };
+        let (found, blocked_by) = match seen {
+            Ok(seen) => seen,
+            Err(error) => return Err(self.deny(event, error).await),
+        };
+        let (answers, left_out) = asked.answers(&found, self.reserved, self.now());
+        self.verify_candidates(&found, &answers, &event).await?;
+        let answers: Vec<(String, SecretOutcome, Option<ResolvedEntry>)> = answers
+            .into_iter()
+            .map(|answer| (answer.name, answer.outcome, answer.entry.map(ResolvedEntry::from)))
+            .collect();
+        let ids: Vec<EntryId> = match runtime(caller) {
+            // A runtime sees names and outcomes only.
+            Some(_) => Vec::new(),
+            None => answers.iter().filter_map(|(_, _, entry)| entry.as_ref().map(|entry| entry.id)).collect(),
+        };
+        let entries = if ids.is_empty() { HashMap::new() } else { self.entries.by_id(&ids).await? };
+        self.audit.record(&[event]).await?;
+        let secrets = answers
+            .into_iter()
+            .map(|(name, outcome, found)| {
+                let entry = found.as_ref().and_then(|found| entries.get(&found.id).cloned());
+                // What a resolve would tell of it, to whoever asks.
+                let shown = found.filter(|_| matches!(outcome, SecretOutcome::Resolved | SecretOutcome::Expired));
+                let scope = shown.as_ref().map(|shown| shown.scope);
+                Previewed { name, outcome, scope, expires_at: shown.and_then(|shown| shown.expires_at), entry }
+            })
+            .collect();
+        Ok(Preview { blocked_by, secrets, left_out })
+    }
+
+    async fn candidates_for_person(&self, caller: &Caller, asked: &ParsedQuestion) -> Result<(Candidates, Vec<Block>)> {
+        let existing = self.store.conn().await?.projects_by_id(std::slice::from_ref(&asked.project)).await?.pop();
+        let existing = existing.as_ref().map(|project| &project.id);
+        let mut questions = vec![Question::on_project(&caller.principal, CanPreview::PERMISSION, existing)];
+        questions.extend(asked.about_agent());
+        let decisions = self.authorizer.decide(&questions).await?;
+        let holds = |index: usize| decisions.get(index).is_some_and(Decision::is_allowed);
+        if existing.is_none() || !holds(0) {
+            return Err(NOT_YOURS);
+        }
+        asked.check_bounds()?;
+        let found = self.candidates(asked, None).await?;
+        let project = found.project.as_ref().ok_or(NOT_YOURS)?;
+        let mut blocked_by = Vec::new();
+        if project.status != ProjectStatus::Active {
+            blocked_by.push(Block::ProjectNotActive);
+        }
+        if !holds(1) {
+            blocked_by.push(Block::AgentNotAssigned);
+        }
+        if asked.milestone.is_some() && (found.milestone.is_none() || !holds(2)) {
+            blocked_by.push(Block::AgentNotOnMilestone);
+        }
+        Ok((found, blocked_by))
+    }
+}

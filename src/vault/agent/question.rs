@@ -1,0 +1,180 @@
+//! What is asked about an agent, by a runtime or by a person who previews.
+
+use super::outcomes::{Candidate, NameAnswer, answers};
+use crate::authz::Question;
+use crate::domain::{
+    AgentId, AuditAction, EnvironmentNames, Error, MilestoneId, Narrowing, Principal, ProjectId, ReservedNames, Result,
+    RuntimeId, SecretName, SecretOutcome, Timestamp,
+};
+use crate::store::records::{CandidateRow, Candidates, EventRow};
+use crate::vault::Caller;
+use crate::vault::entries::{LeftOut, status};
+use crate::vault::input::id;
+use std::collections::BTreeSet;
+
+/// Maximum number of names in one question.
+const MAX_NAMES: usize = 500;
+/// Maximum number of provided names in one question.
+const MAX_PROVIDED: usize = 10_000;
+
+pub(super) const REFUSED: Error = Error::Forbidden(
+    "This agent may not receive this project's secrets through this caller, or there is no such thing.",
+);
+
+/// Which entries an agent is to receive, as the caller wrote it.
+#[derive(Debug, Clone)]
+pub struct AgentQuestion {
+    /// The project's id.
+    pub project: String,
+    /// The agent's id.
+    pub agent: String,
+    /// The id of the milestone the agent works on; without one, only entries of the whole project
+    /// count.
+    pub milestone: Option<String>,
+    /// The names asked for; all without.
+    pub names: Option<Vec<String>>,
+    /// The names that the workspace provides itself.
+    pub provided: Vec<String>,
+}
+
+/// An [`AgentQuestion`] whose ids are parsed.
+pub(super) struct ParsedQuestion {
+    pub project: ProjectId,
+    pub agent: AgentId,
+    pub milestone: Option<MilestoneId>,
+    pub names: Option<Vec<String>>,
+    pub provided: Vec<String>,
+    /// The names that the caller's token is narrowed to: all that is answered to a question without
+    /// names.
+    narrowed_to: Option<BTreeSet<String>>,
+}
+
+impl ParsedQuestion {
+    /// # Errors
+    /// INVALID_INPUT for a text that is no id.
+    pub(super) fn parse(question: AgentQuestion) -> Result<Self> {
+        Ok(Self {
+            project: id(ProjectId::parse(question.project), &["input", "projectId"])?,
+            agent: id(AgentId::parse(question.agent), &["input", "agentId"])?,
+            milestone: match question.milestone {
+                Some(milestone) => Some(id(MilestoneId::parse(milestone), &["input", "milestoneId"])?),
+                None => None,
+            },
+            names: question.names,
+            provided: question.provided,
+            narrowed_to: None,
+        })
+    }
+
+    /// Restricts the question to what the caller's token is narrowed to.
+    ///
+    /// # Errors
+    /// FORBIDDEN for a question about anything else, or one that leaves out the milestone that the
+    /// token names.
+    pub(super) fn narrow(&mut self, to: &Narrowing) -> Result<()> {
+        let fits = to.project.as_ref().is_none_or(|project| *project == self.project)
+            && to.agent.as_ref().is_none_or(|agent| *agent == self.agent)
+            && to.milestone.as_ref().is_none_or(|milestone| self.milestone.as_ref() == Some(milestone))
+            && match (&to.names, &self.names) {
+                (Some(only), Some(names)) => names.iter().all(|name| only.contains(name)),
+                (Some(_), None) | (None, _) => true,
+            };
+        self.narrowed_to.clone_from(&to.names);
+        if fits { Ok(()) } else { Err(REFUSED) }
+    }
+
+    /// Refuses a question that names too much. Checked once the authorizer has allowed the question,
+    /// and before anything is read for it.
+    ///
+    /// # Errors
+    /// LIMIT_EXCEEDED.
+    pub(super) fn check_bounds(&self) -> Result<()> {
+        if self.names.as_ref().is_some_and(|names| names.len() > MAX_NAMES) {
+            return Err(Error::limit(&["input", "names"], format!("Ask for at most {MAX_NAMES} names at once.")));
+        }
+        if self.provided.len() > MAX_PROVIDED {
+            let message = format!("Name at most {MAX_PROVIDED} provided names.");
+            return Err(Error::limit(&["input", "providedNames"], message));
+        }
+        Ok(())
+    }
+
+    /// The event of this question.
+    pub(super) fn event(&self, caller: &Caller, action: AuditAction, now: Timestamp) -> EventRow {
+        EventRow {
+            agent: Some(self.agent.as_str().to_owned()),
+            ..caller.event(action, now).in_project(&self.project).on_milestone(self.milestone.as_ref())
+        }
+    }
+
+    /// What decides whether a runtime may resolve for the agent: all of it must be allowed.
+    pub(super) fn for_runtime(&self, runtime: &RuntimeId) -> Vec<Question> {
+        let mut questions = vec![Question::act_through(&self.agent, runtime)];
+        questions.extend(self.about_agent());
+        questions
+    }
+
+    /// Whether the agent may receive the project's secrets, and the milestone's where one is named.
+    pub(super) fn about_agent(&self) -> Vec<Question> {
+        let mut questions = vec![Question::resolve_in_project(&self.agent, &self.project)];
+        questions.extend(self.milestone.as_ref().map(|id| Question::resolve_on_milestone(&self.agent, id)));
+        questions
+    }
+
+    /// The names that the database is asked for; `None` for all. The length of a token bounds how many
+    /// names it is narrowed to.
+    pub(super) fn wanted(&self) -> Option<Vec<String>> {
+        let possible = |name: &&String| SecretName::has_form(name);
+        match (&self.names, &self.narrowed_to) {
+            (Some(names), _) => Some(names.iter().filter(possible).cloned().collect()),
+            (None, Some(only)) => Some(only.iter().filter(possible).cloned().collect()),
+            (None, None) => None,
+        }
+    }
+
+    /// The provided names that an entry could have, each once.
+    pub(super) fn provided_names(&self) -> Vec<&str> {
+        let names: BTreeSet<&str> = self.provided.iter().map(String::as_str).collect();
+        names.into_iter().filter(|name| SecretName::has_form(name)).collect()
+    }
+
+    /// Answers each name by the rules of `product.md`, section 4, from rows of the project and
+    /// milestone in question. Without names, what must not reach a session is left out, and listed
+    /// apart.
+    pub(super) fn answers<'a>(
+        &self,
+        found: &'a Candidates,
+        reserved: &ReservedNames,
+        now: Timestamp,
+    ) -> (Vec<NameAnswer<&'a CandidateRow>>, Vec<LeftOut>) {
+        let open = found.milestone.as_ref().is_some_and(|milestone| milestone.is_open(now));
+        let candidates =
+            found.entries.iter().filter(|row| row.entry.milestone.is_none() || open).map(|row| Candidate {
+                name: &row.entry.name,
+                status: status(&row.entry, now),
+                of_milestone: row.entry.milestone.is_some(),
+                entry: row,
+            });
+        let mut answers = answers(candidates, self.names.as_deref(), &self.provided);
+        let mut left_out = Vec::new();
+        if self.names.is_none() {
+            let names = found.project.as_ref().map_or(EnvironmentNames::Suffixed, |project| project.environment_names);
+            // The answer for a provided name brings nothing into the session.
+            answers.retain(|answer| {
+                let brought = answer.entry.filter(|_| answer.outcome != SecretOutcome::ProvidedByWorkspace);
+                let reason = brought.and_then(|row| names.left_out(&answer.name, row.approved, reserved));
+                left_out.extend(reason.map(|reason| LeftOut { name: answer.name.clone(), reason }));
+                reason.is_none()
+            });
+        }
+        (answers, left_out)
+    }
+}
+
+/// The runtime that calls, with what its token is narrowed to; `None` for any other principal.
+pub(super) fn runtime(caller: &Caller) -> Option<(&RuntimeId, &Narrowing)> {
+    match &caller.principal {
+        Principal::Runtime(id, narrowing) => Some((id, narrowing)),
+        Principal::User(_) | Principal::Service(_) => None,
+    }
+}

@@ -1,0 +1,268 @@
+//! Resolving: the one way a value leaves the vault (`product.md`, section 4).
+
+use super::AgentSecrets;
+use super::candidates::of_version;
+use super::outcomes::NameAnswer;
+use super::question::{AgentQuestion, ParsedQuestion, REFUSED, runtime};
+use crate::crypto::{CryptoError, DataKey, RecipientKey, SealedCall, SealedPlace};
+use crate::domain::{
+    AuditAction, AuditOutcome, Category, EntryId, Error, Purpose, Result, Scope, SecretOutcome, Timestamp,
+};
+use crate::store::records::{CandidateRow, Candidates, EventRow};
+use crate::vault::Caller;
+use crate::vault::audit::{CallRecord, ResolveReceipt};
+use crate::vault::entries::{LeftOut, ciphertext_place};
+use secrecy::SecretString;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// The longest name of a session or a tool, in characters.
+const MAX_LABEL: usize = 200;
+
+/// What a runtime asks for.
+#[derive(Debug, Clone)]
+pub struct ResolveRequest {
+    /// Which entries, for which agent.
+    pub question: AgentQuestion,
+    /// What for.
+    pub purpose: Purpose,
+    /// The coding session, for the records.
+    pub session: Option<String>,
+    /// The tool, for the records.
+    pub tool: Option<String>,
+    /// The public key that values are sealed for, in base64url; without, they are answered as they are.
+    pub recipient: Option<String>,
+}
+
+/// The answer for one name.
+pub struct Resolved {
+    /// The name.
+    pub name: String,
+    /// What became of it.
+    pub outcome: SecretOutcome,
+    /// The value, exactly when the outcome is RESOLVED and no recipient was named.
+    pub value: Option<SecretString>,
+    /// The value sealed for the recipient, exactly when the outcome is RESOLVED and one was named.
+    pub sealed: Option<String>,
+    /// The entry, when the outcome is RESOLVED or EXPIRED.
+    pub entry: Option<ResolvedEntry>,
+}
+
+/// What a call is answered.
+pub struct Resolution {
+    /// A name each.
+    pub secrets: Vec<Resolved>,
+    /// What a resolve without names does not bring into the session.
+    pub left_out: Vec<LeftOut>,
+    /// What a receipt of it says; [`Audit::sign_receipt`](crate::vault::Audit::sign_receipt) signs it.
+    pub receipt: ResolveReceipt,
+}
+
+/// The entry that decided an answer.
+#[derive(Debug, Clone)]
+pub struct ResolvedEntry {
+    /// Its id.
+    pub id: EntryId,
+    /// The version agents receive.
+    pub version: i32,
+    /// Its kind.
+    pub category: Category,
+    /// To what it belongs.
+    pub scope: Scope,
+    /// When it expires.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A call that was authorized.
+struct Call<'a> {
+    caller: &'a Caller,
+    question: ParsedQuestion,
+    purpose: Purpose,
+    recipient: Option<RecipientKey>,
+    /// What all records of the call have in common.
+    event: EventRow,
+    now: Timestamp,
+}
+
+/// The rows that answer a call, all of them authentic.
+struct Verified<'a> {
+    answers: Vec<NameAnswer<&'a CandidateRow>>,
+    left_out: Vec<LeftOut>,
+    keys: HashMap<EntryId, Arc<DataKey>>,
+}
+
+impl AgentSecrets {
+    /// Releases values to an agent's runtime, once the record of each is durable.
+    ///
+    /// # Errors
+    /// FORBIDDEN by section 4, LIMIT_EXCEEDED beyond its bounds, INTERNAL when a row or value fails
+    /// authentication; nothing is released then.
+    pub async fn resolve(&self, caller: &Caller, request: ResolveRequest) -> Result<Resolution> {
+        let call = self.authorize(caller, request).await?;
+        let found = self.read(&call).await?;
+        let verified = self.verify(&call, &found).await?;
+        let (resolution, record) = self.open_values(&call, verified).await?;
+        // What was not released is not kept while the records are written, nor are ciphertexts.
+        drop(found);
+        self.release(resolution, record).await
+    }
+
+    /// Refuses every caller that is no runtime; asks the authorizer about a runtime, then checks what
+    /// it sent.
+    async fn authorize<'a>(&self, caller: &'a Caller, request: ResolveRequest) -> Result<Call<'a>> {
+        let now = self.now();
+        let ResolveRequest { question, purpose, session, tool, recipient } = request;
+        let mut question = match (ParsedQuestion::parse(question), runtime(caller)) {
+            (Ok(question), _) => question,
+            (Err(error), Some(_)) => return Err(error),
+            (Err(_), None) => {
+                return Err(self.audit.deny(caller.event(AuditAction::SecretResolved, now), REFUSED).await);
+            }
+        };
+        let event = EventRow {
+            purpose: Some(purpose),
+            session: session.clone().filter(|text| is_label(text)),
+            tool: tool.clone().filter(|text| is_label(text)),
+            ..question.event(caller, AuditAction::SecretResolved, now)
+        };
+        let Some((runtime, narrowing)) = runtime(caller) else { return Err(self.audit.deny(event, REFUSED).await) };
+        let authorized = match question.narrow(narrowing) {
+            Ok(()) => self.authorize_runtime(runtime, &question).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = authorized {
+            return Err(self.deny(event, error).await);
+        }
+        check_label(session.as_deref(), &["input", "sessionId"])?;
+        check_label(tool.as_deref(), &["input", "tool"])?;
+        let recipient = recipient.as_deref().map(RecipientKey::parse).transpose().map_err(recipient_error)?;
+        Ok(Call { caller, question, purpose, recipient, event, now })
+    }
+
+    /// Reads the rows that could answer the call.
+    async fn read(&self, call: &Call<'_>) -> Result<Candidates> {
+        match self.candidates_for_runtime(&call.question, Some(call.now)).await {
+            Ok(found) => Ok(found),
+            Err(error) => Err(self.deny(call.event.clone(), error).await),
+        }
+    }
+
+    /// Decides what each name is answered, and checks every row that this rests on.
+    async fn verify<'a>(&self, call: &Call<'_>, found: &'a Candidates) -> Result<Verified<'a>> {
+        let (answers, left_out) = call.question.answers(found, self.reserved, call.now);
+        let keys = self.verify_candidates(found, &answers, &call.event).await?;
+        Ok(Verified { answers, left_out, keys })
+    }
+
+    /// Opens the values, and seals them for the recipient where there is one. Nothing leaves yet.
+    async fn open_values(&self, call: &Call<'_>, verified: Verified<'_>) -> Result<(Resolution, CallRecord)> {
+        let Verified { answers, left_out, keys } = verified;
+        let sealed_call = SealedCall {
+            project: call.question.project.as_str(),
+            agent: call.question.agent.as_str(),
+            request: call.caller.request_id.as_str(),
+        };
+        let mut secrets = Vec::with_capacity(answers.len());
+        let (mut events, mut used) = (Vec::new(), Vec::new());
+        for answer in &answers {
+            let (mut value, mut sealed) = (None, None);
+            if let (SecretOutcome::Resolved, Some(row)) = (answer.outcome, answer.entry) {
+                let key = keys.get(&row.entry.id).ok_or_else(|| Error::internal("a candidate has no data key"))?;
+                let opened = match self.open(key, row) {
+                    Ok(opened) => opened,
+                    Err(error) => {
+                        return Err(self.record_failure(&call.event, &row.entry, Error::internal(error)).await);
+                    }
+                };
+                match &call.recipient {
+                    None => value = Some(opened),
+                    Some(recipient) => {
+                        let entry = row.entry.id.to_string();
+                        let version = row.entry.current_version;
+                        let place = SealedPlace { entry: &entry, version, name: &answer.name };
+                        sealed = Some(recipient.seal(&sealed_call, &place, &opened).map_err(recipient_error)?);
+                    }
+                }
+                events.push(of_version(&call.event, &row.entry));
+                used.push(row.entry.id);
+            }
+            let shown = matches!(answer.outcome, SecretOutcome::Resolved | SecretOutcome::Expired);
+            secrets.push(Resolved {
+                name: answer.name.clone(),
+                outcome: answer.outcome,
+                value,
+                sealed,
+                entry: answer.entry.filter(|_| shown).map(ResolvedEntry::from),
+            });
+        }
+        let receipt = ResolveReceipt::of(&call.event, call.purpose, &events, call.now);
+        if call.question.names.is_some() {
+            for outcome in [SecretOutcome::NotFound, SecretOutcome::Expired] {
+                let count = answers.iter().filter(|answer| answer.outcome == outcome).count();
+                let missed = failed(&call.event, outcome.as_str(), count);
+                events.extend(missed.filter(|event| self.audit.records_miss(event)));
+            }
+        }
+        let counted = events.len() as u64;
+        let record = CallRecord { events, used, counted, ..CallRecord::default() };
+        Ok((Resolution { secrets, left_out, receipt }, record))
+    }
+
+    /// Makes the records durable, and only then gives the values.
+    async fn release(&self, resolution: Resolution, record: CallRecord) -> Result<Resolution> {
+        if !record.events.is_empty() {
+            self.audit.make_durable(record).await?;
+        }
+        Ok(resolution)
+    }
+
+    /// The one place where a stored value is opened.
+    fn open(&self, key: &DataKey, row: &CandidateRow) -> Result<SecretString, CryptoError> {
+        self.decryptions.fetch_add(1, Ordering::Relaxed);
+        // A value that was not read is none of this place.
+        let sealed = row.value.as_deref().ok_or(CryptoError::NotAuthentic)?;
+        key.open_value(&ciphertext_place(&row.entry, row.version.ciphertext_version), sealed)
+    }
+}
+
+fn recipient_error(_: CryptoError) -> Error {
+    Error::invalid(
+        &["input", "recipientKey"],
+        "Give an X25519 public key, 32 bytes in base64url without padding, or leave it out.",
+    )
+}
+
+fn failed(event: &EventRow, reason: &str, count: usize) -> Option<EventRow> {
+    (count > 0).then(|| EventRow {
+        id: crate::domain::EventId::new(),
+        outcome: AuditOutcome::Failed,
+        reason: Some(reason.to_owned()),
+        count: i64::try_from(count).unwrap_or(i64::MAX),
+        ..event.clone()
+    })
+}
+
+fn is_label(text: &str) -> bool {
+    (1..=MAX_LABEL).contains(&text.len()) && text.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
+}
+
+fn check_label(text: Option<&str>, field: &[&'static str]) -> Result<()> {
+    if text.is_none_or(is_label) {
+        Ok(())
+    } else {
+        Err(Error::invalid(field, format!("Use 1 to {MAX_LABEL} printable ASCII characters.")))
+    }
+}
+
+impl From<&CandidateRow> for ResolvedEntry {
+    fn from(row: &CandidateRow) -> Self {
+        Self {
+            id: row.entry.id,
+            version: row.entry.current_version,
+            category: row.entry.category,
+            scope: if row.entry.milestone.is_some() { Scope::Milestone } else { Scope::Project },
+            expires_at: row.entry.expires_at,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Recording: what is done commits with its event, what is refused leaves one as well.
+
+use super::denials::{Denial, Named, Outcome, Pending};
+use super::recorder::CallRecord;
+use super::Audit;
+use crate::vault::Caller;
+use crate::domain::{
+    Actor, AuditAction, AuditOutcome, DataKeyId, Error, EventId, MilestoneId, ProjectId, Result, Timestamp,
+};
+use crate::store::records::{EntryRow, EventRow};
+use std::sync::atomic::Ordering;
+use tracing::Instrument as _;
+
+/// An event of an actor that is allowed and stands for one.
+pub(in crate::vault) fn event(actor: &Actor, request_id: &str, action: AuditAction, now: Timestamp) -> EventRow {
+    EventRow {
+        id: EventId::new(),
+        occurred_at: now,
+        project: None,
+        action,
+        outcome: AuditOutcome::Allowed,
+        reason: None,
+        count: 1,
+        actor: actor.to_string(),
+        subject: None,
+        role: None,
+        agent: None,
+        entry: None,
+        entry_name: None,
+        entry_version: None,
+        entry_revision: None,
+        milestone: None,
+        purpose: None,
+        session: None,
+        tool: None,
+        request_id: request_id.to_owned(),
+    }
+}
+
+/// A data key, as events name it.
+pub(in crate::vault) fn data_key_subject(id: DataKeyId) -> String {
+    format!("data-key:{id}")
+}
+
+impl Caller {
+    /// An event of this caller that is allowed and stands for one.
+    pub(in crate::vault) fn event(&self, action: AuditAction, now: Timestamp) -> EventRow {
+        event(&Actor::Principal(self.principal.clone()), self.request_id.as_str(), action, now)
+    }
+}
+
+impl EventRow {
+    /// In this project.
+    pub(in crate::vault) fn in_project(self, project: &ProjectId) -> Self {
+        Self { project: Some(project.as_str().to_owned()), ..self }
+    }
+
+    /// About this milestone.
+    pub(in crate::vault) fn on_milestone(self, milestone: Option<&MilestoneId>) -> Self {
+        Self { milestone: milestone.map(|id| id.as_str().to_owned()), ..self }
+    }
+
+    /// About somebody, by kind and id.
+    pub(in crate::vault) fn about(self, subject: impl std::fmt::Display) -> Self {
+        Self { subject: Some(subject.to_string()), ..self }
+    }
+
+    /// About this entry as it is now.
+    pub(in crate::vault) fn on_entry(self, row: &EntryRow) -> Self {
+        Self {
+            entry: Some(row.id),
+            entry_name: Some(row.name.clone()),
+            entry_version: Some(row.current_version),
+            ..self.in_project(&row.project).on_milestone(row.milestone.as_ref())
+        }
+    }
+
+    /// Of a change that left this row behind. It names the revision and the data key, so that an
+    /// older row, or one under another key, shows.
+    pub(in crate::vault) fn of_change(self, row: &EntryRow) -> Self {
+        let subject = Some(data_key_subject(row.data_key));
+        Self { entry_revision: Some(row.revision), subject, ..self.on_entry(row) }
+    }
+
+    /// Of the erasure of an entry with this row: one revision later, so that no row of it is the
+    /// newest any more.
+    pub(in crate::vault) fn of_erasure(self, mut row: EntryRow) -> Self {
+        row.revision = row.revision.saturating_add(1);
+        self.of_change(&row)
+    }
+
+    /// Refused. Session and tool are the caller's own words, and are not taken down of somebody who
+    /// is refused.
+    fn denied(self, reason: &Error) -> Self {
+        let reason = Some(reason.code().to_owned());
+        Self { outcome: AuditOutcome::Denied, reason, session: None, tool: None, ..self }
+    }
+}
+
+impl Audit {
+    /// Records that somebody was refused something whose existence they may know of, and gives the
+    /// refusal back; RATE_LIMITED beyond the rate of [`super::denials`].
+    ///
+    /// The answer stays no where the record cannot be written; it is UNAVAILABLE then.
+    pub(in crate::vault) async fn deny(&self, event: EventRow, refusal: Error) -> Error {
+        self.record_denial(Denial { named: Named::by(&event), event, is_decoy: false }, refusal).await
+    }
+
+    /// As [`Self::deny`], where nobody may learn whether the thing exists: what the caller named is
+    /// counted, and something is made durable the first time, an event or, where there is no such
+    /// thing, a decoy. So neither time nor faults tell.
+    pub(in crate::vault) async fn deny_as_not_found(&self, denial: Denial, refusal: Error) -> Error {
+        self.record_denial(denial, refusal).await
+    }
+
+    async fn record_denial(&self, denial: Denial, refusal: Error) -> Error {
+        let denial = Denial { event: denial.event.denied(&refusal), ..denial };
+        let denials = match self.0.denials.count(denial) {
+            Outcome::Record(denials) => denials,
+            Outcome::Repetition => return refusal,
+            Outcome::Limited(wait) => {
+                metrics::counter!("vault_rate_limited_total").increment(1);
+                return Error::rate_limited(wait);
+            }
+        };
+        // On a task of its own: async-graphql drops a field when another one has failed, and what
+        // counts as recorded must be.
+        let audit = self.clone();
+        let recording = async move {
+            let of = |is_decoy| denials.iter().filter(move |denial| denial.is_decoy == is_decoy);
+            let events =
+                |denials: &mut dyn Iterator<Item = &Denial>| denials.map(|denial| denial.event.clone()).collect();
+            let (recorded, decoys) = (events(&mut of(false)), events(&mut of(true)));
+            let record = CallRecord { events: recorded, decoys, used: Vec::new(), counted: 1 };
+            if !record.decoys.is_empty() {
+                audit.0.decoys_written.store(true, Ordering::Relaxed);
+            }
+            let recorded = audit.make_durable(record).await;
+            if recorded.is_err() {
+                audit.0.denials.put_back(denials.into_iter().map(Pending::Repeated).collect());
+            }
+            recorded
+        };
+        match tokio::spawn(recording.in_current_span()).await {
+            Ok(Ok(())) => refusal,
+            Ok(Err(error)) => error,
+            Err(_) => Error::internal("the recording of a denial ended without an answer"),
+        }
+    }
+
+    /// Makes durable what one call leaves, which counts as one event.
+    pub(in crate::vault) async fn record(&self, events: &[EventRow]) -> Result<()> {
+        self.make_durable(CallRecord { events: events.to_vec(), counted: 1, ..CallRecord::default() }).await
+    }
+
+    /// Records what was counted of denials in a minute that has ended, or all of it when the server
+    /// stops, and erases the decoys. Called every few seconds.
+    ///
+    /// # Errors
+    /// When the database cannot be reached; the counts are kept for the next time.
+    pub async fn record_repeated_denials(&self, all: bool) -> Result<()> {
+        let pending = self.0.denials.ended(self.now(), all);
+        if !pending.is_empty() {
+            let events: Vec<EventRow> = pending.iter().map(|pending| pending.event().clone()).collect();
+            // Each of them was counted when it happened.
+            let recorded = self.make_durable(CallRecord { events, ..CallRecord::default() }).await;
+            if recorded.is_err() {
+                self.0.denials.put_back(pending);
+            }
+            recorded?;
+        }
+        self.erase_decoys().await
+    }
+
+    /// Erases the decoys, where there can be any; at first also those of a process before this one.
+    async fn erase_decoys(&self) -> Result<()> {
+        // Taken before: what is written meanwhile is for the next time.
+        if !self.0.decoys_written.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let erased = match self.0.store.conn().await {
+            Ok(mut conn) => conn.erase_decoys().await,
+            Err(error) => Err(error),
+        };
+        if erased.is_err() {
+            self.0.decoys_written.store(true, Ordering::Relaxed);
+        }
+        Ok(erased?)
+    }
+}

@@ -1,0 +1,120 @@
+//! Receipts: signed statements of what was released, and of what was erased. They are verified offline with the installation's public
+//! keys, and hold no value.
+
+use super::Audit;
+use crate::crypto::Statement;
+use crate::domain::{Error, Purpose, Result, Timestamp};
+use crate::store::records::EventRow;
+use serde::{Deserialize, Serialize};
+
+/// Which values were released to whom.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResolveReceipt {
+    /// When, in seconds since 1970.
+    pub iat: i64,
+    /// The runtime, such as `runtime:acme-runtime`.
+    pub sub: String,
+    /// Of which project.
+    pub project: String,
+    /// For which agent.
+    pub agent: String,
+    /// On which milestone.
+    pub milestone: Option<String>,
+    /// What for.
+    pub purpose: String,
+    /// In which coding session.
+    pub session: Option<String>,
+    /// For which tool.
+    pub tool: Option<String>,
+    /// In which request.
+    pub request: String,
+    /// What.
+    pub released: Vec<Released>,
+}
+
+/// A value that was released.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Released {
+    /// Its access record.
+    pub event: String,
+    /// Of which entry.
+    pub entry: String,
+    /// Under which name.
+    pub name: String,
+    /// Which version.
+    pub version: i32,
+}
+
+/// What was erased with a project.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErasureReceipt {
+    /// When, in seconds since 1970.
+    pub iat: i64,
+    /// Who asked for it, such as `service:platform`.
+    pub sub: String,
+    /// Which project.
+    pub project: String,
+    /// The event of it.
+    pub event: String,
+    /// How many entries are gone, deleted ones included.
+    pub entries: i64,
+    /// How many versions.
+    pub versions: i64,
+    /// The data keys that are gone.
+    pub data_keys: Vec<ErasedKey>,
+}
+
+/// A data key that is gone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErasedKey {
+    /// Its id.
+    pub id: String,
+    /// Its fingerprint, in hex; none where no master key opened it any more.
+    pub fingerprint: Option<String>,
+    /// The master key that wrapped it: while that one exists, a backup can be read.
+    pub master_key: String,
+}
+
+impl ResolveReceipt {
+    /// Of one call: what all its records have in common, and those of what was released.
+    pub(in crate::vault) fn of(call: &EventRow, purpose: Purpose, released: &[EventRow], now: Timestamp) -> Self {
+        let released = released.iter().filter_map(|event| {
+            Some(Released {
+                event: event.id.to_string(),
+                entry: event.entry?.to_string(),
+                name: event.entry_name.clone()?,
+                version: event.entry_version?,
+            })
+        });
+        Self {
+            iat: epoch_seconds(now),
+            sub: call.actor.clone(),
+            project: call.project.clone().unwrap_or_default(),
+            agent: call.agent.clone().unwrap_or_default(),
+            milestone: call.milestone.clone(),
+            purpose: purpose.to_string(),
+            session: call.session.clone(),
+            tool: call.tool.clone(),
+            request: call.request_id.clone(),
+            released: released.collect(),
+        }
+    }
+}
+
+impl Audit {
+    /// Signs a receipt, as a compact JWS.
+    ///
+    /// # Errors
+    /// As [`Installation::signing_key`](crate::vault::Installation::signing_key).
+    pub async fn sign_receipt(&self, receipt: &ResolveReceipt) -> Result<String> {
+        self.0.installation.signing_key().await?.sign(Statement::ResolveReceipt, receipt).map_err(Error::internal)
+    }
+}
+
+/// An instant in whole seconds since 1970, as JWTs state it (RFC 7519, NumericDate).
+pub(in crate::vault) fn epoch_seconds(at: Timestamp) -> i64 {
+    at.millis().div_euclid(1000)
+}

@@ -1,0 +1,97 @@
+//! Which names of entries reach the sessions of a project (`product.md`, section 3): an Accountable
+//! person sets it, a resolve without names follows it, and lists show what it leaves out.
+
+use super::{Entries, values};
+use crate::domain::{ApprovedNames, AuditAction, EnvironmentNames, Error, LeftOutReason, ProjectId, Result};
+use crate::permission::{Authorized, CanAdminister, CanList};
+use crate::vault::Caller;
+use crate::vault::access::{NO_SUCH_PROJECT, Needs, Project, ProjectTx};
+use crate::vault::input::id;
+use std::collections::HashMap;
+
+/// Where a mutation takes approved names.
+const APPROVED: &[&str] = &["input", "approvedNames"];
+
+/// A name that a session does not receive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The name of an entry.
+    pub name: String,
+    /// Why the session does not receive it.
+    pub reason: LeftOutReason,
+}
+
+/// Which names are to reach a project's sessions.
+#[derive(Debug, Clone)]
+pub struct EnvironmentChange {
+    /// The project.
+    pub project: String,
+    /// The names that reach its sessions.
+    pub names: EnvironmentNames,
+    /// The approved names from now on; `None` keeps them as they are.
+    pub approved: Option<Vec<String>>,
+}
+
+impl Entries {
+    /// Sets which names reach a project's sessions. The same again changes nothing.
+    ///
+    /// # Errors
+    /// By `product.md`, sections 2 and 7; LIMIT_EXCEEDED for more than [`ApprovedNames::MAX`]
+    /// approved names.
+    pub async fn set_environment_names(&self, caller: &Caller, change: EnvironmentChange) -> Result<Project> {
+        let action = AuditAction::ProjectEnvironmentChanged;
+        let project = id(ProjectId::parse(change.project), &["input", "projectId"])?;
+        let names = change.names;
+        let event =
+            caller.event(action, self.now()).in_project(&project).about(format_args!("environmentNames:{names}"));
+        let granted = self.access.authorize::<CanAdminister>(caller, event.clone(), &project).await?;
+        let approved = change.approved.map(|approved| self.approved(approved)).transpose()?;
+
+        let ProjectTx { mut tx, status, .. } = granted.open(Needs::Lock).await?;
+        let row = tx.projects_by_id(std::slice::from_ref(&project)).await?.pop().ok_or(NO_SUCH_PROJECT)?;
+        let (_, present) = tx.approved_names(std::slice::from_ref(&project)).await?.pop().ok_or(NO_SUCH_PROJECT)?;
+        let approved = approved.unwrap_or_else(|| present.clone());
+        if (row.environment_names, &present) != (names, &approved) {
+            tx.set_environment_names(&project, names, &approved).await?;
+            self.audit.append(&mut tx, &[event]).await?;
+        }
+        tx.commit().await?;
+        Ok(Project { id: project, status })
+    }
+
+    fn approved(&self, names: Vec<String>) -> Result<ApprovedNames> {
+        let names: Result<Vec<_>> =
+            names.into_iter().map(|name| values::name(name, self.reserved, APPROVED)).collect();
+        ApprovedNames::new(names?)
+            .ok_or_else(|| Error::limit(APPROVED, format!("A project approves at most {} names.", ApprovedNames::MAX)))
+    }
+
+    /// The names that these projects approve. Unchecked: shown only to callers who may list the
+    /// projects' entries.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the database cannot be reached.
+    pub async fn approved_names(&self, projects: &[ProjectId]) -> Result<HashMap<ProjectId, ApprovedNames>> {
+        Ok(self.store.conn().await?.approved_names(projects).await?.into_iter().collect())
+    }
+
+    /// Why the sessions of a project with this setting do not receive a name; `None` when they do.
+    #[must_use]
+    pub fn left_out(&self, names: EnvironmentNames, approved: &ApprovedNames, name: &str) -> Option<LeftOutReason> {
+        names.left_out(name, approved.contains(name), self.reserved)
+    }
+
+    /// The names of a project's entries that its sessions leave out, or those that they receive.
+    pub(super) async fn names_by_session(&self, by: &Authorized<CanList>, left_out: bool) -> Result<Vec<String>> {
+        let project = std::slice::from_ref(by.project());
+        let mut conn = self.store.conn().await?;
+        let (Some(row), Some((_, approved))) =
+            (conn.projects_by_id(project).await?.pop(), conn.approved_names(project).await?.pop())
+        else {
+            return Ok(Vec::new());
+        };
+        let mut names = conn.entry_names(by.project()).await?;
+        names.retain(|name| self.left_out(row.environment_names, &approved, name).is_some() == left_out);
+        Ok(names)
+    }
+}

@@ -1,0 +1,25 @@
+//! Reading the ids that inputs name.
+
+use crate::domain::{Error, IdError, Result};
+use std::collections::BTreeSet;
+
+/// An id of another system that the input names at `field`.
+///
+/// # Errors
+/// INVALID_INPUT for a text that is not an id of this kind.
+pub(super) fn id<T>(parsed: Result<T, IdError>, field: &[&'static str]) -> Result<T> {
+    parsed.map_err(|error| Error::invalid(field, format!("Not an id: {error}.")))
+}
+
+/// The ids of a list that must name at least one; repetitions are ignored.
+///
+/// # Errors
+/// INVALID_INPUT for an empty list, or a text that is not an id of this kind.
+pub(super) fn at_least_one_id<T: Ord>(
+    texts: Vec<String>,
+    parse: impl Fn(String) -> Result<T, IdError>,
+    field: &[&'static str],
+) -> Result<BTreeSet<T>> {
+    let ids = texts.into_iter().map(|text| id(parse(text), field)).collect::<Result<BTreeSet<T>>>()?;
+    if ids.is_empty() { Err(Error::invalid(field, "Name at least one.")) } else { Ok(ids) }
+}

@@ -1,0 +1,116 @@
+//! The master keys, and the data keys that were opened with them, which stay in memory for a while.
+
+use super::data_keys::MAX_SEALED;
+use crate::crypto::{Bound, DataKey, KeyBytes, KeyringError, WrappedKey};
+use crate::domain::{Clock, DataKeyId, Error, ProjectId, Result, Timestamp};
+use crate::kms::MasterKeys;
+use moka::future::Cache;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Maximum number of opened data keys in memory.
+const MAX_OPENED: u64 = 10_000;
+/// How long a data key stays in memory after it was opened.
+const OPENED_TTL: Duration = Duration::from_secs(300);
+/// Minimum time between two readings of the keyring because a master key is missing.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The project, id and wrapped bytes a data key was opened from: a changed row is opened anew.
+type OpenedFrom = (ProjectId, DataKeyId, Vec<u8>);
+
+/// Called as a long command proceeds, with the number of steps done and their total.
+pub type OnProgress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
+
+pub(super) struct KeyCache {
+    master: MasterKeys,
+    clock: Arc<dyn Clock>,
+    seal_limit: AtomicI64,
+    read_at: Mutex<Option<Timestamp>>,
+    /// Held while the master keys are read again; requests that need them meanwhile wait for it.
+    reading: tokio::sync::Mutex<()>,
+    opened: Cache<OpenedFrom, Arc<DataKey>>,
+}
+
+/// A keyring's error as a caller sees it: UNAVAILABLE when the provider of the master keys does not
+/// answer, INTERNAL otherwise.
+pub(in crate::vault) fn keyring_error(error: impl AsRef<KeyringError> + Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    match error.as_ref() {
+        KeyringError::Provider(reason) => {
+            tracing::warn!(%reason, "the provider of the master keys does not answer");
+            Error::unavailable("The provider of the vault's master keys does not answer; nothing was done. Try again.")
+        }
+        _ => Error::internal(error),
+    }
+}
+
+impl KeyCache {
+    pub(super) fn new(master: MasterKeys, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            master,
+            clock,
+            seal_limit: AtomicI64::new(MAX_SEALED),
+            read_at: Mutex::new(None),
+            reading: tokio::sync::Mutex::default(),
+            opened: Cache::builder().max_capacity(MAX_OPENED).time_to_live(OPENED_TTL).build(),
+        }
+    }
+
+    pub(super) const fn master(&self) -> &MasterKeys {
+        &self.master
+    }
+
+    pub(super) fn seal_limit(&self) -> i64 {
+        self.seal_limit.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_seal_limit(&self, limit: i64) {
+        self.seal_limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// A data key from memory, or what `open` gives, which then stays in memory.
+    pub(super) async fn data_key(
+        &self,
+        from: OpenedFrom,
+        open: impl Future<Output = Result<Arc<DataKey>, KeyringError>>,
+    ) -> Result<Arc<DataKey>, Arc<KeyringError>> {
+        self.opened.try_get_with(from, open).await
+    }
+
+    /// Reads the master keys again, unless that was done a moment ago. Callers that come meanwhile wait
+    /// for it.
+    async fn reload_for_a_missing_key(&self) {
+        let _reading = self.reading.lock().await;
+        let now = self.clock.now();
+        {
+            let mut read_at = self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if read_at.is_some_and(|at| now < at.plus(RELOAD_INTERVAL)) {
+                return;
+            }
+            *read_at = Some(now);
+        }
+        if let Err(error) = self.master.reload().await {
+            tracing::error!(%error, "the keyring cannot be read again; the one in memory stays");
+        }
+    }
+
+    /// Unwraps a key. Where its master key is missing, the keyring is read again first.
+    pub(super) async fn unwrap(&self, wrapped: &WrappedKey, bound: &Bound) -> Result<KeyBytes, KeyringError> {
+        match self.master.unwrap(wrapped, bound).await {
+            Err(KeyringError::UnknownKey(_)) => {
+                self.reload_for_a_missing_key().await;
+                self.master.unwrap(wrapped, bound).await
+            }
+            unwrapped => unwrapped,
+        }
+    }
+
+    /// Forgets the data keys of a project.
+    pub(super) async fn forget(&self, project: &ProjectId) {
+        for (from, _) in &self.opened {
+            if from.0 == *project {
+                self.opened.invalidate(&*from).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The installation's own keys, wrapped by a master key like any other. `migrate` makes the one of
+//! its records, once: where it is missing later, a new one would make everything that the old one
+//! authenticated look forged, and what was forged look right.
+
+use super::cache::keyring_error;
+use super::installation::Installation;
+use crate::crypto::{AuditKey, Bound, InstallationKey, KeyringError, SigningKey, WrappedKey};
+use crate::domain::{Error, KeyPurpose, Result, Timestamp};
+use crate::store::records::InstallationKeyRow;
+use crate::store::{Conn, Tx};
+use std::sync::{Arc, OnceLock};
+
+/// What of them is in memory.
+#[derive(Default)]
+pub(super) struct InstallationKeys {
+    audit: OnceLock<Arc<AuditKey>>,
+    signing: OnceLock<Arc<SigningKey>>,
+}
+
+/// An own key is missing although there are records made with it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the installation's {0} key is missing from the table `installation_keys`, but there are records made with it; put its row back \
+     from a backup"
+)]
+struct Missing(KeyPurpose);
+
+impl Installation {
+    /// The key of the installation's records.
+    ///
+    /// # Errors
+    /// INTERNAL when it is missing, or the master keys do not open it.
+    pub(in crate::vault) async fn audit_key(&self, conn: &mut Conn) -> Result<Arc<AuditKey>> {
+        if let Some(key) = self.0.installation_keys.audit.get() {
+            return Ok(key.clone());
+        }
+        let Some(row) = conn.installation_key(KeyPurpose::Audit).await? else {
+            return Err(self.missing_audit_key(conn).await?);
+        };
+        let key = self.unwrap_installation_key(KeyPurpose::Audit, row).await?;
+        let key = Arc::new(AuditKey::new(&key).map_err(Error::internal)?);
+        Ok(self.0.installation_keys.audit.get_or_init(|| key).clone())
+    }
+
+    /// The same, where no connection is at hand.
+    pub(in crate::vault) async fn audit_key_alone(&self) -> Result<Arc<AuditKey>> {
+        match self.0.installation_keys.audit.get() {
+            Some(key) => Ok(key.clone()),
+            None => self.audit_key(&mut self.0.store.conn().await?).await,
+        }
+    }
+
+    /// The same for a set-up, which makes it where there is none yet.
+    pub(super) async fn audit_key_for_set_up(&self, tx: &mut Tx) -> Result<Arc<AuditKey>> {
+        if tx.installation_key(KeyPurpose::Audit).await?.is_none() && tx.needs_audit_key().await? {
+            return Err(Error::internal(Missing(KeyPurpose::Audit)));
+        }
+        let key = self.get_or_make(tx, KeyPurpose::Audit).await?;
+        Ok(Arc::new(AuditKey::new(&key).map_err(Error::internal)?))
+    }
+
+    async fn missing_audit_key(&self, conn: &mut Conn) -> Result<Error> {
+        Ok(if conn.needs_audit_key().await? {
+            tracing::error!("{}", Missing(KeyPurpose::Audit));
+            Error::internal(Missing(KeyPurpose::Audit))
+        } else {
+            Error::internal("the installation has no key for its records yet; run `project-vault migrate`")
+        })
+    }
+
+    /// The key that signs receipts and heads, made at first use.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the database or the provider of the master keys cannot be reached, INTERNAL
+    /// when the keyring does not open the key, or the key is missing although there are statements
+    /// signed with it.
+    pub async fn signing_key(&self) -> Result<Arc<SigningKey>> {
+        if let Some(key) = self.0.installation_keys.signing.get() {
+            return Ok(key.clone());
+        }
+        // No transaction: the provider of the master keys is not asked within one. A key that is
+        // made here and not needed, because another server was faster, is dropped.
+        let mut conn = self.0.store.conn().await?;
+        if conn.installation_key(KeyPurpose::Signing).await?.is_none() && conn.needs_signing_key().await? {
+            tracing::error!("{}", Missing(KeyPurpose::Signing));
+            return Err(Error::internal(Missing(KeyPurpose::Signing)));
+        }
+        let key = self.get_or_make(&mut conn, KeyPurpose::Signing).await?;
+        let key = Arc::new(SigningKey::new(&key).map_err(Error::internal)?);
+        Ok(self.0.installation_keys.signing.get_or_init(|| key).clone())
+    }
+
+    /// The public keys that receipts and heads of this installation are verified with (RFC 7517).
+    ///
+    /// # Errors
+    /// As [`Self::signing_key`].
+    pub async fn statement_keys(&self) -> Result<serde_json::Value> {
+        Ok(self.signing_key().await?.jwks())
+    }
+
+    async fn get_or_make(&self, conn: &mut Conn, purpose: KeyPurpose) -> Result<InstallationKey> {
+        loop {
+            if let Some(row) = conn.installation_key(purpose).await? {
+                return self.unwrap_installation_key(purpose, row).await;
+            }
+            let key = InstallationKey::generate(purpose).map_err(Error::internal)?;
+            let WrappedKey { master_key, bytes } = self.wrap_installation_key(&key).await?;
+            let row = InstallationKeyRow { master_key, wrapped: bytes };
+            if conn.insert_installation_key(purpose, &row, self.now()).await? {
+                return Ok(key);
+            }
+            // Another server was faster.
+        }
+    }
+
+    async fn wrap_installation_key(&self, key: &InstallationKey) -> Result<WrappedKey> {
+        let bound = Bound::to_installation(key.purpose());
+        self.0.cache.master().wrap(key.secret(), &bound).await.map_err(|error| keyring_error(Arc::new(error)))
+    }
+
+    async fn unwrap_installation_key(&self, purpose: KeyPurpose, row: InstallationKeyRow) -> Result<InstallationKey> {
+        let wrapped = WrappedKey { master_key: row.master_key, bytes: row.wrapped };
+        let secret = self.0.cache.unwrap(&wrapped, &Bound::to_installation(purpose)).await;
+        Ok(InstallationKey::unwrapped(purpose, secret.map_err(|error| keyring_error(Arc::new(error)))?))
+    }
+
+    /// Whether the master keys open everything there is: each one in use is tried on a data key,
+    /// and on the installation's keys, which have to be there. They are read again where one is
+    /// missing.
+    ///
+    /// # Errors
+    /// Names, by id, every master key that is missing or wrong, and every key of the installation
+    /// that is missing.
+    pub async fn check_keyring(&self) -> Result<()> {
+        // A provider that cannot answer shows even where nothing is wrapped yet.
+        self.0.cache.master().current().await.map_err(|error| keyring_error(Arc::new(error)))?;
+        let mut samples = Vec::new();
+        let mut problems = Vec::new();
+        let mut conn = self.0.store.conn().await?;
+        for master_key in conn.master_keys_in_use().await? {
+            if let Some(row) = conn.data_key_under(&master_key).await? {
+                let bound = Bound::to_data_key(&row.project, row.id);
+                samples.push((WrappedKey { master_key: row.master_key, bytes: row.wrapped }, bound));
+            }
+        }
+        for purpose in [KeyPurpose::Audit, KeyPurpose::Signing] {
+            match conn.installation_key(purpose).await? {
+                Some(row) => {
+                    let bound = Bound::to_installation(purpose);
+                    samples.push((WrappedKey { master_key: row.master_key, bytes: row.wrapped }, bound));
+                }
+                None if needs(&mut conn, purpose).await? => problems.push(Missing(purpose).to_string()),
+                None => {}
+            }
+        }
+        drop(conn);
+        for (wrapped, bound) in samples {
+            match self.0.cache.unwrap(&wrapped, &bound).await {
+                Ok(_) => {}
+                Err(error @ KeyringError::Provider(_)) => return Err(keyring_error(Arc::new(error))),
+                Err(error) => problems.push(self.explain_missing(error).await?),
+            }
+        }
+        problems.sort();
+        problems.dedup();
+        if problems.is_empty() { Ok(()) } else { Err(Error::internal(problems.join("; "))) }
+    }
+
+    /// Says of a master key that is missing when it was retired, where it was. It explains an error
+    /// and decides nothing: the setting's MAC cannot be checked where the key for that is the one
+    /// that is missing.
+    async fn explain_missing(&self, error: KeyringError) -> Result<String> {
+        let text = error.to_string();
+        let KeyringError::UnknownKey(id) = error else { return Ok(text) };
+        let retired = self.0.store.conn().await?.setting(&retired_setting(&id)).await?;
+        Ok(match retired.and_then(|row| Timestamp::parse(&row.value)) {
+            Some(at) => {
+                let at = at.to_rfc3339();
+                format!("{text} (it was retired at {at}: something from before then was put back)")
+            }
+            None => text,
+        })
+    }
+}
+
+/// The setting that remembers when a master key was retired.
+pub(in crate::vault) fn retired_setting(id: &str) -> String {
+    format!("retired master key {id}")
+}
+
+/// Whether there are records that only the installation's key for this purpose can have made.
+async fn needs(conn: &mut Conn, purpose: KeyPurpose) -> Result<bool> {
+    Ok(match purpose {
+        KeyPurpose::Audit => conn.needs_audit_key().await?,
+        KeyPurpose::Signing => conn.needs_signing_key().await?,
+    })
+}

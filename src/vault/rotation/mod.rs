@@ -1,0 +1,33 @@
+//! Rotation: an operator replaces the data keys of projects, and wraps data keys with another master
+//! key. Both resume where an earlier run was cut off.
+
+mod data_keys;
+mod master_keys;
+
+pub use data_keys::DataKeysReplaced;
+pub use master_keys::{KeyStatus, MasterKeyUse, Rewrapped};
+
+use super::audit::Audit;
+use super::keys::Installation;
+use super::wal::Wal;
+use crate::domain::Timestamp;
+use crate::store::Store;
+
+/// Replaces keys. Cheap to clone.
+#[derive(Clone)]
+pub struct Rotation {
+    store: Store,
+    installation: Installation,
+    audit: Audit,
+    wal: Wal,
+}
+
+impl Rotation {
+    pub(super) fn new(installation: Installation, audit: Audit, wal: Wal) -> Self {
+        Self { store: installation.store().clone(), installation, audit, wal }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.installation.now()
+    }
+}

@@ -1,0 +1,84 @@
+//! Transactions that change a project, an agent or a runtime, and may wait for the authorizer
+//! meanwhile. Each holds a database connection, so few run at a time, and the other connections stay
+//! free for requests that read.
+
+use super::Tuples;
+use super::outbox::OutboxPartition;
+use crate::domain::{Error, Result};
+use crate::store::Tx;
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Maximum number of such transactions of one process at a time: a quarter of a pool's connections.
+pub(super) const MAX_TRANSACTIONS: usize = 4;
+/// Maximum time that a change waits for its permit.
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A transaction with the locks of this process and the permit it was begun with; they are given back
+/// once it has ended.
+pub(in crate::vault) struct QueuedTx {
+    tx: Tx,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl QueuedTx {
+    /// Makes it durable.
+    ///
+    /// # Errors
+    /// When the database cannot; then nothing of it is there.
+    pub(in crate::vault) async fn commit(self) -> Result<()> {
+        Ok(self.tx.commit().await?)
+    }
+
+    /// Ends it without a trace.
+    ///
+    /// # Errors
+    /// When the database cannot be reached; then nothing of it is there either.
+    pub(in crate::vault) async fn rollback(self) -> Result<()> {
+        Ok(self.tx.rollback().await?)
+    }
+}
+
+impl Deref for QueuedTx {
+    type Target = Tx;
+    fn deref(&self) -> &Tx {
+        &self.tx
+    }
+}
+
+impl DerefMut for QueuedTx {
+    fn deref_mut(&mut self) -> &mut Tx {
+        &mut self.tx
+    }
+}
+
+impl Tuples {
+    /// Begins a transaction that will take the locks of these partitions in the database, once no
+    /// other one of this process holds them or waits for them. An agent's partition comes before a
+    /// project's, so that no two wait for each other.
+    ///
+    /// The locks come before the permit, so that requests that wait for one partition hold no more
+    /// than one permit.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when that takes too long.
+    pub(in crate::vault) async fn begin(&self, partitions: &[OutboxPartition<'_>]) -> Result<QueuedTx> {
+        let names: Vec<String> = partitions.iter().map(ToString::to_string).collect();
+        self.begin_named(&names).await
+    }
+
+    pub(super) async fn begin_named(&self, names: &[String]) -> Result<QueuedTx> {
+        let mut guards = Vec::with_capacity(names.len());
+        for name in names {
+            guards.push(self.locks.lock(name).await?);
+        }
+        let acquire = self.permits.clone().acquire_owned();
+        let Ok(Ok(permit)) = tokio::time::timeout(PERMIT_TIMEOUT, acquire).await else {
+            return Err(Error::unavailable("Too many changes wait for the authorizer; try again in a moment."));
+        };
+        let mut tx = self.store.begin().await?;
+        tx.at_end(move |_| drop(guards));
+        Ok(QueuedTx { tx, _permit: permit })
+    }
+}

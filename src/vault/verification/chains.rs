@@ -1,0 +1,246 @@
+//! Walking along the chains of events.
+
+use super::Verifier;
+use super::breaks::{Break, Verification};
+use crate::crypto::AuditKey;
+use crate::domain::{AuditAction, AuditOutcome, ChainId, EntryId, ProjectId, Result, Timestamp};
+use crate::store::records::{ChainRow, ChainedEvent};
+use crate::vault::audit::{KEPT_HEADS, SIGNED_WITHIN, beginning, jwk_set, read_head, verify_cut, verify_event};
+use data_encoding::HEXLOWER;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Maximum number of events that are read at once.
+const BATCH: i64 = 1_000;
+
+/// The places that heads and other chains name, with the MACs there.
+type Named = BTreeMap<(ChainId, i64), HashSet<String>>;
+
+/// The same, of one chain.
+type Points = BTreeMap<i64, HashSet<String>>;
+
+/// What is noted of authentic events along the chains, to hold rows against it. How the database
+/// orders and finds events is decided by whoever writes it: SQLite compares a column by more than
+/// what is read of it.
+pub(super) struct Trail {
+    /// The newest change of each entry.
+    pub newest: HashMap<EntryId, NewestChange>,
+    /// Projects that were deleted.
+    pub deleted: Vec<ProjectId>,
+    /// Up to where signed heads cover each chain.
+    covered: HashMap<ChainId, i64>,
+    /// Events before this instant should be covered.
+    due: Timestamp,
+}
+
+/// An entry's newest change, and where its event stands.
+pub(super) struct NewestChange {
+    pub revision: i32,
+    pub is_erasure: bool,
+    pub chain: ChainId,
+    pub seq: i64,
+}
+
+impl Trail {
+    fn note(&mut self, ChainedEvent { event, link }: &ChainedEvent) {
+        if event.action == AuditAction::ProjectDeleted
+            && event.outcome == AuditOutcome::Allowed
+            && let Some(Ok(project)) = event.project.as_deref().map(ProjectId::parse)
+        {
+            self.deleted.push(project);
+        }
+        let (Some(entry), Some(revision)) = (event.entry, event.entry_revision) else { return };
+        let is_erasure = event.action == AuditAction::EntryPurged;
+        let change = NewestChange { revision, is_erasure, chain: link.chain, seq: link.seq };
+        match self.newest.get_mut(&entry) {
+            Some(known) if known.revision > revision => {}
+            Some(known) if known.revision == revision => known.is_erasure |= is_erasure,
+            Some(known) => *known = change,
+            None => {
+                self.newest.insert(entry, change);
+            }
+        }
+    }
+
+    fn is_covered(&self, ChainedEvent { event, link }: &ChainedEvent) -> bool {
+        event.occurred_at >= self.due || self.covered.get(&link.chain).is_some_and(|covered| link.seq <= *covered)
+    }
+}
+
+impl Verifier {
+    /// Checks every chain, against the heads in the database and those that were kept elsewhere,
+    /// and what is stored against the events. `seen` is told how many more events were read.
+    ///
+    /// # Errors
+    /// When the database or the keyring cannot be read; what is wrong with the records is no error.
+    pub async fn verify(&self, kept: &[String], mut seen: impl FnMut(u64)) -> Result<Verification> {
+        let key = self.installation.audit_key_alone().await?;
+        let keys = jwk_set(&self.installation.statement_keys().await?)?;
+        let mut conn = self.store.conn().await?;
+        let stored = conn.heads(KEPT_HEADS).await?;
+        let due = self.now().minus(SIGNED_WITHIN);
+        let mut trail = Trail { newest: HashMap::new(), deleted: Vec::new(), covered: HashMap::new(), due };
+        let mut found = Verification::default();
+        let mut named = Named::new();
+        for (index, text) in kept.iter().chain(&stored).enumerate() {
+            match read_head(text, &keys) {
+                Ok(head) => {
+                    found.heads += 1;
+                    for chain in head.chains {
+                        if let Some(point) = chain.point() {
+                            let covered = trail.covered.entry(point.0).or_default();
+                            *covered = point.1.max(*covered);
+                            named.entry(point).or_default().insert(chain.mac);
+                        }
+                    }
+                }
+                Err(reason) => found.breaks.push(Break::Head { number: index + 1, reason }),
+            }
+        }
+        let chains = conn.chain_rows().await?;
+        for anchor in chains.iter().filter_map(|chain| chain.anchor.as_ref()) {
+            named.entry((anchor.chain, anchor.seq)).or_default().insert(HEXLOWER.encode(&anchor.mac));
+        }
+        drop(conn);
+        found.chains = chains.len();
+        for chain in chains.iter().cloned() {
+            let points = named.iter().filter(|((of, _), _)| *of == chain.id);
+            let points: Points = points.map(|((_, seq), macs)| (*seq, macs.clone())).collect();
+            named.retain(|(of, _), _| *of != chain.id);
+            self.verify_chain(&key, chain, &points, &mut trail, &mut found, &mut seen).await?;
+        }
+        // Only of chains that are not there at all.
+        let mut gone = BTreeMap::<ChainId, i64>::new();
+        for (chain, seq) in named.into_keys() {
+            gone.entry(chain).and_modify(|named| *named = seq.max(*named)).or_insert(seq);
+        }
+        found.breaks.extend(gone.into_iter().map(|(chain, named)| Break::Truncated { chain, last: 0, named }));
+        self.verify_rows(&key, &chains, trail, &mut found).await?;
+        Ok(found)
+    }
+
+    async fn verify_chain(
+        &self,
+        key: &AuditKey,
+        mut chain: ChainRow,
+        points: &Points,
+        trail: &mut Trail,
+        found: &mut Verification,
+        seen: &mut impl FnMut(u64),
+    ) -> Result<()> {
+        loop {
+            let mut walked = Verification::default();
+            self.walk(key, &chain, points.clone(), trail, &mut walked, seen).await?;
+            if !walked.breaks.is_empty()
+                && let Some(now) = self.store.conn().await?.chain_row(chain.id).await?
+                && now.cut.as_ref().map(|cut| cut.seq) != chain.cut.as_ref().map(|cut| cut.seq)
+            {
+                // Retention cut it while it was read.
+                chain = now;
+                continue;
+            }
+            found.events += walked.events;
+            found.breaks.append(&mut walked.breaks);
+            return Ok(());
+        }
+    }
+
+    async fn walk(
+        &self,
+        key: &AuditKey,
+        chain: &ChainRow,
+        mut points: Points,
+        trail: &mut Trail,
+        found: &mut Verification,
+        seen: &mut impl FnMut(u64),
+    ) -> Result<()> {
+        let mut walk = Walk::begin(key, chain, found);
+        let mut after = 0;
+        loop {
+            let events = self.store.conn().await?.chain_events(chain.id, after, BATCH).await?;
+            let Some(last) = events.last() else { break };
+            after = last.link.seq;
+            for event in &events {
+                walk.step(event, &mut points, trail, found);
+            }
+            found.events += events.len() as u64;
+            seen(events.len() as u64);
+        }
+        walk.end(points, found);
+        Ok(())
+    }
+}
+
+/// A walk along one chain.
+struct Walk<'a> {
+    key: &'a AuditKey,
+    chain: ChainId,
+    /// Events up to here are gone by retention, but some.
+    cut: i64,
+    cut_mac: String,
+    last: i64,
+    mac: Vec<u8>,
+    /// The first and the last event that no head covers and one should.
+    unsigned: Option<(i64, i64)>,
+}
+
+impl<'a> Walk<'a> {
+    fn begin(key: &'a AuditKey, chain: &ChainRow, found: &mut Verification) -> Self {
+        let (cut, mac) = match &chain.cut {
+            Some(cut) => {
+                if verify_cut(key, chain.id, cut).is_err() {
+                    found.breaks.push(Break::Cut { chain: chain.id });
+                }
+                (cut.seq, cut.event_mac.clone())
+            }
+            None => (0, beginning(key, chain).to_vec()),
+        };
+        Self { key, chain: chain.id, cut, cut_mac: HEXLOWER.encode(&mac), last: cut, mac, unsigned: None }
+    }
+
+    fn step(&mut self, chained: &ChainedEvent, points: &mut Points, trail: &mut Trail, found: &mut Verification) {
+        let ChainedEvent { event, link } = chained;
+        let (chain, seq) = (self.chain, link.seq);
+        let is_authentic = verify_event(self.key, chained).is_ok();
+        if is_authentic {
+            trail.note(chained);
+        } else {
+            found.breaks.push(Break::Changed { chain, seq, event: event.id });
+        }
+        if let Some(macs) = points.remove(&seq)
+            && !macs.iter().all(|mac| *mac == HEXLOWER.encode(&link.mac))
+        {
+            found.breaks.push(Break::Replaced { chain, seq });
+        }
+        if seq <= self.cut {
+            // Kept beyond its retention, because it is an entry's newest change; those around it are gone.
+            return;
+        }
+        if seq > self.last + 1 {
+            found.breaks.push(Break::Removed { chain, from: self.last + 1, to: seq - 1 });
+        } else if link.prev != self.mac {
+            found.breaks.push(Break::Unlinked { chain, seq });
+        }
+        if is_authentic && !trail.is_covered(chained) {
+            self.unsigned = Some((self.unsigned.map_or(seq, |(from, _)| from), seq));
+        }
+        self.last = seq;
+        self.mac.clone_from(&link.mac);
+    }
+
+    /// What is still named of this chain is not there: before the cut by retention, else because its end was cut off, or the
+    /// place was reported as removed.
+    fn end(self, points: Points, found: &mut Verification) {
+        let named = points.keys().copied().filter(|seq| *seq > self.last).max();
+        for (seq, macs) in points {
+            if seq == self.cut && !macs.iter().all(|mac| *mac == self.cut_mac) {
+                found.breaks.push(Break::Replaced { chain: self.chain, seq });
+            }
+        }
+        if let Some(named) = named {
+            found.breaks.push(Break::Truncated { chain: self.chain, last: self.last, named });
+        }
+        if let Some((from, to)) = self.unsigned {
+            found.breaks.push(Break::Unsigned { chain: self.chain, from, to });
+        }
+    }
+}

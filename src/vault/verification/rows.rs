@@ -1,0 +1,249 @@
+//! Verifying rows against the records: each entry's newest change event says what its row must say,
+//! so a row that was changed, put back or removed by hand shows, and so does one that nobody made.
+//! Settings and data keys carry MACs of their own.
+//!
+//! Rows are read in batches, each with its events in one statement, so that changes made meanwhile
+//! are no breaks. Which event is the newest is for the chains to say, not for the database: what the
+//! walk along them noted may be older than what is read here, never newer.
+
+use super::Verifier;
+use super::breaks::{Break, Verification};
+use super::chains::{NewestChange, Trail};
+use crate::crypto::{AuditKey, DataKey};
+use crate::domain::{AuditAction, AuditOutcome, DataKeyId, EntryId, Error, ProjectId, Result, Timestamp};
+use crate::store::records::{ChainRow, ChainedEvent, EntryRow, EventRow};
+use crate::vault::audit::verify_event;
+use crate::vault::entries::{differs_from_change, verify_entry};
+use crate::vault::keys;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Rows that are read at once.
+const BATCH: i64 = 1_000;
+/// Deleted projects that are looked for at once.
+const DELETED_BATCH: usize = 1_000;
+/// How far the clocks of servers may be apart: a deletion may bear an earlier instant than the
+/// change before it.
+const SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// What explains that an entry is not among the rows: its project or its milestone was deleted. By
+/// project, read when first needed.
+type Erasures = HashMap<String, Vec<EventRow>>;
+
+/// Data keys of one batch; none for one that does not open.
+type OpenKeys = HashMap<DataKeyId, Option<Arc<DataKey>>>;
+
+impl Verifier {
+    /// Compares rows with records; adds what does not agree.
+    pub(super) async fn verify_rows(
+        &self,
+        audit: &AuditKey,
+        chains: &[ChainRow],
+        trail: Trail,
+        found: &mut Verification,
+    ) -> Result<()> {
+        self.verify_settings(audit, found).await?;
+        self.verify_data_keys(audit, found).await?;
+        for deleted in trail.deleted.chunks(DELETED_BATCH) {
+            let back = self.store.conn().await?.projects_by_id(deleted).await?;
+            found.breaks.extend(back.into_iter().map(|row| Break::ProjectBack { project: row.id }));
+        }
+        self.verify_newest_changes(audit, chains, trail.newest, found).await?;
+        let mut after = EntryId(Uuid::nil());
+        loop {
+            let rows = self.store.conn().await?.entries_without_change(after, BATCH).await?;
+            let Some((last, _)) = rows.last() else { return Ok(()) };
+            after = *last;
+            found.breaks.extend(rows.into_iter().map(|(entry, row)| Break::Entry { entry, row, event: None }));
+        }
+    }
+
+    async fn verify_settings(&self, audit: &AuditKey, found: &mut Verification) -> Result<()> {
+        let rows = self.store.conn().await?.settings().await?;
+        let forged = rows.iter().filter_map(|row| keys::verify_setting(audit, row).err());
+        found.breaks.extend(forged.map(Break::Setting));
+        Ok(())
+    }
+
+    async fn verify_data_keys(&self, audit: &AuditKey, found: &mut Verification) -> Result<()> {
+        let mut after = DataKeyId(Uuid::nil());
+        loop {
+            let rows = self.store.conn().await?.data_keys_after(after, BATCH).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.id;
+            let forged = rows.iter().filter_map(|row| keys::verify(audit, row).err());
+            found.breaks.extend(forged.map(Break::DataKey));
+        }
+        let mut after = DataKeyId(Uuid::nil());
+        loop {
+            let rows = self.store.conn().await?.replaced_keys_after(after, BATCH).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.id;
+            let forged = rows.iter().filter(|row| keys::verify_replaced(audit, row).is_err());
+            found.breaks.extend(forged.map(|row| Break::ReplacedKey { data_key: row.id }));
+        }
+    }
+
+    async fn verify_newest_changes(
+        &self,
+        audit: &AuditKey,
+        chains: &[ChainRow],
+        mut noted: HashMap<EntryId, NewestChange>,
+        found: &mut Verification,
+    ) -> Result<()> {
+        let retained_since = self.retained_since(chains).await?;
+        let mut erasures = Erasures::new();
+        let mut after = EntryId(Uuid::nil());
+        loop {
+            let rows = self.store.conn().await?.newest_changes(after, BATCH).await?;
+            let of = |row: &(ChainedEvent, Option<EntryRow>)| row.0.event.entry.unwrap_or(EntryId(Uuid::nil()));
+            let Some(last) = rows.last().map(of) else { break };
+            // The last entry may have more events than were read; it comes first the next time.
+            let is_full = i64::try_from(rows.len()) == Ok(BATCH);
+            let held_back = rows.iter().position(|row| is_full && of(row) == last).filter(|place| *place > 0);
+            let whole = &rows[..held_back.unwrap_or(rows.len())];
+            after = whole.last().map_or(last, of);
+            let mut keys = OpenKeys::new();
+            for group in whole.chunk_by(|one, other| of(one) == of(other)) {
+                let Some((newest, row)) = group.last() else { continue };
+                let known = noted.remove(&of(&group[0]));
+                let newer = known.as_ref().filter(|known| newest.event.entry_revision < Some(known.revision));
+                let erased = group.iter().any(|(change, _)| change.event.action == AuditAction::EntryPurged)
+                    || newer.is_some_and(|newer| newer.is_erasure);
+                match row {
+                    Some(row) if newer.is_some() => {
+                        let event = newer.map(|newer| newer.revision);
+                        found.breaks.push(Break::Entry { entry: row.id, row: row.revision, event });
+                    }
+                    Some(row) => {
+                        let broken = self.compare(audit, row, newest, erased, &mut keys).await?;
+                        found.breaks.extend(broken);
+                    }
+                    None if erased => {}
+                    None => {
+                        if !self.is_explained(audit, &newest.event, retained_since, &mut erasures).await? {
+                            found.breaks.push(gone(&newest.event));
+                        }
+                    }
+                }
+            }
+        }
+        // Entries that the database does not find by their events. Those that have a row are found
+        // by it.
+        for (entry, change) in noted {
+            let mut conn = self.store.conn().await?;
+            if change.is_erasure || conn.entry_row(entry).await?.is_some() {
+                continue;
+            }
+            // Retention may have erased the event since it was noted.
+            let there = conn.chain_events(change.chain, change.seq - 1, 1).await?.pop();
+            let Some(there) = there.filter(|there| there.event.entry == Some(entry)) else { continue };
+            drop(conn);
+            if !self.is_explained(audit, &there.event, retained_since, &mut erasures).await? {
+                found.breaks.push(gone(&there.event));
+            }
+        }
+        Ok(())
+    }
+
+    /// How an entry's row does not agree with its newest change.
+    async fn compare(
+        &self,
+        audit: &AuditKey,
+        row: &EntryRow,
+        newest: &ChainedEvent,
+        erased: bool,
+        keys: &mut OpenKeys,
+    ) -> Result<Option<Break>> {
+        let event = &newest.event;
+        let (entry, revision) = (row.id, row.revision);
+        if event.entry_revision != Some(revision) {
+            return Ok(Some(Break::Entry { entry, row: revision, event: event.entry_revision }));
+        }
+        if verify_event(audit, newest).is_err() {
+            return Ok(Some(Break::Entry { entry, row: revision, event: None }));
+        }
+        if let Some(what) = differs_from_change(row, event).or(erased.then_some("state")) {
+            return Ok(Some(Break::EntryUnlike { entry, what }));
+        }
+        let key = if let Some(key) = keys.get(&row.data_key) {
+            key.clone()
+        } else {
+            let key = self.openable(row).await?;
+            keys.insert(row.data_key, key.clone());
+            key
+        };
+        if key.is_some_and(|key| verify_entry(row, &key).is_ok()) {
+            return Ok(None);
+        }
+        // It may have been put under another data key since, and the old one erased.
+        let now = self.store.conn().await?.entry_row(entry).await?;
+        let is_same = now.is_some_and(|now| now.revision == revision);
+        Ok(is_same.then_some(Break::EntryForged { entry }))
+    }
+
+    /// An entry's data key, where it is there and opens.
+    async fn openable(&self, row: &EntryRow) -> Result<Option<Arc<DataKey>>> {
+        let Some(key) = self.store.conn().await?.data_key(row.data_key).await? else { return Ok(None) };
+        match self.installation.open_key(&row.project, &key).await {
+            Ok(key) => Ok(Some(key)),
+            Err(error @ Error::Unavailable { .. }) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Whether an entry is not among the rows because its project or its milestone was deleted. A
+    /// deletion's event may be past its retention while a change before it is not yet: what is as
+    /// old as the oldest events there are is not held against the rows.
+    async fn is_explained(
+        &self,
+        audit: &AuditKey,
+        event: &EventRow,
+        retained_since: Option<Timestamp>,
+        erasures: &mut Erasures,
+    ) -> Result<bool> {
+        if retained_since.is_some_and(|since| event.occurred_at < since.plus(SKEW)) {
+            return Ok(true);
+        }
+        let Some(name) = &event.project else { return Ok(false) };
+        if !erasures.contains_key(name) {
+            let events = match ProjectId::parse(name.as_str()) {
+                Ok(project) => {
+                    let kinds = [AuditAction::ProjectDeleted, AuditAction::MilestoneDeleted];
+                    self.store.conn().await?.events_of_kind(&project, &kinds).await?
+                }
+                Err(_) => Vec::new(),
+            };
+            let authentic = events.into_iter().filter(|event| verify_event(audit, event).is_ok());
+            let done = authentic.map(|chained| chained.event).filter(|event| event.outcome == AuditOutcome::Allowed);
+            erasures.insert(name.clone(), done.collect());
+        }
+        let explains = |erasure: &EventRow| {
+            let of_milestone = erasure.milestone.is_some() && erasure.milestone == event.milestone;
+            // The id of a project is never used again; that of a milestone may be.
+            erasure.action == AuditAction::ProjectDeleted
+                || (of_milestone && erasure.occurred_at.plus(SKEW) >= event.occurred_at)
+        };
+        Ok(erasures.get(name).is_some_and(|erasures| erasures.iter().any(explains)))
+    }
+
+    /// The oldest instant of an event behind a cut; none where retention has cut nothing.
+    async fn retained_since(&self, chains: &[ChainRow]) -> Result<Option<Timestamp>> {
+        let mut oldest = None;
+        for (chain, cut) in chains.iter().filter_map(|chain| Some((chain.id, chain.cut.as_ref()?))) {
+            let first = self.store.conn().await?.chain_events(chain, cut.seq, 1).await?.pop();
+            oldest = [oldest, first.map(|first| first.event.occurred_at)].into_iter().flatten().min();
+        }
+        Ok(oldest)
+    }
+}
+
+fn gone(event: &EventRow) -> Break {
+    Break::EntryGone {
+        entry: event.entry.unwrap_or(EntryId(Uuid::nil())),
+        name: event.entry_name.clone().unwrap_or_default(),
+        project: event.project.clone().unwrap_or_default(),
+    }
+}
