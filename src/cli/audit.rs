@@ -80,7 +80,7 @@ impl Audit {
     pub async fn run(self) -> Result {
         match self.command {
             Command::Verify { head, place } => verify(head.as_deref(), &place).await,
-            Command::Head { place } => print(&format!("{}\n", place.unasked().await?.0.sign_head().await?)),
+            Command::Head { place } => print(&format!("{}\n", place.unasked().await?.0.audit().sign_head().await?)),
             Command::Export { project, since, until, chains, place } => {
                 let project = project.map(|project| project.as_str().to_owned());
                 export(&place, &ExportFilter { project, since, until }, chains).await

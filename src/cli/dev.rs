@@ -68,7 +68,7 @@ impl Dev {
         let backend = dir.backend()?;
         let store = open::store(&backend)?;
         let installation = Installation::new(store.clone(), master_keys(&Keys::in_file(dir.keyring()))?, clock);
-        open::migrate(&backend, &installation, &store).await?;
+        open::migrate(&backend, &installation, &store, crate::vault::ExistingRows::Refuse).await?;
         let authorizer = open::authorizer(&backend, &installation, &store).await?;
         let vault = Vault::of(installation, authorizer, RETENTION);
         if !self.no_demo {

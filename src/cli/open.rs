@@ -8,7 +8,7 @@ use crate::authz::Authorizer;
 use crate::config::{self, Authz, Backend, BackendSettings, KeySettings, Keys, Log, LogSettings, Secrets};
 use crate::domain::SystemClock;
 use crate::store::Store;
-use crate::vault::{Installation, Vault};
+use crate::vault::{ExistingRows, Installation, Vault};
 use secrecy::ExposeSecret as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
@@ -26,11 +26,16 @@ pub fn store(backend: &Backend) -> Result<Store> {
 }
 
 /// Brings database and authorization model up to date. Safe to repeat, and to run twice at once.
-pub async fn migrate(backend: &Backend, installation: &Installation, store: &Store) -> Result {
+pub async fn migrate(
+    backend: &Backend,
+    installation: &Installation,
+    store: &Store,
+    existing: ExistingRows,
+) -> Result {
     store.migrate().await?;
     match &backend.authz {
-        Authz::Embedded => installation.set_up_embedded().await?,
-        Authz::OpenFga(config) => installation.set_up_openfga(config).await?,
+        Authz::Embedded => installation.set_up_embedded(existing).await?,
+        Authz::OpenFga(config) => installation.set_up_openfga(config, existing).await?,
     }
     Ok(())
 }
@@ -99,9 +104,9 @@ impl Place {
     /// `sign_existing` says so.
     pub async fn migrate(&self, sign_existing: bool) -> Result<(Backend, Store, bool)> {
         let Parts { backend, store, installation, .. } = self.parts()?;
-        let installation = if sign_existing { installation.sign_existing_rows() } else { installation };
+        let existing = if sign_existing { ExistingRows::Sign } else { ExistingRows::Refuse };
         let was_current = store.is_migrated().await?;
-        migrate(&backend, &installation, &store).await?;
+        migrate(&backend, &installation, &store, existing).await?;
         Ok((backend, store, was_current))
     }
 

@@ -40,7 +40,7 @@ impl Serve {
         let store = open::store(&backend)?;
         let installation = Installation::new(store.clone(), master_keys(&keys)?, clock.clone());
         if self.migrate {
-            open::migrate(&backend, &installation, &store).await?;
+            open::migrate(&backend, &installation, &store, crate::vault::ExistingRows::Refuse).await?;
         }
         let authorizer = open::authorizer(&backend, &installation, &store).await?;
         let vault = Vault::of(installation, authorizer.with_max_age(server.authz_max_age, clock), server.retention);

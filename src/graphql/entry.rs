@@ -10,7 +10,7 @@ use super::project::{Agent, Milestone, Project, User};
 use super::scalars::{DateTime, SecretLeftOutReason, VaultCategory, VaultEntryStatus, VaultScope};
 use crate::authz::{Authorized, CanAdminister, CanList, CanViewMasked};
 use crate::domain::{ApprovedNames, Category, EnvironmentNames, Result};
-use crate::vault::{Entry, EntryFilter, Page, Vault, Version, page_versions};
+use crate::vault::{Entry, EntryFilter, Page, Version, page_versions};
 use async_graphql::{Context, ID, Object, SimpleObject};
 
 /// A credential of a project, without its value.
@@ -42,13 +42,16 @@ impl VaultEntry {
 
     async fn read_exposures(&self, ctx: &Context<'_>) -> Result<Option<Vec<VaultExposure>>> {
         let access = granted(ctx, &self.0.project, TYPE, "exposures").await?;
+        let by = proof::<CanAdminister>(&access)?;
+        if *by.project() != self.0.project {
+            return Err(crate::domain::Error::internal("exposures were about to be shown under another project's permission"));
+        }
         let exposures = session(ctx)?.exposures(self.0.id).await?;
-        let shown =
-            Vault::exposures(&proof::<CanAdminister>(&access)?, &exposures).iter().map(|exposure| VaultExposure {
-                agent: Agent { id: ID(exposure.agent.clone()) },
-                since: exposure.since.into(),
-                last_received_at: exposure.last.into(),
-            });
+        let shown = exposures.into_iter().map(|exposure| VaultExposure {
+            agent: Agent { id: ID(exposure.agent) },
+            since: exposure.since.into(),
+            last_received_at: exposure.last.into(),
+        });
         Ok(Some(shown.collect()))
     }
 

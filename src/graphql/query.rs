@@ -81,7 +81,8 @@ impl Query {
         let read = async {
             let session = session(ctx)?;
             let query = audit_query(first, after, filter);
-            session.vault.vault_audit_events(&session.caller, project_id.map(|id| id.0), &query).await
+            let by = session.vault.access().authorize_auditor(&session.caller).await?;
+            session.vault.audit().vault_events(&by, project_id.map(|id| id.0), &query).await
         };
         nullable(read.await.map(|page| Some(page.into())))
     }

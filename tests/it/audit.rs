@@ -16,7 +16,7 @@ use project_vault::vault::{Break, Verification};
 impl World {
     /// What a verification finds, against these heads that were kept elsewhere.
     async fn verified_against(&self, kept: &[String]) -> Verification {
-        self.vault.verify_audit(kept, |_| {}).await.unwrap()
+        self.vault.verifier().verify(kept, |_| {}).await.unwrap()
     }
 
     /// What a verification finds wrong.
@@ -31,9 +31,9 @@ impl World {
     /// The demo with an entry that was used, changed and asked for in vain.
     async fn used_demo(&self) {
         self.demo().await;
-        self.vault.create_entry(&user("bob"), entry("TOKEN", "the value of the token")).await.unwrap();
+        self.vault.entries().create(&user("bob"), entry("TOKEN", "the value of the token")).await.unwrap();
         let acme = runtime("acme-runtime");
-        self.vault.resolve_secrets(&acme, tool_asks(agent_asks("builder", &["TOKEN", "NONE"]))).await.unwrap();
-        self.vault.resolve_secrets(&acme, tool_asks(agent_asks("deployer", &["TOKEN"]))).await.err().unwrap();
+        self.vault.agents().resolve(&acme, tool_asks(agent_asks("builder", &["TOKEN", "NONE"]))).await.unwrap();
+        self.vault.agents().resolve(&acme, tool_asks(agent_asks("deployer", &["TOKEN"]))).await.err().unwrap();
     }
 }

@@ -36,7 +36,7 @@ async fn a_connection_is_encrypted_as_far_as_its_mode_asks() {
             drop((kept, store));
         }
         world.demo().await;
-        world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap();
     })
     .await;
 }

@@ -185,7 +185,7 @@ both! {
         // Version 2 is gone by now, but what version 12 refers to is not.
         let acme = runtime("acme-runtime");
         let asked = tool_asks(agent_asks("builder", &["TOKEN"]));
-        let found = world.vault.resolve_secrets(&acme, asked).await.unwrap().secrets;
+        let found = world.vault.agents().resolve(&acme, asked).await.unwrap().secrets;
         let value = found[0].value.as_ref().map(secrecy::ExposeSecret::expose_secret);
         assert_eq!(value, Some("002-value-number-002"));
         let kept = world.number("SELECT count(*) AS n FROM ciphertexts").await;
@@ -223,9 +223,9 @@ both! {
         made(&world, json!({ "name": "KEPT" })).await;
         as_alice(&world, "deleteVaultEntry", &id).await.done("deleteVaultEntry", "entry");
         world.clock.advance(30 * DAY);
-        assert_eq!(world.vault.sweep().await.unwrap(), 0);
+        assert_eq!(world.vault.sweeper().sweep().await.unwrap(), 0);
         world.clock.advance(Duration::from_millis(1));
-        assert_eq!(world.vault.sweep().await.unwrap(), 1);
+        assert_eq!(world.vault.sweeper().sweep().await.unwrap(), 1);
         assert_eq!(world.number("SELECT count(*) AS n FROM entries").await, 1);
         let sql = "SELECT count(*) AS n FROM audit_events WHERE action = 'ENTRY_PURGED' AND actor = 'system:sweeper'";
         assert_eq!(world.number(sql).await, 1);
@@ -266,7 +266,7 @@ both! {
 
     async fn an_import_is_all_or_nothing(world: World) {
         world.demo().await;
-        world.vault.create_entry(&user("bob"), entry("TAKEN", "old")).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("TAKEN", "old")).await.unwrap();
         let import = |text: &str, on: &str| {
             change(&world, IMPORT, json!({ "projectId": "demo", "dotenv": text, "onConflict": on }))
         };
@@ -286,10 +286,10 @@ both! {
     async fn an_old_value_rolled_back_to_stays_expired(world: World) {
         world.demo().await;
         let ends = world.clock.now().plus(DAY);
-        let id = world.vault.create_entry(&user("bob"), NewEntry { expires_at: Some(ends), ..entry("TOKEN", "v") }).await;
+        let id = world.vault.entries().create(&user("bob"), NewEntry { expires_at: Some(ends), ..entry("TOKEN", "v") }).await;
         let id = id.unwrap().id.to_string();
         let rotation = Rotation { id: id.clone(), value: "w".into(), expires_at: Change::Keep, expected_revision: None };
-        world.vault.rotate_entry(&user("bob"), rotation).await.unwrap();
+        world.vault.entries().rotate(&user("bob"), rotation).await.unwrap();
         world.clock.advance(DAY);
         let back = change(&world, ROLLBACK, json!({ "id": id, "version": 1 })).await;
         assert_eq!(back.done("rollbackVaultEntry", "entry")["status"], "EXPIRED");
@@ -309,7 +309,7 @@ both! {
         assert_eq!(renamed.done("updateVaultEntry", "entry")["name"], "RENAMED");
         for count in 1..=2 {
             let asked = tool_asks(agent_asks("builder", &["RENAMED"]));
-            world.vault.resolve_secrets(&runtime("acme-runtime"), asked).await.unwrap();
+            world.vault.agents().resolve(&runtime("acme-runtime"), asked).await.unwrap();
             let shown = world.ask(&user("alice"), query, json!({ "e": id })).await;
             assert_eq!(*shown.ok("/vaultEntry/resolveCount"), json!(count));
             assert!(shown.at("/vaultEntry/lastResolvedAt").is_string());

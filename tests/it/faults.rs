@@ -30,14 +30,14 @@ impl World {
 both! {
     async fn what_cannot_be_recorded_does_not_happen(world: World) {
         world.demo().await;
-        let made = world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+        let made = world.vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap();
         world.refuse_events().await;
         let asked = tool_asks(agent_asks("builder", &["TOKEN"]));
-        assert!(world.vault.resolve_secrets(&runtime("acme-runtime"), asked).await.is_err(), "nothing is released");
-        assert!(world.vault.create_entry(&user("bob"), entry("OTHER", "v")).await.is_err());
-        assert!(world.vault.disable_entry(&user("bob"), made.id.to_string()).await.is_err());
-        assert!(world.vault.delete_project(&crate::support::service("platform"), "demo".to_owned()).await.is_err());
-        let refused = world.vault.create_entry(&user("carol"), entry("OTHER", "v")).await.err().unwrap();
+        assert!(world.vault.agents().resolve(&runtime("acme-runtime"), asked).await.is_err(), "nothing is released");
+        assert!(world.vault.entries().create(&user("bob"), entry("OTHER", "v")).await.is_err());
+        assert!(world.vault.entries().disable(&user("bob"), made.id.to_string()).await.is_err());
+        assert!(world.vault.projects().delete(&crate::support::service("platform"), "demo".to_owned()).await.is_err());
+        let refused = world.vault.entries().create(&user("carol"), entry("OTHER", "v")).await.err().unwrap();
         assert_ne!(refused.code(), "FORBIDDEN", "a denial that cannot be recorded says so");
         assert_eq!(world.number("SELECT count(*) AS n FROM entries WHERE disabled = (1 = 0)").await, 1);
         assert_eq!(world.number("SELECT count(*) AS n FROM entry_usage WHERE resolve_count > 0").await, 0);
@@ -45,19 +45,19 @@ both! {
 
     async fn no_input_is_an_internal_error(world: World) {
         world.demo().await;
-        world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap();
         let acme = runtime("acme-runtime");
         let odd: Vec<String> =
             ["A\u{0}", "", "PATH", "é", "x y", "'; DROP TABLE entries; --"].map(ToOwned::to_owned).to_vec();
         let question = AgentQuestion { names: Some(odd.clone()), provided: odd.clone(), ..agent_asks("builder", &[]) };
-        let found = world.vault.resolve_secrets(&acme, tool_asks(question)).await.unwrap().secrets;
+        let found = world.vault.agents().resolve(&acme, tool_asks(question)).await.unwrap().secrets;
         // An entry from before a name was reserved may still bear it, so that it can be provided.
         assert!(found.iter().all(|answer| answer.name == "PATH" || answer.outcome == SecretOutcome::NotFound));
         let many = vec!["A".to_owned(); 33_000];
         let question = AgentQuestion { names: Some(many), ..agent_asks("builder", &[]) };
-        let refused = world.vault.resolve_secrets(&acme, tool_asks(question.clone())).await.err().unwrap();
+        let refused = world.vault.agents().resolve(&acme, tool_asks(question.clone())).await.err().unwrap();
         assert_eq!(refused.code(), "LIMIT_EXCEEDED");
-        assert_eq!(world.vault.preview_secrets(&user("bob"), question).await.err().unwrap().code(), "LIMIT_EXCEEDED");
+        assert_eq!(world.vault.agents().preview(&user("bob"), question).await.err().unwrap().code(), "LIMIT_EXCEEDED");
         let import = Import {
             project: "demo".to_owned(),
             milestone: None,
@@ -65,7 +65,7 @@ both! {
             category: project_vault::domain::Category::Secret,
             on_conflict: OnConflict::Skip,
         };
-        assert_eq!(world.vault.import_entries(&user("bob"), import).await.err().unwrap().code(), "LIMIT_EXCEEDED");
+        assert_eq!(world.vault.entries().import(&user("bob"), import).await.err().unwrap().code(), "LIMIT_EXCEEDED");
 
         let page = "query($f: VaultEntryFilter, $after: String) { projectVault(projectId: \"demo\") { entries(first: 1, filter: $f, after: $after) { totalCount pageInfo { endCursor } } } }";
         for part in ["\u{0}", "é", &"x".repeat(60_000), "%", " "] {
@@ -89,16 +89,16 @@ both! {
 
     async fn a_keyring_without_a_key_in_use_is_named(world: World) {
         world.demo().await;
-        world.vault.check_keyring().await.unwrap();
+        world.vault.installation().check_keyring().await.unwrap();
         let other = || Keyring::generate();
         let vault = Vault::new(world.store.clone(), world.authorizer.clone(), Arc::new(other), world.clock.clone(), Duration::ZERO);
-        let error = vault.check_keyring().await.unwrap_err();
+        let error = vault.installation().check_keyring().await.unwrap_err();
         let key = world.text("SELECT master_key AS t FROM data_keys").await;
         let told = error.source().map(ToString::to_string).unwrap_or_default();
         assert!(matches!(error, Error::Internal(_)) && told.contains(&key), "{told}");
         let asked = tool_asks(agent_asks("builder", &["TOKEN"]));
-        world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
-        assert!(vault.resolve_secrets(&runtime("acme-runtime"), asked).await.is_err());
+        world.vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+        assert!(vault.agents().resolve(&runtime("acme-runtime"), asked).await.is_err());
     }
 
     async fn what_was_taken_away_while_a_change_waited_is_not_used(world: World) {
@@ -106,14 +106,14 @@ both! {
         let (alice, bob) = (user("alice"), user("bob"));
         let role = |user: &str, role| project_vault::vault::RoleChange { project: "demo".to_owned(), user: user.to_owned(), role };
         use project_vault::domain::Role::{Accountable, Informed};
-        world.vault.assign_role(&alice, role("bob", Accountable)).await.unwrap();
+        world.vault.members().assign_role(&alice, role("bob", Accountable)).await.unwrap();
         // Ten of bob's changes wait in the lane behind the one that takes his role.
-        let revoke = world.vault.revoke_role(&alice, role("bob", Accountable));
+        let revoke = world.vault.members().revoke_role(&alice, role("bob", Accountable));
         let friends: Vec<String> = (0..10).map(|n| format!("friend-{n}")).collect();
-        let late = futures::future::join_all(friends.iter().map(|friend| world.vault.assign_role(&bob, role(friend, Informed))));
+        let late = futures::future::join_all(friends.iter().map(|friend| world.vault.members().assign_role(&bob, role(friend, Informed))));
         let (revoked, late) = futures::join!(revoke, late);
         revoked.unwrap();
-        let after = world.vault.assign_role(&bob, role("friend-after", Informed)).await.err().unwrap();
+        let after = world.vault.members().assign_role(&bob, role("friend-after", Informed)).await.err().unwrap();
         assert_eq!(after.code(), "FORBIDDEN");
         let done = i64::try_from(late.iter().filter(|result| result.is_ok()).count()).unwrap();
         let sql = "SELECT count(*) AS n FROM audit_events WHERE action = 'ROLE_ASSIGNED' AND outcome = 'ALLOWED' AND subject LIKE 'user:friend-%'";

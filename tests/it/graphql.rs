@@ -10,7 +10,7 @@ const ENTITIES: &str =
 both! {
     async fn each_representation_is_answered_by_itself(world: World) {
         world.demo().await;
-        let id = world.vault.create_entry(&user("bob"), entry("TOKEN", "sk-live-0123456789abc")).await.unwrap().id.to_string();
+        let id = world.vault.entries().create(&user("bob"), entry("TOKEN", "sk-live-0123456789abc")).await.unwrap().id.to_string();
         let representations = json!([
             { "__typename": "Nonsense", "id": "x" },
             { "__typename": "VaultEntry", "id": id },
@@ -50,7 +50,7 @@ both! {
         world.demo().await;
         let mut representations = Vec::new();
         for name in ["A", "B", "C"] {
-            let id = world.vault.create_entry(&user("bob"), entry(name, "v")).await.unwrap().id.to_string();
+            let id = world.vault.entries().create(&user("bob"), entry(name, "v")).await.unwrap().id.to_string();
             representations.push(json!({ "__typename": "VaultEntry", "id": id }));
         }
         let query = "query($r: [_Any!]!) { one: _entities(representations: $r) { ... on VaultEntry { name maskedValue } }
@@ -86,7 +86,7 @@ both! {
             category: project_vault::domain::Category::Secret,
             on_conflict: project_vault::vault::OnConflict::Fail,
         };
-        let made = world.vault.import_entries(&user("bob"), import).await.unwrap().created;
+        let made = world.vault.entries().import(&user("bob"), import).await.unwrap().created;
         let representations: Vec<Value> =
             made.iter().map(|entry| json!({ "__typename": "VaultEntry", "id": entry.id.to_string() })).collect();
         let (statements, batches) = (world.statements(), world.batches());
@@ -98,7 +98,7 @@ both! {
 
     async fn a_mutations_payload_shows_what_is_there_after_it(world: World) {
         world.demo().await;
-        let id = world.vault.create_entry(&user("alice"), entry("TOKEN", "v")).await.unwrap().id.to_string();
+        let id = world.vault.entries().create(&user("alice"), entry("TOKEN", "v")).await.unwrap().id.to_string();
         let mutation = "mutation($e: ID!) {
             a: disableVaultEntry(id: $e) { entry { status revision project { vault { entry(name: \"TOKEN\") { status } } } } }
             b: enableVaultEntry(id: $e) { entry { status revision project { vault { entry(name: \"TOKEN\") { status } } } } }
@@ -113,7 +113,7 @@ both! {
 
     async fn a_broken_argument_of_a_later_mutation_stops_the_earlier_one(world: World) {
         world.demo().await;
-        let id = world.vault.create_entry(&user("alice"), entry("TOKEN", "v")).await.unwrap().id.to_string();
+        let id = world.vault.entries().create(&user("alice"), entry("TOKEN", "v")).await.unwrap().id.to_string();
         let mutation = "mutation($e: ID!, $at: DateTime) { a: deleteVaultEntry(id: $e) { userErrors { code } }
             b: updateVaultEntry(input: { id: $e, expiresAt: $at }) { userErrors { code } } }";
         for at in [json!("tomorrow"), json!(5), json!("secret-9999-looking-text")] {

@@ -60,7 +60,7 @@ both! {
 
     async fn lists_below_lists_are_bounded_and_versions_of_a_page_are_not(world: World) {
         world.demo().await;
-        world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap();
         let versions = "{ projectVault(projectId: \"demo\") { entries(first: 100) { nodes { name versions(first: 10) {
             nodes { version maskedValue } } } } } }";
         let answer = world.ask(&user("carol"), versions, json!({})).await;

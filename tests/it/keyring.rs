@@ -59,27 +59,27 @@ impl Scene {
     async fn rotate(&mut self, project: &str) {
         self.ring.add_key().unwrap();
         self.others.write(&self.ring);
-        self.other.reload_keyring().await.unwrap();
+        self.other.installation().reload_keyring().await.unwrap();
         let new = NewProject {
             project: project.to_owned(),
             participants: vec!["acme".to_owned()],
             accountable: vec!["zoe".to_owned()],
             status: ProjectStatus::Active,
         };
-        self.other.register_project(&service("platform"), new).await.unwrap();
+        self.other.projects().register(&service("platform"), new).await.unwrap();
         let new = NewEntry { project: project.to_owned(), ..entry("TOKEN", "v") };
-        self.other.create_entry(&user("zoe"), new).await.unwrap();
+        self.other.entries().create(&user("zoe"), new).await.unwrap();
         let agent = project_vault::vault::AgentChange {
             project: project.to_owned(),
             agent: "builder".to_owned(),
             milestone: None,
         };
-        self.other.assign_agent(&user("zoe"), agent).await.unwrap();
+        self.other.members().assign_agent(&user("zoe"), agent).await.unwrap();
     }
 
     async fn resolves(&self, project: &str) -> bool {
         let question = AgentQuestion { project: project.to_owned(), ..agent_asks("builder", &["TOKEN"]) };
-        self.server.resolve_secrets(&runtime("acme-runtime"), tool_asks(question)).await.is_ok()
+        self.server.agents().resolve(&runtime("acme-runtime"), tool_asks(question)).await.is_ok()
     }
 }
 
@@ -98,12 +98,12 @@ both! {
     async fn readiness_knows_a_key_that_was_added_meanwhile(world: World) {
         let mut world = world;
         let mut scene = Scene::new(&mut world).await;
-        scene.server.check_keyring().await.unwrap();
+        scene.server.installation().check_keyring().await.unwrap();
         scene.rotate("second").await;
         scene.own.write(&scene.ring);
-        scene.server.check_keyring().await.unwrap();
+        scene.server.installation().check_keyring().await.unwrap();
         assert_eq!(scene.own.reads(), 2);
-        assert!(scene.server.ready().await.iter().all(|(_, ready)| *ready));
+        assert!(scene.server.health().ready().await.iter().all(|(_, ready)| *ready));
     }
 
     async fn a_keyring_that_lacks_a_key_is_read_again_every_10_seconds_at_most(world: World) {
@@ -112,7 +112,7 @@ both! {
         scene.rotate("second").await;
         for _ in 0..3 {
             assert!(!scene.resolves("second").await);
-            assert!(scene.server.check_keyring().await.is_err());
+            assert!(scene.server.installation().check_keyring().await.is_err());
         }
         assert_eq!(scene.own.reads(), 2);
         scene.own.write(&scene.ring);
@@ -129,10 +129,10 @@ both! {
         scene.rotate("second").await;
         assert!(!scene.resolves("second").await);
         scene.own.write(&scene.ring);
-        assert_eq!(scene.server.reload_keyring().await.unwrap(), scene.ring.current_id());
+        assert_eq!(scene.server.installation().reload_keyring().await.unwrap(), scene.ring.current_id());
         assert!(scene.resolves("second").await);
         "no keyring".clone_into(&mut scene.own.text.lock().unwrap());
-        assert!(scene.server.reload_keyring().await.is_err());
+        assert!(scene.server.installation().reload_keyring().await.is_err());
         assert!(scene.resolves("second").await, "the one in memory stays");
     }
 }

@@ -42,7 +42,7 @@ impl Ringed {
         own.world.set_up_with(source).await;
         own.world.demo().await;
         for (name, value) in entries {
-            own.world.vault.create_entry(&user("bob"), entry(name, value)).await.unwrap();
+            own.world.vault.entries().create(&user("bob"), entry(name, value)).await.unwrap();
         }
         own
     }
@@ -67,7 +67,7 @@ impl Ringed {
     }
 
     async fn status(&self) -> KeyStatus {
-        self.server().key_status().await.unwrap()
+        self.server().rotation().status().await.unwrap()
     }
 
     /// The state of one master key.
@@ -92,7 +92,7 @@ fn demo() -> ProjectId {
 /// What builder receives under a name.
 async fn value(vault: &Vault, name: &str) -> String {
     let asked = tool_asks(agent_asks("builder", &[name]));
-    let mut resolved = vault.resolve_secrets(&runtime("acme-runtime"), asked).await.unwrap();
+    let mut resolved = vault.agents().resolve(&runtime("acme-runtime"), asked).await.unwrap();
     resolved.secrets.pop().unwrap().value.unwrap().expose_secret().to_owned()
 }
 
@@ -104,7 +104,7 @@ async fn rotate(vault: &Vault, id: &str, value: &str) -> project_vault::domain::
         expires_at: project_vault::vault::Change::Keep,
         expected_revision: None,
     };
-    vault.rotate_entry(&user("bob"), rotation).await.map(drop)
+    vault.entries().rotate(&user("bob"), rotation).await.map(drop)
 }
 
 /// Adds projects with a data key each, and without anybody who may do something there.

@@ -14,7 +14,7 @@ async fn import(world: &World, lines: &str) {
         category: Category::Secret,
         on_conflict: OnConflict::Fail,
     };
-    world.vault.import_entries(&user("bob"), import).await.unwrap();
+    world.vault.entries().import(&user("bob"), import).await.unwrap();
 }
 
 const PAGE: &str = "query($first: Int, $after: String, $filter: VaultEntryFilter, $order: VaultEntryOrder) {
@@ -74,7 +74,7 @@ both! {
                 // The one the cursor stands behind goes, one comes before and one behind it.
                 let answer = page(world, json!({ "filter": { "nameContains": "C" } })).await;
                 let id = answer.ok("/projectVault/entries/nodes/0/id").as_str().unwrap().to_owned();
-                world.vault.delete_entry(&user("alice"), id).await.unwrap();
+                world.vault.entries().delete(&user("alice"), id).await.unwrap();
                 import(world, "B=1\nD=1\n").await;
             }
         })
@@ -88,7 +88,7 @@ both! {
         for (name, hours) in [("SOON", Some(1)), ("NEVER", None), ("LATER", Some(9))] {
             let expires_at = hours.map(|hours| now.plus(Duration::from_secs(3_600 * hours)));
             let new = project_vault::vault::NewEntry { expires_at, ..entry(name, "v") };
-            world.vault.create_entry(&user("bob"), new).await.unwrap();
+            world.vault.entries().create(&user("bob"), new).await.unwrap();
         }
         let order = |direction: &str| json!({ "field": "EXPIRES_AT", "direction": direction });
         assert_eq!(walk(&world, order("ASC"), async |_| {}).await, ["SOON", "LATER", "NEVER"]);
@@ -124,7 +124,7 @@ both! {
         import(&world, "GONE=1\nHERE=1\n").await;
         let answer = page(&world, json!({ "filter": { "nameContains": "GONE" } })).await;
         let id = answer.ok("/projectVault/entries/nodes/0/id").as_str().unwrap().to_owned();
-        world.vault.delete_entry(&user("alice"), id.clone()).await.unwrap();
+        world.vault.entries().delete(&user("alice"), id.clone()).await.unwrap();
         let ask = |statuses: Value| json!({ "filter": { "statuses": statuses } });
         let alice = user("alice");
         assert_eq!(names(&world.ask(&alice, PAGE, ask(json!(["DELETED"]))).await), ["GONE"]);
@@ -188,7 +188,7 @@ both! {
                 accountable: vec!["dave".to_owned()],
                 status: ProjectStatus::Active,
             };
-            world.vault.register_project(&service("platform"), project).await.unwrap();
+            world.vault.projects().register(&service("platform"), project).await.unwrap();
         }
         let representations: Vec<Value> =
             (0..99).map(|n| json!({ "__typename": "Project", "id": format!("p{n}") })).collect();

@@ -91,19 +91,19 @@ async fn an_outage_closes_the_vault_and_loses_nothing() {
     server.start(&[]).await;
     let world = World::with_openfga(&server.config()).await;
     world.demo().await;
-    let id = world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap().id.to_string();
+    let id = world.vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap().id.to_string();
     let asked = || tool_asks(agent_asks("builder", &["TOKEN"]));
-    assert!(world.vault.resolve_secrets(&runtime("acme-runtime"), asked()).await.is_ok());
+    assert!(world.vault.agents().resolve(&runtime("acme-runtime"), asked()).await.is_ok());
 
     server.stop();
     let before = world.number("SELECT count(*) AS n FROM audit_events").await;
     let started = Instant::now();
-    let refused = world.vault.resolve_secrets(&runtime("acme-runtime"), asked()).await.err().unwrap();
+    let refused = world.vault.agents().resolve(&runtime("acme-runtime"), asked()).await.err().unwrap();
     assert!(matches!(refused, Error::Unavailable { will_take_effect: false, .. }), "{refused:?}");
     let answer = world.ask(&user("alice"), "{ projectVault(projectId: \"demo\") { status } }", json!({})).await;
     assert_eq!(answer.codes(), ["UNAVAILABLE"]);
     assert!(answer.at("/projectVault").is_null());
-    let refused = world.vault.disable_entry(&user("bob"), id.clone()).await.err().unwrap();
+    let refused = world.vault.entries().disable(&user("bob"), id.clone()).await.err().unwrap();
     assert_eq!(refused.code(), "UNAVAILABLE");
     assert!(started.elapsed() < Duration::from_secs(15), "the wait is bounded");
     assert_eq!(world.number("SELECT count(*) AS n FROM audit_events").await, before, "nothing happened");
@@ -114,7 +114,7 @@ async fn an_outage_closes_the_vault_and_loses_nothing() {
         assert!(recovered.elapsed() < Duration::from_secs(15), "the vault does not recover by itself");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert!(world.vault.resolve_secrets(&runtime("acme-runtime"), asked()).await.is_ok());
+    assert!(world.vault.agents().resolve(&runtime("acme-runtime"), asked()).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,7 +125,7 @@ async fn a_change_that_openfga_does_not_take_yet_takes_effect_later() {
     server.start(&["--max-tuples-per-write=2"]).await;
     let world = World::with_openfga(&server.config()).await;
     let registrar = project_vault::domain::ServiceId::parse("platform").unwrap();
-    world.vault.set_registrar(&registrar, true).await.unwrap();
+    world.vault.members().set_registrar(&registrar, true).await.unwrap();
     let mutation = "mutation { registerProjectVault(input: { projectId: \"p\", participantIds: [\"acme\"], accountableUserIds: [\"zoe\"] })
         { vault { status } userErrors { code } } }";
     let answer = world.ask(&service("platform"), mutation, json!({})).await;
@@ -135,22 +135,22 @@ async fn a_change_that_openfga_does_not_take_yet_takes_effect_later() {
     assert_eq!(world.number("SELECT count(*) AS n FROM outbox").await, 1);
     let query = "{ projectVault(projectId: \"p\") { status } }";
     assert!(world.ask(&user("zoe"), query, json!({})).await.ok("/projectVault").is_null());
-    let later = world.vault.delete_project(&service("platform"), "p".to_owned()).await.err().unwrap();
+    let later = world.vault.projects().delete(&service("platform"), "p".to_owned()).await.err().unwrap();
     assert!(matches!(later, Error::Unavailable { will_take_effect: false, .. }), "what waits comes first: {later:?}");
-    world.vault.apply_outbox().await.expect_err("it still does not take them");
+    world.vault.tuples().apply_outbox().await.expect_err("it still does not take them");
 
     server.stop();
     server.start(&[]).await;
     let recovered = Instant::now();
-    while world.vault.apply_outbox().await.is_err() {
+    while world.vault.tuples().apply_outbox().await.is_err() {
         assert!(recovered.elapsed() < Duration::from_secs(15), "the outbox does not go on by itself");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(world.number("SELECT count(*) AS n FROM outbox").await, 0);
     assert_eq!(*world.ask(&user("zoe"), query, json!({})).await.ok("/projectVault/status"), json!("ACTIVE"));
-    let conflict = world.vault.register_project(&service("platform"), project("p")).await.err().unwrap();
+    let conflict = world.vault.projects().register(&service("platform"), project("p")).await.err().unwrap();
     assert_eq!(conflict.code(), "CONFLICT");
-    world.vault.delete_project(&service("platform"), "p".to_owned()).await.unwrap();
+    world.vault.projects().delete(&service("platform"), "p".to_owned()).await.unwrap();
     let filter = project_vault::authz::TupleFilter::of_project(&ProjectId::parse("p").unwrap());
     let left = world.authorizer.read(&mut world.store.conn().await.unwrap(), &filter).await.unwrap();
     assert_eq!(left, []);

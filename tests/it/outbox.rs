@@ -58,7 +58,7 @@ async fn events(world: &World, action: &str, project: &str) -> i64 {
 
 /// A server saved that this tuple goes, and died before it was gone.
 async fn saved(world: &World, lane: &str, delete: Tuple) {
-    world.vault.save_only(lane, TupleChange { write: vec![], delete: vec![delete] }).await.unwrap();
+    world.vault.tuples().save_only(lane, TupleChange { write: vec![], delete: vec![delete] }).await.unwrap();
 }
 
 both! {
@@ -70,7 +70,7 @@ both! {
             let person = format!("person-{round}");
             let change = RoleChange { project: "demo".to_owned(), user: person.clone(), role: Role::Informed };
             let alice = user("alice");
-            let done = cut(world.vault.assign_role(&alice, change), polls).await;
+            let done = cut(world.vault.members().assign_role(&alice, change), polls).await;
             ended(&world, "project:demo").await;
             let recorded = world.number(&format!("SELECT count(*) AS n FROM audit_events WHERE subject = 'user:{person}'")).await;
             let tuple = Tuple::role(&demo, Role::Informed, &UserId::parse(person).unwrap());
@@ -80,7 +80,7 @@ both! {
             if waits && !there {
                 waited += 1;
             }
-            world.vault.apply_outbox().await.unwrap();
+            world.vault.tuples().apply_outbox().await.unwrap();
             let there = tuples(&world, TupleFilter::role(&demo, Role::Informed)).await.contains(&tuple);
             assert_eq!(i64::from(there), recorded, "after {polls} polls");
             assert_eq!(world.number("SELECT count(*) AS n FROM outbox").await, 0);
@@ -102,13 +102,13 @@ both! {
         let (mut cut_off, mut kept, mut finished) = (0, 0, 0);
         for (round, polls) in deaths() {
             let id = format!("p-{round}");
-            world.vault.register_project(&platform, project(&id)).await.unwrap();
+            world.vault.projects().register(&platform, project(&id)).await.unwrap();
             let new = NewEntry { project: id.clone(), ..entry("TOKEN", "v") };
-            world.vault.create_entry(&user("zoe"), new).await.unwrap();
-            let done = cut(world.vault.delete_project(&platform, id.clone()), polls).await;
+            world.vault.entries().create(&user("zoe"), new).await.unwrap();
+            let done = cut(world.vault.projects().delete(&platform, id.clone()), polls).await;
             ended(&world, &format!("project:{id}")).await;
             let erased = events(&world, "PROJECT_DELETED", &id).await == 1;
-            world.vault.apply_outbox().await.unwrap();
+            world.vault.tuples().apply_outbox().await.unwrap();
             let rows = world.number(&format!("SELECT count(*) AS n FROM entries WHERE project_id = '{id}'")).await;
             let keys = world.number(&format!("SELECT count(*) AS n FROM data_keys WHERE project_id = '{id}'")).await;
             let tuples = tuples(&world, TupleFilter::of_project(&ProjectId::parse(id).unwrap())).await.len();
@@ -134,11 +134,11 @@ both! {
             // Each dies at another step; most leave something behind.
             let person = format!("person-{n}");
             let change = RoleChange { project: "demo".to_owned(), user: person.clone(), role: Role::Consulted };
-            cut(world.vault.assign_role(&alice, change), 5 + n).await;
+            cut(world.vault.members().assign_role(&alice, change), 5 + n).await;
             people.push(person);
         }
         let (one, other) = (world.vault.clone(), world.vault.clone());
-        let both = futures::join!(one.apply_outbox(), other.apply_outbox());
+        let both = futures::join!(one.tuples().apply_outbox(), other.tuples().apply_outbox());
         both.0.unwrap();
         both.1.unwrap();
         assert_eq!(world.number("SELECT count(*) AS n FROM outbox").await, 0);
@@ -158,24 +158,24 @@ both! {
         let carol = Tuple::role(&demo, Role::Consulted, &person("carol"));
         saved(&world, "project:demo", carol.clone()).await;
         let change = RoleChange { project: "demo".to_owned(), user: "carol".to_owned(), role: Role::Consulted };
-        vault.revoke_role(&alice, change).await.unwrap();
+        vault.members().revoke_role(&alice, change).await.unwrap();
         assert!(!there(&carol).await, "a role");
 
         let assigned = Tuple::agent_on_project(&demo, &builder);
         saved(&world, "project:demo", assigned.clone()).await;
         let change = AgentChange { project: "demo".to_owned(), agent: "builder".to_owned(), milestone: None };
-        vault.unassign_agent(&alice, change).await.unwrap();
+        vault.members().unassign_agent(&alice, change).await.unwrap();
         assert!(!there(&assigned).await, "an assignment");
 
         let globex = Tuple::participant(&demo, &OrganizationId::parse("globex").unwrap());
         saved(&world, "project:demo", globex.clone()).await;
-        vault.remove_participant(&platform, "demo".to_owned(), "globex".to_owned()).await.unwrap();
+        vault.projects().remove_participant(&platform, "demo".to_owned(), "globex".to_owned()).await.unwrap();
         assert!(!there(&globex).await, "a participant");
 
         let dave = Tuple::role(&demo, Role::Informed, &person("dave"));
         saved(&world, "project:demo", dave.clone()).await;
         let same = NewMilestone { id: "demo-launch".to_owned(), project: "demo".to_owned(), phase: Phase::default() };
-        vault.put_milestone(&platform, same).await.unwrap();
+        vault.milestones().put(&platform, same).await.unwrap();
         assert!(!there(&dave).await, "what waited before a milestone");
 
         let left = Tuple::role(&nowhere, Role::Accountable, &person("zoe"));
@@ -184,22 +184,22 @@ both! {
         world.authorizer.apply(&mut tx, &write).await.unwrap();
         tx.commit().await.unwrap();
         saved(&world, "project:nowhere", left.clone()).await;
-        vault.delete_project(&platform, "nowhere".to_owned()).await.unwrap();
+        vault.projects().delete(&platform, "nowhere".to_owned()).await.unwrap();
         assert!(!there(&left).await, "what a deleted project left");
 
         let of_acme = Tuple::agent_of(&acme, &builder);
         saved(&world, "agent:builder", of_acme.clone()).await;
-        vault.unregister_agent(&platform, "builder".to_owned()).await.unwrap();
+        vault.members().unregister_agent(&platform, "builder".to_owned()).await.unwrap();
         assert!(!there(&of_acme).await, "an agent");
 
         let served = Tuple::runtime_of(&acme, &RuntimeId::parse("acme-runtime").unwrap());
         saved(&world, "runtime:acme-runtime", served.clone()).await;
-        vault.unregister_runtime(&platform, "acme-runtime".to_owned()).await.unwrap();
+        vault.members().unregister_runtime(&platform, "acme-runtime".to_owned()).await.unwrap();
         assert!(!there(&served).await, "a runtime");
 
         let audrey = Tuple::auditor_user(&person("audrey"));
         saved(&world, "vault", audrey.clone()).await;
-        assert!(!vault.set_auditor(&Auditor::User(person("audrey")), false).await.unwrap());
+        assert!(!vault.members().set_auditor(&Auditor::User(person("audrey")), false).await.unwrap());
         assert!(!there(&audrey).await, "an auditor");
         assert_eq!(world.number("SELECT count(*) AS n FROM outbox").await, 0);
     }

@@ -20,7 +20,7 @@ both! {
             accountable: vec!["zoe".to_owned()],
             status: ProjectStatus::Active,
         };
-        world.vault.register_project(&service("platform"), other).await.unwrap();
+        world.vault.projects().register(&service("platform"), other).await.unwrap();
         let another_server = Store::open(world.url(), None).unwrap();
         let mut held = another_server.begin().await.unwrap();
         held.lock_project(&World::project()).await.unwrap();
@@ -28,14 +28,14 @@ both! {
         let entries: Vec<_> = (0..30)
             .map(|n| {
                 let vault = world.vault.clone();
-                tokio::spawn(async move { vault.create_entry(&user("bob"), entry(&format!("N_{n}"), "v")).await.map(drop) })
+                tokio::spawn(async move { vault.entries().create(&user("bob"), entry(&format!("N_{n}"), "v")).await.map(drop) })
             })
             .collect();
         let roles: Vec<_> = (0..10)
             .map(|n| {
                 let vault = world.vault.clone();
                 tokio::spawn(async move {
-                    vault.assign_role(&user("alice"), role("demo", &format!("friend-{n}"))).await.map(drop)
+                    vault.members().assign_role(&user("alice"), role("demo", &format!("friend-{n}"))).await.map(drop)
                 })
             })
             .collect();
@@ -45,7 +45,7 @@ both! {
         assert_eq!(*world.ask(&user("bob"), query, json!({})).await.ok("/projectVault/entries/totalCount"), json!(0));
         // SQLite has one lock for all that write.
         if world.backend == Backend::Postgres {
-            world.vault.assign_role(&user("zoe"), role("other", "friend")).await.unwrap();
+            world.vault.members().assign_role(&user("zoe"), role("other", "friend")).await.unwrap();
         }
         assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
         held.rollback().await.unwrap();
@@ -60,10 +60,10 @@ async fn a_refused_change_costs_no_connection() {
     in_time(Backend::Postgres, async |world| {
         world.demo().await;
         let bob = user("bob");
-        world.vault.create_entry(&bob, entry("TOKEN", "v")).await.unwrap();
+        world.vault.entries().create(&bob, entry("TOKEN", "v")).await.unwrap();
         let opened = world.connections();
         for _ in 0..20 {
-            let refused = world.vault.create_entry(&bob, entry("TOKEN", "v")).await.err().unwrap();
+            let refused = world.vault.entries().create(&bob, entry("TOKEN", "v")).await.err().unwrap();
             assert_eq!(refused.code(), "CONFLICT");
         }
         // One may still end its transaction while the next begins.

@@ -17,10 +17,10 @@ async fn change(vault: &Vault, caller: &Caller, kind: &str, id: &str) -> String 
     let refused = match kind {
         "project" => {
             let new = NewEntry { project: id.to_owned(), ..entry("A", "v") };
-            vault.create_entry(caller, new).await.err()
+            vault.entries().create(caller, new).await.err()
         }
-        "entry" => vault.disable_entry(caller, id.to_owned()).await.err(),
-        _ => vault.close_milestone(caller, id.to_owned()).await.err(),
+        "entry" => vault.entries().disable(caller, id.to_owned()).await.err(),
+        _ => vault.milestones().close(caller, id.to_owned()).await.err(),
     };
     let refused = refused.unwrap();
     format!("{} {refused}", refused.code())
@@ -31,7 +31,7 @@ both! {
         world.demo().await;
         let carol = user("carol");
         for _ in 0..5 {
-            world.vault.create_entry(&carol, entry("TOKEN", "v")).await.err().expect("refused");
+            world.vault.entries().create(&carol, entry("TOKEN", "v")).await.err().expect("refused");
         }
         let told = denials(&world).await;
         assert_eq!(told.len(), 1);
@@ -39,15 +39,15 @@ both! {
             (told[0].action, told[0].actor.as_str(), told[0].reason.as_deref(), told[0].count),
             (AuditAction::EntryCreated, "user:carol", Some("FORBIDDEN"), 1)
         );
-        world.vault.record_repeated_denials(false).await.unwrap();
+        world.vault.audit().record_repeated_denials(false).await.unwrap();
         assert_eq!(denials(&world).await.len(), 1, "the minute has not ended");
         world.clock.advance(Duration::from_secs(60));
-        world.vault.record_repeated_denials(false).await.unwrap();
+        world.vault.audit().record_repeated_denials(false).await.unwrap();
         let told = denials(&world).await;
         assert_eq!(told.iter().map(|event| event.count).collect::<Vec<_>>(), [4, 1]);
-        world.vault.create_entry(&carol, entry("TOKEN", "v")).await.err().expect("refused");
+        world.vault.entries().create(&carol, entry("TOKEN", "v")).await.err().expect("refused");
         assert_eq!(denials(&world).await.len(), 3, "a new minute begins with an event");
-        world.vault.create_entry(&user("dave"), entry("TOKEN", "v")).await.err().expect("refused");
+        world.vault.entries().create(&user("dave"), entry("TOKEN", "v")).await.err().expect("refused");
         assert_eq!(denials(&world).await.len(), 4, "another actor is another denial");
     }
 
@@ -56,7 +56,7 @@ both! {
         let carol = user("carol");
         // On SQLite nothing can be recorded meanwhile.
         let busy = world.store.begin().await.unwrap();
-        let refused = world.vault.create_entry(&carol, entry("TOKEN", "v"));
+        let refused = world.vault.entries().create(&carol, entry("TOKEN", "v"));
         let waited = tokio::time::timeout(Duration::from_millis(500), refused).await;
         assert_eq!(waited.is_err(), world.backend == Backend::Sqlite);
         busy.rollback().await.unwrap();
@@ -66,13 +66,13 @@ both! {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        world.vault.create_entry(&carol, entry("TOKEN", "v")).await.err().expect("refused");
+        world.vault.entries().create(&carol, entry("TOKEN", "v")).await.err().expect("refused");
         assert_eq!(denials(&world).await.len(), 1, "the second one is its repetition");
     }
 
     async fn a_repetition_after_its_minute_begins_a_new_one_also_before_the_job_has_run(world: World) {
         world.demo().await;
-        let refuse = async || world.vault.create_entry(&user("carol"), entry("TOKEN", "v")).await.err().expect("refused");
+        let refuse = async || world.vault.entries().create(&user("carol"), entry("TOKEN", "v")).await.err().expect("refused");
         for _ in 0..3 {
             refuse().await;
         }
@@ -83,22 +83,22 @@ both! {
         let counts = async || denials(&world).await.iter().map(|event| event.count).collect::<Vec<_>>();
         assert_eq!(counts().await, [1, 2, 1], "one at once, two more within its minute, one at once in the next");
         world.clock.advance(Duration::from_secs(60));
-        world.vault.record_repeated_denials(false).await.unwrap();
+        world.vault.audit().record_repeated_denials(false).await.unwrap();
         assert_eq!(counts().await, [3, 1, 2, 1]);
     }
 
     async fn who_cannot_see_an_existing_project_is_recorded_and_a_missing_one_is_not(world: World) {
         world.demo().await;
-        let made = world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+        let made = world.vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap();
         let mallory = user("mallory");
         let before = denials(&world).await.len();
         let missing = NewEntry { project: "nowhere".to_owned(), ..entry("A", "v") };
-        let of_missing = world.vault.create_entry(&mallory, missing).await.err().unwrap();
+        let of_missing = world.vault.entries().create(&mallory, missing).await.err().unwrap();
         assert_eq!(denials(&world).await.len(), before);
-        let of_hidden = world.vault.create_entry(&mallory, entry("A", "v")).await.err().unwrap();
+        let of_hidden = world.vault.entries().create(&mallory, entry("A", "v")).await.err().unwrap();
         assert_eq!((of_hidden.code(), of_hidden.to_string()), (of_missing.code(), of_missing.to_string()));
-        let of_entry = world.vault.disable_entry(&mallory, made.id.to_string()).await.err().unwrap();
-        let of_none = world.vault.disable_entry(&mallory, project_vault::domain::EntryId::new().to_string()).await;
+        let of_entry = world.vault.entries().disable(&mallory, made.id.to_string()).await.err().unwrap();
+        let of_none = world.vault.entries().disable(&mallory, project_vault::domain::EntryId::new().to_string()).await;
         assert_eq!(of_entry.to_string(), of_none.err().unwrap().to_string());
         let told = denials(&world).await;
         assert_eq!(told.len(), before + 2);
@@ -107,7 +107,7 @@ both! {
 
     async fn the_same_work_is_done_for_what_is_missing_and_what_is_hidden(world: World) {
         world.demo().await;
-        let made = world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap().id.to_string();
+        let made = world.vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap().id.to_string();
         let mallory = user("mallory");
         let none = project_vault::domain::EntryId::new().to_string();
         let documents = [
@@ -149,7 +149,7 @@ both! {
                 accountable: vec!["dave".to_owned()],
                 status: project_vault::domain::ProjectStatus::Active,
             };
-            world.vault.register_project(&service("platform"), project).await.unwrap();
+            world.vault.projects().register(&service("platform"), project).await.unwrap();
         }
         let mallory = user("mallory");
         let document = "query($r: [_Any!]!) { _entities(representations: $r) { ... on Project { id vault { status } } } }";
@@ -168,7 +168,7 @@ both! {
 
     async fn a_change_costs_the_same_whether_its_object_is_missing_or_hidden(world: World) {
         world.demo().await;
-        let made = world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap().id.to_string();
+        let made = world.vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap().id.to_string();
         let none = project_vault::domain::EntryId::new().to_string();
         let mallory = user("mallory");
         // The second time it is a repetition.
@@ -211,10 +211,10 @@ both! {
 
     async fn refused_input_conflicts_and_limits_are_no_events(world: World) {
         world.demo().await;
-        world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap();
         let before = world.number("SELECT count(*) AS n FROM audit_events").await;
         for new in [entry("TOKEN", "v"), entry("PATH", "v"), entry("A", ""), entry("A", &"x".repeat(70_000))] {
-            world.vault.create_entry(&user("bob"), new).await.err().expect("refused");
+            world.vault.entries().create(&user("bob"), new).await.err().expect("refused");
         }
         let many = AgentQuestion {
             project: "demo".to_owned(),
@@ -223,7 +223,7 @@ both! {
             names: Some(vec!["A".to_owned(); 501]),
             provided: vec![],
         };
-        world.vault.resolve_secrets(&runtime("acme-runtime"), tool_asks(many)).await.err().expect("refused");
+        world.vault.agents().resolve(&runtime("acme-runtime"), tool_asks(many)).await.err().expect("refused");
         assert_eq!(world.number("SELECT count(*) AS n FROM audit_events").await, before);
     }
 
@@ -235,7 +235,7 @@ both! {
             accountable: vec!["zoe".to_owned()],
             status: project_vault::domain::ProjectStatus::Active,
         };
-        world.vault.register_project(&service("platform"), other).await.unwrap();
+        world.vault.projects().register(&service("platform"), other).await.unwrap();
         let query = "query($p: ID!, $f: VaultAuditFilter, $after: String) { projectVault(projectId: $p) {
             auditEvents(first: 2, filter: $f, after: $after) { nodes { projectId action actor count requestId } pageInfo { hasNextPage endCursor } } } }";
         let own = world.ask(&user("zoe"), query, json!({ "p": "other" })).await;

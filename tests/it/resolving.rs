@@ -29,7 +29,7 @@ fn on_milestone(names: Option<&[&str]>, provided: &[&str]) -> AgentQuestion {
 }
 
 async fn resolve(world: &World, caller: &Caller, question: AgentQuestion) -> Result<Vec<Resolved>, Error> {
-    Ok(world.vault.resolve_secrets(caller, tool_asks(question)).await?.secrets)
+    Ok(world.vault.agents().resolve(caller, tool_asks(question)).await?.secrets)
 }
 
 fn values(resolved: &[Resolved]) -> Vec<(&str, Option<&str>)> {
@@ -49,11 +49,11 @@ fn of_milestone(name: &str, value: &str) -> NewEntry {
 
 async fn set_phase(world: &World, phase: Phase) {
     let milestone = NewMilestone { id: "demo-launch".to_owned(), project: "demo".to_owned(), phase };
-    world.vault.put_milestone(&service("platform"), milestone).await.unwrap();
+    world.vault.milestones().put(&service("platform"), milestone).await.unwrap();
 }
 
 async fn create(world: &World, new: NewEntry) -> String {
-    world.vault.create_entry(&user("bob"), new).await.unwrap().id.to_string()
+    world.vault.entries().create(&user("bob"), new).await.unwrap().id.to_string()
 }
 
 async fn expire(world: &World, id: &str) {
@@ -66,7 +66,7 @@ async fn expire(world: &World, id: &str) {
         rotation_interval_days: Change::Keep,
         expected_revision: None,
     };
-    world.vault.update_entry(&user("bob"), changes).await.unwrap();
+    world.vault.entries().update(&user("bob"), changes).await.unwrap();
 }
 
 fn narrowed(to: Narrowing) -> Caller {
@@ -87,9 +87,9 @@ both! {
         let old = create(&world, entry("OLD", "o")).await;
         expire(&world, &old).await;
         let off = create(&world, entry("OFF", "x")).await;
-        world.vault.disable_entry(&user("bob"), off).await.unwrap();
+        world.vault.entries().disable(&user("bob"), off).await.unwrap();
         let gone = create(&world, entry("GONE", "x")).await;
-        world.vault.delete_entry(&user("alice"), gone).await.unwrap();
+        world.vault.entries().delete(&user("alice"), gone).await.unwrap();
 
         let runtime = runtime("globex-runtime");
         let all = resolve(&world, &runtime, on_milestone(None, &["BYOK", "UNKNOWN", "OFF", "not a name"])).await.unwrap();
@@ -158,7 +158,7 @@ both! {
             assert_eq!(values(&found), expected, "{opens_at:?} {closes_at:?}");
         }
         set_phase(&world, Phase { opens_at: at(1_000), closes_at: None }).await;
-        world.vault.close_milestone(&user("alice"), "demo-launch".to_owned()).await.unwrap();
+        world.vault.milestones().close(&user("alice"), "demo-launch".to_owned()).await.unwrap();
         world.clock.advance(HOUR);
         let found = resolve(&world, &runtime, on_milestone(Some(&["PHASED"]), &[])).await.unwrap();
         assert_eq!(names(&found), [("PHASED", NotFound)]);
@@ -203,10 +203,10 @@ both! {
             );
         }
         for status in [ProjectStatus::Planning, ProjectStatus::Paused, ProjectStatus::Completed, ProjectStatus::Cancelled] {
-            world.vault.set_project_status(&platform, "demo".to_owned(), status).await.unwrap();
+            world.vault.projects().set_status(&platform, "demo".to_owned(), status).await.unwrap();
             assert_eq!(code(&world, &acme, ask("builder")).await, "FORBIDDEN", "{status}");
         }
-        world.vault.set_project_status(&platform, "demo".to_owned(), ProjectStatus::Active).await.unwrap();
+        world.vault.projects().set_status(&platform, "demo".to_owned(), ProjectStatus::Active).await.unwrap();
         assert_eq!(code(&world, &acme, ask("builder")).await, "OK");
     }
 
@@ -219,15 +219,15 @@ both! {
             accountable: vec!["zoe".to_owned()],
             status: ProjectStatus::Active,
         };
-        world.vault.register_project(&platform, other).await.unwrap();
+        world.vault.projects().register(&platform, other).await.unwrap();
         let release = NewMilestone { id: "release".to_owned(), project: "other".to_owned(), phase: Phase::default() };
-        world.vault.put_milestone(&platform, release).await.unwrap();
+        world.vault.milestones().put(&platform, release).await.unwrap();
         let change = AgentChange {
             project: "other".to_owned(),
             agent: "deployer".to_owned(),
             milestone: Some("release".to_owned()),
         };
-        world.vault.assign_agent(&user("zoe"), change).await.unwrap();
+        world.vault.members().assign_agent(&user("zoe"), change).await.unwrap();
         let question = AgentQuestion { milestone: Some("release".to_owned()), ..on_milestone(None, &[]) };
         assert_eq!(code(&world, &runtime("globex-runtime"), question).await, "FORBIDDEN");
     }
@@ -242,35 +242,35 @@ both! {
         let assign =
             || AgentChange { project: "demo".to_owned(), agent: "builder".to_owned(), milestone: None };
 
-        vault.disable_entry(&alice, id.clone()).await.unwrap();
+        vault.entries().disable(&alice, id.clone()).await.unwrap();
         assert_eq!(names(&resolve(&world, &acme, ask()).await.unwrap()), [("TOKEN", NotFound)]);
-        vault.enable_entry(&alice, id.clone()).await.unwrap();
+        vault.entries().enable(&alice, id.clone()).await.unwrap();
         assert_eq!(names(&resolve(&world, &acme, ask()).await.unwrap()), [("TOKEN", Found)]);
-        vault.delete_entry(&alice, id.clone()).await.unwrap();
+        vault.entries().delete(&alice, id.clone()).await.unwrap();
         assert_eq!(names(&resolve(&world, &acme, ask()).await.unwrap()), [("TOKEN", NotFound)]);
-        vault.restore_entry(&alice, id).await.unwrap();
+        vault.entries().restore(&alice, id).await.unwrap();
 
-        vault.unassign_agent(&alice, assign()).await.unwrap();
+        vault.members().unassign_agent(&alice, assign()).await.unwrap();
         assert_eq!(code(&world, &acme, ask()).await, "FORBIDDEN");
-        vault.assign_agent(&alice, assign()).await.unwrap();
+        vault.members().assign_agent(&alice, assign()).await.unwrap();
         assert_eq!(code(&world, &acme, ask()).await, "OK");
-        vault.unregister_runtime(&platform, "acme-runtime".to_owned()).await.unwrap();
+        vault.members().unregister_runtime(&platform, "acme-runtime".to_owned()).await.unwrap();
         assert_eq!(code(&world, &acme, ask()).await, "FORBIDDEN");
-        vault.register_runtime(&platform, "acme-runtime".to_owned(), "acme".to_owned()).await.unwrap();
-        vault.register_agent(&platform, "builder".to_owned(), "globex".to_owned()).await.unwrap();
+        vault.members().register_runtime(&platform, "acme-runtime".to_owned(), "acme".to_owned()).await.unwrap();
+        vault.members().register_agent(&platform, "builder".to_owned(), "globex".to_owned()).await.unwrap();
         assert_eq!(code(&world, &acme, ask()).await, "FORBIDDEN");
         assert_eq!(code(&world, &runtime("globex-runtime"), ask()).await, "OK", "a moved agent keeps its assignments");
-        vault.remove_participant(&platform, "demo".to_owned(), "globex".to_owned()).await.unwrap();
+        vault.projects().remove_participant(&platform, "demo".to_owned(), "globex".to_owned()).await.unwrap();
         assert_eq!(code(&world, &runtime("globex-runtime"), ask()).await, "FORBIDDEN");
-        vault.add_participant(&platform, "demo".to_owned(), "globex".to_owned()).await.unwrap();
+        vault.projects().add_participant(&platform, "demo".to_owned(), "globex".to_owned()).await.unwrap();
         assert_eq!(
             code(&world, &runtime("globex-runtime"), ask()).await,
             "FORBIDDEN",
             "an organization that left took its agents' assignments with it"
         );
-        vault.assign_agent(&alice, assign()).await.unwrap();
+        vault.members().assign_agent(&alice, assign()).await.unwrap();
         assert_eq!(code(&world, &runtime("globex-runtime"), ask()).await, "OK");
-        vault.unregister_agent(&platform, "builder".to_owned()).await.unwrap();
+        vault.members().unregister_agent(&platform, "builder".to_owned()).await.unwrap();
         assert_eq!(code(&world, &runtime("globex-runtime"), ask()).await, "FORBIDDEN");
     }
 
@@ -298,7 +298,7 @@ both! {
             (Narrowing { names: set(&[]), ..no() }, on_milestone(None, &[]), "OK"),
         ] {
             assert_eq!(code(&world, &narrowed(to.clone()), question.clone()).await, expected, "{to:?} {question:?}");
-            let preview = world.vault.preview_secrets(&narrowed(to.clone()), question).await;
+            let preview = world.vault.agents().preview(&narrowed(to.clone()), question).await;
             assert_eq!(preview.err().map_or("OK", |error| error.code()), expected, "previewing with {to:?}");
         }
         let only = narrowed(Narrowing { names: set(&["TOKEN", "PHASED", "NOWHERE"]), ..no() });
@@ -328,7 +328,7 @@ both! {
         for label in ["", "ü", "a\u{7f}", &"x".repeat(201)] {
             let mut request = tool_asks(agent_asks("builder", &[]));
             request.session = Some(label.to_owned());
-            let error = world.vault.resolve_secrets(&acme, request).await.err().expect("refused");
+            let error = world.vault.agents().resolve(&acme, request).await.err().expect("refused");
             assert_eq!(error.code(), "INVALID_INPUT", "{label:?}");
         }
         let big = "x".repeat(64 * 1024);
@@ -352,7 +352,7 @@ both! {
         let mut request = tool_asks(agent_asks("builder", &["TOKEN", "A", "B", "OLD"]));
         request.session = Some("session 1".to_owned());
         request.tool = Some("git push".to_owned());
-        world.vault.resolve_secrets(&acme, request).await.unwrap();
+        world.vault.agents().resolve(&acme, request).await.unwrap();
         assert_eq!(code(&world, &runtime("globex-runtime"), agent_asks("builder", &["TOKEN"])).await, "FORBIDDEN");
         let page = world
             .vault
@@ -386,7 +386,7 @@ both! {
             "runtime:acme-runtime ALLOWED - x1 Some(true) vSome(1) Some(\"session 1\") Some(\"git push\") for Some(\"builder\")",
         ];
         assert_eq!(told, expected);
-        let usage = world.vault.entries_by_id(&[project_vault::domain::EntryId::parse(&id).unwrap()]).await.unwrap();
+        let usage = world.vault.entries().by_id(&[project_vault::domain::EntryId::parse(&id).unwrap()]).await.unwrap();
         assert!(usage.values().all(|entry| entry.usage.count == 1 && entry.usage.last == Some(world.clock.now())));
     }
 
@@ -400,7 +400,7 @@ both! {
             category: Category::Secret,
             on_conflict: project_vault::vault::OnConflict::Fail,
         };
-        world.vault.import_entries(&user("bob"), import).await.unwrap();
+        world.vault.entries().import(&user("bob"), import).await.unwrap();
         let all: Vec<String> = (0..500).map(|n| format!("NAME_{n}")).collect();
         for names in [vec!["NAME_7".to_owned()], all] {
             let (statements, batches) = (world.statements(), world.batches());
@@ -419,7 +419,7 @@ both! {
         create(&world, entry("TOKEN", "v")).await;
         let preview = |caller: Caller, question: AgentQuestion| {
             let vault = world.vault.clone();
-            async move { vault.preview_secrets(&caller, question).await }
+            async move { vault.agents().preview(&caller, question).await }
         };
         use project_vault::vault::Block::{AgentNotAssigned, AgentNotOnMilestone, ProjectNotActive};
         let bob = || user("bob");
@@ -435,7 +435,7 @@ both! {
         assert_eq!(preview(bob(), ask("nobody")).await.unwrap().blocked_by, [AgentNotAssigned]);
         assert_eq!(preview(bob(), on("demo-launch")).await.unwrap().blocked_by, [AgentNotOnMilestone]);
         assert_eq!(preview(bob(), on("nowhere")).await.unwrap().blocked_by, [AgentNotOnMilestone]);
-        world.vault.set_project_status(&service("platform"), "demo".to_owned(), ProjectStatus::Paused).await.unwrap();
+        world.vault.projects().set_status(&service("platform"), "demo".to_owned(), ProjectStatus::Paused).await.unwrap();
         assert_eq!(preview(bob(), ask("builder")).await.unwrap().blocked_by, [ProjectNotActive]);
         for (caller, question) in [
             (user("carol"), ask("builder")),

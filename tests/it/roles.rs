@@ -246,10 +246,10 @@ async fn full_entry(world: &World) -> String {
         rotation_interval_days: Some(30),
         ..entry("CERTIFICATE", include_str!("../vectors/certificate.pem"))
     };
-    let id = world.vault.create_entry(&user("alice"), new).await.unwrap().id.to_string();
+    let id = world.vault.entries().create(&user("alice"), new).await.unwrap().id.to_string();
     let question =
         AgentQuestion { milestone: Some("demo-launch".to_owned()), ..agent_asks("deployer", &["CERTIFICATE"]) };
-    world.vault.resolve_secrets(&runtime("globex-runtime"), tool_asks(question)).await.unwrap();
+    world.vault.agents().resolve(&runtime("globex-runtime"), tool_asks(question)).await.unwrap();
     id
 }
 
@@ -260,14 +260,14 @@ async fn elsewhere(world: &World) {
         accountable: vec!["mallory".to_owned()],
         status: project_vault::domain::ProjectStatus::Active,
     };
-    world.vault.register_project(&service("platform"), project).await.unwrap();
+    world.vault.projects().register(&service("platform"), project).await.unwrap();
 }
 
 both! {
     async fn every_field_answers_every_kind_of_caller_as_the_table_says(world: World) {
         world.demo().await;
         elsewhere(&world).await;
-        world.vault.create_entry(&user("bob"), entry("TOKEN", "sk-live-0123456789abc")).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("TOKEN", "sk-live-0123456789abc")).await.unwrap();
         let id = full_entry(&world).await;
         // CERTIFICATE reaches no session then.
         let suffixed = EnvironmentChange {
@@ -275,7 +275,7 @@ both! {
             names: EnvironmentNames::Suffixed,
             approved: None,
         };
-        world.vault.set_environment_names(&user("alice"), suffixed).await.unwrap();
+        world.vault.entries().set_environment_names(&user("alice"), suffixed).await.unwrap();
         let mut wrong = Vec::new();
         for row in QUERIES {
             let mut letters = String::new();
@@ -331,12 +331,12 @@ async fn prepare(world: &World, count: u32, arguments: &str, name: &str) -> Valu
                 user: id.clone(),
                 role: project_vault::domain::Role::Informed,
             };
-            vault.assign_role(&alice, change).await.unwrap();
+            vault.members().assign_role(&alice, change).await.unwrap();
         }
         variables["x"] = id.into();
     }
     if arguments.contains("$e") || arguments.contains("$d") {
-        let made = vault.create_entry(&alice, entry(&format!("ENTRY_{count}"), "v")).await.unwrap();
+        let made = vault.entries().create(&alice, entry(&format!("ENTRY_{count}"), "v")).await.unwrap();
         if name == "rollbackVaultEntry" {
             let rotation = project_vault::vault::Rotation {
                 id: made.id.to_string(),
@@ -344,10 +344,10 @@ async fn prepare(world: &World, count: u32, arguments: &str, name: &str) -> Valu
                 expires_at: project_vault::vault::Change::Keep,
                 expected_revision: None,
             };
-            vault.rotate_entry(&alice, rotation).await.unwrap();
+            vault.entries().rotate(&alice, rotation).await.unwrap();
         }
         if arguments.contains("$d") {
-            vault.delete_entry(&alice, made.id.to_string()).await.unwrap();
+            vault.entries().delete(&alice, made.id.to_string()).await.unwrap();
         }
         variables[if arguments.contains("$d") { "d" } else { "e" }] = made.id.to_string().into();
     }
@@ -355,7 +355,7 @@ async fn prepare(world: &World, count: u32, arguments: &str, name: &str) -> Valu
         let id = format!("m-{count}");
         let milestone =
             NewMilestone { id: id.clone(), project: "demo".to_owned(), phase: project_vault::domain::Phase::default() };
-        vault.put_milestone(&platform, milestone).await.unwrap();
+        vault.milestones().put(&platform, milestone).await.unwrap();
         variables["m"] = id.into();
     }
     if arguments.contains("$p") {
@@ -366,7 +366,7 @@ async fn prepare(world: &World, count: u32, arguments: &str, name: &str) -> Valu
             accountable: vec!["zoe".to_owned()],
             status: project_vault::domain::ProjectStatus::Active,
         };
-        vault.register_project(&platform, project).await.unwrap();
+        vault.projects().register(&platform, project).await.unwrap();
         variables["p"] = id.into();
     }
     variables

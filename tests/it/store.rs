@@ -59,17 +59,17 @@ both! {
         for milestone in [None, Some("demo-launch".to_owned())] {
             let mut new = entry("TOKEN", "a-value");
             new.milestone = milestone;
-            let id = world.vault.create_entry(&user("bob"), new).await.unwrap().id;
+            let id = world.vault.entries().create(&user("bob"), new).await.unwrap().id;
             refused(copy_entry(&world, "name", "NULL").await, &DatabaseErrorKind::UniqueViolation);
             assert_eq!(copy_entry(&world, "name", "1").await, Ok(1));
             assert_eq!(copy_entry(&world, "'OTHER'", "2").await, Ok(1));
-            world.vault.delete_entry(&user("alice"), id.to_string()).await.unwrap();
+            world.vault.entries().delete(&user("alice"), id.to_string()).await.unwrap();
         }
     }
 
     async fn a_version_twice_is_refused(world: World) {
         world.demo().await;
-        world.vault.create_entry(&user("bob"), entry("TOKEN", "a-value")).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("TOKEN", "a-value")).await.unwrap();
         let again = world.sql("INSERT INTO versions SELECT * FROM versions").await;
         refused(again, &DatabaseErrorKind::UniqueViolation);
     }
@@ -83,10 +83,10 @@ both! {
             accountable: vec!["alice".to_owned()],
             status: ProjectStatus::Active,
         };
-        world.vault.register_project(&platform, other).await.unwrap();
+        world.vault.projects().register(&platform, other).await.unwrap();
         let milestone = NewMilestone { id: "theirs".to_owned(), project: "other".to_owned(), phase: Phase::default() };
-        world.vault.put_milestone(&platform, milestone).await.unwrap();
-        world.vault.create_entry(&user("bob"), entry("TOKEN", "a-value")).await.unwrap();
+        world.vault.milestones().put(&platform, milestone).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("TOKEN", "a-value")).await.unwrap();
         refused(
             world.sql("UPDATE entries SET milestone_id = 'theirs'").await,
             &DatabaseErrorKind::ForeignKeyViolation,
@@ -121,9 +121,9 @@ both! {
             tokio::time::sleep(Duration::from_millis(500)).await;
             let set_up = async {
                 match world.backend {
-                    Backend::Sqlite => world.installation().set_up_embedded().await.unwrap(),
+                    Backend::Sqlite => world.installation().set_up_embedded(project_vault::vault::ExistingRows::Refuse).await.unwrap(),
                     Backend::Postgres => {
-                        world.installation().set_up_openfga(&world.openfga().unwrap()).await.unwrap();
+                        world.installation().set_up_openfga(&world.openfga().unwrap(), project_vault::vault::ExistingRows::Refuse).await.unwrap();
                     }
                 }
             };
@@ -147,10 +147,10 @@ both! {
         world.sql(&format!("ALTER DATABASE {database} SET synchronous_commit = off")).await.unwrap();
         let refused = Store::open(world.url(), None).unwrap().require_durable().await;
         assert!(matches!(refused, Err(store::Error::Refused(_))), "{refused:?}");
-        let refused = world.another_server().create_entry(&user("bob"), entry("TOKEN", "v")).await.err().unwrap();
+        let refused = world.another_server().entries().create(&user("bob"), entry("TOKEN", "v")).await.err().unwrap();
         assert_eq!(refused.code(), "UNAVAILABLE");
         world.sql(&format!("ALTER DATABASE {database} SET synchronous_commit = remote_apply")).await.unwrap();
-        world.another_server().create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+        world.another_server().entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap();
     }
 
     async fn a_transaction_that_is_dropped_leaves_nothing_and_holds_nobody_up(world: World) {

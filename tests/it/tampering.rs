@@ -17,7 +17,7 @@ impl Scene {
     async fn new(world: World) -> Self {
         world.demo().await;
         let bob = user("bob");
-        let create = async |new: NewEntry| world.vault.create_entry(&bob, new).await.unwrap().id;
+        let create = async |new: NewEntry| world.vault.entries().create(&bob, new).await.unwrap().id;
         let token = create(entry("TOKEN", "the first value")).await;
         let other = create(entry("OTHER", "another entry's")).await;
         create(NewEntry { milestone: Some("demo-launch".to_owned()), ..entry("PHASED", "the milestone's") }).await;
@@ -27,18 +27,18 @@ impl Scene {
             expires_at: Change::Keep,
             expected_revision: None,
         };
-        world.vault.rotate_entry(&bob, rotation).await.unwrap();
+        world.vault.entries().rotate(&bob, rotation).await.unwrap();
         let gone = create(entry("GONE", "a deleted one's")).await;
-        world.vault.delete_entry(&user("alice"), gone.to_string()).await.unwrap();
+        world.vault.entries().delete(&user("alice"), gone.to_string()).await.unwrap();
         let elsewhere = NewProject {
             project: "other".to_owned(),
             participants: vec!["acme".to_owned()],
             accountable: vec!["zoe".to_owned()],
             status: ProjectStatus::Active,
         };
-        world.vault.register_project(&service("platform"), elsewhere).await.unwrap();
+        world.vault.projects().register(&service("platform"), elsewhere).await.unwrap();
         let foreign = NewEntry { project: "other".to_owned(), ..entry("TOKEN", "another project's") };
-        let foreign = world.vault.create_entry(&user("zoe"), foreign).await.unwrap().id;
+        let foreign = world.vault.entries().create(&user("zoe"), foreign).await.unwrap().id;
         Self { world, token, other, foreign }
     }
 
@@ -52,7 +52,7 @@ impl Scene {
     /// What `builder` is answered for every name: the values, or the code of the refusal.
     async fn resolved(&self) -> Result<Vec<String>, &'static str> {
         let question = AgentQuestion { names: None, ..agent_asks("builder", &[]) };
-        match self.world.vault.resolve_secrets(&runtime("acme-runtime"), tool_asks(question)).await {
+        match self.world.vault.agents().resolve(&runtime("acme-runtime"), tool_asks(question)).await {
             Ok(found) => Ok(found
                 .secrets
                 .iter()
@@ -211,9 +211,9 @@ both! {
             expires_at: Change::Keep,
             expected_revision: None,
         };
-        let refused = scene.world.vault.rotate_entry(&user("bob"), rotation).await.err().map(|error| error.code());
+        let refused = scene.world.vault.entries().rotate(&user("bob"), rotation).await.err().map(|error| error.code());
         assert_eq!(refused, Some("INTERNAL"));
-        let refused = scene.world.vault.disable_entry(&user("bob"), scene.token.to_string()).await.err();
+        let refused = scene.world.vault.entries().disable(&user("bob"), scene.token.to_string()).await.err();
         assert_eq!(refused.map(|error| error.code()), Some("INTERNAL"));
     }
 

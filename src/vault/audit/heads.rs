@@ -7,7 +7,7 @@
 use super::Audit;
 use super::receipts::epoch_seconds;
 use crate::crypto::{Statement, StatementError, verify_statement};
-use crate::domain::{ChainId, Error, Result, Timestamp};
+use crate::domain::{ChainId, Error, Result};
 use data_encoding::HEXLOWER;
 use jsonwebtoken::jwk::JwkSet;
 use serde::{Deserialize, Serialize};

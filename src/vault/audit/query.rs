@@ -4,7 +4,7 @@ use super::Audit;
 use crate::vault::cursor::{List, Page, page_size};
 use crate::vault::input::id;
 use crate::permission::{Authorized, CanAudit, CanAuditVault};
-use crate::domain::{AuditAction, AuditOutcome, EntryId, Error, EventId, ProjectId, Result, Timestamp};
+use crate::domain::{AuditAction, AuditOutcome, EntryId, EventId, ProjectId, Result, Timestamp};
 use crate::store::records::{EventRow, EventSelection};
 
 /// How many events one page looks at for those that a filter lets through. A page may therefore be

@@ -20,7 +20,6 @@ pub use cache::OnProgress;
 pub use data_key_states::ForgedKey;
 pub(super) use data_key_states::{replaced, signed, verify, verify_replaced};
 pub(super) use cache::keyring_error;
-pub(super) use data_keys::OpenedKey;
 pub use data_keys::MAX_SEALED;
 pub use installation::{ExistingRows, Installation, InstallationError};
 pub(super) use installation::SIGNED;

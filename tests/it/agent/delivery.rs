@@ -19,8 +19,8 @@ fn input(names: &[&str], key: Option<&str>) -> Value {
 both! {
     async fn a_sealed_value_opens_for_its_recipient_alone(world: World) {
         world.demo().await;
-        world.vault.create_entry(&user("bob"), entry("TOKEN", TOKEN_VALUE)).await.unwrap();
-        world.vault.create_entry(&user("bob"), entry("OTHER", "other-value")).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("TOKEN", TOKEN_VALUE)).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("OTHER", "other-value")).await.unwrap();
         let caller = runtime("acme-runtime");
         let recipient = Recipient::generate().unwrap();
         let variables = input(&["TOKEN", "OTHER", "NOWHERE"], Some(recipient.public_key()));
@@ -52,16 +52,16 @@ both! {
 
     async fn a_key_that_is_none_is_refused_after_the_permission_and_releases_nothing(world: World) {
         world.demo().await;
-        world.vault.create_entry(&user("bob"), entry("TOKEN", TOKEN_VALUE)).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("TOKEN", TOKEN_VALUE)).await.unwrap();
         let low_order = "A".repeat(43);
         for key in ["", "short", &"A".repeat(44), &format!("{low_order}="), &low_order] {
             let request = || ResolveRequest {
                 recipient: Some(key.to_owned()),
                 ..tool_asks(agent_asks("builder", &["TOKEN"]))
             };
-            let error = world.vault.resolve_secrets(&runtime("acme-runtime"), request()).await.err().unwrap();
+            let error = world.vault.agents().resolve(&runtime("acme-runtime"), request()).await.err().unwrap();
             assert_eq!(error.code(), "INVALID_INPUT", "{key}");
-            let error = world.vault.resolve_secrets(&runtime("globex-runtime"), request()).await.err().unwrap();
+            let error = world.vault.agents().resolve(&runtime("globex-runtime"), request()).await.err().unwrap();
             assert_eq!(error.code(), "FORBIDDEN", "{key}");
         }
         let answer = world.ask(&runtime("acme-runtime"), RESOLVE, input(&["TOKEN"], Some("x"))).await;
@@ -86,14 +86,14 @@ both! {
     async fn a_preview_opens_nothing_and_says_why_not(world: World) {
         let served = Served::start(&world).await;
         let vault = &world.vault;
-        let before = vault.decryptions();
+        let before = vault.agents().decryptions();
         let bob = user("bob");
         let question = || project_vault::vault::AgentQuestion {
             names: None,
             provided: vec!["TOKEN".to_owned()],
             ..agent_asks("builder", &[])
         };
-        let preview = vault.preview_secrets(&bob, question()).await.unwrap();
+        let preview = vault.agents().preview(&bob, question()).await.unwrap();
         let told: Vec<(&str, SecretOutcome)> =
             preview.secrets.iter().map(|secret| (secret.name.as_str(), secret.outcome)).collect();
         use SecretOutcome::{Expired, ProvidedByWorkspace, Resolved};
@@ -104,10 +104,10 @@ both! {
             ("SHORT", Resolved),
             ("TOKEN", ProvidedByWorkspace),
         ]);
-        vault.preview_secrets(&runtime("acme-runtime"), question()).await.unwrap();
-        assert_eq!(vault.decryptions(), before);
-        vault.resolve_secrets(&runtime("acme-runtime"), tool_asks(agent_asks("builder", &["TOKEN"]))).await.ok();
-        assert_eq!(vault.decryptions(), before + 1);
+        vault.agents().preview(&runtime("acme-runtime"), question()).await.unwrap();
+        assert_eq!(vault.agents().decryptions(), before);
+        vault.agents().resolve(&runtime("acme-runtime"), tool_asks(agent_asks("builder", &["TOKEN"]))).await.ok();
+        assert_eq!(vault.agents().decryptions(), before + 1);
         drop(served);
     }
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 both! {
     async fn the_command_gets_what_the_workspace_leaves_open_and_no_token(world: World) {
         let served = Served::start(&world).await;
-        let opened = world.vault.decryptions();
+        let opened = world.vault.agents().decryptions();
         let mut command = served.exec(&["--no-redact"], "env -0 | sort -z | tr '\\0' '\\n'");
         command.env("TOKEN", "own").env("SHORT", "").env("OTHER", "x");
         let ran = run(command).await;
@@ -18,7 +18,7 @@ both! {
         assert!(has(&format!("PASSWORD={PASSWORD_VALUE}")) && ran.out.contains(&format!("KEY={KEY_VALUE}")), "{}", ran.out);
         assert!(!ran.out.contains("PROJECT_VAULT_TOKEN") && !ran.out.contains("OLD=") && !ran.out.contains("LAUNCH="));
         assert_eq!(ran.err, "project-vault: expired, so not set: OLD\n");
-        assert_eq!(world.vault.decryptions() - opened, 2, "what the workspace provides is not opened");
+        assert_eq!(world.vault.agents().decryptions() - opened, 2, "what the workspace provides is not opened");
         let recorded = "SELECT count(*) AS n FROM audit_events WHERE purpose = 'CODING_SESSION' AND outcome = 'ALLOWED'";
         assert_eq!(world.number(recorded).await, 2);
     }
@@ -57,7 +57,7 @@ both! {
 
     async fn a_dry_run_shows_where_things_come_from_and_starts_nothing(world: World) {
         let served = Served::start(&world).await;
-        let opened = world.vault.decryptions();
+        let opened = world.vault.agents().decryptions();
         let mut command = served.program(&["exec", "--dry-run"]);
         command.env("TOKEN", "own");
         let ran = run(command).await;
@@ -79,7 +79,7 @@ both! {
         ));
         let ran = run(person).await;
         assert!(ran.status == 5 && ran.err.contains("AGENT_NOT_ASSIGNED"), "{ran:?}");
-        assert_eq!(world.vault.decryptions(), opened);
+        assert_eq!(world.vault.agents().decryptions(), opened);
     }
 
     async fn output_is_redacted_on_both_streams_in_every_form(world: World) {

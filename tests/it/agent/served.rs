@@ -28,7 +28,7 @@ impl Served {
     /// Serves the demo, with a project's `TOKEN`, `PASSWORD`, `KEY` and `SHORT`, an expired `OLD` and the milestone's `LAUNCH`.
     pub async fn start(world: &World) -> Self {
         world.demo().await;
-        let put = async |new: NewEntry| world.vault.create_entry(&user("bob"), new).await.unwrap().id.to_string();
+        let put = async |new: NewEntry| world.vault.entries().create(&user("bob"), new).await.unwrap().id.to_string();
         put(entry("TOKEN", TOKEN_VALUE)).await;
         put(entry("PASSWORD", PASSWORD_VALUE)).await;
         put(entry("KEY", KEY_VALUE)).await;
@@ -44,7 +44,7 @@ impl Served {
             rotation_interval_days: Change::Keep,
             expected_revision: None,
         };
-        world.vault.update_entry(&user("bob"), changes).await.unwrap();
+        world.vault.entries().update(&user("bob"), changes).await.unwrap();
 
         let signer = Signer::generate().unwrap();
         let keys = KeySource::Set(signer.jwks());

@@ -122,12 +122,12 @@ both! {
         world.demo().await;
         let long = "a\"".repeat(100);
         let change = RoleChange { project: "demo".to_owned(), user: long.clone(), role: Role::Accountable };
-        world.vault.assign_role(&user("alice"), change).await.unwrap();
+        world.vault.members().assign_role(&user("alice"), change).await.unwrap();
         let author = user(&long);
         for at in 0..10 {
             let description = Some("\u{1}".repeat(2_000));
             let name = format!("N{}{at}", "A".repeat(120));
-            let created = world.vault.create_entry(&author, NewEntry { description, ..entry(&name, "\"\u{1}\"\u{1}\"\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\"\u{1}\"") }).await.unwrap();
+            let created = world.vault.entries().create(&author, NewEntry { description, ..entry(&name, "\"\u{1}\"\u{1}\"\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\"\u{1}\"") }).await.unwrap();
             assert_eq!(created.name, name);
         }
         let of = |selection: &str| format!("{{ projectVault(projectId: \"demo\") {{ {selection} }} }}");
@@ -161,7 +161,7 @@ both! {
 
     async fn what_an_agent_asks_by_name_is_not_multiplied(world: World) {
         world.demo().await;
-        world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap();
         let resolve = |selection: &str| format!("query($n: [String!]) {{ resolveSecrets(input: {{ projectId: \"demo\", agentId: \"builder\",
             purpose: TOOL_EXECUTION, names: $n }}) {{ secrets {{ {selection} }} }} }}");
         let caller = runtime("acme-runtime");

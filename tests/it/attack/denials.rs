@@ -32,14 +32,14 @@ impl World {
     async fn refuse(&self, caller: &Caller, agent: &str) -> Error {
         let asked = tool_asks(agent_asks(agent, &["TOKEN"]));
         let request = ResolveRequest { session: Some("s".repeat(200)), tool: Some("t".repeat(200)), ..asked };
-        self.vault.resolve_secrets(caller, request).await.err().expect("refused")
+        self.vault.agents().resolve(caller, request).await.err().expect("refused")
     }
 
     /// The codes of what changes of these entries are answered.
     async fn disable_all(&self, caller: &Caller, ids: &[String]) -> Vec<&'static str> {
         let mut codes = Vec::new();
         for id in ids {
-            codes.push(self.vault.disable_entry(caller, id.clone()).await.err().expect("refused").code());
+            codes.push(self.vault.entries().disable(caller, id.clone()).await.err().expect("refused").code());
         }
         codes
     }
@@ -98,7 +98,7 @@ both! {
             .await;
         assert_eq!((count(&codes, "FORBIDDEN"), count(&codes, "RATE_LIMITED")), (OF_PRINCIPAL, refusals - OF_PRINCIPAL));
         world.clock.advance(MINUTE);
-        world.vault.record_repeated_denials(false).await.unwrap();
+        world.vault.audit().record_repeated_denials(false).await.unwrap();
         let left = usize::try_from(world.event_rows().await - events).unwrap();
         assert_eq!(left, OF_PRINCIPAL + 1, "one by one, and the rest");
         let bytes = world.stored_bytes().await.len() - bytes;
@@ -123,7 +123,7 @@ both! {
         world.demo().await;
         let (mut hidden, mut missing) = (Vec::new(), Vec::new());
         for n in 0..OF_PRINCIPAL + 10 {
-            let made = world.vault.create_entry(&user("bob"), entry(&format!("TOKEN_{n}"), "v")).await.unwrap();
+            let made = world.vault.entries().create(&user("bob"), entry(&format!("TOKEN_{n}"), "v")).await.unwrap();
             hidden.push(made.id.to_string());
             missing.push(EntryId::new().to_string());
         }
@@ -135,7 +135,7 @@ both! {
         assert_eq!((count(&of_hidden, "NOT_FOUND"), count(&of_hidden, "RATE_LIMITED")), (OF_PRINCIPAL, 10));
         assert_eq!(world.event_rows().await - events, i64::try_from(OF_PRINCIPAL).unwrap(), "what is missing leaves no event");
         assert_eq!(world.decoys().await, i64::try_from(OF_PRINCIPAL).unwrap());
-        world.vault.record_repeated_denials(false).await.unwrap();
+        world.vault.audit().record_repeated_denials(false).await.unwrap();
         assert_eq!(world.decoys().await, 0, "decoys do not stay");
     }
 
@@ -148,14 +148,14 @@ both! {
                 user: "bob".to_owned(),
                 role: project_vault::domain::Role::Accountable,
             };
-            world.vault.assign_role(&bob, change).await.expect_err("refused").code()
+            world.vault.members().assign_role(&bob, change).await.expect_err("refused").code()
         };
         for n in 0..OF_PRINCIPAL {
             assert_eq!(assign(n).await, "NOT_FOUND");
         }
         assert_eq!(assign(OF_PRINCIPAL).await, "RATE_LIMITED");
         assert_eq!(assign(0).await, "NOT_FOUND", "a repetition of what is recorded costs nothing");
-        world.vault.create_entry(&bob, entry("TOKEN", "v")).await.unwrap();
+        world.vault.entries().create(&bob, entry("TOKEN", "v")).await.unwrap();
         // The same subject as another kind of principal is another principal.
         assert_eq!(world.refuse(&runtime("bob"), "builder").await.code(), "FORBIDDEN");
         assert_eq!(world.refuse(&service("bob"), "builder").await.code(), "FORBIDDEN");
@@ -178,7 +178,7 @@ both! {
             .await;
         assert_eq!(count(&codes, "RATE_LIMITED"), 300);
         world.clock.advance(MINUTE);
-        world.vault.record_repeated_denials(false).await.unwrap();
+        world.vault.audit().record_repeated_denials(false).await.unwrap();
         assert_eq!(world.event_rows().await - events, OF_PROCESS + 1);
         let rest = world.denials().await.remove(0);
         assert_eq!((rest.actor.as_str(), rest.count), ("system:rate-limiter", 300));
@@ -208,20 +208,20 @@ both! {
 
     async fn questions_for_names_that_are_not_there_are_counted_beyond_a_rate(world: World) {
         world.demo().await;
-        world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap();
         let failed = "SELECT count(*) AS n FROM audit_events WHERE outcome = 'FAILED'";
         let acme = runtime("acme-runtime");
         let asks = 100_i64;
         for n in 0..asks {
             let asked = tool_asks(agent_asks("builder", &["TOKEN", &format!("GUESS_{n}"), "GUESS"]));
-            world.vault.resolve_secrets(&acme, asked).await.unwrap();
+            world.vault.agents().resolve(&acme, asked).await.unwrap();
         }
         let alone = i64::try_from(OF_PRINCIPAL).unwrap();
         assert_eq!(world.number(failed).await, alone);
         let released = "SELECT count(*) AS n FROM audit_events WHERE outcome = 'ALLOWED' AND action = 'SECRET_RESOLVED'";
         assert_eq!(world.number(released).await, asks, "what was released is recorded one by one, always");
         world.clock.advance(MINUTE);
-        world.vault.record_repeated_denials(false).await.unwrap();
+        world.vault.audit().record_repeated_denials(false).await.unwrap();
         assert_eq!(world.number(failed).await, alone + 1);
         let names = "SELECT CAST(sum(count) AS BIGINT) AS n FROM audit_events WHERE outcome = 'FAILED' AND reason = 'NOT_FOUND'";
         assert_eq!(world.number(names).await, asks * 2, "every name is counted");
@@ -256,7 +256,7 @@ both! {
                 accountable: vec!["alice".to_owned()],
                 status: project_vault::domain::ProjectStatus::Active,
             };
-            world.vault.register_project(&service("platform"), new).await.unwrap();
+            world.vault.projects().register(&service("platform"), new).await.unwrap();
         }
         world.add_events("small", 11_000).await;
         world.add_events("large", 200_000).await;
@@ -294,14 +294,14 @@ both! {
 
     async fn an_entry_of_another_project_has_no_events_here(world: World) {
         world.demo().await;
-        let made = world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+        let made = world.vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap();
         let other = NewProject {
             project: "other".to_owned(),
             participants: vec!["acme".to_owned()],
             accountable: vec!["zoe".to_owned()],
             status: project_vault::domain::ProjectStatus::Active,
         };
-        world.vault.register_project(&service("platform"), other).await.unwrap();
+        world.vault.projects().register(&service("platform"), other).await.unwrap();
         let query = "query($p: ID!, $f: VaultAuditFilter) { projectVault(projectId: $p) { auditEvents(filter: $f) {
             nodes { action } pageInfo { hasNextPage endCursor } } } }";
         let filter = json!({ "entryId": made.id.to_string() });

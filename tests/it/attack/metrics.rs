@@ -45,7 +45,7 @@ async fn no_counter_tells_hidden_from_missing(backend: Backend, counters: Promet
     let world = World::new(backend).await;
     world.demo().await;
     let vault = &world.vault;
-    let made = vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+    let made = vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap();
     let mallory = user("mallory");
     let targets = [
         (made.id.to_string(), "demo", "demo-launch"),
@@ -59,9 +59,9 @@ async fn no_counter_tells_hidden_from_missing(backend: Backend, counters: Promet
                 let new = entry("TOKEN", "v");
                 project_vault::vault::NewEntry { project: (*project).to_owned(), ..new }
             };
-            assert_eq!(code(vault.disable_entry(&mallory, id.clone()).await), "NOT_FOUND");
-            assert_eq!(code(vault.create_entry(&mallory, new()).await), "NOT_FOUND");
-            assert_eq!(code(vault.close_milestone(&mallory, (*milestone).to_owned()).await), "NOT_FOUND");
+            assert_eq!(code(vault.entries().disable(&mallory, id.clone()).await), "NOT_FOUND");
+            assert_eq!(code(vault.entries().create(&mallory, new()).await), "NOT_FOUND");
+            assert_eq!(code(vault.milestones().close(&mallory, (*milestone).to_owned()).await), "NOT_FOUND");
             changes[index].push(change(&before, &series(&counters.render())));
             if round == 2 {
                 world.clock.advance(Duration::from_secs(61));
@@ -69,7 +69,7 @@ async fn no_counter_tells_hidden_from_missing(backend: Backend, counters: Promet
         }
         let before = series(&counters.render());
         world.clock.advance(Duration::from_secs(61));
-        vault.record_repeated_denials(false).await.unwrap();
+        vault.audit().record_repeated_denials(false).await.unwrap();
         changes[index].push(change(&before, &series(&counters.render())));
     }
     assert_eq!(changes[0], changes[1], "of what is hidden, and of what does not exist");

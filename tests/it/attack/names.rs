@@ -54,7 +54,7 @@ fn left_out(names: &[(&str, LeftOutReason)]) -> Vec<LeftOut> {
 async fn set(world: &World, names: EnvironmentNames, approved: Option<&[&str]>) {
     let approved = approved.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
     let change = EnvironmentChange { project: "demo".to_owned(), names, approved };
-    world.vault.set_environment_names(&user("alice"), change).await.unwrap();
+    world.vault.entries().set_environment_names(&user("alice"), change).await.unwrap();
 }
 
 const SET: &str = "mutation($i: SetVaultEnvironmentNamesInput!) { setVaultEnvironmentNames(input: $i) \
@@ -72,12 +72,12 @@ both! {
     async fn a_responsible_person_cannot_store_a_name_that_runs_code(world: World) {
         world.demo().await;
         let vault = &world.vault;
-        let made = vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap().id.to_string();
+        let made = vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap().id.to_string();
         for name in ATTACKS {
-            let refused = vault.create_entry(&user("bob"), entry(name, "id >/tmp/x")).await.err().unwrap();
+            let refused = vault.entries().create(&user("bob"), entry(name, "id >/tmp/x")).await.err().unwrap();
             assert_eq!(refused.code(), "INVALID_INPUT", "{name}");
             let renamed = EntryChanges { name: Change::Set((*name).to_owned()), ..changes(made.clone()) };
-            assert_eq!(vault.update_entry(&user("bob"), renamed).await.err().unwrap().code(), "INVALID_INPUT", "{name}");
+            assert_eq!(vault.entries().update(&user("bob"), renamed).await.err().unwrap().code(), "INVALID_INPUT", "{name}");
             let import = Import {
                 project: "demo".to_owned(),
                 milestone: None,
@@ -85,7 +85,7 @@ both! {
                 category: project_vault::domain::Category::Secret,
                 on_conflict: OnConflict::Rotate,
             };
-            let refused = vault.import_entries(&user("bob"), import).await.err().unwrap();
+            let refused = vault.entries().import(&user("bob"), import).await.err().unwrap();
             assert!(refused.to_string().starts_with("Line 2: this name is reserved"), "{name}: {refused}");
         }
         assert_eq!(world.number("SELECT count(*) AS n FROM entries").await, 1);
@@ -98,24 +98,24 @@ both! {
         let id = earlier.create_entry(&bob, entry("MAKEFLAGS", "--eval=x")).await.unwrap().id.to_string();
         let old = earlier.create_entry(&bob, entry("PS0", "x")).await.unwrap().id.to_string();
         let expired = EntryChanges { expires_at: Change::Set(project_vault::domain::Timestamp::from_millis(0)), ..changes(old) };
-        vault.update_entry(&bob, expired).await.unwrap();
-        vault.create_entry(&bob, entry("TOKEN", "v")).await.unwrap();
+        vault.entries().update(&bob, expired).await.unwrap();
+        vault.entries().create(&bob, entry("TOKEN", "v")).await.unwrap();
 
-        let opened = vault.decryptions();
-        let answer = vault.resolve_secrets(&caller, tool_asks(session(&[]))).await.unwrap();
+        let opened = vault.agents().decryptions();
+        let answer = vault.agents().resolve(&caller, tool_asks(session(&[]))).await.unwrap();
         assert_eq!(names(&answer.secrets), [("TOKEN", Resolved)]);
         let reserved = LeftOutReason::ReservedName;
         assert_eq!(answer.left_out, left_out(&[("MAKEFLAGS", reserved), ("PS0", reserved)]));
-        assert_eq!(vault.decryptions() - opened, 1, "what is left out is not opened");
-        let preview = vault.preview_secrets(&bob, session(&[])).await.unwrap();
+        assert_eq!(vault.agents().decryptions() - opened, 1, "what is left out is not opened");
+        let preview = vault.agents().preview(&bob, session(&[])).await.unwrap();
         assert_eq!((preview.secrets.len(), preview.left_out), (1, answer.left_out));
 
-        let by_name = vault.resolve_secrets(&caller, tool_asks(agent_asks("builder", &["MAKEFLAGS", "PS0"]))).await.unwrap();
+        let by_name = vault.agents().resolve(&caller, tool_asks(agent_asks("builder", &["MAKEFLAGS", "PS0"]))).await.unwrap();
         assert_eq!(names(&by_name.secrets), [("MAKEFLAGS", Resolved), ("PS0", Expired)]);
         assert_eq!(by_name.secrets[0].value.as_ref().unwrap().expose_secret(), "--eval=x");
         assert!(by_name.left_out.is_empty());
         // A workspace that has a variable of this name itself is told so, and gets nothing.
-        let provided = vault.resolve_secrets(&caller, tool_asks(session(&["MAKEFLAGS"]))).await.unwrap();
+        let provided = vault.agents().resolve(&caller, tool_asks(session(&["MAKEFLAGS"]))).await.unwrap();
         assert_eq!(names(&provided.secrets), [("MAKEFLAGS", ProvidedByWorkspace), ("TOKEN", Resolved)]);
 
         // It can be changed, keeping its name, and renamed to one that is not reserved.
@@ -124,9 +124,9 @@ both! {
             description: Change::Set("old".to_owned()),
             ..changes(id.clone())
         };
-        assert_eq!(vault.update_entry(&bob, kept).await.unwrap().revision, 2);
-        vault.update_entry(&bob, EntryChanges { name: Change::Set("BUILD_TOKEN".to_owned()), ..changes(id) }).await.unwrap();
-        let answer = vault.resolve_secrets(&caller, tool_asks(session(&[]))).await.unwrap();
+        assert_eq!(vault.entries().update(&bob, kept).await.unwrap().revision, 2);
+        vault.entries().update(&bob, EntryChanges { name: Change::Set("BUILD_TOKEN".to_owned()), ..changes(id) }).await.unwrap();
+        let answer = vault.agents().resolve(&caller, tool_asks(session(&[]))).await.unwrap();
         assert_eq!(names(&answer.secrets), [("BUILD_TOKEN", Resolved), ("TOKEN", Resolved)]);
     }
 
@@ -135,7 +135,7 @@ both! {
         let bob = user("bob");
         earlier_server(&world).create_entry(&bob, entry("MAKEFLAGS", "x")).await.unwrap();
         for name in ["TOKEN", "DB_HOST", "API_KEY", "GONE"] {
-            world.vault.create_entry(&bob, entry(name, "v")).await.unwrap();
+            world.vault.entries().create(&bob, entry(name, "v")).await.unwrap();
         }
         let listed = async |who: &str, filter: &str| {
             let query = format!(
@@ -165,7 +165,7 @@ both! {
         // Deleted entries reach no session whatever their name is.
         let gone = world.ask(&bob, "{ projectVault(projectId: \"demo\") { entry(name: \"GONE\") { id } } }", json!({})).await;
         let gone = gone.ok("/projectVault/entry/id").as_str().unwrap().to_owned();
-        world.vault.delete_entry(&user("alice"), gone).await.unwrap();
+        world.vault.entries().delete(&user("alice"), gone).await.unwrap();
         let deleted = "leftOutOfSessions: true, statuses: [DELETED, ACTIVE]";
         assert_eq!(listed("alice", deleted).await, [expected[0].clone(), expected[2].clone()]);
         assert_eq!(listed("alice", "leftOutOfSessions: false, statuses: [DELETED]").await, [""; 0]);
@@ -175,9 +175,9 @@ both! {
         world.demo().await;
         let (vault, caller) = (&world.vault, runtime("acme-runtime"));
         for name in ["DB_HOST", "DB_PASSWORD", "UNHEARD_OF", "unheard_of", "X_ID"] {
-            vault.create_entry(&user("bob"), entry(name, "v")).await.unwrap();
+            vault.entries().create(&user("bob"), entry(name, "v")).await.unwrap();
         }
-        let resolved = async |question| vault.resolve_secrets(&caller, tool_asks(question)).await.unwrap();
+        let resolved = async |question| vault.agents().resolve(&caller, tool_asks(question)).await.unwrap();
         assert_eq!(resolved(session(&[])).await.secrets.len(), 5, "ANY is the default");
         set(&world, EnvironmentNames::Suffixed, Some(&["UNHEARD_OF"])).await;
         let answer = resolved(session(&[])).await;
@@ -198,11 +198,11 @@ both! {
     async fn a_session_costs_no_more_statements_with_the_setting(world: World) {
         world.demo().await;
         for name in ["DB_HOST", "DB_PASSWORD"] {
-            world.vault.create_entry(&user("bob"), entry(name, "v")).await.unwrap();
+            world.vault.entries().create(&user("bob"), entry(name, "v")).await.unwrap();
         }
         set(&world, EnvironmentNames::Suffixed, Some(&["TOKEN"])).await;
         let caller = runtime("acme-runtime");
-        let resolve = || world.vault.resolve_secrets(&caller, tool_asks(session(&[])));
+        let resolve = || world.vault.agents().resolve(&caller, tool_asks(session(&[])));
         resolve().await.unwrap();
         let (statements, batches) = (world.statements(), world.batches());
         resolve().await.unwrap();
@@ -237,7 +237,7 @@ both! {
         let auditor = world.ask(&user("audrey"), seen, json!({})).await;
         assert_eq!((auditor.codes(), auditor.at("/projectVault/approvedNames")), (vec!["FORBIDDEN"], &Value::Null));
         assert_eq!(auditor.at("/projectVault/environmentNames"), "SUFFIXED");
-        world.vault.delete_project(&service("platform"), "demo".to_owned()).await.unwrap();
+        world.vault.projects().delete(&service("platform"), "demo".to_owned()).await.unwrap();
     }
 
     async fn exec_leaves_out_reserved_names_with_one_warning_and_refuses_to_be_asked_for_them(world: World) {

@@ -76,7 +76,7 @@ async fn no_tool_shows_a_value_in_another_encoding() {
     let world = World::new(Backend::Sqlite).await;
     let served = Served::start(&world).await;
     for (name, value) in [("SPECIAL", SPECIAL), ("LONG", LONG)] {
-        world.vault.create_entry(&user("bob"), entry(name, value)).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry(name, value)).await.unwrap();
     }
     let is_there =
         |tool: &str| Command::new("sh").args(["-c", &format!("command -v {tool}")]).output().unwrap().status.success();

@@ -220,7 +220,7 @@ async fn an_environment_that_is_too_large_says_what_to_do() {
     let world = World::new(Backend::Sqlite).await;
     let served = Served::start(&world).await;
     for n in 0..40 {
-        world.vault.create_entry(&user("bob"), entry(&format!("BIG_{n}"), &"x".repeat(65_536))).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry(&format!("BIG_{n}"), &"x".repeat(65_536))).await.unwrap();
     }
     for options in [&[][..], &["--no-redact"]] {
         let ran = run(served.exec(options, "true")).await;

@@ -25,7 +25,7 @@ const TABLES: [&str; 7] =
 /// What `builder` is answered for every name of a project: the values, or the code of the refusal.
 async fn resolved(vault: &Vault) -> Result<Vec<String>, &'static str> {
     let question = AgentQuestion { names: None, ..agent_asks("builder", &[]) };
-    match vault.resolve_secrets(&runtime("acme-runtime"), tool_asks(question)).await {
+    match vault.agents().resolve(&runtime("acme-runtime"), tool_asks(question)).await {
         Ok(found) => {
             let value = |value: Option<secrecy::SecretString>| value.map(|value| value.expose_secret().to_owned());
             let answers = found.secrets.into_iter();
@@ -81,17 +81,17 @@ impl World {
     }
 
     async fn add(&self, name: &str, value: &str) -> EntryId {
-        self.vault.create_entry(&user("bob"), entry(name, value)).await.unwrap().id
+        self.vault.entries().create(&user("bob"), entry(name, value)).await.unwrap().id
     }
 
     async fn rotate(&self, id: EntryId, value: &str) -> Result<(), project_vault::domain::Error> {
         let rotation =
             Rotation { id: id.to_string(), value: value.into(), expires_at: Change::Keep, expected_revision: None };
-        self.vault.rotate_entry(&user("bob"), rotation).await.map(drop)
+        self.vault.entries().rotate(&user("bob"), rotation).await.map(drop)
     }
 
     /// What a verification finds wrong.
     async fn found_broken(&self) -> Vec<Break> {
-        self.another_server().verify_audit(&[], |_| {}).await.unwrap().breaks
+        self.another_server().verifier().verify(&[], |_| {}).await.unwrap().breaks
     }
 }

@@ -103,7 +103,7 @@ fn a_difference_that_shows_in_three_of_four_timings_is_found() {
 async fn entries(world: &World) -> Vec<Value> {
     let mut entries = Vec::new();
     for n in 0..PAIRS {
-        let made = world.vault.create_entry(&user("bob"), entry(&format!("TOKEN_{n}"), "v")).await.unwrap();
+        let made = world.vault.entries().create(&user("bob"), entry(&format!("TOKEN_{n}"), "v")).await.unwrap();
         entries.push(json!(made.id.to_string()));
     }
     entries
@@ -119,7 +119,7 @@ async fn projects(world: &World) -> Vec<Value> {
             accountable: vec!["dave".to_owned()],
             status: ProjectStatus::Active,
         };
-        world.vault.register_project(&service("platform"), project).await.unwrap();
+        world.vault.projects().register(&service("platform"), project).await.unwrap();
         projects.push(json!(format!("hidden-{n}")));
     }
     projects
@@ -169,7 +169,7 @@ async fn written(world: &World, ids: &[Value]) -> usize {
     world.sql("PRAGMA wal_checkpoint(TRUNCATE)").await.unwrap();
     for id in ids {
         let id = id.as_str().unwrap().to_owned();
-        world.vault.disable_entry(&user("mallory"), id).await.err().expect("refused");
+        world.vault.entries().disable(&user("mallory"), id).await.err().expect("refused");
     }
     usize::try_from(std::fs::metadata(path).unwrap().len()).unwrap()
 }

@@ -18,7 +18,7 @@ both! {
     async fn one_after_the_other_uses_one_chain(world: World) {
         world.used_demo().await;
         assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains").await, 1);
-        world.vault.end_records().await.unwrap();
+        world.vault.audit().end_records().await.unwrap();
         let next = world.another_server();
         next.create_entry(&user("bob"), entry("OTHER", "v")).await.unwrap();
         assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains").await, 1, "a server goes on with what the last one left");
@@ -34,9 +34,9 @@ both! {
             let (vault, acme, bob) = (servers[n % 2], &acme, &bob);
             async move {
                 if n % 4 < 2 {
-                    vault.resolve_secrets(acme, tool_asks(agent_asks("builder", &["TOKEN"]))).await.map(drop)
+                    vault.agents().resolve(acme, tool_asks(agent_asks("builder", &["TOKEN"]))).await.map(drop)
                 } else {
-                    vault.create_entry(bob, entry(&format!("E{n}"), "v")).await.map(drop)
+                    vault.entries().create(bob, entry(&format!("E{n}"), "v")).await.map(drop)
                 }
             }
         });
@@ -54,9 +54,9 @@ both! {
         let before = world.events_there().await;
         let bob = user("bob");
         for n in 0..30 {
-            world.vault.create_entry(&bob, entry(&format!("CUT_{n}"), "v")).into_cut(n).await;
+            world.vault.entries().create(&bob, entry(&format!("CUT_{n}"), "v")).into_cut(n).await;
         }
-        world.vault.create_entry(&user("bob"), entry("WHOLE", "v")).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("WHOLE", "v")).await.unwrap();
         assert!(world.events_there().await > before);
         assert_eq!(world.breaks().await, []);
     }
@@ -65,7 +65,7 @@ both! {
         world.used_demo().await;
         let acme = runtime("acme-runtime");
         let before = world.statements();
-        let calls = (0..64).map(|_| world.vault.resolve_secrets(&acme, tool_asks(agent_asks("builder", &["TOKEN"]))));
+        let calls = (0..64).map(|_| world.vault.agents().resolve(&acme, tool_asks(agent_asks("builder", &["TOKEN"]))));
         for done in join_all(calls).await {
             done.unwrap();
         }

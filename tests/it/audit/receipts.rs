@@ -7,7 +7,7 @@ use project_vault::vault::{Change, Rollback, Rotation};
 use serde_json::{Value, json};
 
 async fn says(world: &World, receipt: &str) -> (Statement, Value) {
-    let keys: JwkSet = serde_json::from_value(world.vault.statement_keys().await.unwrap()).unwrap();
+    let keys: JwkSet = serde_json::from_value(world.vault.installation().statement_keys().await.unwrap()).unwrap();
     verify_statement(receipt, &keys).unwrap()
 }
 
@@ -17,7 +17,7 @@ const RESOLVE: &str = "query($names: [String!]) { resolveSecrets(input: { projec
 both! {
     async fn a_resolve_is_receipted_without_its_values(world: World) {
         world.demo().await;
-        world.vault.create_entry(&user("bob"), entry("TOKEN", "the value of the token")).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("TOKEN", "the value of the token")).await.unwrap();
         let answer = world.ask(&runtime("acme-runtime"), RESOLVE, json!({ "names": ["TOKEN", "NONE"] })).await;
         let receipt = answer.ok("/resolveSecrets/receipt").as_str().unwrap();
         let (kind, said) = says(&world, receipt).await;
@@ -35,7 +35,7 @@ both! {
 
     async fn a_deletion_is_receipted_and_repeated_with_the_same_receipt(world: World) {
         world.demo().await;
-        world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap();
         let delete = "mutation { deleteProjectVault(projectId: \"demo\") { entriesErased versionsErased receipt } }";
         let answer = world.ask(&service("platform"), delete, json!({})).await;
         let receipt = answer.ok("/deleteProjectVault/receipt").as_str().unwrap().to_owned();
@@ -54,8 +54,8 @@ both! {
 
     async fn exposures_name_who_holds_the_current_version_until_it_is_rotated(world: World) {
         world.demo().await;
-        let id = world.vault.create_entry(&user("bob"), entry("TOKEN", "v")).await.unwrap().id.to_string();
-        world.vault.create_entry(&user("bob"), entry("UNUSED", "v")).await.unwrap();
+        let id = world.vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap().id.to_string();
+        world.vault.entries().create(&user("bob"), entry("UNUSED", "v")).await.unwrap();
         let acme = runtime("acme-runtime");
         world.ask(&acme, RESOLVE, json!({ "names": ["TOKEN"] })).await.ok("/resolveSecrets");
         world.clock.advance(std::time::Duration::from_secs(60));
@@ -71,11 +71,11 @@ both! {
         // The page, and one more for all its exposures.
         assert!(world.statements() - before <= 4, "{} statements", world.statements() - before);
         let rotation = Rotation { id: id.clone(), value: "w".into(), expires_at: Change::Keep, expected_revision: None };
-        world.vault.rotate_entry(&user("bob"), rotation).await.unwrap();
+        world.vault.entries().rotate(&user("bob"), rotation).await.unwrap();
         let answer = world.ask(&user("alice"), list, json!({})).await;
         assert_eq!(answer.ok("/projectVault/entries/nodes/0/exposures"), &json!([]));
         // Who received the old value holds it still, when a rollback brings it back.
-        world.vault.rollback_entry(&user("bob"), Rollback { id, version: 1, expected_revision: None }).await.unwrap();
+        world.vault.entries().roll_back(&user("bob"), Rollback { id, version: 1, expected_revision: None }).await.unwrap();
         let answer = world.ask(&user("alice"), list, json!({})).await;
         assert_eq!(answer.ok("/projectVault/entries/nodes/0/exposures/0/agent/id"), &json!("builder"));
         assert_eq!(world.ask(&user("bob"), list, json!({})).await.codes(), ["FORBIDDEN", "FORBIDDEN"]);

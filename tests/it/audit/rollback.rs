@@ -6,13 +6,13 @@ use project_vault::vault::{Break, Change, Rotation};
 async fn rotate(world: &World, id: &str, value: &str) -> Result<(), project_vault::domain::Error> {
     let rotation =
         Rotation { id: id.to_owned(), value: value.into(), expires_at: Change::Keep, expected_revision: None };
-    world.vault.rotate_entry(&user("bob"), rotation).await.map(drop)
+    world.vault.entries().rotate(&user("bob"), rotation).await.map(drop)
 }
 
 both! {
     async fn an_old_row_put_back_is_refused_and_recorded(world: World) {
         world.demo().await;
-        let id = world.vault.create_entry(&user("bob"), entry("TOKEN", "the leaked value")).await.unwrap().id.to_string();
+        let id = world.vault.entries().create(&user("bob"), entry("TOKEN", "the leaked value")).await.unwrap().id.to_string();
         world.sql("CREATE TABLE kept AS SELECT * FROM entries").await.unwrap();
         rotate(&world, &id, "the new value").await.unwrap();
         let columns = "current_version = kept.current_version, revision = kept.revision, updated_at = kept.updated_at, mac = kept.mac";
@@ -20,7 +20,7 @@ both! {
 
         let acme = runtime("acme-runtime");
         let asked = tool_asks(agent_asks("builder", &["TOKEN"]));
-        assert_eq!(world.vault.resolve_secrets(&acme, asked).await.err().unwrap().code(), "INTERNAL");
+        assert_eq!(world.vault.agents().resolve(&acme, asked).await.err().unwrap().code(), "INTERNAL");
         let failed = "SELECT count(*) AS n FROM audit_events WHERE outcome = 'FAILED' AND reason = 'INTERNAL' AND entry_name = 'TOKEN'";
         assert_eq!(world.number(failed).await, 1);
         assert_eq!(rotate(&world, &id, "laundered").await.unwrap_err().code(), "INTERNAL", "a change would sign it anew");

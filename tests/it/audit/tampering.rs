@@ -75,8 +75,8 @@ both! {
 
     async fn an_end_that_was_cut_off_shows_by_the_signed_head(world: World) {
         world.used_demo().await;
-        let kept = world.vault.sign_head().await.unwrap();
-        assert_eq!(world.vault.sign_head().await.unwrap(), kept, "nothing was recorded since");
+        let kept = world.vault.audit().sign_head().await.unwrap();
+        assert_eq!(world.vault.audit().sign_head().await.unwrap(), kept, "nothing was recorded since");
         let named = world.number("SELECT max(seq) AS n FROM audit_events").await;
         world.sql(&format!("DELETE FROM audit_events WHERE seq > {named} - 2")).await.unwrap();
         let truncated = |breaks: &[Break]| {
@@ -84,7 +84,7 @@ both! {
         };
         assert!(truncated(&world.breaks().await));
         // Another head does not make it good.
-        world.vault.sign_head().await.unwrap();
+        world.vault.audit().sign_head().await.unwrap();
         assert!(truncated(&world.breaks().await));
         // Without any head in the database, the one that was kept elsewhere shows it.
         world.sql("DELETE FROM audit_heads").await.unwrap();
@@ -94,7 +94,7 @@ both! {
 
     async fn a_whole_chain_that_is_gone_shows(world: World) {
         world.used_demo().await;
-        world.vault.sign_head().await.unwrap();
+        world.vault.audit().sign_head().await.unwrap();
         world.sql("DELETE FROM audit_events").await.unwrap();
         world.sql("DELETE FROM audit_chains").await.unwrap();
         assert!(world.breaks().await.iter().any(|one| matches!(one, Break::Truncated { last: 0, .. })));
@@ -104,14 +104,14 @@ both! {
         world.used_demo().await;
         let other = World::new(world.backend).await;
         other.used_demo().await;
-        let head = other.vault.sign_head().await.unwrap();
+        let head = other.vault.audit().sign_head().await.unwrap();
         assert!(matches!(world.verified_against(&[head]).await.breaks[..], [Break::Head { number: 1, .. }]));
     }
 
     async fn the_beginning_of_a_chain_is_authenticated(world: World) {
         world.used_demo().await;
         let other = world.another_server();
-        other.create_entry(&user("bob"), entry("A", "v")).await.unwrap();
+        other.entries().create(&user("bob"), entry("A", "v")).await.unwrap();
         assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains WHERE anchor_chain IS NOT NULL").await, 1);
         world.sql("UPDATE audit_chains SET anchor_seq = anchor_seq - 1 WHERE anchor_chain IS NOT NULL").await.unwrap();
         let breaks = world.breaks().await;
@@ -128,7 +128,7 @@ both! {
         };
         let sql = format!("INSERT INTO outbox (lane, change, mac, created_at) VALUES ('project:demo', '{forged}', {mac}, 1)");
         world.sql(&sql).await.unwrap();
-        assert_eq!(world.vault.apply_outbox().await.unwrap_err().code(), "INTERNAL");
+        assert_eq!(world.vault.tuples().apply_outbox().await.unwrap_err().code(), "INTERNAL");
         let tuples = world.authorizer.read(&mut world.store.conn().await.unwrap(), &project_vault::authz::TupleFilter::of_project(&World::project())).await.unwrap();
         assert!(!format!("{tuples:?}").contains("mallory"));
     }

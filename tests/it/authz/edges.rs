@@ -67,8 +67,8 @@ both! {
     async fn setting_up_again_changes_nothing(world: World) {
         world.write(&[informed(1)]).await;
         match world.backend {
-            Backend::Sqlite => world.installation().set_up_embedded().await.unwrap(),
-            Backend::Postgres => world.installation().set_up_openfga(&world.openfga().unwrap()).await.unwrap(),
+            Backend::Sqlite => world.installation().set_up_embedded(project_vault::vault::ExistingRows::Refuse).await.unwrap(),
+            Backend::Postgres => world.installation().set_up_openfga(&world.openfga().unwrap(), project_vault::vault::ExistingRows::Refuse).await.unwrap(),
         }
         world.authorizer.ready().await.unwrap();
         assert_eq!(ask(&world.authorizer, &[may_list(1)]).await.unwrap(), [true]);

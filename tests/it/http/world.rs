@@ -73,7 +73,7 @@ impl World {
         };
         let installation = Installation::new(store.clone(), keyring, clock.clone());
         if !matches!(setting, Setting::NoDatabase | Setting::NoKeyring) {
-            installation.set_up_embedded().await.unwrap();
+            installation.set_up_embedded(project_vault::vault::ExistingRows::Refuse).await.unwrap();
         }
         let vault = Vault::of(installation, Authorizer::embedded(store).unwrap(), Duration::from_secs(3600));
 
@@ -182,7 +182,7 @@ impl World {
     }
 
     pub async fn set_registrar(&self, service: &str) {
-        self.vault.set_registrar(&ServiceId::parse(service).unwrap(), true).await.unwrap();
+        self.vault.members().set_registrar(&ServiceId::parse(service).unwrap(), true).await.unwrap();
     }
 
     /// Lets nobody write until it is rolled back.

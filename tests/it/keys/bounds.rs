@@ -26,19 +26,19 @@ both! {
     async fn what_is_sealed_is_counted_in_its_transaction(world: World) {
         let ringed = Ringed::with(world, &[("TOKEN", "a value")]).await;
         let (world, bob) = (&ringed.world, user("bob"));
-        let id = world.vault.create_entry(&bob, entry("OTHER", "a")).await.unwrap().id.to_string();
+        let id = world.vault.entries().create(&bob, entry("OTHER", "a")).await.unwrap().id.to_string();
         assert_eq!(world.number(SEALED).await, 2);
         rotate(&world.vault, &id, "b").await.unwrap();
         assert_eq!(world.number(SEALED).await, 3);
         let back = Rollback { id: id.clone(), version: 1, expected_revision: None };
-        world.vault.rollback_entry(&bob, back).await.unwrap();
-        world.vault.disable_entry(&bob, id).await.unwrap();
+        world.vault.entries().roll_back(&bob, back).await.unwrap();
+        world.vault.entries().disable(&bob, id).await.unwrap();
         assert_eq!(world.number(SEALED).await, 3, "nothing was sealed");
-        world.vault.import_entries(&bob, import(4)).await.unwrap();
+        world.vault.entries().import(&bob, import(4)).await.unwrap();
         assert_eq!(world.number(SEALED).await, 7);
-        world.vault.import_entries(&bob, import(4)).await.unwrap();
+        world.vault.entries().import(&bob, import(4)).await.unwrap();
         assert_eq!(world.number(SEALED).await, 11, "rotated");
-        assert!(world.vault.create_entry(&bob, entry("TOKEN", "taken")).await.is_err());
+        assert!(world.vault.entries().create(&bob, entry("TOKEN", "taken")).await.is_err());
         assert_eq!(world.number(SEALED).await, 11);
         let status = ringed.status().await.data_keys;
         assert_eq!((status.most_sealed, status.past_bound), (11, 0));
@@ -49,9 +49,9 @@ both! {
         ringed.world.vault = ringed.server().with_seal_limit(3);
         let bob = user("bob");
         let world = &ringed.world;
-        world.vault.create_entry(&bob, entry("C", "c value")).await.unwrap();
+        world.vault.entries().create(&bob, entry("C", "c value")).await.unwrap();
         assert_eq!(world.number(KEYS).await, 1, "three are allowed");
-        let made = world.vault.create_entry(&bob, entry("D", "d value")).await.unwrap();
+        let made = world.vault.entries().create(&bob, entry("D", "d value")).await.unwrap();
         assert_eq!((world.number(KEYS).await, world.number(SEALED).await, world.number(BEHIND).await), (2, 1, 3));
         assert_eq!(world.number(EVENTS).await, 0, "nothing was re-encrypted");
         for (name, expected) in [("A", "a value"), ("B", "b value"), ("C", "c value"), ("D", "d value")] {
@@ -75,15 +75,15 @@ both! {
             expires_at: Change::Keep,
             rotation_interval_days: Change::Keep,
         };
-        let updated = world.vault.update_entry(&bob, unchanged).await.unwrap();
+        let updated = world.vault.entries().update(&bob, unchanged).await.unwrap();
         assert_eq!((updated.revision, world.number(BEHIND).await), (2, 2));
         assert_eq!((world.number(SEALED).await, world.number(KEYS).await), (2, 2));
         rotate(&world.vault, &id("B").await, "b second").await.unwrap();
         assert_eq!((world.number(BEHIND).await, value(&world.vault, "B").await.as_str()), (1, "b second"));
         let back = Rollback { id: id("C").await, version: 1, expected_revision: None };
-        assert!(world.vault.rollback_entry(&bob, back).await.is_err(), "it is the current version");
+        assert!(world.vault.entries().roll_back(&bob, back).await.is_err(), "it is the current version");
         let back = Rollback { id: id("B").await, version: 1, expected_revision: None };
-        world.vault.rollback_entry(&bob, back).await.unwrap();
+        world.vault.entries().roll_back(&bob, back).await.unwrap();
         assert_eq!(value(&world.vault, "B").await, "b value");
         let narrow = ringed.server().with_seal_limit(3);
         rotate(&narrow, &made.id.to_string(), "d second").await.unwrap();
@@ -95,7 +95,7 @@ both! {
         // What is left behind is moved, and the old ones erased, by an operator.
         let status = ringed.server().with_seal_limit(3).key_status().await.unwrap();
         assert!(status.data_keys.older >= 1 && status.data_keys.past_bound >= 1, "{status:?}");
-        ringed.server().replace_data_keys(&operator(), &demo(), &|_, _| {}).await.unwrap();
+        ringed.server().rotation().replace_data_keys(&operator(), &demo(), &|_, _| {}).await.unwrap();
         assert_eq!((world.number(KEYS).await, world.number(BEHIND).await, world.number(EVENTS).await), (1, 0, 1));
         assert_eq!(value(&world.vault, "C").await, "c value");
     }
@@ -109,10 +109,10 @@ both! {
         rotate(&ringed.world.vault, &id, "second").await.unwrap();
         ringed.world.sql("UPDATE versions SET restored_from = 7 WHERE version = 1").await.unwrap();
         ringed.world.vault = ringed.server().with_seal_limit(2);
-        ringed.world.vault.create_entry(&bob, entry("B", "b")).await.unwrap();
+        ringed.world.vault.entries().create(&bob, entry("B", "b")).await.unwrap();
         assert_eq!(value(&ringed.world.vault, "A").await, "second");
         assert!(rotate(&ringed.world.vault, &id, "third").await.is_err());
-        ringed.world.vault.disable_entry(&bob, id).await.unwrap();
+        ringed.world.vault.entries().disable(&bob, id).await.unwrap();
         assert_eq!(ringed.world.number(BEHIND).await, 1);
     }
 }

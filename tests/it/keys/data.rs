@@ -29,20 +29,20 @@ both! {
         let vault = &world.vault;
         let page = "{ projectVault(projectId: \"demo\") { entries { edges { node { id name version revision maskedValue updatedAt
                     versions { nodes { version maskedValue restoredFrom } } } } } } }";
-        let made = vault.create_entry(&bob, entry("OTHER", "sk-live-0123456789abc")).await.unwrap();
+        let made = vault.entries().create(&bob, entry("OTHER", "sk-live-0123456789abc")).await.unwrap();
         let made = made.id.to_string();
         for number in 2..=4 {
             rotate(vault, &made, &format!("sk-live-{number}-0123456789abc")).await.unwrap();
         }
         let back = Rollback { id: made.clone(), version: 2, expected_revision: None };
-        vault.rollback_entry(&bob, back).await.unwrap();
-        let deleted = vault.create_entry(&bob, entry("GONE", "of a deleted entry")).await.unwrap();
-        vault.delete_entry(&user("alice"), deleted.id.to_string()).await.unwrap();
+        vault.entries().roll_back(&bob, back).await.unwrap();
+        let deleted = vault.entries().create(&bob, entry("GONE", "of a deleted entry")).await.unwrap();
+        vault.entries().delete(&user("alice"), deleted.id.to_string()).await.unwrap();
         let before = world.ask(&bob, page, json!({})).await;
         let old = world.text(&wrapped_hex(world)).await;
         assert!(holds(&world.stored_bytes().await, &old), "the search finds what is there");
 
-        let replaced = ringed.server().replace_data_keys(&operator(), &demo(), &|_, _| {}).await.unwrap();
+        let replaced = ringed.server().rotation().replace_data_keys(&operator(), &demo(), &|_, _| {}).await.unwrap();
         assert_eq!((replaced.projects, replaced.entries, replaced.erased, replaced.left.len()), (1, 3, 1, 0));
         assert_eq!((world.number(KEYS).await, world.number(EVENTS).await), (1, 1));
         assert!(!holds(&world.stored_bytes().await, &old), "the old data key is gone from the database's files");
@@ -58,9 +58,9 @@ both! {
         assert_eq!(value(vault, "TOKEN").await, "first value");
         assert_eq!(value(vault, "OTHER").await, "sk-live-2-0123456789abc");
         let back = Rollback { id: made.clone(), version: 1, expected_revision: None };
-        vault.rollback_entry(&bob, back).await.unwrap();
+        vault.entries().roll_back(&bob, back).await.unwrap();
         assert_eq!(value(vault, "OTHER").await, "sk-live-0123456789abc");
-        vault.restore_entry(&user("alice"), deleted.id.to_string()).await.unwrap();
+        vault.entries().restore(&user("alice"), deleted.id.to_string()).await.unwrap();
         assert_eq!(value(vault, "GONE").await, "of a deleted entry");
         // Five ciphertexts moved: one of TOKEN, four of OTHER, one of GONE; the rollback seals nothing.
         assert_eq!(world.number("SELECT sealed AS n FROM data_keys").await, 6);
@@ -70,7 +70,7 @@ both! {
         let ringed = Ringed::with(world, &[]).await;
         let (world, bob) = (&ringed.world, user("bob"));
         for number in 0..12 {
-            world.vault.create_entry(&bob, entry(&format!("N{number}"), "a value")).await.unwrap();
+            world.vault.entries().create(&bob, entry(&format!("N{number}"), "a value")).await.unwrap();
         }
         // Dropped in the midst of its work.
         let server = ringed.server();
@@ -83,7 +83,7 @@ both! {
         tokio::select! {
             biased;
             () = async { while some_done.recv().await.is_some_and(|done| done < 4) {} } => {}
-            _ = server.replace_data_keys(&by, &project, &progress) => panic!("it was faster"),
+            _ = server.rotation().replace_data_keys(&by, &project, &progress) => panic!("it was faster"),
         }
         let under_new = "SELECT count(*) AS n FROM entries JOIN data_keys ON data_keys.id = data_key_id WHERE encrypting";
         let done = world.number(under_new).await;
@@ -94,7 +94,7 @@ both! {
         }
         let status = ringed.status().await;
         assert_eq!(status.data_keys.outgoing, 1);
-        let replaced = ringed.server().replace_data_keys(&operator(), &demo(), &|_, _| {}).await.unwrap();
+        let replaced = ringed.server().rotation().replace_data_keys(&operator(), &demo(), &|_, _| {}).await.unwrap();
         assert_eq!(i64::try_from(replaced.entries).unwrap() + done, 12, "nothing is done twice");
         assert_eq!((world.number(KEYS).await, world.number(EVENTS).await), (1, 1));
     }
@@ -109,7 +109,7 @@ both! {
                 accountable: vec!["alice".to_owned()],
                 status: ProjectStatus::Active,
             };
-            world.vault.register_project(&service("platform"), new).await.unwrap();
+            world.vault.projects().register(&service("platform"), new).await.unwrap();
         }
         let keys = async || world.text("SELECT CAST(count(DISTINCT wrapped) AS TEXT) AS t FROM data_keys").await;
         assert_eq!(keys().await, "3");
@@ -122,14 +122,14 @@ both! {
         tokio::select! {
             biased;
             () = async { while one_done.recv().await.is_some_and(|done| done < 1) {} } => {}
-            _ = server.replace_all_data_keys(&by, &progress) => panic!("it was faster"),
+            _ = server.rotation().replace_all_data_keys(&by, &progress) => panic!("it was faster"),
         }
         let events = world.number(EVENTS).await;
         assert!((1..3).contains(&events), "{events}");
-        let replaced = ringed.server().replace_all_data_keys(&operator(), &|_, _| {}).await.unwrap();
+        let replaced = ringed.server().rotation().replace_all_data_keys(&operator(), &|_, _| {}).await.unwrap();
         assert_eq!(i64::try_from(replaced.projects).unwrap() + events, 3, "what was done is not done again");
         assert_eq!((world.number(EVENTS).await, world.number(KEYS).await), (3, 3));
-        let replaced = ringed.server().replace_all_data_keys(&operator(), &|_, _| {}).await.unwrap();
+        let replaced = ringed.server().rotation().replace_all_data_keys(&operator(), &|_, _| {}).await.unwrap();
         assert_eq!((replaced.projects, replaced.erased), (3, 3), "another run replaces all again");
         assert_eq!(value(&world.vault, "TOKEN").await, "a value");
     }
@@ -139,15 +139,15 @@ both! {
         let world = &ringed.world;
         world.sql("UPDATE entries SET name = 'RENAMED' WHERE name = 'FORGED'").await.unwrap();
         for _ in 0..2 {
-            let replaced = ringed.server().replace_data_keys(&operator(), &demo(), &|_, _| {}).await.unwrap();
+            let replaced = ringed.server().rotation().replace_data_keys(&operator(), &demo(), &|_, _| {}).await.unwrap();
             assert_eq!((replaced.projects, replaced.entries, replaced.left.len()), (0, 1, 1));
         }
         assert_eq!(world.number(EVENTS).await, 0, "it is not done");
         let asked = tool_asks(agent_asks("builder", &["RENAMED"]));
-        assert!(world.vault.resolve_secrets(&runtime("acme-runtime"), asked).await.is_err());
+        assert!(world.vault.agents().resolve(&runtime("acme-runtime"), asked).await.is_err());
         assert_eq!(value(&world.vault, "TOKEN").await, "a value");
         world.sql("UPDATE entries SET name = 'FORGED' WHERE name = 'RENAMED'").await.unwrap();
-        let replaced = ringed.server().replace_data_keys(&operator(), &demo(), &|_, _| {}).await.unwrap();
+        let replaced = ringed.server().rotation().replace_data_keys(&operator(), &demo(), &|_, _| {}).await.unwrap();
         assert_eq!((replaced.projects, replaced.entries, replaced.left.len()), (1, 2, 0));
         assert_eq!((world.number(KEYS).await, world.number(EVENTS).await), (1, 1));
         assert_eq!(value(&world.vault, "FORGED").await, "another");
@@ -156,7 +156,7 @@ both! {
     async fn a_project_that_is_not_there_has_no_data_keys(world: World) {
         let ringed = Ringed::with(world, &[]).await;
         let nowhere = project_vault::domain::ProjectId::parse("nowhere").unwrap();
-        let refused = ringed.server().replace_data_keys(&operator(), &nowhere, &|_, _| {}).await.err().unwrap();
+        let refused = ringed.server().rotation().replace_data_keys(&operator(), &nowhere, &|_, _| {}).await.err().unwrap();
         assert_eq!(refused.code(), "NOT_FOUND");
     }
 }

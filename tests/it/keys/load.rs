@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 async fn at_work(vault: &Vault, number: usize, stop: &AtomicBool) -> usize {
     let bob = user("bob");
     let name = format!("MOVING_{number}");
-    let id = vault.create_entry(&bob, entry(&name, "value 0")).await.unwrap().id.to_string();
+    let id = vault.entries().create(&bob, entry(&name, "value 0")).await.unwrap().id.to_string();
     let (mut turn, mut version) = (0, 1);
     while !stop.load(Ordering::SeqCst) {
         turn += 1;
@@ -17,7 +17,7 @@ async fn at_work(vault: &Vault, number: usize, stop: &AtomicBool) -> usize {
         rotate(vault, &id, &format!("value {turn}")).await.unwrap();
         assert_eq!(value(vault, &name).await, format!("value {turn}"));
         let back = Rollback { id: id.clone(), version, expected_revision: None };
-        vault.rollback_entry(&bob, back).await.unwrap();
+        vault.entries().roll_back(&bob, back).await.unwrap();
         assert_eq!(value(vault, &name).await, before);
         version += 2;
         assert_eq!(value(vault, "STILL").await, "as it was");
@@ -35,16 +35,16 @@ both! {
             for _ in 0..3 {
                 ringed.add_key();
                 for server in &servers {
-                    server.reload_keyring().await.unwrap();
+                    server.installation().reload_keyring().await.unwrap();
                 }
                 let one = ringed.server();
                 let other = ringed.server();
                 let by = operator();
                 let project = demo();
                 let (master, data, as_well) = futures::join!(
-                    one.rewrap_keys(&by, &|_, _| {}),
-                    other.replace_data_keys(&by, &project, &|_, _| {}),
-                    one.replace_data_keys(&by, &project, &|_, _| {}),
+                    one.rotation().rewrap(&by, &|_, _| {}),
+                    other.rotation().replace_data_keys(&by, &project, &|_, _| {}),
+                    one.rotation().replace_data_keys(&by, &project, &|_, _| {}),
                 );
                 master.unwrap();
                 assert!(data.unwrap().left.is_empty() && as_well.unwrap().left.is_empty());
@@ -54,7 +54,7 @@ both! {
         let (turns, ()) = futures::join!(futures::future::join_all(work), replacing);
         assert!(turns.iter().all(|turns| *turns > 0), "{turns:?}");
         assert!(ringed.world.number(EVENTS).await >= 3);
-        ringed.server().replace_data_keys(&operator(), &demo(), &|_, _| {}).await.unwrap();
+        ringed.server().rotation().replace_data_keys(&operator(), &demo(), &|_, _| {}).await.unwrap();
         assert_eq!(ringed.world.number("SELECT count(*) AS n FROM data_keys").await, 1);
         assert_eq!(value(&ringed.server(), "STILL").await, "as it was");
     }

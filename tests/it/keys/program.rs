@@ -60,7 +60,7 @@ both! {
         let done = ringed.of_key(&new).await.data_keys;
         assert!((1..3_001).contains(&done), "{done}");
         assert_eq!(value(&ringed.server(), "TOKEN").await, "a value");
-        ringed.server().check_keyring().await.unwrap();
+        ringed.server().installation().check_keyring().await.unwrap();
         assert_eq!(ringed.world.number(EVENTS).await, 0);
 
         let said = ringed.done(&["keys", "rotate"]).await;
@@ -79,7 +79,7 @@ both! {
             category: Category::Secret,
             on_conflict: OnConflict::Fail,
         };
-        ringed.world.vault.import_entries(&user("bob"), import).await.unwrap();
+        ringed.world.vault.entries().import(&user("bob"), import).await.unwrap();
         ringed.killed(&["keys", "rotate", "--data", "demo"]).await;
         let done = ringed.world.number(UNDER_NEW).await;
         assert!((1..400).contains(&done), "{done}");
@@ -143,7 +143,7 @@ both! {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_does_not_start_without_its_keys_and_says_which() {
     let ringed = Ringed::with(World::new(Backend::Sqlite).await, &[("TOKEN", "a value")]).await;
-    let made = ringed.world.vault.create_entry(&user("bob"), entry("OTHER", "v")).await.unwrap();
+    let made = ringed.world.vault.entries().create(&user("bob"), entry("OTHER", "v")).await.unwrap();
     rotate(&ringed.world.vault, &made.id.to_string(), "w").await.unwrap();
     let old = Keyring::read_file(&ringed.path).unwrap();
     let folder = ringed.path.parent().unwrap();

@@ -177,7 +177,7 @@ async fn decrypt(State(own): State<StandIn>, headers: HeaderMap, body: String) -
 }
 
 async fn resolve(vault: &Vault) -> Result<(), Error> {
-    vault.resolve_secrets(&runtime("acme-runtime"), tool_asks(agent_asks("builder", &["TOKEN"]))).await.map(drop)
+    vault.agents().resolve(&runtime("acme-runtime"), tool_asks(agent_asks("builder", &["TOKEN"]))).await.map(drop)
 }
 
 both! {
@@ -186,8 +186,8 @@ both! {
         let mut world = world;
         world.set_up_with(MasterKeys::new(engine.transit())).await;
         world.demo().await;
-        world.vault.create_entry(&user("bob"), entry("TOKEN", "a value")).await.unwrap();
-        world.vault.check_keyring().await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("TOKEN", "a value")).await.unwrap();
+        world.vault.installation().check_keyring().await.unwrap();
         assert_eq!(world.text("SELECT master_key AS t FROM data_keys").await, "transit:project-vault:v1");
         assert_eq!(world.text("SELECT master_key AS t FROM installation_keys").await, "transit:project-vault:v1");
         let bytes = world.stored_bytes().await;
@@ -209,15 +209,15 @@ both! {
         let mut world = world;
         world.set_up_with(MasterKeys::new(engine.transit())).await;
         world.demo().await;
-        world.vault.create_entry(&user("bob"), entry("TOKEN", "a value")).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("TOKEN", "a value")).await.unwrap();
         engine.set(|engine| engine.latest = 2);
-        let status = world.vault.key_status().await.unwrap();
+        let status = world.vault.rotation().status().await.unwrap();
         let states: Vec<_> = status.master_keys.iter().map(|key| (key.id.as_str(), key.current, key.data_keys)).collect();
         assert_eq!(states, [("transit:project-vault:v1", false, 1), ("transit:project-vault:v2", true, 0)]);
-        let rewrapped = engine.server(&world).rewrap_keys(&operator(), &|_, _| {}).await.unwrap();
+        let rewrapped = engine.server(&world).rotation().rewrap(&operator(), &|_, _| {}).await.unwrap();
         assert_eq!((rewrapped.data_keys, rewrapped.installation_keys, rewrapped.left), (1, 1, 0));
         engine.set(|engine| engine.oldest = 2);
-        engine.server(&world).check_keyring().await.unwrap();
+        engine.server(&world).installation().check_keyring().await.unwrap();
         assert_eq!(value(&engine.server(&world), "TOKEN").await, "a value");
         assert_eq!(world.text("SELECT master_key AS t FROM data_keys").await, "transit:project-vault:v2");
     }
@@ -227,7 +227,7 @@ both! {
         let mut world = world;
         world.set_up_with(MasterKeys::new(engine.transit())).await;
         world.demo().await;
-        world.vault.create_entry(&user("bob"), entry("TOKEN", "a value")).await.unwrap();
+        world.vault.entries().create(&user("bob"), entry("TOKEN", "a value")).await.unwrap();
         world.sql("CREATE TABLE kept AS SELECT * FROM data_keys").await.unwrap();
         for change in [
             "UPDATE data_keys SET wrapped = (SELECT wrapped FROM installation_keys)",
@@ -238,7 +238,7 @@ both! {
             world.sql(change).await.unwrap();
             let refused = resolve(&engine.server(&world)).await.unwrap_err();
             assert_eq!(refused.code(), "INTERNAL", "{change}");
-            assert!(engine.server(&world).check_keyring().await.is_err(), "{change}");
+            assert!(engine.server(&world).installation().check_keyring().await.is_err(), "{change}");
             let back = "UPDATE data_keys SET (master_key, wrapped) = (SELECT master_key, wrapped FROM kept)";
             world.sql(back).await.unwrap();
         }
@@ -263,11 +263,11 @@ both! {
         both.check_keyring().await.unwrap();
         let rewrapped = both.rewrap_keys(&operator(), &|_, _| {}).await.unwrap();
         assert_eq!((rewrapped.data_keys, rewrapped.master_key.as_str()), (21, "transit:project-vault:v1"));
-        engine.server(&ringed.world).check_keyring().await.unwrap();
+        engine.server(&ringed.world).installation().check_keyring().await.unwrap();
         assert_eq!(value(&engine.server(&ringed.world), "TOKEN").await, "a value");
         let back = with(keyring(), Box::new(engine.transit()));
         back.rewrap_keys(&operator(), &|_, _| {}).await.unwrap();
-        ringed.server().check_keyring().await.unwrap();
+        ringed.server().installation().check_keyring().await.unwrap();
         assert_eq!(value(&ringed.server(), "TOKEN").await, "a value");
     }
 }
@@ -278,7 +278,7 @@ async fn an_engine_that_does_not_do_its_part_closes_the_vault_until_it_does() {
     let mut world = World::new(Backend::Sqlite).await;
     world.set_up_with(MasterKeys::new(engine.transit())).await;
     world.demo().await;
-    world.vault.create_entry(&user("bob"), entry("TOKEN", "a value")).await.unwrap();
+    world.vault.entries().create(&user("bob"), entry("TOKEN", "a value")).await.unwrap();
     for fault in [
         Fault::Slow,
         Fault::Status(403),
@@ -296,7 +296,7 @@ async fn an_engine_that_does_not_do_its_part_closes_the_vault_until_it_does() {
         let refused = resolve(&server).await.unwrap_err();
         assert!(began.elapsed() < Duration::from_secs(9), "a bounded wait");
         assert_eq!(refused.code(), "UNAVAILABLE");
-        let ready = server.ready().await;
+        let ready = server.health().ready().await;
         assert!(ready.contains(&("keyring", false)) && ready.contains(&("database", true)));
         engine.set(|engine| engine.fault = Fault::None);
         assert!(resolve(&server).await.is_ok(), "it goes on without a restart");

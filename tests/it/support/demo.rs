@@ -71,27 +71,27 @@ impl World {
     pub async fn demo(&self) {
         let vault = &self.vault;
         let platform = service("platform");
-        vault.set_registrar(&ServiceId::parse("platform").unwrap(), true).await.unwrap();
-        vault.set_auditor(&Auditor::User(UserId::parse("audrey").unwrap()), true).await.unwrap();
+        vault.members().set_registrar(&ServiceId::parse("platform").unwrap(), true).await.unwrap();
+        vault.members().set_auditor(&Auditor::User(UserId::parse("audrey").unwrap()), true).await.unwrap();
         let project = NewProject {
             project: "demo".to_owned(),
             participants: vec!["acme".to_owned(), "globex".to_owned()],
             accountable: vec!["alice".to_owned()],
             status: ProjectStatus::Active,
         };
-        vault.register_project(&platform, project).await.unwrap();
+        vault.projects().register(&platform, project).await.unwrap();
         let milestone =
             NewMilestone { id: "demo-launch".to_owned(), project: "demo".to_owned(), phase: Phase::default() };
-        vault.put_milestone(&platform, milestone).await.unwrap();
+        vault.milestones().put(&platform, milestone).await.unwrap();
         for (person, role) in [("bob", Role::Responsible), ("carol", Role::Consulted), ("dave", Role::Informed)] {
             let change = RoleChange { project: "demo".to_owned(), user: person.to_owned(), role };
-            vault.assign_role(&user("alice"), change).await.unwrap();
+            vault.members().assign_role(&user("alice"), change).await.unwrap();
         }
         for (organization, agent, milestone) in [("acme", "builder", None), ("globex", "deployer", Some("demo-launch"))]
         {
-            vault.register_agent(&platform, agent.to_owned(), organization.to_owned()).await.unwrap();
+            vault.members().register_agent(&platform, agent.to_owned(), organization.to_owned()).await.unwrap();
             vault
-                .register_runtime(&platform, format!("{organization}-runtime"), organization.to_owned())
+                .members().register_runtime(&platform, format!("{organization}-runtime"), organization.to_owned())
                 .await
                 .unwrap();
             let change = AgentChange {
@@ -99,7 +99,7 @@ impl World {
                 agent: agent.to_owned(),
                 milestone: milestone.map(ToOwned::to_owned),
             };
-            vault.assign_agent(&user("alice"), change).await.unwrap();
+            vault.members().assign_agent(&user("alice"), change).await.unwrap();
         }
     }
 

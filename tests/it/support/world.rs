@@ -178,11 +178,11 @@ impl World {
 async fn set_up(installation: &Installation, openfga: Option<&OpenFgaConfig>) -> Authorizer {
     match openfga {
         None => {
-            installation.set_up_embedded().await.unwrap();
+            installation.set_up_embedded(project_vault::vault::ExistingRows::Refuse).await.unwrap();
             installation.embedded().await.unwrap()
         }
         Some(config) => {
-            installation.set_up_openfga(config).await.unwrap();
+            installation.set_up_openfga(config, project_vault::vault::ExistingRows::Refuse).await.unwrap();
             installation.openfga(config).await.unwrap()
         }
     }

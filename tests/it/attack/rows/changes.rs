@@ -128,7 +128,7 @@ both! {
 
     async fn everything_of_a_project_put_back_shows_and_is_refused_by_a_server_that_knows_better(world: World) {
         rotated(&world).await;
-        world.vault.sign_head().await.unwrap();
+        world.vault.audit().sign_head().await.unwrap();
         // Entries, versions, ciphertexts and data keys, and no event of the project that is newer.
         world.by_hand(
             "DELETE FROM audit_events WHERE project_id = 'demo' AND id NOT IN (SELECT id FROM old_audit_events)"
@@ -163,7 +163,7 @@ both! {
         let operator = Operator::at_the_shell();
         // A command that has seen nothing.
         let replaced =
-            world.another_server().replace_data_keys(&operator, &World::project(), &|_, _| {}).await.unwrap();
+            world.another_server().rotation().replace_data_keys(&operator, &World::project(), &|_, _| {}).await.unwrap();
         assert_eq!((replaced.entries, replaced.left), (1, vec![id]));
         assert_eq!(resolved(&world.another_server()).await, Err("INTERNAL"));
     }
@@ -172,7 +172,7 @@ both! {
         rotated(&world).await;
         world.put_back("old", &ENTRY_TABLES).await;
         world.clock.advance(DAY * 40);
-        world.vault.sweep_events(DAY * 30).await.unwrap();
+        world.vault.audit().sweep(DAY * 30).await.unwrap();
         let left = "SELECT count(*) AS n FROM audit_events WHERE action = 'ENTRY_ROTATED'";
         assert_eq!(world.number(left).await, 1, "it is not erased because an old row does not name it");
         assert_eq!(resolved(&world.another_server()).await, Err("INTERNAL"));
@@ -183,9 +183,9 @@ both! {
     async fn an_entry_that_is_removed_renamed_moved_or_revived_by_hand_shows(world: World) {
         let id = rotated(&world).await;
         let new = NewEntry { milestone: Some("demo-launch".to_owned()), ..entry("PHASED", "m") };
-        world.vault.create_entry(&user("bob"), new).await.unwrap();
+        world.vault.entries().create(&user("bob"), new).await.unwrap();
         let gone = world.add("GONE", "of a deleted one").await;
-        world.vault.delete_entry(&user("alice"), gone.to_string()).await.unwrap();
+        world.vault.entries().delete(&user("alice"), gone.to_string()).await.unwrap();
         assert_eq!(world.found_broken().await, []);
         world.keep("whole").await;
         for (change, expected) in [
@@ -219,12 +219,12 @@ both! {
     async fn what_was_deleted_as_it_should_be_is_no_break_and_does_not_come_back(world: World) {
         let id = rotated(&world).await;
         let new = NewEntry { milestone: Some("demo-launch".to_owned()), ..entry("PHASED", "m") };
-        world.vault.create_entry(&user("bob"), new).await.unwrap();
+        world.vault.entries().create(&user("bob"), new).await.unwrap();
         let platform = service("platform");
         world.keep("before").await;
-        world.vault.delete_milestone(&platform, "demo-launch".to_owned()).await.unwrap();
-        world.vault.delete_entry(&user("alice"), id.to_string()).await.unwrap();
-        world.vault.purge_entry(&user("alice"), id.to_string()).await.unwrap();
+        world.vault.milestones().delete(&platform, "demo-launch".to_owned()).await.unwrap();
+        world.vault.entries().delete(&user("alice"), id.to_string()).await.unwrap();
+        world.vault.entries().purge(&user("alice"), id.to_string()).await.unwrap();
         assert_eq!(world.found_broken().await, []);
         world.keep("after").await;
         // The purged entry, as it was while it lived.
@@ -236,7 +236,7 @@ both! {
         assert_eq!(resolved(&world.another_server()).await, Err("INTERNAL"));
         assert!(matches!(world.found_broken().await[..], [Break::Entry { row: 2, event: Some(4), .. }]));
         world.put_back("after", &ENTRY_TABLES).await;
-        world.vault.delete_project(&platform, "demo".to_owned()).await.unwrap();
+        world.vault.projects().delete(&platform, "demo".to_owned()).await.unwrap();
         assert_eq!(world.found_broken().await, []);
     }
 }

@@ -19,7 +19,7 @@ async fn replaced(world: &World) {
     world.add("TOKEN", "a value").await;
     world.keep("old").await;
     let operator = Operator::at_the_shell();
-    let done = world.vault.replace_data_keys(&operator, &World::project(), &|_, _| {}).await.unwrap();
+    let done = world.vault.rotation().replace_data_keys(&operator, &World::project(), &|_, _| {}).await.unwrap();
     assert_eq!((done.entries, done.erased), (1, 1));
 }
 
@@ -37,7 +37,7 @@ both! {
         world.add("TOKEN", "a value").await;
         let old = world.text("SELECT subject AS t FROM audit_events WHERE action = 'ENTRY_CREATED'").await;
         let operator = Operator::at_the_shell();
-        world.vault.replace_data_keys(&operator, &World::project(), &|_, _| {}).await.unwrap();
+        world.vault.rotation().replace_data_keys(&operator, &World::project(), &|_, _| {}).await.unwrap();
         assert_eq!(world.number("SELECT CAST(revision AS BIGINT) AS n FROM entries").await, 2);
         let new = "SELECT subject AS t FROM audit_events WHERE action = 'KEYS_ROTATED' AND entry_revision = 2";
         let new = world.text(new).await;
@@ -45,7 +45,7 @@ both! {
         assert_eq!(world.number("SELECT count(*) AS n FROM replaced_data_keys").await, 1);
         assert_eq!(resolved(&world.another_server()).await, Ok(vec!["TOKEN=a value".to_owned()]));
         assert_eq!(world.found_broken().await, []);
-        world.vault.delete_project(&crate::support::service("platform"), "demo".to_owned()).await.unwrap();
+        world.vault.projects().delete(&crate::support::service("platform"), "demo".to_owned()).await.unwrap();
         assert_eq!(world.number("SELECT count(*) AS n FROM replaced_data_keys").await, 0, "erased with the project");
     }
 
@@ -58,11 +58,11 @@ both! {
         assert_eq!(world.number("SELECT count(*) AS n FROM data_keys").await, 2);
         let (rows, events) = ("SELECT CAST(revision AS BIGINT) AS n FROM entries WHERE name = 'TOKEN'", "SELECT count(*) AS n FROM audit_events");
         let before = (world.number(rows).await, world.number(events).await);
-        world.vault.enable_entry(&user("bob"), id.to_string()).await.unwrap();
+        world.vault.entries().enable(&user("bob"), id.to_string()).await.unwrap();
         assert_eq!((world.number(rows).await, world.number(events).await), before);
-        world.vault.disable_entry(&user("bob"), id.to_string()).await.unwrap();
+        world.vault.entries().disable(&user("bob"), id.to_string()).await.unwrap();
         assert_eq!(world.number(rows).await, before.0 + 1);
-        world.vault.enable_entry(&user("bob"), id.to_string()).await.unwrap();
+        world.vault.entries().enable(&user("bob"), id.to_string()).await.unwrap();
         assert_eq!(resolved(&world.another_server()).await.unwrap().len(), 2);
         assert_eq!(world.found_broken().await, []);
     }
@@ -83,14 +83,14 @@ both! {
         let id = world.add("OTHER", "v").await;
         assert_eq!(world.rotate(id, "w").await.map_err(|error| error.code()), Ok(()), "its own change is newer");
         let operator = Operator::at_the_shell();
-        let done = world.another_server().replace_data_keys(&operator, &World::project(), &|_, _| {}).await.unwrap();
+        let done = world.another_server().rotation().replace_data_keys(&operator, &World::project(), &|_, _| {}).await.unwrap();
         assert_eq!(done.left.len(), 1);
     }
 
     async fn without_the_event_of_the_replacement_a_server_that_knows_better_refuses_and_verification_shows_it(world: World) {
         replaced(&world).await;
         assert!(resolved(&world.vault).await.is_ok());
-        world.vault.sign_head().await.unwrap();
+        world.vault.audit().sign_head().await.unwrap();
         world.put_back("old", &UNDER_KEY).await;
         world.by_hand("DELETE FROM replaced_data_keys; DELETE FROM audit_events WHERE action = 'KEYS_ROTATED'").await;
         assert_eq!(resolved(&world.vault).await, Err("INTERNAL"));
@@ -114,7 +114,7 @@ both! {
         let leaked = ring.unwrap(&World::project(), old_id, &WrappedKey { master_key, bytes: wrapped }).unwrap();
         world.keep("old").await;
         let operator = Operator::at_the_shell();
-        world.vault.replace_data_keys(&operator, &World::project(), &|_, _| {}).await.unwrap();
+        world.vault.rotation().replace_data_keys(&operator, &World::project(), &|_, _| {}).await.unwrap();
 
         // The entry as it is now, but under the leaked key, with a value of the attacker's
         // choosing.
@@ -175,12 +175,12 @@ both! {
         ];
         world.each_change(&changes, async |change| {
             assert_eq!(resolved(&world.another_server()).await, Err("INTERNAL"), "{change}");
-            let refused = world.another_server().create_entry(&user("bob"), entry("OTHER", "v")).await;
+            let refused = world.another_server().entries().create(&user("bob"), entry("OTHER", "v")).await;
             assert!(refused.is_err(), "{change}");
             let broken = world.found_broken().await;
             assert!(broken.iter().any(|one| matches!(one, Break::DataKey(ForgedKey::Changed(_)))), "{change}: {broken:?}");
             // Master keys are rotated around it.
-            let rotated = world.another_server().rewrap_keys(&Operator::at_the_shell(), &|_, _| {}).await.unwrap();
+            let rotated = world.another_server().rotation().rewrap(&Operator::at_the_shell(), &|_, _| {}).await.unwrap();
             assert!(rotated.left == 0 || rotated.problems.iter().any(|one| one.contains("by hand")), "{change}: {rotated:?}");
             assert_eq!(world.number("SELECT count(*) AS n FROM data_keys WHERE mac IS NULL").await, i64::from(change.ends_with("NULL")));
         }).await;
@@ -200,10 +200,10 @@ both! {
         world.demo().await;
         world.add("TOKEN", "a value").await;
         let operator = Operator::at_the_shell();
-        world.vault.replace_all_data_keys(&operator, &|_, _| {}).await.unwrap();
+        world.vault.rotation().replace_all_data_keys(&operator, &|_, _| {}).await.unwrap();
         // A row of its own, with a MAC that was right while the replacement was under way.
-        world.vault.set_setting("data-key rotation", "all").await.unwrap();
-        let done = world.vault.replace_all_data_keys(&operator, &|_, _| {}).await.unwrap();
+        world.vault.installation().set_setting("data-key rotation", "all").await.unwrap();
+        let done = world.vault.rotation().replace_all_data_keys(&operator, &|_, _| {}).await.unwrap();
         assert_eq!((done.projects, done.entries, done.erased), (1, 1, 1), "it begins anew where nothing is under way");
         assert_eq!(world.found_broken().await, []);
     }

@@ -10,7 +10,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 async fn signed(world: &World) {
     world.demo().await;
     world.add("TOKEN", "a value").await;
-    world.vault.sign_head().await.unwrap();
+    world.vault.audit().sign_head().await.unwrap();
 }
 
 both! {
@@ -39,17 +39,17 @@ both! {
         world.clock.advance(MINUTE * 2);
         assert!(matches!(world.found_broken().await[..], [Break::Unsigned { .. }]));
         // A server that starts signs at once.
-        world.another_server().sign_head().await.unwrap();
+        world.another_server().audit().sign_head().await.unwrap();
         assert_eq!(world.found_broken().await, []);
     }
 
     async fn a_head_that_is_kept_elsewhere_covers_as_well(world: World) {
         signed(&world).await;
-        let kept = world.vault.sign_head().await.unwrap();
+        let kept = world.vault.audit().sign_head().await.unwrap();
         world.clock.advance(MINUTE * 11);
         world.by_hand("DELETE FROM audit_heads").await;
         assert_ne!(world.found_broken().await, []);
-        assert_eq!(world.another_server().verify_audit(&[kept], |_| {}).await.unwrap().breaks, []);
+        assert_eq!(world.another_server().verifier().verify(&[kept], |_| {}).await.unwrap().breaks, []);
     }
 
     async fn a_server_signs_again_what_it_signed_before(world: World) {
@@ -58,7 +58,7 @@ both! {
         for removal in ["DELETE FROM audit_heads", "UPDATE audit_heads SET statement = 'forged'"] {
             world.by_hand(removal).await;
             world.by_hand(&format!("DELETE FROM audit_events WHERE seq > {last} - 2")).await;
-            world.vault.sign_head().await.unwrap();
+            world.vault.audit().sign_head().await.unwrap();
             let broken = world.found_broken().await;
             let shows = |one: &Break| matches!(one, Break::Truncated { named, .. } if *named == last);
             assert!(broken.iter().any(shows), "{removal}: {broken:?}");

@@ -17,7 +17,7 @@ async fn rotated(world: &World) {
 
 /// Whether a verification says that nothing is wrong.
 async fn verifies(world: &World) -> bool {
-    matches!(world.another_server().verify_audit(&[], |_| {}).await, Ok(found) if found.breaks.is_empty())
+    matches!(world.another_server().verifier().verify(&[], |_| {}).await, Ok(found) if found.breaks.is_empty())
 }
 
 both! {
@@ -60,7 +60,7 @@ both! {
         for table in ["projects", "milestones", "data_keys", "entries", "versions", "ciphertexts", "tuples"] {
             world.by_hand(&format!("CREATE TABLE whole_{table} AS SELECT * FROM {table}")).await;
         }
-        world.vault.delete_project(&service("platform"), "demo".to_owned()).await.unwrap();
+        world.vault.projects().delete(&service("platform"), "demo".to_owned()).await.unwrap();
         assert_eq!(world.found_broken().await, []);
         for table in ["projects", "milestones", "data_keys", "entries", "versions", "ciphertexts", "tuples"] {
             world.by_hand(&format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM whole_{table}")).await;
@@ -70,7 +70,7 @@ both! {
         let shows = |one: &Break| matches!(one, Break::ProjectBack { project } if project.as_str() == "demo");
         assert!(broken.iter().any(shows), "{broken:?}");
         // What the message says to do, does it.
-        world.vault.delete_project(&service("platform"), "demo".to_owned()).await.unwrap();
+        world.vault.projects().delete(&service("platform"), "demo".to_owned()).await.unwrap();
         assert!(resolved(&world.another_server()).await.is_err());
         assert_eq!(world.found_broken().await, []);
     }

@@ -47,14 +47,14 @@ both! {
         let unassigned = "SELECT count(*) AS n FROM audit_events WHERE action = 'AGENT_UNASSIGNED'";
         for (when, events) in [("BEFORE", 0), ("AFTER", 1)] {
             world.lose_outbox(when).await;
-            let refused = world.vault.unassign_agent(&alice, builder()).await.err();
+            let refused = world.vault.members().unassign_agent(&alice, builder()).await.err();
             assert_eq!(refused.map(|error| error.code()), Some("INTERNAL"), "{when}");
             assert_eq!(world.number(unassigned).await, events, "{when}: a row that is not there fails the transaction");
             world.keep_outbox().await;
             assert!(resolved(&world.vault).await.is_ok(), "{when}: it is still assigned");
         }
         // Made again, it is done.
-        world.vault.unassign_agent(&alice, builder()).await.unwrap();
+        world.vault.members().unassign_agent(&alice, builder()).await.unwrap();
         assert!(resolved(&world.vault).await.is_err());
         assert_eq!(world.found_broken().await, []);
     }
@@ -66,15 +66,15 @@ both! {
         let is_over = AtomicBool::new(false);
         let changes = async {
             for _ in 0..10 {
-                world.vault.unassign_agent(&alice, builder()).await.unwrap();
-                world.vault.assign_agent(&alice, builder()).await.unwrap();
+                world.vault.members().unassign_agent(&alice, builder()).await.unwrap();
+                world.vault.members().assign_agent(&alice, builder()).await.unwrap();
             }
             is_over.store(true, Ordering::Relaxed);
         };
         let applies = async {
             while !is_over.load(Ordering::Relaxed) {
                 // It may find nothing, or wait for the lane in vain.
-                let _ = other.apply_outbox().await;
+                let _ = other.tuples().apply_outbox().await;
                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             }
         };
@@ -87,7 +87,7 @@ both! {
         world.demo().await;
         world.lose_outbox("AFTER").await;
         // Its milestone's tuples are left, so it is no success.
-        let refused = world.vault.delete_project(&crate::support::service("platform"), "demo".to_owned()).await.err();
+        let refused = world.vault.projects().delete(&crate::support::service("platform"), "demo".to_owned()).await.err();
         assert_eq!(refused.map(|error| error.code()), Some("INTERNAL"));
         let filter = project_vault::authz::TupleFilter::of_project(&World::project());
         let left = world.authorizer.read(&mut world.store.conn().await.unwrap(), &filter).await.unwrap();

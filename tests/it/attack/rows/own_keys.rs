@@ -25,15 +25,15 @@ both! {
             // when a server needs it,
             let server = world.another_server();
             let asked = tool_asks(agent_asks("builder", &["TOKEN"]));
-            let refused = server.resolve_secrets(&runtime("acme-runtime"), asked).await.err().unwrap();
+            let refused = server.agents().resolve(&runtime("acme-runtime"), asked).await.err().unwrap();
             assert_eq!(refused.code(), "INTERNAL", "{more}");
-            let refused = server.create_entry(&user("bob"), entry("OTHER", "v")).await.err().unwrap();
+            let refused = server.entries().create(&user("bob"), entry("OTHER", "v")).await.err().unwrap();
             assert_eq!(refused.code(), "INTERNAL", "{more}");
-            assert!(!server.ready().await.into_iter().find(|(part, _)| *part == "keyring").unwrap().1);
+            assert!(!server.health().ready().await.into_iter().find(|(part, _)| *part == "keyring").unwrap().1);
             // and when it is set up again.
             let refused = match world.openfga() {
-                None => world.installation().set_up_embedded().await,
-                Some(config) => world.installation().set_up_openfga(&config).await,
+                None => world.installation().set_up_embedded(project_vault::vault::ExistingRows::Refuse).await,
+                Some(config) => world.installation().set_up_openfga(&config, project_vault::vault::ExistingRows::Refuse).await,
             };
             assert!(refused.is_err(), "{more}");
             assert_eq!(world.number("SELECT count(*) AS n FROM installation_keys WHERE purpose = 'AUDIT'").await, 0);
@@ -42,14 +42,14 @@ both! {
 
     async fn a_missing_signing_key_is_refused_while_there_are_heads(world: World) {
         world.demo().await;
-        world.vault.sign_head().await.unwrap();
+        world.vault.audit().sign_head().await.unwrap();
         world.sql("CREATE TABLE kept AS SELECT * FROM installation_keys").await.unwrap();
         world.sql("DELETE FROM installation_keys WHERE purpose = 'SIGNING'").await.unwrap();
         let error = world.installation().check_keyring().await.unwrap_err();
         assert!(told(&error).contains("SIGNING key is missing"), "{}", told(&error));
         let server = world.another_server();
-        assert_eq!(server.sign_head().await.unwrap_err().code(), "INTERNAL");
-        assert!(server.verify_audit(&[], |_| {}).await.is_err(), "nothing can be verified without it");
+        assert_eq!(server.audit().sign_head().await.unwrap_err().code(), "INTERNAL");
+        assert!(server.verifier().verify(&[], |_| {}).await.is_err(), "nothing can be verified without it");
         assert_eq!(world.number("SELECT count(*) AS n FROM installation_keys").await, 1);
         world.by_hand("INSERT INTO installation_keys SELECT * FROM kept WHERE purpose = 'SIGNING'").await;
         assert_eq!(world.found_broken().await, []);

@@ -27,13 +27,13 @@ async fn migrate_signing(world: &World) -> Result<(), InstallationError> {
 
 async fn migrate_with(world: &World, installation: Parts) -> Result<(), InstallationError> {
     match world.openfga() {
-        None => installation.set_up_embedded().await,
-        Some(config) => installation.set_up_openfga(&config).await,
+        None => installation.set_up_embedded(project_vault::vault::ExistingRows::Refuse).await,
+        Some(config) => installation.set_up_openfga(&config, project_vault::vault::ExistingRows::Refuse).await,
     }
 }
 
 async fn is_ready(world: &World) -> bool {
-    world.vault.ready().await.into_iter().find(|(part, _)| *part == "authorizer").unwrap().1
+    world.vault.health().ready().await.into_iter().find(|(part, _)| *part == "authorizer").unwrap().1
 }
 
 /// What is wrong with a start.
@@ -94,7 +94,7 @@ both! {
         start(&world).await.unwrap();
         assert_eq!(world.number("SELECT count(*) AS n FROM data_keys WHERE mac IS NULL").await, 0);
         assert_eq!(world.found_broken().await, []);
-        let added = world.another_server().create_entry(&user("bob"), crate::support::entry("TOKEN", "a value")).await;
+        let added = world.another_server().entries().create(&user("bob"), crate::support::entry("TOKEN", "a value")).await;
         added.unwrap();
         assert_eq!(resolved(&world.another_server()).await, Ok(vec!["TOKEN=a value".to_owned()]));
 
@@ -164,14 +164,14 @@ both! {
         // A vault on the same OpenFGA, where mallory is Accountable of a project of the same id.
         let staging = World::new(Backend::Postgres).await;
         let platform = project_vault::domain::ServiceId::parse("platform").unwrap();
-        staging.vault.set_registrar(&platform, true).await.unwrap();
+        staging.vault.members().set_registrar(&platform, true).await.unwrap();
         let project = project_vault::vault::NewProject {
             project: "demo".to_owned(),
             participants: vec!["evil".to_owned()],
             accountable: vec!["mallory".to_owned()],
             status: project_vault::domain::ProjectStatus::Active,
         };
-        staging.vault.register_project(&crate::support::service("platform"), project).await.unwrap();
+        staging.vault.projects().register(&crate::support::service("platform"), project).await.unwrap();
         let sql = |column: &str, name: &str| format!("SELECT {column} AS t FROM installation WHERE name = '{name}'");
         for with_mac in [false, true] {
             for name in ["openfga.store", "openfga.model"] {
@@ -199,12 +199,12 @@ both! {
         let refused = world.installation().openfga(&other).await.err().unwrap();
         assert!(matches!(&refused, InstallationError::Authorizer(SetupError::OtherStore { .. })), "{refused}");
         assert!(refused.to_string().contains(&config.store) && refused.to_string().contains("OPENFGA_STORE"));
-        let refused = world.installation().set_up_openfga(&other).await.err().unwrap();
+        let refused = world.installation().set_up_openfga(&other, project_vault::vault::ExistingRows::Refuse).await.err().unwrap();
         assert!(matches!(&refused, InstallationError::Authorizer(SetupError::OtherStore { .. })), "{refused}");
         // Nor is a new one made in the place of one that was used.
         world.by_hand("UPDATE installation SET mac = NULL WHERE name LIKE 'openfga.%'").await;
         let nowhere = OpenFgaConfig { store: format!("t-{}", uuid::Uuid::now_v7().simple()), ..world.openfga().unwrap() };
-        let refused = world.installation().set_up_openfga(&nowhere).await.err().unwrap();
+        let refused = world.installation().set_up_openfga(&nowhere, project_vault::vault::ExistingRows::Refuse).await.err().unwrap();
         assert!(matches!(&refused, InstallationError::Authorizer(SetupError::NoStoreOfName(_))), "{refused}");
         migrate(&world).await.unwrap();
         start(&world).await.unwrap();
@@ -253,7 +253,7 @@ both! {
         start(&world).await.unwrap();
         migrate(&world).await.unwrap();
         world.by_hand("UPDATE installation SET mac = NULL WHERE name = 'openfga.store'").await;
-        let refused = world.installation().set_up_openfga(&config).await.err().unwrap();
+        let refused = world.installation().set_up_openfga(&config, project_vault::vault::ExistingRows::Refuse).await.err().unwrap();
         assert!(matches!(&refused, InstallationError::Authorizer(SetupError::SeveralStores(_))), "{refused}");
     }
 }

@@ -15,7 +15,7 @@ both! {
         world.add("TOKEN", "a value").await;
         world.by_hand("UPDATE entries SET deleted_at = 1000 WHERE name = 'TOKEN'").await;
         for server in [&world.vault, &world.another_server()] {
-            assert_eq!(server.sweep().await.unwrap(), 0);
+            assert_eq!(server.sweeper().sweep().await.unwrap(), 0);
         }
         assert_eq!(world.number("SELECT count(*) AS n FROM versions").await, 1);
         assert_eq!(world.number("SELECT count(*) AS n FROM audit_events WHERE action = 'ENTRY_PURGED'").await, 0);
@@ -33,13 +33,13 @@ both! {
             world.add(&format!("FORGED_{n}"), "a value").await;
         }
         let due = world.add("DUE", "a value").await;
-        world.vault.delete_entry(&user("alice"), due.to_string()).await.unwrap();
+        world.vault.entries().delete(&user("alice"), due.to_string()).await.unwrap();
         world.clock.advance(DAY * 31);
         world.by_hand("UPDATE entries SET deleted_at = 1000 WHERE name <> 'DUE'").await;
-        assert_eq!(world.vault.sweep().await.unwrap(), 1);
+        assert_eq!(world.vault.sweeper().sweep().await.unwrap(), 1);
         assert_eq!(world.number("SELECT count(*) AS n FROM entries WHERE name = 'DUE'").await, 0);
         assert_eq!(world.number("SELECT count(*) AS n FROM entries").await, 130);
-        assert_eq!(world.vault.sweep().await.unwrap(), 0);
+        assert_eq!(world.vault.sweeper().sweep().await.unwrap(), 0);
     }
 
     async fn retention_erases_no_event_whose_date_was_forged(world: World) {
@@ -49,7 +49,7 @@ both! {
         world.keep("now").await;
         let events = world.number("SELECT count(*) AS n FROM audit_events").await;
         world.by_hand("UPDATE audit_events SET occurred_at = 1000").await;
-        assert_eq!(world.vault.sweep_events(DAY * 365).await.unwrap(), 0);
+        assert_eq!(world.vault.audit().sweep(DAY * 365).await.unwrap(), 0);
         assert_eq!(world.number(CUT).await, 0);
         assert_eq!(world.number("SELECT count(*) AS n FROM audit_events").await, events);
         let broken = world.found_broken().await;
@@ -61,7 +61,7 @@ both! {
     async fn retention_goes_up_to_the_first_event_that_is_not_authentic(world: World) {
         world.demo().await;
         world.add("TOKEN", "a value").await;
-        world.vault.sign_head().await.unwrap();
+        world.vault.audit().sign_head().await.unwrap();
         world.clock.advance(DAY * 40);
         world.keep("now").await;
         for change in [
@@ -72,15 +72,15 @@ both! {
             world.by_hand("UPDATE audit_chains SET cut_seq = 0, cut_event_mac = NULL, cut_mac = NULL").await;
             world.put_back("now", &["audit_events"]).await;
             world.by_hand(change).await;
-            assert_eq!(world.vault.sweep_events(DAY * 30).await.unwrap(), 3, "{change}");
+            assert_eq!(world.vault.audit().sweep(DAY * 30).await.unwrap(), 3, "{change}");
             assert_eq!(world.number(CUT).await, 3, "{change}");
-            assert_eq!(world.vault.sweep_events(DAY * 30).await.unwrap(), 0, "{change}");
+            assert_eq!(world.vault.audit().sweep(DAY * 30).await.unwrap(), 0, "{change}");
             assert_ne!(world.found_broken().await, [], "{change}");
         }
         // A cut that retention did not make is not gone on from.
         world.put_back("now", &["audit_events"]).await;
         world.by_hand("UPDATE audit_chains SET cut_seq = cut_seq + 1").await;
-        assert_eq!(world.vault.sweep_events(DAY * 30).await.unwrap(), 0);
+        assert_eq!(world.vault.audit().sweep(DAY * 30).await.unwrap(), 0);
         let broken = world.found_broken().await;
         assert!(broken.iter().any(|one| matches!(one, Break::Cut { .. })), "{broken:?}");
     }
