@@ -254,6 +254,6 @@ impl Remembered {
 }
 pub use crate::permission::{
     Authorized, CanAdminister, CanAudit, CanAuditVault, CanCloseMilestones, CanList, CanManageAgents, CanManageMembers,
-    CanManageProjects, CanPreview, CanSee, CanViewAgents, CanViewMasked, CanWrite, ChangesEntries, Held,
-    Operator, ProjectPermission, Rekeying, VaultPermission,
+    CanManageProjects, CanPreview, CanSee, CanViewAgents, CanViewMasked, CanWrite, ChangesEntries, Held, Operator,
+    ProjectPermission, Rekeying, VaultPermission,
 };

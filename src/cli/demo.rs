@@ -138,7 +138,10 @@ async fn seed_project(vault: &Vault, platform: &Caller) -> Result<()> {
 
 async fn seed_members(vault: &Vault, alice: &Caller) -> Result<()> {
     for (user, role) in ROLES {
-        vault.members().assign_role(alice, RoleChange { project: PROJECT.to_owned(), user: user.to_owned(), role }).await?;
+        vault
+            .members()
+            .assign_role(alice, RoleChange { project: PROJECT.to_owned(), user: user.to_owned(), role })
+            .await?;
     }
     for (agent, _, milestone) in AGENTS {
         let milestone = milestone.map(str::to_owned);

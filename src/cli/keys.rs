@@ -205,13 +205,15 @@ impl Rotate {
         let operator = Operator::at_the_shell();
         if let Some(project) = &self.data {
             let progress = Progress::of("entries");
-            let replaced = vault.rotation().replace_data_keys(&operator, project, &|done, of| progress.report(done, of)).await?;
+            let replaced =
+                vault.rotation().replace_data_keys(&operator, project, &|done, of| progress.report(done, of)).await?;
             drop(progress);
             return tell_replaced(&replaced);
         }
         if self.data_all {
             let progress = Progress::of("projects");
-            let replaced = vault.rotation().replace_all_data_keys(&operator, &|done, of| progress.report(done, of)).await?;
+            let replaced =
+                vault.rotation().replace_all_data_keys(&operator, &|done, of| progress.report(done, of)).await?;
             drop(progress);
             return tell_replaced(&replaced);
         }

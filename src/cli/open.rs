@@ -26,12 +26,7 @@ pub fn store(backend: &Backend) -> Result<Store> {
 }
 
 /// Brings database and authorization model up to date. Safe to repeat, and to run twice at once.
-pub async fn migrate(
-    backend: &Backend,
-    installation: &Installation,
-    store: &Store,
-    existing: ExistingRows,
-) -> Result {
+pub async fn migrate(backend: &Backend, installation: &Installation, store: &Store, existing: ExistingRows) -> Result {
     store.migrate().await?;
     match &backend.authz {
         Authz::Embedded => installation.set_up_embedded(existing).await?,

@@ -44,7 +44,9 @@ impl VaultEntry {
         let access = granted(ctx, &self.0.project, TYPE, "exposures").await?;
         let by = proof::<CanAdminister>(&access)?;
         if *by.project() != self.0.project {
-            return Err(crate::domain::Error::internal("exposures were about to be shown under another project's permission"));
+            return Err(crate::domain::Error::internal(
+                "exposures were about to be shown under another project's permission",
+            ));
         }
         let exposures = session(ctx)?.exposures(self.0.id).await?;
         let shown = exposures.into_iter().map(|exposure| VaultExposure {

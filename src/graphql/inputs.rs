@@ -8,7 +8,7 @@ use super::scalars::{
 use crate::domain::{Category, Phase};
 use crate::vault::{
     AgentChange, Change, EntryChanges, EntryFilter, EntryOrder, EnvironmentChange, Import, NewEntry, NewMilestone,
-    NewProject, RoleChange, Rollback, EntryRotation,
+    NewProject, RoleChange, Rollback, Rotation,
 };
 use async_graphql::{ID, InputObject, MaybeUndefined};
 use secrecy::SecretString;
@@ -153,7 +153,7 @@ pub(super) struct RotateVaultEntryInput {
     expected_revision: Option<i32>,
 }
 
-impl From<RotateVaultEntryInput> for EntryRotation {
+impl From<RotateVaultEntryInput> for Rotation {
     fn from(input: RotateVaultEntryInput) -> Self {
         Self {
             id: input.id.0,

@@ -4,7 +4,7 @@ use super::pacing::Concealment;
 use super::rounds::{NoDelay, Waiting};
 use crate::authz::Permission;
 use crate::domain::{ApprovedNames, EntryId, Error, MilestoneId, ProjectId};
-use crate::vault::{Caller, PermissionOn, ProjectAccess, Entry, Exposure, Milestone, Vault, Version};
+use crate::vault::{Caller, Entry, Exposure, Milestone, PermissionOn, ProjectAccess, Vault, Version};
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
 use std::collections::HashMap;
@@ -126,13 +126,20 @@ impl Session {
     }
 
     /// Which of these permissions the caller holds.
-    pub(super) async fn access(&self, keys: impl IntoIterator<Item = Asked>) -> Result<HashMap<Asked, ProjectAccess>, Error> {
+    pub(super) async fn access(
+        &self,
+        keys: impl IntoIterator<Item = Asked>,
+    ) -> Result<HashMap<Asked, ProjectAccess>, Error> {
         let answers = self.access.load_many(keys).await.map_err(|error| own(&error))?;
         Ok(answers.into_iter().filter_map(|(key, access)| Some((key, access?))).collect())
     }
 
     /// Whether the caller holds one permission on one project.
-    pub(super) async fn may(&self, project: &ProjectId, permission: Permission) -> Result<Option<ProjectAccess>, Error> {
+    pub(super) async fn may(
+        &self,
+        project: &ProjectId,
+        permission: Permission,
+    ) -> Result<Option<ProjectAccess>, Error> {
         let key = (Some(project.clone()), permission);
         Ok(self.access([key.clone()]).await?.remove(&key))
     }

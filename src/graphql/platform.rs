@@ -53,7 +53,10 @@ impl ByPlatform {
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be done.")] input: VaultParticipantInput,
     ) -> Settled<ProjectVaultPayload> {
-        change(ctx, |vault, caller| vault.projects().add_participant(caller, input.project_id.0, input.organization_id.0)).await
+        change(ctx, |vault, caller| {
+            vault.projects().add_participant(caller, input.project_id.0, input.organization_id.0)
+        })
+        .await
     }
 
     /// The organization's agents are unassigned as well.
@@ -63,7 +66,10 @@ impl ByPlatform {
         ctx: &Context<'_>,
         #[graphql(desc = "What is to be done.")] input: VaultParticipantInput,
     ) -> Settled<ProjectVaultPayload> {
-        change(ctx, |vault, caller| vault.projects().remove_participant(caller, input.project_id.0, input.organization_id.0)).await
+        change(ctx, |vault, caller| {
+            vault.projects().remove_participant(caller, input.project_id.0, input.organization_id.0)
+        })
+        .await
     }
 
     /// Creates a milestone, or sets the phase of one of the same project; the way to open a closed phase again.

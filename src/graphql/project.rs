@@ -183,7 +183,8 @@ impl ProjectVault {
     async fn read_entry(&self, ctx: &Context<'_>, name: &str, milestone: Option<ID>) -> Result<Option<VaultEntry>> {
         let access = granted(ctx, &self.0.id, VAULT, "entry").await?;
         let milestone = milestone.map(|id| id.0);
-        let found = session(ctx)?.vault.entries().by_name(&proof::<CanList>(&access)?, name, milestone.as_deref()).await?;
+        let found =
+            session(ctx)?.vault.entries().by_name(&proof::<CanList>(&access)?, name, milestone.as_deref()).await?;
         Ok(found.map(VaultEntry))
     }
 

@@ -42,15 +42,14 @@ pub use caller::Caller;
 pub use cursor::Page;
 pub use entries::{
     Change, Entries, Entry, EntryChanges, EntryFilter, EntryOrder, EntryQuery, EnvironmentChange, Import, Imported,
-    LeftOut, NewEntry, OnConflict, OrderField, Rollback, Rotation as EntryRotation, SealedHint, Usage, Version,
-    page_versions,
+    LeftOut, NewEntry, OnConflict, OrderField, Rollback, Rotation, SealedHint, Usage, Version, page_versions,
 };
 pub use health::Health;
 pub use keys::{ExistingRows, ForgedKey, ForgedSetting, Installation, InstallationError, MAX_SEALED, OnProgress};
 pub use members::{AgentAssignment, AgentChange, Auditor, Members, RoleChange, RoleHolder};
 pub use milestones::{Milestone, Milestones, NewMilestone};
 pub use projects::{Erased, NewProject, Projects};
-pub use rotation::{DataKeysReplaced, KeyStatus, MasterKeyUse, Rewrapped, Rotation};
+pub use rotation::{DataKeysReplaced, KeyRotation, KeyStatus, MasterKeyUse, Rewrapped};
 pub use sweeper::Sweeper;
 pub use tuples::Tuples;
 pub use verification::{Break, Verification, Verifier};
@@ -80,7 +79,7 @@ struct Components {
     projects: Projects,
     milestones: Milestones,
     agents: AgentSecrets,
-    rotation: Rotation,
+    rotation: KeyRotation,
     verifier: Verifier,
     sweeper: Sweeper,
     health: Health,
@@ -121,23 +120,11 @@ impl Vault {
         let tuples = Tuples::new(installation.clone(), authorizer.clone(), audit.clone());
         let access = Access::new(installation.clone(), authorizer.clone(), audit.clone(), tuples.clone());
         let entries = Entries::new(installation.clone(), access.clone(), audit.clone(), wal.clone(), reserved);
-        let sweeper = Sweeper::new(
-            installation.clone(),
-            audit.clone(),
-            tuples.clone(),
-            entries.clone(),
-            wal.clone(),
-            retention,
-        );
+        let sweeper =
+            Sweeper::new(installation.clone(), audit.clone(), tuples.clone(), entries.clone(), wal.clone(), retention);
         Self(Arc::new(Components {
             members: Members::new(installation.clone(), access.clone(), tuples.clone()),
-            projects: Projects::new(
-                installation.clone(),
-                access.clone(),
-                audit.clone(),
-                tuples.clone(),
-                wal.clone(),
-            ),
+            projects: Projects::new(installation.clone(), access.clone(), audit.clone(), tuples.clone(), wal.clone()),
             milestones: Milestones::new(
                 installation.clone(),
                 access.clone(),
@@ -152,7 +139,7 @@ impl Vault {
                 entries.clone(),
                 reserved,
             ),
-            rotation: Rotation::new(installation.clone(), audit.clone(), wal.clone()),
+            rotation: KeyRotation::new(installation.clone(), audit.clone(), wal.clone()),
             verifier: Verifier::new(installation.clone()),
             health: Health::new(installation.clone(), authorizer.clone()),
             store,
@@ -165,6 +152,13 @@ impl Vault {
             sweeper,
             wal,
         }))
+    }
+
+    /// Makes a data key seal at most `limit` values instead of [`MAX_SEALED`].
+    #[must_use]
+    pub fn with_seal_limit(self, limit: i64) -> Self {
+        self.0.installation.set_seal_limit(limit);
+        self
     }
 
     /// The database.
@@ -235,7 +229,7 @@ impl Vault {
 
     /// Replacing data keys and master keys.
     #[must_use]
-    pub fn rotation(&self) -> &Rotation {
+    pub fn rotation(&self) -> &KeyRotation {
         &self.0.rotation
     }
 

@@ -90,7 +90,9 @@ impl Projects {
         write.extend(participants.iter().map(|organization| Tuple::participant(&project, organization)));
         write.extend(accountable.iter().map(|user| Tuple::role(&project, Role::Accountable, user)));
         let event = caller.event(action, now).in_project(&project);
-        self.tuples.commit_and_apply(tx, partition, &[event], &[Step::Change(TupleChange { write, delete: vec![] })]).await?;
+        self.tuples
+            .commit_and_apply(tx, partition, &[event], &[Step::Change(TupleChange { write, delete: vec![] })])
+            .await?;
         Ok(Project { id: project, status: new.status })
     }
 

@@ -95,7 +95,8 @@ impl Sweeper {
             Err(error) => return Err(error),
         }
         tx.erase_entries(&[*id]).await?;
-        let event = event(&Actor::Sweeper, RequestId::new().as_str(), AuditAction::EntryPurged, self.installation.now());
+        let event =
+            event(&Actor::Sweeper, RequestId::new().as_str(), AuditAction::EntryPurged, self.installation.now());
         self.audit.append(&mut tx, &[event.of_erasure(row)]).await?;
         tx.commit().await?;
         Ok(true)

@@ -114,7 +114,7 @@ async fn add_projects(world: &World, count: usize) {
     for number in 0..count {
         let project = ProjectId::parse(format!("p-{number:05}")).unwrap();
         tx.insert_project(&project, ProjectStatus::Active, now).await.unwrap();
-        world.vault.add_data_key(&mut tx, &project).await.unwrap();
+        world.vault.installation().add_new_data_key(&mut tx, &project).await.unwrap();
     }
     tx.commit().await.unwrap();
 }

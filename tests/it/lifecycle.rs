@@ -97,7 +97,7 @@ both! {
         let asked = tool_asks(agent_asks("builder", &["TOKEN"]));
         assert_eq!(code(vault.agents().resolve(&runtime("acme-runtime"), asked).await), "FORBIDDEN");
         assert_eq!(code(vault.entries().create(&bob, entry("NEW", "v")).await), "NOT_FOUND");
-        let events = vault.vault_audit_events(&user("audrey"), Some("demo".to_owned()), &AuditQuery::default()).await;
+        let events = crate::support::vault_events(vault, &user("audrey"), Some("demo".to_owned()), &AuditQuery::default()).await;
         assert!(events.unwrap().items.len() > 5, "events survive their project");
     }
 

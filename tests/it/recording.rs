@@ -8,7 +8,7 @@ use std::time::Duration;
 
 async fn denials(world: &World) -> Vec<AuditEvent> {
     let query = AuditQuery { outcomes: Some(vec![AuditOutcome::Denied]), ..AuditQuery::default() };
-    let page = world.vault.vault_audit_events(&user("audrey"), None, &query).await.unwrap();
+    let page = crate::support::vault_events(&world.vault, &user("audrey"), None, &query).await.unwrap();
     page.items.into_iter().map(|(event, _)| event).collect()
 }
 

@@ -354,9 +354,7 @@ both! {
         request.tool = Some("git push".to_owned());
         world.vault.agents().resolve(&acme, request).await.unwrap();
         assert_eq!(code(&world, &runtime("globex-runtime"), agent_asks("builder", &["TOKEN"])).await, "FORBIDDEN");
-        let page = world
-            .vault
-            .vault_audit_events(&user("audrey"), Some("demo".to_owned()), &AuditQuery::default())
+        let page = crate::support::vault_events(&world.vault, &user("audrey"), Some("demo".to_owned()), &AuditQuery::default())
             .await
             .unwrap();
         let told: Vec<String> = page

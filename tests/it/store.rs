@@ -102,7 +102,7 @@ both! {
         assert!(matches!(results, (Ok(()), Ok(()))), "{results:?}");
         assert!(one.is_migrated().await.unwrap());
         one.migrate().await.unwrap();
-        assert!(one.conn().await.unwrap().outbox_lanes().await.unwrap().is_empty());
+        assert!(one.conn().await.unwrap().outbox_partitions().await.unwrap().is_empty());
     }
 
     async fn a_set_up_waits_for_another_however_long_it_takes(world: World) {

@@ -3,13 +3,13 @@
 use crate::support::{World, agent_asks, entry, names, runtime, service, user};
 use project_vault::authz::{CanManageMembers, CanViewAgents, CanViewMasked};
 use project_vault::domain::{Clock as _, EntryStatus, Error, Purpose, SecretOutcome};
-use project_vault::vault::{Access, Caller, ResolveRequest, Resolved};
+use project_vault::vault::{Caller, ProjectAccess, ResolveRequest, Resolved};
 use secrecy::ExposeSecret as _;
 use std::time::Duration;
 
 const VALUE: &str = "sk-live-0123456789abc";
 
-async fn access<P: project_vault::authz::ProjectPermission>(world: &World, caller: &Caller) -> Option<Access> {
+async fn access<P: project_vault::authz::ProjectPermission>(world: &World, caller: &Caller) -> Option<ProjectAccess> {
     let ask = (Some(World::project()), P::PERMISSION);
     world.vault.access().decide(caller, std::slice::from_ref(&ask)).await.unwrap().remove(&ask)
 }

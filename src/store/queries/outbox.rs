@@ -17,7 +17,12 @@ pub async fn push_outbox(
     now: Timestamp,
 ) -> QueryResult<i64> {
     diesel::insert_into(outbox::table)
-        .values((outbox::lane.eq(partition), outbox::change.eq(change), outbox::mac.eq(mac), outbox::created_at.eq(now)))
+        .values((
+            outbox::lane.eq(partition),
+            outbox::change.eq(change),
+            outbox::mac.eq(mac),
+            outbox::created_at.eq(now),
+        ))
         .returning(outbox::seq)
         .get_result(conn)
         .await

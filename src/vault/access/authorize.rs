@@ -4,7 +4,7 @@
 use super::{Access, Decided, NOWHERE};
 use crate::authz::Question;
 use crate::domain::{AuditAction, EntryId, Error, MilestoneId, ProjectId, Result};
-use crate::permission::{Authorized, Permission, ProjectPermission, CanAuditVault, VaultPermission};
+use crate::permission::{Authorized, CanAuditVault, Permission, ProjectPermission, VaultPermission};
 use crate::store::records::{EntryRow, EventRow, MilestoneRow};
 use crate::vault::Caller;
 use crate::vault::audit::{Denial, Named};

@@ -81,7 +81,9 @@ impl<P: ProjectPermission> Granted<'_, P> {
             let Some(by) = decisions.first().and_then(Decision::authorize::<P>) else {
                 tx.rollback().await?;
                 let denied = access.grant::<P>(self.request, Some(&project)).await.err();
-                return Err(denied.unwrap_or_else(|| Error::Conflict("Your role has just changed; try again.".to_owned())));
+                return Err(
+                    denied.unwrap_or_else(|| Error::Conflict("Your role has just changed; try again.".to_owned()))
+                );
             };
             if let Some(keys) = &mut keys
                 && !keys.accept(tx.data_keys_of(&project).await?)

@@ -81,7 +81,10 @@ pub(super) fn fields(chain: ChainId, seq: i64, prev: &[u8], event: &EventRow) ->
 }
 
 /// Checks that an event says what it said when it was recorded, at its place.
-pub(in crate::vault) fn verify_event(key: &AuditKey, ChainedEvent { event, link }: &ChainedEvent) -> Result<(), CryptoError> {
+pub(in crate::vault) fn verify_event(
+    key: &AuditKey,
+    ChainedEvent { event, link }: &ChainedEvent,
+) -> Result<(), CryptoError> {
     let says = fields(link.chain, link.seq, &link.prev, event);
     key.verify(Record::Event, says.iter().map(Option::as_deref), &link.mac)
 }

@@ -1,13 +1,13 @@
 //! Recording: what is done commits with its event, what is refused leaves one as well.
 
+use super::Audit;
 use super::denials::{Denial, Named, Outcome, Pending};
 use super::recorder::CallRecord;
-use super::Audit;
-use crate::vault::Caller;
 use crate::domain::{
     Actor, AuditAction, AuditOutcome, DataKeyId, Error, EventId, MilestoneId, ProjectId, Result, Timestamp,
 };
 use crate::store::records::{EntryRow, EventRow};
+use crate::vault::Caller;
 use std::sync::atomic::Ordering;
 use tracing::Instrument as _;
 

@@ -1,11 +1,11 @@
 //! Reading what was recorded.
 
 use super::Audit;
+use crate::domain::{AuditAction, AuditOutcome, EntryId, EventId, ProjectId, Result, Timestamp};
+use crate::permission::{Authorized, CanAudit, CanAuditVault};
+use crate::store::records::{EventRow, EventSelection};
 use crate::vault::cursor::{List, Page, page_size};
 use crate::vault::input::id;
-use crate::permission::{Authorized, CanAudit, CanAuditVault};
-use crate::domain::{AuditAction, AuditOutcome, EntryId, EventId, ProjectId, Result, Timestamp};
-use crate::store::records::{EventRow, EventSelection};
 
 /// How many events one page looks at for those that a filter lets through. A page may therefore be
 /// short, or empty, and say that there are more: its end cursor is where the next one goes on.

@@ -25,11 +25,6 @@ impl Revisions {
         self.0.get(&entry)
     }
 
-    /// Whether a row of this revision is older than one that was seen.
-    pub(super) fn is_older(&self, entry: EntryId, revision: i32) -> bool {
-        self.highest(entry).is_some_and(|highest| revision < highest)
-    }
-
     /// Remembers a revision that is committed and authentic.
     pub(super) fn raise(&self, entry: EntryId, revision: i32) {
         if self.highest(entry).is_none_or(|highest| highest < revision) {
@@ -46,14 +41,13 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn a_lower_revision_is_older_and_does_not_lower_what_is_remembered() {
+    fn a_lower_revision_does_not_lower_what_is_remembered() {
         let (revisions, entry) = (Revisions::default(), EntryId(Uuid::from_u128(1)));
-        assert!(!revisions.is_older(entry, 1), "nothing is known yet");
+        assert_eq!(revisions.highest(entry), None, "nothing is known yet");
         revisions.raise(entry, 7);
         revisions.raise(entry, 3);
         assert_eq!(revisions.highest(entry), Some(7));
-        assert!(revisions.is_older(entry, 6) && !revisions.is_older(entry, 7) && !revisions.is_older(entry, 8));
-        assert!(!revisions.is_older(EntryId(Uuid::from_u128(2)), 1), "each entry for itself");
+        assert_eq!(revisions.highest(EntryId(Uuid::from_u128(2))), None, "each entry for itself");
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Changing entries: created, updated, rotated, rolled back. Every change is one transaction with its event, under the project's
 //! lock, on a row whose MAC was checked first, so that a forged row is never signed anew.
 
+use super::Entries;
 use super::input::{Change, EntryChanges, NewEntry, Rollback, Rotation};
 use super::reading::{Entry, status};
 use super::rows::{Tampered, ciphertext_place, sign_entry, sign_version, verify_entry, verify_newest, verify_version};
 use super::values::{self, Value};
-use super::Entries;
 use crate::crypto::DataKey;
 use crate::domain::{
     AuditAction, Category, EntryId, EntryStatus, Error, MilestoneId, ProjectId, Result, SecretName, Timestamp, UserId,
@@ -73,7 +73,12 @@ impl Entries {
 
     /// The data key of an entry that is about to be changed, once its row was checked; a row that
     /// fails is logged.
-    pub(super) async fn open_for_change(&self, tx: &mut Tx, keys: &ProjectKeys, row: &EntryRow) -> Result<Arc<DataKey>> {
+    pub(super) async fn open_for_change(
+        &self,
+        tx: &mut Tx,
+        keys: &ProjectKeys,
+        row: &EntryRow,
+    ) -> Result<Arc<DataKey>> {
         let opened = self.check_for_change(tx, keys, row).await;
         opened.inspect_err(|error| {
             if matches!(error, Error::Internal(_)) {

@@ -60,8 +60,7 @@ impl Entries {
     }
 
     fn approved(&self, names: Vec<String>) -> Result<ApprovedNames> {
-        let names: Result<Vec<_>> =
-            names.into_iter().map(|name| values::name(name, self.reserved, APPROVED)).collect();
+        let names: Result<Vec<_>> = names.into_iter().map(|name| values::name(name, self.reserved, APPROVED)).collect();
         ApprovedNames::new(names?)
             .ok_or_else(|| Error::limit(APPROVED, format!("A project approves at most {} names.", ApprovedNames::MAX)))
     }

@@ -1,10 +1,10 @@
 //! Import of .env text: one entry per line, all or nothing.
 
+use super::Entries;
 use super::change::{Changing, Draft, insert_entry, require_room, scope};
 use super::input::Change;
 use super::reading::{Entry, status};
 use super::values;
-use super::Entries;
 use crate::domain::{AuditAction, Category, EntryId, EntryStatus, Error, ProjectId, Result, dotenv};
 use crate::permission::CanWrite;
 use crate::vault::Caller;

@@ -5,10 +5,10 @@ use crate::crypto::{Certificate, Place, shown};
 use crate::domain::{
     Category, EntryId, EntryStatus, Error, MilestoneId, ProjectId, Result, Scope, SecretName, Timestamp, UserId,
 };
+use crate::permission::{Authorized, CanAdminister, CanList, CanViewMasked, Permission};
 use crate::store::records::{
     DataKeyRow, EntryPage, EntryRow, EntrySelection, EntrySort, EntryView, SortKey, VersionView,
 };
-use crate::permission::{Authorized, CanAdminister, CanList, CanViewMasked, Permission};
 use crate::vault::cursor::{List, Page, not_of_this_list, page_size};
 use std::collections::HashMap;
 use std::time::Duration;

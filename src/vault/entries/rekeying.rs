@@ -3,9 +3,9 @@
 
 use super::Entries;
 use super::rows::{Tampered, ciphertext_place, sign_entry, sign_version, verify_entry, verify_version};
-use crate::permission::Rekeying;
 use crate::crypto::{CryptoError, DataKey};
 use crate::domain::{Error, Result};
+use crate::permission::Rekeying;
 use crate::store::Tx;
 use crate::store::records::{CiphertextRow, EntryRow, VersionRow};
 use crate::vault::keys::ProjectKeys;

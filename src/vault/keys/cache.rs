@@ -34,7 +34,9 @@ pub(super) struct KeyCache {
 
 /// A keyring's error as a caller sees it: UNAVAILABLE when the provider of the master keys does not
 /// answer, INTERNAL otherwise.
-pub(in crate::vault) fn keyring_error(error: impl AsRef<KeyringError> + Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(in crate::vault) fn keyring_error(
+    error: impl AsRef<KeyringError> + Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
     match error.as_ref() {
         KeyringError::Provider(reason) => {
             tracing::warn!(%reason, "the provider of the master keys does not answer");

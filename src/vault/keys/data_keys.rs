@@ -45,10 +45,8 @@ impl From<OpenError> for Error {
 
 impl Installation {
     /// Makes a data key seal at most `limit` values instead of [`MAX_SEALED`].
-    #[must_use]
-    pub fn with_seal_limit(self, limit: i64) -> Self {
+    pub(in crate::vault) fn set_seal_limit(&self, limit: i64) {
         self.0.cache.set_seal_limit(limit);
-        self
     }
 
     /// Maximum number of values that one data key of this installation seals.
@@ -90,6 +88,17 @@ impl Installation {
         let row = data_key_states::signed(&audit, row);
         tx.insert_data_key(&row, self.now()).await?;
         Ok((row, key))
+    }
+
+    /// Makes a data key for a project and adds it, as [`Self::make_data_key`] and
+    /// [`Self::add_data_key`] do, for tests that need many projects.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the database or the provider of the master keys cannot be reached.
+    #[doc(hidden)]
+    pub async fn add_new_data_key(&self, tx: &mut Tx, project: &ProjectId) -> Result<()> {
+        let made = self.make_data_key(project).await?;
+        self.add_data_key(tx, made).await.map(drop)
     }
 
     /// Makes a data key the encrypting one in the place of the present one. The caller holds the

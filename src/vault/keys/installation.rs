@@ -98,11 +98,6 @@ impl Installation {
         &self.0.store
     }
 
-    /// The one clock of this process.
-    pub(in crate::vault) fn clock(&self) -> Arc<dyn Clock> {
-        self.0.clock.clone()
-    }
-
     /// The master keys.
     pub(in crate::vault) fn master_keys(&self) -> &MasterKeys {
         self.0.cache.master()

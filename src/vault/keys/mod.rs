@@ -17,12 +17,12 @@ mod project_keys;
 mod settings;
 
 pub use cache::OnProgress;
+pub(super) use cache::keyring_error;
 pub use data_key_states::ForgedKey;
 pub(super) use data_key_states::{replaced, signed, verify, verify_replaced};
-pub(super) use cache::keyring_error;
 pub use data_keys::MAX_SEALED;
-pub use installation::{ExistingRows, Installation, InstallationError};
 pub(super) use installation::SIGNED;
+pub use installation::{ExistingRows, Installation, InstallationError};
 pub(super) use installation_keys::retired_setting;
 pub(super) use project_keys::ProjectKeys;
 pub use settings::ForgedSetting;

@@ -107,12 +107,7 @@ impl Members {
     }
 
     /// The tuples that put an agent on a project and on milestones of that project.
-    async fn assignments(
-        &self,
-        tx: &mut Tx,
-        project: &ProjectId,
-        agent: &AgentId,
-    ) -> Result<HashSet<Tuple>> {
+    async fn assignments(&self, tx: &mut Tx, project: &ProjectId, agent: &AgentId) -> Result<HashSet<Tuple>> {
         let on_project = Tuple::agent_on_project(project, agent);
         let milestones: HashSet<MilestoneId> =
             tx.milestones_of(std::slice::from_ref(project)).await?.into_iter().map(|row| row.id).collect();

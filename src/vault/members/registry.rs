@@ -20,7 +20,8 @@ impl Members {
         let organization = id(OrganizationId::parse(organization), &["input", "organizationId"])?;
         let held = TupleFilter::organizations_of_agent(&agent);
         let own = Tuple::agent_of(&organization, &agent);
-        self.replace(caller, action, OutboxPartition::Agent(&agent), format!("agent:{agent}"), &held, vec![own]).await?;
+        self.replace(caller, action, OutboxPartition::Agent(&agent), format!("agent:{agent}"), &held, vec![own])
+            .await?;
         Ok(agent)
     }
 
@@ -65,7 +66,15 @@ impl Members {
         let organization = id(OrganizationId::parse(organization), &["input", "organizationId"])?;
         let held = TupleFilter::organizations_of_runtime(&runtime);
         let own = Tuple::runtime_of(&organization, &runtime);
-        self.replace(caller, action, OutboxPartition::Runtime(&runtime), format!("runtime:{runtime}"), &held, vec![own]).await?;
+        self.replace(
+            caller,
+            action,
+            OutboxPartition::Runtime(&runtime),
+            format!("runtime:{runtime}"),
+            &held,
+            vec![own],
+        )
+        .await?;
         Ok(runtime)
     }
 
@@ -78,7 +87,8 @@ impl Members {
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;
         let runtime = id(RuntimeId::parse(runtime), &["runtimeId"])?;
         let held = TupleFilter::organizations_of_runtime(&runtime);
-        self.replace(caller, action, OutboxPartition::Runtime(&runtime), format!("runtime:{runtime}"), &held, vec![]).await?;
+        self.replace(caller, action, OutboxPartition::Runtime(&runtime), format!("runtime:{runtime}"), &held, vec![])
+            .await?;
         Ok(runtime)
     }
 

@@ -1,7 +1,7 @@
 //! Replacing the data keys of one project or of all: every entry is put under a new data key, and the
 //! old ones are erased.
 
-use super::Rotation;
+use super::KeyRotation;
 use crate::domain::{Actor, AuditAction, DataKeyId, EntryId, Error, ProjectId, RequestId, Result};
 use crate::permission::Operator;
 use crate::store::records::EntryRow;
@@ -34,7 +34,7 @@ pub struct DataKeysReplaced {
     pub left: Vec<EntryId>,
 }
 
-impl Rotation {
+impl KeyRotation {
     /// Gives a project a new data key, puts every entry under it and erases the old ones. Goes on where an earlier run was cut
     /// off, and beside other runs and servers.
     ///
@@ -97,7 +97,9 @@ impl Rotation {
     async fn mark_all_outgoing(&self) -> Result<()> {
         let mut tx = self.store.begin().await?;
         tx.lock_name(ALL).await?;
-        if self.installation.setting_in(&mut tx, ALL).await?.as_deref() == Some(MARKED) && tx.count_projects_outgoing().await? > 0 {
+        if self.installation.setting_in(&mut tx, ALL).await?.as_deref() == Some(MARKED)
+            && tx.count_projects_outgoing().await? > 0
+        {
             return Ok(tx.commit().await?);
         }
         self.installation.set_setting_in(&mut tx, ALL, MARKING).await?;

@@ -1,6 +1,6 @@
 //! The master keys: what is wrapped with which, and wrapping everything with the current one.
 
-use super::Rotation;
+use super::KeyRotation;
 use crate::crypto::{Bound, KeyBytes, KeyringError, WrappedKey};
 use crate::domain::{Actor, AuditAction, DataKeyId, Error, KeyPurpose, RequestId, Result};
 use crate::permission::Operator;
@@ -66,7 +66,7 @@ pub struct Rewrapped {
     pub problems: BTreeSet<String>,
 }
 
-impl Rotation {
+impl KeyRotation {
     /// Which master key wraps what, and how far data keys have been used.
     ///
     /// # Errors
@@ -149,8 +149,7 @@ impl Rotation {
             }
         };
         // What was changed by hand is not signed anew.
-        let (rows, forged): (Vec<_>, Vec<_>) =
-            rows.into_iter().partition(|row| keys::verify(&audit, row).is_ok());
+        let (rows, forged): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| keys::verify(&audit, row).is_ok());
         for row in forged {
             rewrapped.left += 1;
             rewrapped.problems.insert(format!("the row of data key {} was changed by hand", row.id));

@@ -15,14 +15,14 @@ use crate::store::Store;
 
 /// Replaces keys. Cheap to clone.
 #[derive(Clone)]
-pub struct Rotation {
+pub struct KeyRotation {
     store: Store,
     installation: Installation,
     audit: Audit,
     wal: Wal,
 }
 
-impl Rotation {
+impl KeyRotation {
     pub(super) fn new(installation: Installation, audit: Audit, wal: Wal) -> Self {
         Self { store: installation.store().clone(), installation, audit, wal }
     }

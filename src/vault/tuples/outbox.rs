@@ -215,13 +215,15 @@ impl Tuples {
         }
         let key = self.installation.audit_key(tx).await?;
         for row in waiting {
-            key.verify(Record::Outbox, [Some(row.partition.as_str()), Some(&row.change)], &row.mac).map_err(|error| {
-                tracing::error!(
-                    row = row.seq,
-                    "a change of tuples was not written by the vault; remove its row from the outbox"
-                );
-                Error::internal(error)
-            })?;
+            key.verify(Record::Outbox, [Some(row.partition.as_str()), Some(&row.change)], &row.mac).map_err(
+                |error| {
+                    tracing::error!(
+                        row = row.seq,
+                        "a change of tuples was not written by the vault; remove its row from the outbox"
+                    );
+                    Error::internal(error)
+                },
+            )?;
             match serde_json::from_str(&row.change).map_err(Error::internal)? {
                 Step::Change(change) => self.authorizer.apply(tx, &change).await?,
                 Step::Erase { object, last } => self.erase_tuples(tx, &object, last).await?,

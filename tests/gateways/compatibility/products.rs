@@ -248,7 +248,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let store = Store::open(&format!("sqlite:{}", dir.path().join("vault.db").display()), None)?;
     store.migrate().await?;
     let installation = Installation::new(store, Arc::new(Keyring::generate), clock.clone());
-    installation.set_up_embedded().await?;
+    installation.set_up_embedded(project_vault::vault::ExistingRows::Refuse).await?;
     let authorizer = installation.embedded().await?;
     let vault = Vault::of(installation, authorizer, Duration::ZERO);
 

@@ -24,7 +24,7 @@ impl World {
     async fn denials(&self) -> Vec<AuditEvent> {
         let query =
             AuditQuery { outcomes: Some(vec![AuditOutcome::Denied]), first: Some(100), ..AuditQuery::default() };
-        let page = self.vault.vault_audit_events(&user("audrey"), None, &query).await.unwrap();
+        let page = crate::support::vault_events(&self.vault, &user("audrey"), None, &query).await.unwrap();
         page.items.into_iter().map(|(event, _)| event).collect()
     }
 

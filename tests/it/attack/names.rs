@@ -95,8 +95,8 @@ both! {
         world.demo().await;
         let (vault, earlier) = (&world.vault, earlier_server(&world));
         let (bob, caller) = (user("bob"), runtime("acme-runtime"));
-        let id = earlier.create_entry(&bob, entry("MAKEFLAGS", "--eval=x")).await.unwrap().id.to_string();
-        let old = earlier.create_entry(&bob, entry("PS0", "x")).await.unwrap().id.to_string();
+        let id = earlier.entries().create(&bob, entry("MAKEFLAGS", "--eval=x")).await.unwrap().id.to_string();
+        let old = earlier.entries().create(&bob, entry("PS0", "x")).await.unwrap().id.to_string();
         let expired = EntryChanges { expires_at: Change::Set(project_vault::domain::Timestamp::from_millis(0)), ..changes(old) };
         vault.entries().update(&bob, expired).await.unwrap();
         vault.entries().create(&bob, entry("TOKEN", "v")).await.unwrap();
@@ -133,7 +133,7 @@ both! {
     async fn what_sessions_leave_out_can_be_listed(world: World) {
         world.demo().await;
         let bob = user("bob");
-        earlier_server(&world).create_entry(&bob, entry("MAKEFLAGS", "x")).await.unwrap();
+        earlier_server(&world).entries().create(&bob, entry("MAKEFLAGS", "x")).await.unwrap();
         for name in ["TOKEN", "DB_HOST", "API_KEY", "GONE"] {
             world.vault.entries().create(&bob, entry(name, "v")).await.unwrap();
         }
@@ -211,7 +211,7 @@ both! {
 
     async fn an_accountable_person_sets_the_names_of_sessions_and_it_is_recorded_once(world: World) {
         world.demo().await;
-        earlier_server(&world).create_entry(&user("bob"), entry("MAKEFLAGS", "x")).await.unwrap();
+        earlier_server(&world).entries().create(&user("bob"), entry("MAKEFLAGS", "x")).await.unwrap();
         let events = "SELECT count(*) AS n FROM audit_events WHERE action = 'PROJECT_ENVIRONMENT_CHANGED' AND outcome = 'ALLOWED'";
         let subject = "SELECT subject AS t FROM audit_events WHERE action = 'PROJECT_ENVIRONMENT_CHANGED' AND outcome = 'ALLOWED'";
         for _ in 0..2 {
@@ -248,7 +248,7 @@ both! {
         let earlier = earlier_server(&world);
         let command = format!("touch {}", mark.display());
         for name in ["PS4", "PYTHONWARNINGS", "BASH_ENV"] {
-            earlier.create_entry(&bob, entry(name, &format!("$({command})"))).await.unwrap();
+            earlier.entries().create(&bob, entry(name, &format!("$({command})"))).await.unwrap();
         }
         let ran = run(served.exec(&["--no-redact"], "bash -xc 'echo ${PS4@Q} ${BASH_ENV-unset} $TOKEN'")).await;
         assert_eq!((ran.out.as_str(), ran.status), (format!("'+ ' unset {TOKEN_VALUE}\n").as_str(), 0), "{}", ran.err);

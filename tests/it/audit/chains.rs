@@ -20,7 +20,7 @@ both! {
         assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains").await, 1);
         world.vault.audit().end_records().await.unwrap();
         let next = world.another_server();
-        next.create_entry(&user("bob"), entry("OTHER", "v")).await.unwrap();
+        next.entries().create(&user("bob"), entry("OTHER", "v")).await.unwrap();
         assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains").await, 1, "a server goes on with what the last one left");
         assert_eq!(world.breaks().await, []);
     }

@@ -93,7 +93,7 @@ both! {
         }
 
         // What is left behind is moved, and the old ones erased, by an operator.
-        let status = ringed.server().with_seal_limit(3).key_status().await.unwrap();
+        let status = ringed.server().with_seal_limit(3).rotation().status().await.unwrap();
         assert!(status.data_keys.older >= 1 && status.data_keys.past_bound >= 1, "{status:?}");
         ringed.server().rotation().replace_data_keys(&operator(), &demo(), &|_, _| {}).await.unwrap();
         assert_eq!((world.number(KEYS).await, world.number(BEHIND).await, world.number(EVENTS).await), (1, 0, 1));

@@ -260,13 +260,13 @@ both! {
             Box::new(KeyringProvider::new(Arc::new(move || Keyring::read_file(&path))))
         };
         let both = with(Box::new(engine.transit()), keyring());
-        both.check_keyring().await.unwrap();
-        let rewrapped = both.rewrap_keys(&operator(), &|_, _| {}).await.unwrap();
+        both.installation().check_keyring().await.unwrap();
+        let rewrapped = both.rotation().rewrap(&operator(), &|_, _| {}).await.unwrap();
         assert_eq!((rewrapped.data_keys, rewrapped.master_key.as_str()), (21, "transit:project-vault:v1"));
         engine.server(&ringed.world).installation().check_keyring().await.unwrap();
         assert_eq!(value(&engine.server(&ringed.world), "TOKEN").await, "a value");
         let back = with(keyring(), Box::new(engine.transit()));
-        back.rewrap_keys(&operator(), &|_, _| {}).await.unwrap();
+        back.rotation().rewrap(&operator(), &|_, _| {}).await.unwrap();
         ringed.server().installation().check_keyring().await.unwrap();
         assert_eq!(value(&ringed.server(), "TOKEN").await, "a value");
     }

@@ -91,7 +91,8 @@ impl World {
         {
             vault.members().register_agent(&platform, agent.to_owned(), organization.to_owned()).await.unwrap();
             vault
-                .members().register_runtime(&platform, format!("{organization}-runtime"), organization.to_owned())
+                .members()
+                .register_runtime(&platform, format!("{organization}-runtime"), organization.to_owned())
                 .await
                 .unwrap();
             let change = AgentChange {

@@ -11,7 +11,7 @@ pub use api::{Answer, ask};
 pub use database::{Backend, Database, setting};
 pub use demo::{agent_asks, entry, names, runtime, service, tool_asks, user};
 pub use program::{Installation, Ran, Running, run};
-pub use world::{World, in_time, openfga_url};
+pub use world::{World, in_time, openfga_url, vault_events};
 
 /// Makes two tests of each function, one on each backend: `name::sqlite` and `name::postgres`.
 macro_rules! both {

@@ -4,9 +4,11 @@ use super::counter::Counter;
 use super::database::{Backend, Database, setting};
 use project_vault::authz::{Authorizer, OpenFgaConfig};
 use project_vault::crypto::Keyring;
-use project_vault::domain::{ManualClock, ReservedNames, Timestamp};
+use project_vault::domain::{Error, ManualClock, ReservedNames, Timestamp};
 use project_vault::store::Store;
-use project_vault::vault::{Installation, KeySource, MasterKeys, Vault};
+use project_vault::vault::{
+    AuditEvent, AuditQuery, Caller, ExistingRows, Installation, KeySource, MasterKeys, Page, Vault,
+};
 use secrecy::ExposeSecret as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,11 +180,11 @@ impl World {
 async fn set_up(installation: &Installation, openfga: Option<&OpenFgaConfig>) -> Authorizer {
     match openfga {
         None => {
-            installation.set_up_embedded(project_vault::vault::ExistingRows::Refuse).await.unwrap();
+            installation.set_up_embedded(ExistingRows::Refuse).await.unwrap();
             installation.embedded().await.unwrap()
         }
         Some(config) => {
-            installation.set_up_openfga(config, project_vault::vault::ExistingRows::Refuse).await.unwrap();
+            installation.set_up_openfga(config, ExistingRows::Refuse).await.unwrap();
             installation.openfga(config).await.unwrap()
         }
     }
@@ -193,4 +195,15 @@ fn keys() -> MasterKeys {
     let text = Keyring::generate().unwrap().to_text();
     let source: KeySource = Arc::new(move || Keyring::parse(text.expose_secret()));
     source.into()
+}
+
+/// A page of events as an auditor of the vault reads it.
+pub async fn vault_events(
+    vault: &Vault,
+    caller: &Caller,
+    project: Option<String>,
+    query: &AuditQuery,
+) -> Result<Page<AuditEvent>, Error> {
+    let by = vault.access().authorize_auditor(caller).await?;
+    vault.audit().vault_events(&by, project, query).await
 }

@@ -5,7 +5,7 @@ use super::resolved;
 use crate::support::{Backend, Installation, World, openfga_url, user};
 use openfga_client::client::{AuthorizationModel, OpenFgaServiceClient, WriteAuthorizationModelRequest};
 use project_vault::authz::{Authorizer, OpenFgaConfig, PinnedModel, SetupError, TupleFilter};
-use project_vault::vault::{Break, Installation as Parts, InstallationError};
+use project_vault::vault::{Break, ExistingRows, InstallationError};
 use std::time::Duration;
 
 /// Opens the authorizer as a server does that starts now.
@@ -17,18 +17,19 @@ async fn start(world: &World) -> Result<Authorizer, InstallationError> {
 }
 
 async fn migrate(world: &World) -> Result<(), InstallationError> {
-    migrate_with(world, world.installation()).await
+    migrate_with(world, ExistingRows::Refuse).await
 }
 
 /// As [`migrate`], where the operator vouches for rows without MACs.
 async fn migrate_signing(world: &World) -> Result<(), InstallationError> {
-    migrate_with(world, world.installation().sign_existing_rows()).await
+    migrate_with(world, ExistingRows::Sign).await
 }
 
-async fn migrate_with(world: &World, installation: Parts) -> Result<(), InstallationError> {
+async fn migrate_with(world: &World, existing: ExistingRows) -> Result<(), InstallationError> {
+    let installation = world.installation();
     match world.openfga() {
-        None => installation.set_up_embedded(project_vault::vault::ExistingRows::Refuse).await,
-        Some(config) => installation.set_up_openfga(&config, project_vault::vault::ExistingRows::Refuse).await,
+        None => installation.set_up_embedded(existing).await,
+        Some(config) => installation.set_up_openfga(&config, existing).await,
     }
 }
 
@@ -199,12 +200,12 @@ both! {
         let refused = world.installation().openfga(&other).await.err().unwrap();
         assert!(matches!(&refused, InstallationError::Authorizer(SetupError::OtherStore { .. })), "{refused}");
         assert!(refused.to_string().contains(&config.store) && refused.to_string().contains("OPENFGA_STORE"));
-        let refused = world.installation().set_up_openfga(&other, project_vault::vault::ExistingRows::Refuse).await.err().unwrap();
+        let refused = world.installation().set_up_openfga(&other, ExistingRows::Refuse).await.err().unwrap();
         assert!(matches!(&refused, InstallationError::Authorizer(SetupError::OtherStore { .. })), "{refused}");
         // Nor is a new one made in the place of one that was used.
         world.by_hand("UPDATE installation SET mac = NULL WHERE name LIKE 'openfga.%'").await;
         let nowhere = OpenFgaConfig { store: format!("t-{}", uuid::Uuid::now_v7().simple()), ..world.openfga().unwrap() };
-        let refused = world.installation().set_up_openfga(&nowhere, project_vault::vault::ExistingRows::Refuse).await.err().unwrap();
+        let refused = world.installation().set_up_openfga(&nowhere, ExistingRows::Refuse).await.err().unwrap();
         assert!(matches!(&refused, InstallationError::Authorizer(SetupError::NoStoreOfName(_))), "{refused}");
         migrate(&world).await.unwrap();
         start(&world).await.unwrap();
@@ -253,7 +254,7 @@ both! {
         start(&world).await.unwrap();
         migrate(&world).await.unwrap();
         world.by_hand("UPDATE installation SET mac = NULL WHERE name = 'openfga.store'").await;
-        let refused = world.installation().set_up_openfga(&config, project_vault::vault::ExistingRows::Refuse).await.err().unwrap();
+        let refused = world.installation().set_up_openfga(&config, ExistingRows::Refuse).await.err().unwrap();
         assert!(matches!(&refused, InstallationError::Authorizer(SetupError::SeveralStores(_))), "{refused}");
     }
 }
