@@ -13,7 +13,7 @@ pub use question::{Decision, Question};
 pub use tuple::{Member, Object, Tuple, TupleChange, TupleFilter};
 
 use crate::domain::{Clock, Error, Result, Timestamp};
-pub use crate::permission::Permission;
+use crate::permission::Permission;
 use crate::store::{Conn, Store};
 use embedded::Embedded;
 use moka::sync::Cache;
@@ -252,8 +252,3 @@ impl Remembered {
         self.yes.get(question).is_some_and(|at| self.clock.now() < at.plus(self.max_age))
     }
 }
-pub use crate::permission::{
-    Authorized, CanAdminister, CanAudit, CanAuditVault, CanCloseMilestones, CanList, CanManageAgents, CanManageMembers,
-    CanManageProjects, CanPreview, CanSee, CanViewAgents, CanViewMasked, CanWrite, ChangesEntries, Held, Operator,
-    ProjectPermission, Rekeying, VaultPermission,
-};

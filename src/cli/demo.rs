@@ -2,12 +2,12 @@
 //! by the front door, as the principals who may do these things. Each step changes nothing where it was done before, so that
 //! a start that was interrupted is made up for by the next.
 
-use crate::authz::CanList;
-use crate::authz::Permission;
 use crate::domain::{
     Category, Clock as _, EntryStatus, Error, Phase, Principal, ProjectId, ProjectStatus, RequestId, Result, Role,
     ServiceId, SystemClock, UserId,
 };
+use crate::permission::CanList;
+use crate::permission::Permission;
 use crate::vault::{
     AgentChange, Auditor, Caller, Change, Entry, EntryChanges, NewEntry, NewMilestone, NewProject, RoleChange, Vault,
 };

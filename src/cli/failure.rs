@@ -2,8 +2,9 @@
 
 use super::agent::AgentFailure;
 use super::printable::Printable;
-use crate::config::{Problems, with_causes};
+use crate::config::Problems;
 use crate::crypto::KeyringError;
+use crate::domain::with_causes;
 use crate::http::StartError;
 use crate::http::tokens::SignerError;
 use crate::vault::InstallationError;

@@ -127,7 +127,7 @@ mod tests {
 
     fn refusal(command: &str) -> String {
         let error = run(&words(command), Duration::from_secs(5)).err().unwrap();
-        crate::config::with_causes(&KeyringError::from(error))
+        crate::domain::with_causes(&KeyringError::from(error))
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::failure::{Failure, Result};
 use super::jobs;
-use crate::config::with_causes;
+use crate::domain::with_causes;
 use crate::graphql::Api;
 use crate::http::tokens::Verifier;
 use crate::http::{self, Server, ServerConfig, TlsFiles};

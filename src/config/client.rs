@@ -1,12 +1,11 @@
 //! The settings of the commands that ask a vault on behalf of an agent.
 
 use super::problems::{Problems, Reader};
-use crate::domain::{AgentId, MilestoneId, ProjectId};
+use crate::domain::{AgentId, MilestoneId, ProjectId, is_loopback_host};
 use clap::Args;
 use reqwest::Url;
 use secrecy::SecretString;
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -187,18 +186,10 @@ fn read_url(text: &str, insecure: bool) -> Result<Url, &'static str> {
     }
     match url.scheme() {
         "https" => Ok(url),
-        "http" if insecure || is_loopback(&url) => Ok(url),
+        "http" if insecure || is_loopback_host(url.host_str().unwrap_or_default()) => Ok(url),
         "http" => Err("is http, over which everybody on the way can read the token; use https, or say --insecure-http"),
         _ => Err("is neither https nor http"),
     }
-}
-
-/// Whether an address is on this machine.
-#[must_use]
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

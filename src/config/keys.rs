@@ -1,8 +1,9 @@
 //! Where the master keys are.
 
-use super::problems::{Reader, with_causes};
+use super::problems::Reader;
 use super::settings::{KeySettings, Secrets};
 use crate::crypto::Keyring;
+use crate::domain::with_causes;
 use crate::kms::{TransitConfig, TransitUrl, is_key_name};
 use secrecy::ExposeSecret as _;
 use std::ffi::OsString;

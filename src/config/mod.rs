@@ -23,8 +23,6 @@ pub use settings::{
     BackendSettings, KeySettings, LogSettings, SECRET_VARIABLES, SECRETS_HELP, Secrets, ServerSettings,
 };
 
-pub(crate) use problems::with_causes;
-
 use problems::Reader;
 
 /// The configuration of `serve`.

@@ -16,21 +16,6 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 #[error("{}", .0.join("\n"))]
 pub struct Problems(pub Vec<String>);
 
-/// An error with what caused it, in one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        // Some errors tell their cause themselves.
-        if !line.ends_with(&text) {
-            line = format!("{line}: {text}");
-        }
-        cause = error.source();
-    }
-    line
-}
-
 /// Reads settings; what is wrong is noted, and the reading goes on.
 #[derive(Default)]
 pub(super) struct Reader {

@@ -1,12 +1,14 @@
 //! Plain values of the product that cannot be wrong once they exist. No I/O.
 
 mod audit;
+mod causes;
 pub mod dotenv;
 mod entry;
 mod environment_names;
 mod error;
 mod ids;
 mod key_purpose;
+mod loopback;
 mod name;
 mod principal;
 mod reserved_names;
@@ -14,6 +16,7 @@ mod roles;
 mod time;
 
 pub use audit::{AuditAction, AuditOutcome, Purpose, SecretOutcome};
+pub use causes::{root_cause, with_causes};
 pub use entry::{Category, EntryStatus, Phase, Scope};
 pub use environment_names::{ApprovedNames, EnvironmentNames, LeftOutReason};
 pub use error::{Error, Field, Result};
@@ -22,6 +25,7 @@ pub use ids::{
     RuntimeId, ServiceId, TeamId, UserId,
 };
 pub use key_purpose::KeyPurpose;
+pub use loopback::is_loopback_host;
 pub use name::{NameError, SecretName};
 pub use principal::{Actor, Narrowing, Principal};
 pub use reserved_names::ReservedNames;

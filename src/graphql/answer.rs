@@ -3,8 +3,8 @@
 use super::error::to_graphql;
 use super::loaders::session;
 use super::permissions::{NOT_FOR_YOUR_ROLE, of_field};
-use crate::authz::{Authorized, Held};
 use crate::domain::{Error, ProjectId, Result};
+use crate::permission::{Authorized, Held};
 use crate::vault::ProjectAccess;
 use async_graphql::Context;
 

@@ -8,8 +8,8 @@ use super::document::MAX_SUBJECT;
 use super::loaders::session;
 use super::project::{Agent, Milestone, Project, User};
 use super::scalars::{DateTime, SecretLeftOutReason, VaultCategory, VaultEntryStatus, VaultScope};
-use crate::authz::{Authorized, CanAdminister, CanList, CanViewMasked};
 use crate::domain::{ApprovedNames, Category, EnvironmentNames, Result};
+use crate::permission::{Authorized, CanAdminister, CanList, CanViewMasked};
 use crate::vault::{Entry, EntryFilter, Page, Version, page_versions};
 use async_graphql::{Context, ID, Object, SimpleObject};
 

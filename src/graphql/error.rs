@@ -1,7 +1,7 @@
 //! The one place where what went wrong becomes an error code of the API (`product.md`, section 7).
 
 use super::document::Refusal;
-use crate::domain::{Error, RequestId};
+use crate::domain::{Error, RequestId, with_causes};
 use async_graphql::{ErrorExtensionValues, ErrorExtensions as _, PathSegment, Response, ServerError};
 
 pub(super) const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
@@ -45,7 +45,7 @@ const MAX_MESSAGE: usize = 600;
 /// Turns an error of the vault into one of the API. The text of what was unexpected goes to the log only.
 pub(super) fn to_graphql(error: &Error) -> async_graphql::Error {
     if let Error::Internal(_) = error {
-        tracing::error!(error = %text(error), "internal error");
+        tracing::error!(error = %with_causes(error), "internal error");
     }
     async_graphql::Error::new(error.to_string()).extend_with(|_, extensions| {
         extensions.set("code", error.code());
@@ -59,17 +59,6 @@ pub(super) fn to_graphql(error: &Error) -> async_graphql::Error {
             _ => {}
         }
     })
-}
-
-/// An error with its causes, for the log.
-pub(super) fn text(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 /// An error with a code and no more.

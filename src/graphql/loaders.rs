@@ -2,8 +2,8 @@
 
 use super::pacing::Concealment;
 use super::rounds::{NoDelay, Waiting};
-use crate::authz::Permission;
-use crate::domain::{ApprovedNames, EntryId, Error, MilestoneId, ProjectId};
+use crate::domain::{ApprovedNames, EntryId, Error, MilestoneId, ProjectId, with_causes};
+use crate::permission::Permission;
 use crate::vault::{Caller, Entry, Exposure, Milestone, PermissionOn, ProjectAccess, Vault, Version};
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
@@ -102,7 +102,7 @@ fn own(error: &Shared) -> Error {
         Error::Unavailable { message, will_take_effect } => {
             Error::Unavailable { message, will_take_effect: *will_take_effect }
         }
-        error => Error::internal(super::error::text(error)),
+        error => Error::internal(with_causes(error)),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Which permission a field needs. The one table of it; the tests hold it against the schema.
 
 use super::loaders::{Asked, Session};
-use crate::authz::Permission;
 use crate::domain::{Error, ProjectId};
+use crate::permission::Permission;
 use crate::vault::ProjectAccess;
 use async_graphql::{Context, SelectionField};
 use std::collections::BTreeSet;

@@ -8,10 +8,11 @@ use super::inputs::{VaultEntryFilter, VaultEntryOrder};
 use super::loaders::session;
 use super::permissions::{self, NOT_FOR_YOUR_ROLE, STRENGTHS, Sight, sight};
 use super::scalars::{DateTime, VaultEnvironmentNames, VaultProjectStatus, VaultRole};
-use crate::authz::{
-    CanAdminister, CanAudit, CanList, CanManageMembers, CanSee, CanViewAgents, Held as _, Member, Permission,
-};
+use crate::authz::Member;
 use crate::domain::{EntryStatus, Error, MilestoneId, Phase, ProjectId, Result, Role, Timestamp, UserId};
+use crate::permission::{
+    CanAdminister, CanAudit, CanList, CanManageMembers, CanSee, CanViewAgents, Held as _, Permission,
+};
 use crate::vault::{self, AgentAssignment, EntryFilter, EntryOrder, EntryQuery, RoleHolder};
 use async_graphql::{Context, ID, Object, SimpleObject};
 

@@ -11,8 +11,8 @@ use super::loaders::session;
 use super::permissions;
 use super::project::{Milestone, Project, ProjectVault, find_vault};
 use super::resolving::{PreviewSecretsInput, ResolveSecretsInput, ResolvedSecrets, SecretsPreview};
-use crate::authz::Permission;
 use crate::domain::{EntryId, Error, IdError, MilestoneId, ProjectId, Result};
+use crate::permission::Permission;
 use async_graphql::{Context, ID, Object};
 
 pub(super) struct Query;

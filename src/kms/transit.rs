@@ -7,13 +7,13 @@
 
 use super::{Answer, KeyProvider};
 use crate::crypto::{Bound, KeyBytes, KeyringError, WrappedKey};
+use crate::domain::{is_loopback_host, with_causes};
 use data_encoding::BASE64;
 use reqwest::header::{HeaderValue, InvalidHeaderValue};
 use reqwest::{Client, Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -40,8 +40,7 @@ impl TransitUrl {
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let mut url = reqwest::Url::parse(text).map_err(|_| "is no URL")?;
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no host")?;
-        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let is_loopback = host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        let is_loopback = is_loopback_host(host);
         if !url.username().is_empty() || url.password().is_some() {
             return Err("must not hold a user's name or password; give a token as VAULT_TRANSIT_TOKEN");
         }
@@ -176,7 +175,7 @@ impl Transit {
             // A proxy would see token and keys.
             client = client.no_proxy();
         }
-        let client = client.build().map_err(|error| TransitError::Client(crate::config::with_causes(&error)))?;
+        let client = client.build().map_err(|error| TransitError::Client(with_causes(&error)))?;
         let mut token = HeaderValue::from_str(config.token.expose_secret())
             .map_err(|error: InvalidHeaderValue| TransitError::Client(error.to_string()))?;
         token.set_sensitive(true);
@@ -190,8 +189,7 @@ impl Transit {
         what: &'static str,
         body: Option<Zeroizing<Vec<u8>>>,
     ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), TransitError> {
-        let explain =
-            |error: reqwest::Error| TransitError::Unreachable(crate::config::with_causes(&error.without_url()));
+        let explain = |error: reqwest::Error| TransitError::Unreachable(with_causes(&error.without_url()));
         let url = format!("{}/{what}/{}", self.url, self.key);
         let mut request = self.client.request(method, url).header("X-Vault-Token", self.token.clone());
         // Against requests that others have a browser or a proxy send; the engine's agent wants it.

@@ -2,8 +2,7 @@
 
 use super::keys::{Installation, SIGNED};
 use crate::authz::Authorizer;
-use crate::domain::Result;
-use std::error::Error as _;
+use crate::domain::{Result, with_causes};
 use std::time::Duration;
 
 /// Maximum time that a dependency may take to answer.
@@ -50,8 +49,7 @@ async fn answers(part: &'static str, question: impl Future<Output = Result<()>> 
     match tokio::time::timeout(PROBE_TIMEOUT, tokio::spawn(question)).await {
         Ok(Ok(Ok(()))) => return true,
         Ok(Ok(Err(error))) => {
-            let causes = std::iter::successors(error.source(), |&cause| cause.source());
-            let reason = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+            let reason = with_causes(&error);
             tracing::warn!(part, reason, "a part of the vault does not answer");
         }
         Ok(Err(_)) => tracing::error!(part, "asking a part of the vault panicked"),

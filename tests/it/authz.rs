@@ -5,8 +5,9 @@ mod corpus;
 mod edges;
 
 use crate::support::World;
-use project_vault::authz::{Authorizer, Permission, Question, Tuple, TupleChange};
+use project_vault::authz::{Authorizer, Question, Tuple, TupleChange};
 use project_vault::domain::Result;
+use project_vault::permission::Permission;
 use project_vault::store::Store;
 
 const PERMISSIONS: &[Permission] = &[

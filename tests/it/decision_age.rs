@@ -1,8 +1,9 @@
 //! `VAULT_AUTHZ_MAX_AGE_MS`: an allowing decision may be used again for a while, and nothing more than that.
 
 use crate::support::{World, user};
-use project_vault::authz::{Authorizer, CanList, Held as _, Question, Tuple, TupleChange};
+use project_vault::authz::{Authorizer, Question, Tuple, TupleChange};
 use project_vault::domain::{Role, UserId};
+use project_vault::permission::{CanList, Held as _};
 use std::time::Duration;
 
 /// Longer than the test takes, since a memory forgets by the time of day as well.

@@ -9,9 +9,9 @@ mod sighup;
 mod transit;
 
 use crate::support::{World, agent_asks, entry, runtime, tool_asks, user};
-use project_vault::authz::Operator;
 use project_vault::crypto::Keyring;
 use project_vault::domain::{ProjectId, ProjectStatus, Timestamp};
+use project_vault::permission::Operator;
 use project_vault::vault::{KeySource, KeyStatus, MasterKeyUse, Rotation, Vault};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::fs::Permissions;

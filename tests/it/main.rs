@@ -21,6 +21,7 @@ mod hostile;
 mod http;
 mod keyring;
 mod keys;
+mod layers;
 mod lifecycle;
 mod lists;
 mod openfga;

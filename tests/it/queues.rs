@@ -1,9 +1,12 @@
 //! Waiting: many who want the same thing leave room for everybody else.
 
-use crate::support::{Backend, World, entry, in_time, service, user};
+use crate::support::{
+    Backend, Gate, World, agent_asks, entry, in_time, openfga_url, runtime, service, tool_asks, user,
+};
+use project_vault::authz::OpenFgaConfig;
 use project_vault::domain::{ProjectStatus, Role};
 use project_vault::store::Store;
-use project_vault::vault::{NewProject, RoleChange};
+use project_vault::vault::{NewEntry, NewProject, RoleChange, Vault};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -70,4 +73,56 @@ async fn a_refused_change_costs_no_connection() {
         assert!(world.connections() <= opened + 1, "{} more connections", world.connections() - opened);
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_that_wait_for_the_authorizer_leave_connections_for_resolves() {
+    let gate = Gate::to(&openfga_url()).await;
+    let store = format!("t-{}", uuid::Uuid::now_v7().simple());
+    let world = World::with_openfga(&OpenFgaConfig { url: gate.url.clone(), store, token: None }).await;
+    world.demo().await;
+    let age = Duration::from_secs(600);
+    let authorizer = world.authorizer.clone().with_max_age(age, world.clock.clone());
+    let vault = Vault::of(world.installation(), authorizer, Duration::ZERO);
+    vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap();
+    // As many changes as there are connections, each in a project of its own, so that none waits for
+    // another one's lock.
+    let projects: Vec<String> = (0..16).map(|n| format!("p-{n}")).collect();
+    let one_more = |project: &str, name: &str| NewEntry { project: project.to_owned(), ..entry(name, "v") };
+    for project in &projects {
+        let new = NewProject {
+            project: project.clone(),
+            participants: vec!["acme".to_owned()],
+            accountable: vec!["zoe".to_owned()],
+            status: ProjectStatus::Active,
+        };
+        vault.projects().register(&service("platform"), new).await.unwrap();
+    }
+    // Now the decisions are remembered that a change asks for before its transaction, and a resolve.
+    let asked = || tool_asks(agent_asks("builder", &["TOKEN"]));
+    vault.agents().resolve(&runtime("acme-runtime"), asked()).await.unwrap();
+    for project in &projects {
+        vault.entries().create(&user("zoe"), one_more(project, "FIRST")).await.unwrap();
+    }
+
+    gate.shut();
+    let changes: Vec<_> = projects
+        .iter()
+        .map(|project| {
+            let (vault, new) = (vault.clone(), one_more(project, "SECOND"));
+            tokio::spawn(async move { vault.entries().create(&user("zoe"), new).await.map(drop) })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for _ in 0..5 {
+        let started = Instant::now();
+        vault.agents().resolve(&runtime("acme-runtime"), asked()).await.unwrap();
+        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    }
+    assert!(changes.iter().all(|change| !change.is_finished()), "the changes still wait for the authorizer");
+    gate.open();
+    for change in changes {
+        let done = change.await.unwrap();
+        assert!(done.as_ref().is_ok_and(|()| true) || done.as_ref().is_err_and(|error| error.code() == "UNAVAILABLE"));
+    }
 }

@@ -1,15 +1,18 @@
 //! The vault from end to end, in a few steps each.
 
 use crate::support::{World, agent_asks, entry, names, runtime, service, user};
-use project_vault::authz::{CanManageMembers, CanViewAgents, CanViewMasked};
 use project_vault::domain::{Clock as _, EntryStatus, Error, Purpose, SecretOutcome};
+use project_vault::permission::{CanManageMembers, CanViewAgents, CanViewMasked};
 use project_vault::vault::{Caller, ProjectAccess, ResolveRequest, Resolved};
 use secrecy::ExposeSecret as _;
 use std::time::Duration;
 
 const VALUE: &str = "sk-live-0123456789abc";
 
-async fn access<P: project_vault::authz::ProjectPermission>(world: &World, caller: &Caller) -> Option<ProjectAccess> {
+async fn access<P: project_vault::permission::ProjectPermission>(
+    world: &World,
+    caller: &Caller,
+) -> Option<ProjectAccess> {
     let ask = (Some(World::project()), P::PERMISSION);
     world.vault.access().decide(caller, std::slice::from_ref(&ask)).await.unwrap().remove(&ask)
 }

@@ -3,7 +3,7 @@
 use super::super::printable::{OneLine, Untrusted};
 use super::AgentFailure;
 use super::bounded::bounded;
-use crate::config::with_causes;
+use crate::domain::{root_cause, with_causes};
 use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode, Url};
@@ -182,9 +182,9 @@ impl VaultClient {
         let what = if error.is_timeout() {
             format!("{place} does not answer in time")
         } else if error.is_connect() {
-            format!("{place} cannot be reached: {}", OneLine(innermost(error)))
+            format!("{place} cannot be reached: {}", OneLine(root_cause(error)))
         } else {
-            format!("{place}: the answer was cut off: {}", OneLine(innermost(error)))
+            format!("{place}: the answer was cut off: {}", OneLine(root_cause(error)))
         };
         Attempt::Again(what, None)
     }
@@ -227,15 +227,6 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Option<reqwest::Error>>
         body.extend_from_slice(&chunk);
     }
     Ok(body)
-}
-
-/// The cause that tells most; the ones around it repeat the address.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 /// Between half of a span and all of it, so that many who were refused at once do not come back at once.

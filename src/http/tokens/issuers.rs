@@ -1,8 +1,8 @@
 //! Who is trusted to issue tokens, and for which principals.
 
+use crate::domain::is_loopback_host;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use toml::{Table, Value};
 
@@ -70,7 +70,7 @@ impl JwksUrl {
         match url.scheme() {
             "https" => {}
             // Whoever sits on the way could put their own keys in.
-            "http" if is_loopback(host) => {}
+            "http" if is_loopback_host(host) => {}
             "http" => return Err("must be https; http is for loopback addresses only"),
             _ => return Err("must be https"),
         }
@@ -87,11 +87,6 @@ impl JwksUrl {
     pub(super) fn is_plain(&self) -> bool {
         self.0.starts_with("http:")
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Where an issuer's key set (RFC 7517, section 5) comes from.

@@ -5,7 +5,7 @@
 
 use super::issuers::KeySource;
 use super::jwks::{self, Key, KeySet};
-use crate::domain::{Clock, Timestamp};
+use crate::domain::{Clock, Timestamp, with_causes};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -249,10 +249,4 @@ async fn fetch(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {
 
 fn within_limit(document: Vec<u8>) -> Result<Vec<u8>, String> {
     if document.len() > MAX_BYTES { Err("it is larger than 1 MiB".to_owned()) } else { Ok(document) }
-}
-
-/// An error with its causes: the outermost alone says only that the request failed.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

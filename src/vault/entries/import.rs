@@ -1,8 +1,9 @@
 //! Import of .env text: one entry per line, all or nothing.
 
 use super::Entries;
-use super::change::{Changing, Draft, insert_entry, require_room, scope};
+use super::change::Changing;
 use super::input::Change;
+use super::insert::{Draft, insert_entry, require_room, scope};
 use super::reading::{Entry, status};
 use super::values;
 use crate::domain::{AuditAction, Category, EntryId, EntryStatus, Error, ProjectId, Result, dotenv};

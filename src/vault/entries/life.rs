@@ -1,7 +1,8 @@
 //! Switching entries off and on, deleting, restoring and erasing them.
 
 use super::Entries;
-use super::change::{NAME_TAKEN, require_room};
+use super::change::NAME_TAKEN;
+use super::insert::require_room;
 use super::reading::Entry;
 use crate::domain::{AuditAction, EntryId, Error, Result};
 use crate::permission::{CanAdminister, CanWrite};

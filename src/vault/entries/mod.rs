@@ -8,6 +8,7 @@ mod change;
 mod environment;
 mod import;
 mod input;
+mod insert;
 mod life;
 mod reading;
 mod rekeying;

@@ -2,7 +2,8 @@
 
 use super::{PERMISSIONS, ask};
 use crate::support::{Backend, World};
-use project_vault::authz::{Permission, Question, Tuple};
+use project_vault::authz::{Question, Tuple};
+use project_vault::permission::Permission;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use uuid::Uuid;

@@ -3,8 +3,9 @@
 use super::{apply, ask};
 use crate::support::{Backend, World};
 use futures::future::join_all;
-use project_vault::authz::{Authorizer, OpenFgaConfig, Permission, Question, Tuple, TupleFilter};
+use project_vault::authz::{Authorizer, OpenFgaConfig, Question, Tuple, TupleFilter};
 use project_vault::domain::Error;
+use project_vault::permission::Permission;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 

@@ -1,4 +1,4 @@
-use project_vault::authz::Rekeying;
+use project_vault::permission::Rekeying;
 use project_vault::domain::ProjectId;
 
 fn forge(project: ProjectId) -> Rekeying {

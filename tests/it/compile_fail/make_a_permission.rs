@@ -1,4 +1,4 @@
-use project_vault::authz::{Authorized, CanWrite};
+use project_vault::permission::{Authorized, CanWrite};
 use project_vault::domain::ProjectId;
 
 fn forge(project: ProjectId) -> Authorized<CanWrite> {

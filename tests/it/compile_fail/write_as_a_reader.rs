@@ -1,4 +1,4 @@
-use project_vault::authz::{Authorized, CanList};
+use project_vault::permission::{Authorized, CanList};
 use project_vault::store::Tx;
 use project_vault::store::records::EntryRow;
 

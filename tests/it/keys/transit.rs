@@ -1,16 +1,16 @@
 //! The Transit engine as the keeper of the master key: a stand-in of its documented API, and its faults.
 
 use super::{Ringed, add_projects, operator, value};
-use crate::support::{Backend, World, agent_asks, entry, runtime, tool_asks, user};
+use crate::support::{Backend, World, agent_asks, entry, runtime, service, tool_asks, user};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use data_encoding::BASE64;
 use project_vault::crypto::Keyring;
-use project_vault::domain::Error;
+use project_vault::domain::{Error, ProjectStatus};
 use project_vault::kms::{KeyProvider, KeyringProvider, MasterKeys, Transit, TransitConfig, TransitUrl};
-use project_vault::vault::Vault;
+use project_vault::vault::{NewEntry, NewProject, Vault};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -269,6 +269,43 @@ both! {
         back.rotation().rewrap(&operator(), &|_, _| {}).await.unwrap();
         ringed.server().installation().check_keyring().await.unwrap();
         assert_eq!(value(&ringed.server(), "TOKEN").await, "a value");
+    }
+
+    async fn opening_a_data_key_at_a_slow_engine_holds_no_lock(world: World) {
+        let mut world = world;
+        let engine = StandIn::start().await;
+        world.set_up_with(MasterKeys::new(engine.transit())).await;
+        world.demo().await;
+        let projects: Vec<String> = (0..8).map(|n| format!("p-{n}")).collect();
+        for project in &projects {
+            let new = NewProject {
+                project: project.clone(),
+                participants: vec!["acme".to_owned()],
+                accountable: vec!["zoe".to_owned()],
+                status: ProjectStatus::Active,
+            };
+            world.vault.projects().register(&service("platform"), new).await.unwrap();
+        }
+        // This server has opened the data key of one project only.
+        let server = engine.server(&world);
+        server.entries().create(&user("bob"), entry("TOKEN", "a value")).await.unwrap();
+        engine.set(|engine| engine.fault = Fault::Slow);
+        let waiting: Vec<_> = projects
+            .iter()
+            .map(|project| {
+                let (server, new) = (server.clone(), NewEntry { project: project.clone(), ..entry("TOKEN", "v") });
+                tokio::spawn(async move { server.entries().create(&user("zoe"), new).await.map(drop) })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let began = Instant::now();
+        server.entries().create(&user("bob"), entry("OTHER", "a value")).await.unwrap();
+        resolve(&server).await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        assert!(waiting.iter().all(|change| !change.is_finished()), "the others still wait for the engine");
+        for change in waiting {
+            assert_eq!(change.await.unwrap().unwrap_err().code(), "UNAVAILABLE");
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use super::resolved;
 use crate::support::{Backend, World, entry, service, user};
 use futures::future::join_all;
-use project_vault::authz::Operator;
+use project_vault::permission::Operator;
 use project_vault::store::Store;
 use project_vault::vault::{Break, NewEntry};
 use std::sync::{Arc, Mutex};

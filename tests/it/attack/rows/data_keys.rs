@@ -3,8 +3,8 @@
 
 use super::resolved;
 use crate::support::{Backend, World, entry, user};
-use project_vault::authz::Operator;
 use project_vault::crypto::{EntryFacts, Keyring, VersionFacts, WrappedKey};
+use project_vault::permission::Operator;
 use project_vault::store::records::{DataKeyRow, EntryRow};
 use project_vault::vault::{Break, ForgedKey, KeySource};
 use secrecy::ExposeSecret as _;
