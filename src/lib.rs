@@ -3,16 +3,29 @@
 //! A request goes one way down and comes back: `http`, `graphql`, `vault`, then `authz`, `crypto` and `store`, over the plain
 //! values of `domain`. `docs/architecture.md` says where things live and why.
 
-pub mod cli;
-pub mod config;
+pub mod agent;
+mod command;
 pub mod crypto;
 pub mod domain;
+
+#[cfg(feature = "server")]
+pub mod cli;
+#[cfg(feature = "server")]
+pub mod config;
+#[cfg(feature = "server")]
 pub mod graphql;
+#[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
 pub mod kms;
+#[cfg(feature = "server")]
 pub mod permission;
+#[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
 pub mod trace;
+#[cfg(feature = "server")]
 pub mod vault;
 
+#[cfg(feature = "server")]
 pub use permission::authz;

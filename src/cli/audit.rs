@@ -2,9 +2,8 @@
 
 use super::failure::{Failure, Result};
 use super::open::Place;
-use super::printable::printable_json;
 use super::progress::Progress;
-use super::{print, print_json};
+use crate::command::{CommandFailure, print, print_json, printable_json};
 use crate::config::SECRETS_HELP;
 use crate::crypto::{Statement, verify_statement};
 use crate::domain::{ProjectId, Timestamp};
@@ -80,7 +79,9 @@ impl Audit {
     pub async fn run(self) -> Result {
         match self.command {
             Command::Verify { head, place } => verify(head.as_deref(), &place).await,
-            Command::Head { place } => print(&format!("{}\n", place.unasked().await?.0.audit().sign_head().await?)),
+            Command::Head { place } => {
+                Ok(print(&format!("{}\n", place.unasked().await?.0.audit().sign_head().await?))?)
+            }
             Command::Export { project, since, until, chains, place } => {
                 let project = project.map(|project| project.as_str().to_owned());
                 export(&place, &ExportFilter { project, since, until }, chains).await
@@ -114,9 +115,9 @@ async fn verify(head: Option<&Path>, place: &Place) -> Result {
     let Verification { events, chains, heads, breaks } =
         look.await.map_err(|failure| Failure::CannotLook(Box::new(failure)))?;
     if breaks.is_empty() {
-        return print(&format!(
+        return Ok(print(&format!(
             "{events} events in {chains} chains are as they were recorded; {heads} signed heads agree\n"
-        ));
+        ))?);
     }
     let lines: Vec<String> = breaks.iter().map(ToString::to_string).collect();
     print(&format!("{}\n", lines.join("\n")))?;
@@ -132,7 +133,7 @@ async fn export(place: &Place, filter: &ExportFilter, chains: bool) -> Result {
         lines
             .try_for_each(|line| writeln!(out, "{}", printable_json(&line)))
             .and_then(|()| out.flush())
-            .map_err(Failure::Output)
+            .map_err(|error| CommandFailure::Output(error).into())
     };
     let (progress, mut done) = (Progress::on_a_terminal("events"), 0);
     while let Some(lines) = export.next().await? {
@@ -158,5 +159,5 @@ fn verify_receipt(file: &Path, keys: &Path) -> Result {
         Statement::ErasureReceipt => "an erasure receipt",
         Statement::AuditHead => "an audit head",
     };
-    print_json(&format!("{kind}, signed by this installation:\n{says:#}\n"))
+    Ok(print_json(&format!("{kind}, signed by this installation:\n{says:#}\n"))?)
 }

@@ -2,7 +2,7 @@
 
 use super::failure::Result;
 use super::open::{self, Place};
-use super::print;
+use crate::command::print;
 use crate::config::SECRETS_HELP;
 use crate::domain::{ServiceId, UserId};
 use crate::vault;
@@ -51,11 +51,11 @@ impl Auditor {
         };
         let vault = place.vault().await?;
         let changed = open::recorded(&vault, vault.members().set_auditor(&whom, may).await).await?;
-        print(&match (may, changed) {
+        Ok(print(&match (may, changed) {
             (true, true) => format!("{whom} may read every audit log now\n"),
             (true, false) => format!("{whom} may read every audit log already; nothing was changed\n"),
             (false, true) => format!("{whom} may no longer read every audit log\n"),
             (false, false) => format!("{whom} may not read every audit log; nothing was changed\n"),
-        })
+        })?)
     }
 }

@@ -1,6 +1,7 @@
 //! `completions SHELL`.
 
-use super::failure::{Failure, Result};
+use super::failure::Result;
+use crate::command::CommandFailure;
 use clap::CommandFactory as _;
 use std::io::Write as _;
 
@@ -24,6 +25,6 @@ impl Completions {
         let mut text = Vec::new();
         clap_complete::generate(self.shell, &mut command, "project-vault", &mut text);
         let mut out = std::io::stdout().lock();
-        out.write_all(&text).and_then(|()| out.flush()).map_err(Failure::Output)
+        Ok(out.write_all(&text).and_then(|()| out.flush()).map_err(CommandFailure::Output)?)
     }
 }

@@ -4,10 +4,11 @@ use super::data_dir::{self, DataDir};
 use super::failure::{Failure, Result};
 use super::keyring_command::master_keys;
 use super::server::{self, Addresses, Parts};
-use super::{demo, logs, open, print};
-use crate::config::{Keys, Log, LogSettings, Problems, listen_addresses};
-use crate::domain::{Clock, SystemClock};
-use crate::http::tokens::{IssuerConfig, KeySource, Kind, Verifier};
+use super::{demo, logs, open};
+use crate::command::{Problems, print};
+use crate::config::{Keys, Log, LogSettings, listen_addresses};
+use crate::domain::{Clock, SystemClock, TokenKind};
+use crate::http::tokens::{IssuerConfig, KeySource, Verifier};
 use crate::vault::{Installation, Vault};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -57,7 +58,7 @@ impl Dev {
         let issuer = IssuerConfig {
             iss: data_dir::ISSUER.to_owned(),
             keys: KeySource::Set(dir.signer()?.jwks()),
-            kinds: Kind::ALL.into_iter().collect(),
+            kinds: TokenKind::ALL.iter().copied().collect(),
             subject_prefix: None,
         };
         let verifier = Verifier::new(vec![issuer], clock.clone(), REFRESH).map_err(Problems)?;
@@ -85,7 +86,7 @@ impl Dev {
             tls: None,
         };
         let named = self.data_dir;
-        server::run(parts, move |addresses| print(&welcome(addresses, &dir, &named, !self.no_demo)?)).await
+        server::run(parts, move |addresses| Ok(print(&welcome(addresses, &dir, &named, !self.no_demo)?)?)).await
     }
 }
 

@@ -1,17 +1,15 @@
 //! Why a command did not do its work, and the status it exits with.
 
-use super::agent::AgentFailure;
-use super::printable::Printable;
-use crate::config::Problems;
+use crate::agent::AgentFailure;
+use crate::command::{CommandFailure, Problems};
 use crate::crypto::KeyringError;
 use crate::domain::with_causes;
 use crate::http::StartError;
 use crate::http::tokens::SignerError;
 use crate::vault::InstallationError;
 use crate::{domain, store};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// The result of a command.
 pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
@@ -19,9 +17,9 @@ pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
 /// Why a command did not do its work. None of the texts holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The configuration is bad.
+    /// What can go wrong with any command.
     #[error(transparent)]
-    Config(#[from] Problems),
+    Command(#[from] CommandFailure),
     /// Arguments that do not go together.
     #[error("{0}; see --help")]
     Usage(String),
@@ -59,14 +57,6 @@ pub enum Failure {
         /// How to mend it.
         problem: &'static str,
     },
-    /// A file cannot be read or written.
-    #[error("{}: {error}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
     /// An address cannot be listened on, or the certificate is no use.
     #[error(transparent)]
     Listen(#[from] StartError),
@@ -82,12 +72,6 @@ pub enum Failure {
     /// Not all of it was done.
     #[error("{0}")]
     Incomplete(String),
-    /// Standard output cannot be written.
-    #[error("standard output cannot be written: {0}")]
-    Output(io::Error),
-    /// The process cannot do what every process can.
-    #[error("the process cannot be set up: {0}")]
-    Runtime(io::Error),
 }
 
 fn of_installation(error: &InstallationError) -> String {
@@ -112,17 +96,19 @@ fn of_vault(error: &domain::Error) -> String {
 impl Failure {
     /// A file that cannot be read or written.
     pub fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        |error| Self::File { path, error }
+        let failure = CommandFailure::file(path);
+        |error| failure(error).into()
     }
 
-    fn status(&self) -> u8 {
+    /// The exit status (`cli.md`).
+    pub fn status(&self) -> u8 {
         match self {
             Self::CannotLook(failure) => match failure.status() {
                 2 => 2,
                 _ => 6,
             },
-            Self::Config(_) | Self::Usage(_) => 2,
+            Self::Usage(_) => 2,
+            Self::Command(failure) => failure.status(),
             Self::Agent(failure) => failure.status(),
             Self::Store(_)
             | Self::NotMigrated
@@ -132,23 +118,16 @@ impl Failure {
             | Self::Signer(_)
             | Self::NoDataDir(_)
             | Self::DataDir { .. }
-            | Self::File { .. }
             | Self::Listen(_)
             | Self::Stopped(_)
             | Self::Broken(_)
-            | Self::Incomplete(_)
-            | Self::Output(_)
-            | Self::Runtime(_) => 1,
+            | Self::Incomplete(_) => 1,
         }
     }
+}
 
-    /// Tells it on standard error, a line for each problem; gives the status to exit with.
-    pub fn report(&self) -> ExitCode {
-        let mut err = io::stderr().lock();
-        for line in Printable(self).to_string().lines() {
-            // Nothing is left to be told when not even this can be.
-            let _ = writeln!(err, "error: {line}");
-        }
-        ExitCode::from(self.status())
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        CommandFailure::from(problems).into()
     }
 }

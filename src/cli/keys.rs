@@ -2,14 +2,14 @@
 
 use super::failure::{Failure, Result};
 use super::open::{self, Place};
+use super::private_file;
 use super::progress::Progress;
-use super::{print, print_exactly, print_json, private_file};
+use crate::command::{Output, print, print_exactly, print_json};
 use crate::config::{KeyringSource, SECRETS_HELP};
 use crate::crypto::{Keyring, KeyringError};
 use crate::domain::{EntryId, ProjectId};
 use crate::permission::Operator;
 use crate::vault::{DataKeysReplaced, KeyStatus, MasterKeyUse, Vault};
-use clap::ValueEnum;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use std::fs::File;
@@ -55,14 +55,6 @@ struct Status {
     place: Place,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Output {
-    /// For people
-    Text,
-    /// One object
-    Json,
-}
-
 #[derive(clap::Args)]
 struct Rotate {
     /// Gives this project a new data key instead, and re-encrypts all its values with it
@@ -90,8 +82,8 @@ impl Keys {
     /// Runs the command.
     pub async fn run(self) -> Result {
         match self.command {
-            Command::Generate { add: None } => print_exactly(Keyring::generate()?.to_text().expose_secret()),
-            Command::Generate { add: Some(path) } => print(&format!("{}\n", add(&path)?)),
+            Command::Generate { add: None } => Ok(print_exactly(Keyring::generate()?.to_text().expose_secret())?),
+            Command::Generate { add: Some(path) } => Ok(print(&format!("{}\n", add(&path)?))?),
             Command::Status(status) => status.run().await,
             Command::Rotate(rotate) => rotate.run().await,
             Command::Retire(retire) => retire.run().await,
@@ -123,8 +115,8 @@ impl Status {
         let (vault, _) = self.place.unasked().await?;
         let status = vault.rotation().status().await?;
         match self.output {
-            Output::Text => print(&as_text(&status)),
-            Output::Json => print_json(&format!("{}\n", as_json(&status))),
+            Output::Text => Ok(print(&as_text(&status))?),
+            Output::Json => Ok(print_json(&format!("{}\n", as_json(&status)))?),
         }
     }
 }
@@ -264,6 +256,6 @@ impl Retire {
         })?;
         vault.rotation().retire_master_key(&Operator::at_the_shell(), &self.id).await?;
         private_file::replace(&file, &keyring.to_text())?;
-        print(&format!("{} is not in {} any more; send servers SIGHUP\n", self.id, file.display()))
+        Ok(print(&format!("{} is not in {} any more; send servers SIGHUP\n", self.id, file.display()))?)
     }
 }

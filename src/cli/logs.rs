@@ -1,6 +1,6 @@
 //! The log, on standard error.
 
-use super::printable::{OneLine, printable_json};
+use crate::command::{OneLine, printable_json};
 use crate::config::{Log, LogFormat};
 use std::fmt;
 use std::io::{self, Write};

@@ -2,7 +2,7 @@
 
 use super::failure::Result;
 use super::open::Place;
-use super::print;
+use crate::command::print;
 use crate::config::{Authz, SECRETS_HELP};
 use crate::store::Kind;
 
@@ -35,6 +35,6 @@ impl Migrate {
             Authz::Embedded => "authorization model: built in, set up".to_owned(),
             Authz::OpenFga(openfga) => format!("authorization model: is in OpenFGA's store {:?}", openfga.store),
         };
-        print(&format!("database: {database} {done}\n{model}\n"))
+        Ok(print(&format!("database: {database} {done}\n{model}\n"))?)
     }
 }

@@ -1,6 +1,5 @@
 //! The command line: one file per command. Each parses, puts the pieces together and runs; rules of the vault are elsewhere.
 
-mod agent;
 mod audit;
 mod auditor;
 mod completions;
@@ -8,16 +7,13 @@ mod data_dir;
 mod demo;
 mod dev;
 mod duration;
-mod exec;
 mod failure;
-mod get;
 mod jobs;
 mod keyring_command;
 mod keys;
 mod logs;
 mod migrate;
 mod open;
-mod printable;
 mod private_file;
 mod progress;
 mod registrar;
@@ -25,12 +21,11 @@ mod schema;
 mod serve;
 mod server;
 mod token;
-mod whoami;
 
+use crate::agent::{Exec, GUARD, Get, Whoami, guard};
+use crate::command::{CommandFailure, parse_arguments, report};
 use clap::{Parser, Subcommand};
-use failure::{Failure, Result};
-use printable::{Printable, printable_json};
-use std::io::Write as _;
+use failure::Result;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -86,41 +81,31 @@ enum Command {
     /// Makes and replaces keys, and says which are in use
     Keys(keys::Keys),
     /// Runs a command with the project's secrets in its environment, and keeps them out of its output
-    Exec(Box<exec::Exec>),
+    Exec(Box<Exec>),
     /// Resolves one secret for a tool, and writes its value to standard output
-    Get(Box<get::Get>),
+    Get(Box<Get>),
     /// Says what a token says: principal, issuer, expiry, what it is narrowed to
-    Whoami(whoami::Whoami),
+    Whoami(Whoami),
     /// Prints completions for a shell
     Completions(completions::Completions),
     /// Removes files when the process that named them is gone; `exec --file` starts it
-    #[command(name = exec::files::GUARD, hide = true)]
+    #[command(name = GUARD, hide = true)]
     GuardFiles,
 }
 
 /// Runs the command that the arguments ask for; gives the status to exit with.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Cli::try_parse() {
-        Ok(cli) => match run(cli.command) {
-            Ok(code) => code,
-            Err(failure) => failure.report(),
-        },
-        Err(error) => {
-            let text = error.render().to_string();
-            let shown = Printable(&text).to_string();
-            // It repeats arguments, which somebody else may have composed; and completions and help do not need escaping.
-            // Nothing is left to be told when not even this can be printed.
-            let _ = if shown == text { error.print() } else { std::io::stderr().lock().write_all(shown.as_bytes()) };
-            u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
-        }
+    match parse_arguments::<Cli>() {
+        Ok(cli) => run(cli.command).unwrap_or_else(|failure| report(&failure, failure.status())),
+        Err(status) => status,
     }
 }
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
         // The one that ends with another program's status.
-        Command::Exec(command) => return command.run(),
+        Command::Exec(command) => return Ok(command.run()?),
         Command::Dev(command) => in_runtime(command.run()),
         Command::Serve(command) => in_runtime(command.run()),
         Command::Migrate(command) => in_runtime(command.run()),
@@ -130,46 +115,19 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Auditor(command) => in_runtime(command.run()),
         Command::Audit(command) => in_runtime(command.run()),
         Command::Keys(command) => in_runtime(command.run()),
-        Command::Get(command) => command.run(),
-        Command::Whoami(command) => command.run(),
+        Command::Get(command) => command.run().map_err(Into::into),
+        Command::Whoami(command) => command.run().map_err(Into::into),
         Command::Completions(command) => command.run(),
-        Command::GuardFiles => exec::files::guard(),
+        Command::GuardFiles => guard().map_err(Into::into),
     }?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn in_runtime(work: impl Future<Output = Result>) -> Result {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.enable_all().thread_stack_size(STACK).build().map_err(Failure::Runtime)?;
+    let runtime = builder.enable_all().thread_stack_size(STACK).build().map_err(CommandFailure::Runtime)?;
     let result = runtime.block_on(work);
     // What blocks a thread, such as a database that does not answer, does not keep the process.
     runtime.shutdown_timeout(STRAGGLERS);
     result
-}
-
-/// For what waits for one answer: no threads are started for it.
-fn in_one_thread<T>(work: impl Future<Output = T>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
-    Ok(runtime.block_on(work))
-}
-
-/// Prints to standard output, for people: what would steer a terminal is escaped.
-fn print(text: &str) -> Result {
-    print_exactly(&Printable(text).to_string())
-}
-
-/// Prints JSON to standard output.
-fn print_json(json: &str) -> Result {
-    print_exactly(&printable_json(json))
-}
-
-/// Prints to standard output, byte for byte: a secret that was asked for.
-fn print_exactly(text: &str) -> Result {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Output)
-}
-
-/// Says something on standard error that is no failure. Where nobody hears it, nothing is lost.
-fn notice(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "project-vault: {}", Printable(text));
 }

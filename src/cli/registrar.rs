@@ -2,7 +2,7 @@
 
 use super::failure::Result;
 use super::open::{self, Place};
-use super::print;
+use crate::command::print;
 use crate::config::SECRETS_HELP;
 use crate::domain::ServiceId;
 
@@ -41,11 +41,11 @@ impl Registrar {
         };
         let vault = place.vault().await?;
         let changed = open::recorded(&vault, vault.members().set_registrar(&id, may).await).await?;
-        print(&match (may, changed) {
+        Ok(print(&match (may, changed) {
             (true, true) => format!("service:{id} may register projects now\n"),
             (true, false) => format!("service:{id} may register projects already; nothing was changed\n"),
             (false, true) => format!("service:{id} may no longer register projects\n"),
             (false, false) => format!("service:{id} may not register projects; nothing was changed\n"),
-        })
+        })?)
     }
 }

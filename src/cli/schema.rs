@@ -1,10 +1,10 @@
 //! `schema`.
 
 use super::failure::Result;
-use super::print;
+use crate::command::print;
 
 /// Prints the subgraph's SDL.
 pub fn run() -> Result {
     let sdl = crate::graphql::sdl();
-    print(&format!("{}\n", sdl.trim_end()))
+    Ok(print(&format!("{}\n", sdl.trim_end()))?)
 }

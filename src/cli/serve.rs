@@ -4,9 +4,8 @@ use super::failure::Result;
 use super::keyring_command::master_keys;
 use super::server::{self, Parts};
 use super::{logs, open};
-use crate::config::{
-    BackendSettings, Config, KeySettings, LogSettings, Problems, SECRETS_HELP, Secrets, ServerSettings,
-};
+use crate::command::Problems;
+use crate::config::{BackendSettings, Config, KeySettings, LogSettings, SECRETS_HELP, Secrets, ServerSettings};
 use crate::domain::{Clock, SystemClock};
 use crate::http::tokens::Verifier;
 use crate::vault::{Installation, Vault};

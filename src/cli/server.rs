@@ -2,6 +2,7 @@
 
 use super::failure::{Failure, Result};
 use super::jobs;
+use crate::command::CommandFailure;
 use crate::domain::with_causes;
 use crate::graphql::Api;
 use crate::http::tokens::Verifier;
@@ -61,7 +62,7 @@ struct Listening {
 /// Serves until SIGTERM or SIGINT; calls `ready` once requests are accepted.
 pub async fn run(parts: Parts, ready: impl FnOnce(Addresses) -> Result) -> Result {
     let (vault, audit_retention) = (parts.vault.clone(), parts.audit_retention);
-    let mut signals = Signals::new().map_err(Failure::Runtime)?;
+    let mut signals = Signals::new().map_err(CommandFailure::Runtime)?;
     let stop = CancellationToken::new();
     let Listening { addresses, serving } = listen(parts, stop.clone()).await?;
     let mut serving = tokio::spawn(serving);
@@ -119,7 +120,7 @@ async fn listen(parts: Parts, stop: CancellationToken) -> Result<Listening> {
         runtime_address: server.runtime_address(),
         metrics_address: server.metrics_address(),
     };
-    let serving = async move { server.run(stop.cancelled_owned()).await.map_err(Failure::Runtime) };
+    let serving = async move { Ok(server.run(stop.cancelled_owned()).await.map_err(CommandFailure::Runtime)?) };
     Ok(Listening { addresses, serving: Box::pin(serving) })
 }
 

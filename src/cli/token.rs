@@ -1,12 +1,14 @@
 //! `token KIND:ID`.
 
 use super::data_dir::{self, DataDir};
+use super::duration;
 use super::failure::{Failure, Result};
-use super::{duration, print};
+use crate::command::print;
 use crate::domain::{
-    AgentId, Clock as _, MilestoneId, Narrowing, ProjectId, RuntimeId, SecretName, ServiceId, SystemClock, UserId,
+    AgentId, Clock as _, MilestoneId, Narrowing, ProjectId, RuntimeId, SecretName, ServiceId, SystemClock, TokenKind,
+    UserId,
 };
-use crate::http::tokens::{Claims, Kind};
+use crate::http::tokens::Claims;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -42,16 +44,16 @@ pub struct Token {
 
 #[derive(Clone)]
 struct Whose {
-    kind: Kind,
+    kind: TokenKind,
     id: String,
 }
 
 fn parse_whose(text: &str) -> Result<Whose, String> {
     let (kind, id) = text.split_once(':').ok_or("write KIND:ID, such as user:alice")?;
     let (kind, read) = match kind {
-        "user" => (Kind::User, UserId::parse(id).map(drop)),
-        "service" => (Kind::Service, ServiceId::parse(id).map(drop)),
-        "runtime" => (Kind::Runtime, RuntimeId::parse(id).map(drop)),
+        "user" => (TokenKind::User, UserId::parse(id).map(drop)),
+        "service" => (TokenKind::Service, ServiceId::parse(id).map(drop)),
+        "runtime" => (TokenKind::Runtime, RuntimeId::parse(id).map(drop)),
         _ => return Err("the kind is user, service or runtime".to_owned()),
     };
     read.map_err(|error| error.to_string())?;
@@ -64,7 +66,7 @@ impl Token {
         let Self { whose, data_dir, ttl, project, agent, milestone, names } = self;
         let names = names.map(|names| names.iter().map(|name| name.as_str().to_owned()).collect::<BTreeSet<_>>());
         let narrowing = Narrowing { project, agent, milestone, names };
-        if whose.kind == Kind::Runtime {
+        if whose.kind == TokenKind::Runtime {
             if ttl > MAX_RUNTIME {
                 return Err(Failure::Usage("--ttl: a runtime's token is valid for 24h at most".to_owned()));
             }
@@ -83,6 +85,6 @@ impl Token {
             expires: now.plus(ttl),
             narrowing,
         })?;
-        print(&format!("{token}\n"))
+        Ok(print(&format!("{token}\n"))?)
     }
 }

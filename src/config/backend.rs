@@ -1,8 +1,8 @@
 //! The database and the authorizer.
 
-use super::problems::Reader;
 use super::settings::{BackendSettings, Secrets};
 use crate::authz::OpenFgaConfig;
+use crate::command::SettingReader;
 use crate::store::Kind;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -52,7 +52,7 @@ enum Engine {
     OpenFga,
 }
 
-pub(super) fn read(reader: &mut Reader, settings: &BackendSettings, secrets: &Secrets) -> Option<Backend> {
+pub(super) fn read(reader: &mut SettingReader, settings: &BackendSettings, secrets: &Secrets) -> Option<Backend> {
     let database = database(reader, settings, secrets);
     let words = [("openfga", Engine::OpenFga), ("embedded", Engine::Embedded)];
     let chosen = reader.choice("VAULT_AUTHZ", settings.authz.as_ref(), &words);
@@ -88,7 +88,7 @@ pub(super) fn read(reader: &mut Reader, settings: &BackendSettings, secrets: &Se
     Some(Backend { database_url: database?.0, authz })
 }
 
-fn database(reader: &mut Reader, settings: &BackendSettings, secrets: &Secrets) -> Option<(SecretString, Kind)> {
+fn database(reader: &mut SettingReader, settings: &BackendSettings, secrets: &Secrets) -> Option<(SecretString, Kind)> {
     let given = |value: &Option<std::ffi::OsString>| value.as_ref().is_some_and(|value| !value.is_empty());
     if !given(&secrets.database_url) && !given(&settings.database_url_file) {
         reader.problem(DATABASE_URL, "is missing; give postgres://... or sqlite:PATH, here or in DATABASE_URL_FILE");
@@ -118,7 +118,7 @@ fn has_known_options(url: &str) -> bool {
     options.all(|option| option.split_once('=').is_some_and(|(name, _)| OPTIONS.contains(&name)))
 }
 
-fn openfga_url(reader: &mut Reader, settings: &BackendSettings) -> Option<String> {
+fn openfga_url(reader: &mut SettingReader, settings: &BackendSettings) -> Option<String> {
     const SETTING: &str = "OPENFGA_URL";
     let text = reader.text(SETTING, settings.openfga_url.as_ref())?;
     let problem = match reqwest::Url::parse(&text) {

@@ -1,7 +1,7 @@
 //! Where the master keys are.
 
-use super::problems::Reader;
 use super::settings::{KeySettings, Secrets};
+use crate::command::SettingReader;
 use crate::crypto::Keyring;
 use crate::domain::with_causes;
 use crate::kms::{TransitConfig, TransitUrl, is_key_name};
@@ -47,7 +47,7 @@ impl Keys {
     }
 }
 
-pub(super) fn read(reader: &mut Reader, settings: &KeySettings, secrets: &Secrets) -> Option<Keys> {
+pub(super) fn read(reader: &mut SettingReader, settings: &KeySettings, secrets: &Secrets) -> Option<Keys> {
     let words = [("keyring", Provider::Keyring), ("transit", Provider::Transit)];
     let provider = reader.choice("VAULT_KEY_PROVIDER", settings.key_provider.as_ref(), &words).unwrap_or_default();
     // What is given is judged, needed or not.
@@ -60,8 +60,8 @@ pub(super) fn read(reader: &mut Reader, settings: &KeySettings, secrets: &Secret
     chosen_is_there.then_some(Keys { provider, keyring, transit })
 }
 
-fn keyring(reader: &mut Reader, settings: &KeySettings, provider: Provider) -> Option<KeyringSource> {
-    let file = Reader::path(settings.keyring_file.as_ref());
+fn keyring(reader: &mut SettingReader, settings: &KeySettings, provider: Provider) -> Option<KeyringSource> {
+    let file = SettingReader::path(settings.keyring_file.as_ref());
     let command = reader.text("VAULT_KEYRING_COMMAND", settings.keyring_command.as_ref());
     match (file, command) {
         (Some(path), None) => {
@@ -88,7 +88,7 @@ fn keyring(reader: &mut Reader, settings: &KeySettings, provider: Provider) -> O
 }
 
 /// A program and its arguments. No shell takes part, so that nothing in them is expanded or run.
-fn command_words(reader: &mut Reader, command: &str) -> Option<Vec<String>> {
+fn command_words(reader: &mut SettingReader, command: &str) -> Option<Vec<String>> {
     const SETTING: &str = "VAULT_KEYRING_COMMAND";
     match shlex::split(command) {
         Some(words) if words.first().is_some_and(|program| !program.is_empty()) => Some(words),
@@ -104,7 +104,7 @@ fn command_words(reader: &mut Reader, command: &str) -> Option<Vec<String>> {
 }
 
 fn transit(
-    reader: &mut Reader,
+    reader: &mut SettingReader,
     settings: &KeySettings,
     secrets: &Secrets,
     provider: Provider,

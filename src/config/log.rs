@@ -1,7 +1,7 @@
 //! What is logged, and how.
 
-use super::problems::{Problems, Reader};
 use super::settings::LogSettings;
+use crate::command::{Problems, SettingReader};
 use tracing_subscriber::EnvFilter;
 
 /// What is logged, and how.
@@ -29,13 +29,13 @@ impl Log {
     /// # Errors
     /// Every problem there is.
     pub fn of(settings: &LogSettings, default: &str) -> Result<Self, Problems> {
-        let mut reader = Reader::default();
+        let mut reader = SettingReader::default();
         let log = read(&mut reader, settings, default);
         reader.finish(log)
     }
 }
 
-pub(super) fn read(reader: &mut Reader, settings: &LogSettings, default: &str) -> Option<Log> {
+pub(super) fn read(reader: &mut SettingReader, settings: &LogSettings, default: &str) -> Option<Log> {
     let filter = reader.text("RUST_LOG", settings.log.as_ref()).unwrap_or_else(|| default.to_owned());
     let words = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     let format = reader.choice("VAULT_LOG_FORMAT", settings.log_format.as_ref(), &words).unwrap_or_default();

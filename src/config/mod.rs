@@ -2,28 +2,23 @@
 //! its setting. Nothing else reads the environment.
 
 mod backend;
-mod client;
 mod keys;
 mod log;
-mod problems;
+mod reading;
 mod server;
 mod settings;
 #[cfg(test)]
 mod tests;
 
 pub use backend::{Authz, Backend};
-pub use client::{
-    Client, ClientSettings, TOKEN_FILE_VARIABLE, TOKEN_HELP, TOKEN_VARIABLE, TokenSettings, client_token,
-};
 pub use keys::{KeyringSource, Keys, Provider};
 pub use log::{Log, LogFormat};
-pub use problems::Problems;
 pub use server::{Server, listen_addresses};
 pub use settings::{
     BackendSettings, KeySettings, LogSettings, SECRET_VARIABLES, SECRETS_HELP, Secrets, ServerSettings,
 };
 
-use problems::Reader;
+use crate::command::{Problems, SettingReader};
 
 /// The configuration of `serve`.
 pub struct Config {
@@ -49,7 +44,7 @@ impl Config {
         log: &LogSettings,
         secrets: &Secrets,
     ) -> Result<Self, Problems> {
-        let mut reader = Reader::default();
+        let mut reader = SettingReader::default();
         let backend = backend::read(&mut reader, backend, secrets);
         let keys = keys::read(&mut reader, keys, secrets);
         let server = server::read(&mut reader, server);
@@ -72,7 +67,7 @@ pub fn of_command(
     log: &LogSettings,
     secrets: &Secrets,
 ) -> Result<(Backend, Keys, Log), Problems> {
-    let mut reader = Reader::default();
+    let mut reader = SettingReader::default();
     let backend = backend::read(&mut reader, backend, secrets);
     let keys = keys::read(&mut reader, keys, secrets);
     let all = match (backend, keys, log::read(&mut reader, log, "warn")) {

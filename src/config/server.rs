@@ -1,9 +1,10 @@
 //! What a server needs besides its database, authorizer and keys: addresses, issuers, limits.
 
-use super::problems::{Problems, Reader};
 use super::settings::ServerSettings;
+use crate::command::{Problems, SettingReader};
+use crate::domain::TokenKind;
 use crate::http::TlsFiles;
-use crate::http::tokens::{IssuerConfig, JwksUrl, KeySource, Kind, parse_issuers};
+use crate::http::tokens::{IssuerConfig, JwksUrl, KeySource, parse_issuers};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -47,7 +48,7 @@ pub fn listen_addresses(
     listen: Option<&OsString>,
     metrics_listen: Option<&OsString>,
 ) -> Result<(SocketAddr, Option<SocketAddr>), Problems> {
-    let mut reader = Reader::default();
+    let mut reader = SettingReader::default();
     let listen = reader.parsed("VAULT_LISTEN", listen, ADDRESS).unwrap_or(LISTEN);
     let metrics = read_metrics_listen(&mut reader, metrics_listen, &[("VAULT_LISTEN", Some(listen))]);
     reader.finish(Some((listen, metrics)))
@@ -55,7 +56,7 @@ pub fn listen_addresses(
 
 /// The address for metrics, which none of the others may be.
 fn read_metrics_listen(
-    reader: &mut Reader,
+    reader: &mut SettingReader,
     given: Option<&OsString>,
     others: &[(&str, Option<SocketAddr>)],
 ) -> Option<SocketAddr> {
@@ -71,7 +72,7 @@ fn read_metrics_listen(
     metrics
 }
 
-pub(super) fn read(reader: &mut Reader, settings: &ServerSettings) -> Option<Server> {
+pub(super) fn read(reader: &mut SettingReader, settings: &ServerSettings) -> Option<Server> {
     let listen = reader.parsed("VAULT_LISTEN", settings.listen.as_ref(), ADDRESS).unwrap_or(LISTEN);
     let runtime_listen = reader.parsed("VAULT_RUNTIME_LISTEN", settings.runtime_listen.as_ref(), ADDRESS);
     if runtime_listen == Some(listen) && listen.port() != 0 {
@@ -105,11 +106,11 @@ pub(super) fn read(reader: &mut Reader, settings: &ServerSettings) -> Option<Ser
     })
 }
 
-fn tls(reader: &mut Reader, settings: &ServerSettings) -> Option<TlsFiles> {
+fn tls(reader: &mut SettingReader, settings: &ServerSettings) -> Option<TlsFiles> {
     const CERTIFICATES: (&str, &str) = ("VAULT_TLS_CERT_FILE", "CERTIFICATE-----");
     const KEY: (&str, &str) = ("VAULT_TLS_KEY_FILE", "PRIVATE KEY-----");
-    let certificate = Reader::path(settings.tls_cert_file.as_ref());
-    let key = Reader::path(settings.tls_key_file.as_ref());
+    let certificate = SettingReader::path(settings.tls_cert_file.as_ref());
+    let key = SettingReader::path(settings.tls_key_file.as_ref());
     for (given, other, lacking) in [(&certificate, &key, KEY), (&key, &certificate, CERTIFICATES)] {
         if given.is_some() && other.is_none() {
             reader.problem(lacking.0, "is missing; https needs the certificate and its key");
@@ -127,9 +128,9 @@ fn tls(reader: &mut Reader, settings: &ServerSettings) -> Option<TlsFiles> {
     certificate.zip(key).map(|(certificate, key)| TlsFiles { certificate, key })
 }
 
-fn issuers(reader: &mut Reader, settings: &ServerSettings) -> Option<Vec<IssuerConfig>> {
+fn issuers(reader: &mut SettingReader, settings: &ServerSettings) -> Option<Vec<IssuerConfig>> {
     let iss = reader.text("VAULT_JWT_ISSUER", settings.jwt_issuer.as_ref());
-    let keys_file = Reader::path(settings.jwks_file.as_ref());
+    let keys_file = SettingReader::path(settings.jwks_file.as_ref());
     let keys_url = reader.text("VAULT_JWKS_URL", settings.jwks_url.as_ref());
     let url = keys_url.as_ref().and_then(|text| match JwksUrl::parse(text) {
         Ok(url) => Some(url),
@@ -138,7 +139,7 @@ fn issuers(reader: &mut Reader, settings: &ServerSettings) -> Option<Vec<IssuerC
             None
         }
     });
-    if let Some(path) = Reader::path(settings.issuers_file.as_ref()) {
+    if let Some(path) = SettingReader::path(settings.issuers_file.as_ref()) {
         let others = [
             ("VAULT_JWT_ISSUER", iss.is_some()),
             ("VAULT_JWKS_FILE", keys_file.is_some()),
@@ -179,5 +180,10 @@ fn issuers(reader: &mut Reader, settings: &ServerSettings) -> Option<Vec<IssuerC
         }
         (true, true) => {}
     }
-    Some(vec![IssuerConfig { iss: iss?, keys: keys?, kinds: Kind::ALL.into_iter().collect(), subject_prefix: None }])
+    Some(vec![IssuerConfig {
+        iss: iss?,
+        keys: keys?,
+        kinds: TokenKind::ALL.iter().copied().collect(),
+        subject_prefix: None,
+    }])
 }

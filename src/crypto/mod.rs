@@ -19,6 +19,7 @@ mod keyring_file;
 mod mask;
 mod row_mac;
 mod sealing;
+#[cfg(feature = "server")]
 mod signing_key;
 #[cfg(test)]
 mod vectors;
@@ -34,7 +35,9 @@ pub use keyring::{Keyring, KeyringError};
 pub use mask::{mask, shown};
 pub use row_mac::{EntryFacts, VersionFacts};
 pub use sealing::{Recipient, RecipientKey, SealedCall, SealedPlace};
+#[cfg(feature = "server")]
 pub use signing_key::{SigningKey, Statement, StatementError, verify_statement};
+#[cfg(feature = "server")]
 pub(crate) use signing_key::{key_set, public_parts};
 pub use wrapping::{Bound, WrappedKey};
 

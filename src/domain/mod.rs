@@ -14,6 +14,7 @@ mod principal;
 mod reserved_names;
 mod roles;
 mod time;
+mod token_kind;
 
 pub use audit::{AuditAction, AuditOutcome, Purpose, SecretOutcome};
 pub use causes::{root_cause, with_causes};
@@ -31,6 +32,7 @@ pub use principal::{Actor, Narrowing, Principal};
 pub use reserved_names::ReservedNames;
 pub use roles::{ProjectStatus, Role};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
+pub use token_kind::TokenKind;
 
 /// Gives a field-less enum its one stored and printed form, in both directions.
 macro_rules! text_enum {

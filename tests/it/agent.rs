@@ -8,4 +8,5 @@ mod files;
 mod get;
 mod process;
 pub mod served;
+mod small_program;
 mod terminal;

@@ -2,8 +2,8 @@
 
 use assert_cmd::Command;
 use project_vault::crypto::Keyring;
-use project_vault::domain::SystemClock;
-use project_vault::http::tokens::{IssuerConfig, KeySource, Kind, Signer, Verified, Verifier};
+use project_vault::domain::{SystemClock, TokenKind};
+use project_vault::http::tokens::{IssuerConfig, KeySource, Signer, Verified, Verifier};
 use secrecy::ExposeSecret as _;
 use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
@@ -320,7 +320,7 @@ fn commands_work_on_a_data_directory_beside_its_server() {
 async fn verify(dir: &Path, token: &str) -> Verified {
     let pem = std::fs::read_to_string(dir.join("issuer.pem")).unwrap();
     let keys = KeySource::Set(Signer::from_pem(&pem.into()).unwrap().jwks());
-    let kinds = Kind::ALL.into_iter().collect();
+    let kinds = TokenKind::ALL.iter().copied().collect();
     let issuer = IssuerConfig { iss: "project-vault-dev".to_owned(), keys, kinds, subject_prefix: None };
     let verifier = Verifier::new(vec![issuer], Arc::new(SystemClock), Duration::from_secs(300)).unwrap();
     assert_eq!(verifier.load().await, Vec::<String>::new());

@@ -3,7 +3,7 @@
 mod limits;
 pub mod world;
 
-use project_vault::http::tokens::Kind;
+use project_vault::domain::TokenKind;
 use project_vault::http::{Server, ServerConfig, StartError};
 use reqwest::header::{ACCEPT, ALLOW, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use reqwest::{Client, Method, RequestBuilder};
@@ -34,14 +34,14 @@ async fn without_a_token_only_the_schemas_own_fields_are_answered() {
     assert_eq!(error(world.post(SOMEONE)).await, code(401, "UNAUTHENTICATED"));
     assert_eq!(error(world.post("mutation { __typename }")).await, code(401, "UNAUTHENTICATED"));
     assert_eq!(header(world.post(SOMEONE), WWW_AUTHENTICATE).await.as_deref(), Some("Bearer"));
-    let user = world.token(Kind::User, "ada");
+    let user = world.token(TokenKind::User, "ada");
     assert_eq!(data(world.post(SOMEONE).bearer_auth(&user)).await, json!({ "projectVault": null }));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_token_is_refused_whatever_is_asked() {
     let world = World::new().await;
-    let good = world.token(Kind::User, "ada");
+    let good = world.token(TokenKind::User, "ada");
     let twice = world.post(ANYONE).bearer_auth(&good).header(AUTHORIZATION, format!("Bearer {good}"));
     assert_eq!(error(twice).await, code(401, "UNAUTHENTICATED"));
     let (_, bad) = good.split_at(1);
@@ -60,7 +60,7 @@ async fn a_bad_token_is_refused_whatever_is_asked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_cannot_be_judged_is_unavailable() {
     let world = World::with(Setting::NoKeys).await;
-    let token = world.token(Kind::User, "ada");
+    let token = world.token(TokenKind::User, "ada");
     assert_eq!(error(world.post(ANYONE).bearer_auth(token)).await, code(503, "UNAVAILABLE"));
     assert!(data(world.post(ANYONE)).await.is_object());
 }
@@ -82,7 +82,7 @@ async fn the_answers_media_type_is_negotiated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_that_is_not_executed_is_an_error_of_the_request() {
     let world = World::new().await;
-    let user = world.token(Kind::User, "ada");
+    let user = world.token(TokenKind::User, "ada");
     let too_deep = format!("{}a{}", "{ a ".repeat(20), " }".repeat(20));
     for (query, expected) in [
         ("{", "GRAPHQL_PARSE_FAILED"),
@@ -120,7 +120,7 @@ async fn a_body_is_json_of_at_most_two_mebibytes_however_it_is_sent() {
         let rest = json!({ "query": ANYONE, "extensions": { "x": "" } }).to_string();
         rest.replace("\"x\":\"\"", &format!("\"x\":\"{}\"", "a".repeat(size - rest.len())))
     };
-    let token = world.token(Kind::User, "ada");
+    let token = world.token(TokenKind::User, "ada");
     for (size, allowed) in [(2 * MIB, true), (2 * MIB + 1, false), (5 * MIB, false)] {
         let whole = world.post_text(body(size)).bearer_auth(&token);
         if allowed {
@@ -155,7 +155,7 @@ async fn without_a_token_a_large_body_is_not_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn introspection_that_is_off_needs_a_token_to_be_told_so() {
     let world = World::with(Setting::NoIntrospection).await;
-    let user = world.token(Kind::User, "ada");
+    let user = world.token(TokenKind::User, "ada");
     for query in ["{ __schema { queryType { name } } }", "{ __typename t: __type(name: \"Project\") { name } }"] {
         assert_eq!(error(world.post(query)).await, code(401, "UNAUTHENTICATED"), "{query}");
         let told = error(world.post(query).bearer_auth(&user)).await;
@@ -210,14 +210,14 @@ async fn only_queries_are_executed_by_get_and_never_resolve_secrets() {
     let world = World::new().await;
     let get = |query: &str| world.get_query(&[("query", query)]);
     assert!(data(get(ANYONE)).await.is_object());
-    let user = world.token(Kind::User, "ada");
+    let user = world.token(TokenKind::User, "ada");
     assert!(data(get(SOMEONE).bearer_auth(&user)).await.is_object());
     let query = "query A($p: ID!) { projectVault(projectId: $p) { status } }";
     let whole = [("query", query), ("variables", r#"{"p":"p"}"#), ("operationName", "A")];
     assert!(data(world.get_query(&whole).bearer_auth(&user)).await.is_object());
     assert_eq!(error(get(SOMEONE)).await, code(401, "UNAUTHENTICATED"));
 
-    let runtime = world.token(Kind::Runtime, "r");
+    let runtime = world.token(TokenKind::Runtime, "r");
     let resolve = "{ ... { r: resolveSecrets(input: {}) { secrets { name } } } }";
     for query in ["mutation { __typename }", resolve] {
         for token in [&user, &runtime] {
@@ -238,7 +238,7 @@ async fn what_a_browser_sends_to_other_sites_unasked_is_refused() {
     for site in ["cross-site", "same-site"] {
         assert_eq!(error(get().header("sec-fetch-site", site)).await, code(403, "FORBIDDEN"));
         assert!(data(get().header("sec-fetch-site", site).header("apollo-require-preflight", "1")).await.is_object());
-        let token = world.token(Kind::User, "ada");
+        let token = world.token(TokenKind::User, "ada");
         assert!(data(get().header("sec-fetch-site", site).bearer_auth(token)).await.is_object());
     }
     assert_eq!(error(get().header("origin", "https://evil.example")).await, code(403, "FORBIDDEN"));
@@ -277,7 +277,7 @@ async fn a_request_id_is_taken_over_or_made_on_every_route() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_trace_of_an_operation_is_in_the_answer_of_who_asks_for_it() {
     let world = World::new().await;
-    let user = world.token(Kind::User, "ada");
+    let user = world.token(TokenKind::User, "ada");
     for (format, traced) in [("ftv1", true), ("FTV1", false), ("ftv2", false), ("", false)] {
         for query in [SOMEONE, "{ nonsense }"] {
             let request = world.post(query).bearer_auth(&user).header("apollo-federation-include-trace", format);
@@ -293,17 +293,17 @@ async fn the_trace_of_an_operation_is_in_the_answer_of_who_asks_for_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn runtimes_and_everybody_else_have_each_an_address() {
     let world = World::with(Setting::TwoAddresses).await;
-    let ask = |url: String, kind: Kind| {
+    let ask = |url: String, kind: TokenKind| {
         let token = world.token(kind, "x");
         world.client.post(url).json(&json!({ "query": ANYONE })).bearer_auth(token)
     };
     let (main, runtimes) = (world.url("/graphql"), world.runtime_url("/graphql"));
-    for kind in [Kind::User, Kind::Service] {
+    for kind in [TokenKind::User, TokenKind::Service] {
         assert!(data(ask(main.clone(), kind)).await.is_object());
         assert_eq!(error(ask(runtimes.clone(), kind)).await, code(403, "FORBIDDEN"));
     }
-    assert!(data(ask(runtimes.clone(), Kind::Runtime)).await.is_object());
-    assert_eq!(error(ask(main, Kind::Runtime)).await, code(403, "FORBIDDEN"));
+    assert!(data(ask(runtimes.clone(), TokenKind::Runtime)).await.is_object());
+    assert_eq!(error(ask(main, TokenKind::Runtime)).await, code(403, "FORBIDDEN"));
 
     assert!(data(world.post(ANYONE)).await.is_object());
     for query in [ANYONE, "{", SOMEONE] {
@@ -410,7 +410,7 @@ async fn a_request_that_runs_is_finished_before_the_server_ends_and_no_other_beg
 async fn a_change_is_made_although_its_client_hangs_up() {
     let world = World::new().await;
     world.set_registrar("platform").await;
-    let token = world.token(Kind::Service, "platform");
+    let token = world.token(TokenKind::Service, "platform");
     let input = r#"{projectId:"p",participantIds:["acme"],accountableUserIds:["ada"]}"#;
     let query = format!("mutation {{ registerProjectVault(input: {input}) {{ userErrors {{ code }} }} }}");
     let body = json!({ "query": query }).to_string();
@@ -423,7 +423,7 @@ async fn a_change_is_made_although_its_client_hangs_up() {
     drop(client);
     tokio::time::sleep(Duration::from_millis(300)).await;
     lock.rollback().await.unwrap();
-    let ada = world.token(Kind::User, "ada");
+    let ada = world.token(TokenKind::User, "ada");
     for _ in 0..100 {
         if data(world.post(SOMEONE).bearer_auth(&ada)).await["projectVault"].is_object() {
             return;

@@ -12,7 +12,10 @@ const LAYERS: &[&[&str]] = &[
     &["vault"],
     &["authz", "kms"],
     &["store"],
+    // What runs beside agents: nothing of the server, which it is built without.
+    &["agent"],
     &["crypto", "permission"],
+    &["command"],
     &["domain", "trace"],
 ];
 
@@ -62,7 +65,7 @@ fn upward(dir: &Path, layers: &[&[&str]], paths: impl Fn(&Path) -> Vec<&'static 
         let inside = file.strip_prefix(dir).unwrap();
         let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
         let from = first.strip_suffix(".rs").unwrap_or(first);
-        if ["lib", "main", "mod"].contains(&from) {
+        if ["bin", "lib", "main", "mod"].contains(&from) {
             continue;
         }
         let own =

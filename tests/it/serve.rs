@@ -1,7 +1,7 @@
 //! `serve` with a good configuration, as a process of its own.
 
-use project_vault::domain::{Clock as _, Narrowing, SystemClock};
-use project_vault::http::tokens::{Claims, Kind, Signer};
+use project_vault::domain::{Clock as _, Narrowing, SystemClock, TokenKind};
+use project_vault::http::tokens::{Claims, Signer};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -82,7 +82,7 @@ impl Serve {
         }
     }
 
-    fn token(&self, kind: Kind, sub: &str) -> String {
+    fn token(&self, kind: TokenKind, sub: &str) -> String {
         let now = SystemClock.now();
         let claims = Claims {
             iss: ISSUER.to_owned(),
@@ -121,7 +121,7 @@ impl Drop for Running {
 #[tokio::test]
 async fn a_server_does_what_its_settings_say() {
     let server = Serve::start(&[("VAULT_AUTHZ_MAX_AGE_MS", "600000")]);
-    let (audrey, runtime) = (server.token(Kind::User, "audrey"), server.token(Kind::Runtime, "acme-runtime"));
+    let (audrey, runtime) = (server.token(TokenKind::User, "audrey"), server.token(TokenKind::Runtime, "acme-runtime"));
     for (address, token, status) in [
         (&server.address, &audrey, 200),
         (&server.address, &runtime, 403),
@@ -151,7 +151,7 @@ async fn a_server_does_what_its_settings_say() {
 #[tokio::test]
 async fn by_default_a_server_asks_about_every_call() {
     let server = Serve::start(&[("VAULT_INTROSPECTION", "true")]);
-    let audrey = server.token(Kind::User, "audrey");
+    let audrey = server.token(TokenKind::User, "audrey");
     let (_, schema) = server.ask(&server.address, &audrey, "{ __schema { queryType { name } } }").await;
     assert!(schema["data"]["__schema"].is_object(), "introspection is on: {schema}");
     let events = "{ vaultAuditEvents { nodes { action } } }";

@@ -1,7 +1,6 @@
 //! Who is trusted to issue tokens, and for which principals.
 
-use crate::domain::is_loopback_host;
-use serde::{Deserialize, Serialize};
+use crate::domain::{TokenKind, is_loopback_host};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use toml::{Table, Value};
@@ -10,47 +9,6 @@ use toml::{Table, Value};
 const MAX_PREFIX_BYTES: usize = 100;
 /// What an issuer's table may hold.
 const FIELDS: [&str; 5] = ["iss", "jwks_url", "jwks_file", "kinds", "subject_prefix"];
-
-/// A kind of principal that a token can speak for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A person.
-    User,
-    /// A service of the platform.
-    Service,
-    /// An agent runtime.
-    Runtime,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 3] = [Self::User, Self::Service, Self::Runtime];
-
-    /// The audience (`aud`, RFC 7519, section 4.1.3) of tokens for this kind of principal.
-    #[must_use]
-    pub const fn audience(self) -> &'static str {
-        match self {
-            Self::User => "project-vault",
-            Self::Service => "project-vault-service",
-            Self::Runtime => "project-vault-runtime",
-        }
-    }
-
-    /// The form in the file of issuers: `user`, `service` or `runtime`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Service => "service",
-            Self::Runtime => "runtime",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-}
 
 /// The address of a key set, checked: `https`, or `http` on this machine, and without a user's name or password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +66,7 @@ pub struct IssuerConfig {
     /// Its keys.
     pub keys: KeySource,
     /// The kinds of principal it may issue tokens for.
-    pub kinds: BTreeSet<Kind>,
+    pub kinds: BTreeSet<TokenKind>,
     /// What is put before its subjects, so that it cannot name another issuer's people. All issuers but one need it.
     pub subject_prefix: Option<String>,
 }
@@ -203,14 +161,14 @@ fn read_issuer(table: &Table) -> Result<IssuerConfig, Vec<String>> {
     }
 }
 
-fn read_kinds(value: Option<&Value>) -> Result<BTreeSet<Kind>, String> {
+fn read_kinds(value: Option<&Value>) -> Result<BTreeSet<TokenKind>, String> {
     const FORM: &str = "kinds: must be a list of \"user\", \"service\" and \"runtime\" that is not empty";
     let list = match value {
         None => return Err("kinds: is missing".to_owned()),
         Some(Value::Array(list)) if !list.is_empty() => list,
         Some(_) => return Err(FORM.to_owned()),
     };
-    list.iter().map(|kind| kind.as_str().and_then(Kind::parse).ok_or_else(|| FORM.to_owned())).collect()
+    list.iter().map(|kind| kind.as_str().and_then(TokenKind::parse).ok_or_else(|| FORM.to_owned())).collect()
 }
 
 /// What makes a set of issuers unsafe: each problem as text, none when all is well. Two issuers must not share an `iss`; one

@@ -11,6 +11,6 @@ mod signer;
 mod tests;
 mod verifier;
 
-pub use issuers::{IssuerConfig, JwksUrl, KeySource, Kind, check_issuers, parse_issuers};
+pub use issuers::{IssuerConfig, JwksUrl, KeySource, check_issuers, parse_issuers};
 pub use signer::{Claims, Signer, SignerError};
 pub use verifier::{Refused, Verified, Verifier};

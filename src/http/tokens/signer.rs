@@ -1,8 +1,7 @@
 //! Making tokens for development and tests. A platform's own issuer makes those of a real installation.
 
-use super::Kind;
 use crate::crypto::{key_set, public_parts};
-use crate::domain::{Narrowing, Timestamp};
+use crate::domain::{Narrowing, Timestamp, TokenKind};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -45,7 +44,7 @@ pub struct Claims {
     /// Who issues it.
     pub iss: String,
     /// The kind of principal, which makes its audience.
-    pub kind: Kind,
+    pub kind: TokenKind,
     /// Who it is, without the issuer's prefix.
     pub sub: String,
     /// From when on it is valid (`iat` and `nbf`); written in whole seconds, the rest is cut off.
@@ -131,7 +130,7 @@ impl Claims {
         claim("iat", json!(issued));
         claim("nbf", json!(issued));
         claim("exp", json!(seconds(self.expires)));
-        if self.kind == Kind::Runtime {
+        if self.kind == TokenKind::Runtime {
             let Narrowing { project, agent, milestone, names } = &self.narrowing;
             if let Some(project) = project {
                 claim("vault:project", json!(project.as_str()));

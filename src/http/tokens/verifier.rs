@@ -1,9 +1,10 @@
 //! Verifying one token.
 
-use super::issuers::{IssuerConfig, Kind, check_issuers};
+use super::issuers::{IssuerConfig, check_issuers};
 use super::sets::{Keys, Lookup};
 use crate::domain::{
-    AgentId, Clock, IdError, MilestoneId, Narrowing, Principal, ProjectId, RuntimeId, ServiceId, Timestamp, UserId,
+    AgentId, Clock, IdError, MilestoneId, Narrowing, Principal, ProjectId, RuntimeId, ServiceId, Timestamp, TokenKind,
+    UserId,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -114,7 +115,7 @@ struct Inner {
 
 struct Issuer {
     keys: Arc<Keys>,
-    kinds: BTreeSet<Kind>,
+    kinds: BTreeSet<TokenKind>,
     prefix: Option<String>,
     /// The prefixes of all others, if this one has none.
     foreign: Vec<String>,
@@ -230,16 +231,16 @@ async fn keep_fresh(verifier: Weak<Inner>, refresh: Duration) {
 }
 
 impl Issuer {
-    fn principal(&self, kind: Kind, claims: &Body) -> Result<Principal, Refused> {
+    fn principal(&self, kind: TokenKind, claims: &Body) -> Result<Principal, Refused> {
         let sub = claims.sub.as_deref().filter(|sub| !sub.is_empty()).ok_or(Refused::Subject)?;
         if self.foreign.iter().any(|prefix| sub.starts_with(prefix)) {
             return Err(Refused::Subject);
         }
         let id = format!("{}{sub}", self.prefix.as_deref().unwrap_or_default());
         let principal = match kind {
-            Kind::User => UserId::parse(id).map(Principal::User),
-            Kind::Service => ServiceId::parse(id).map(Principal::Service),
-            Kind::Runtime => {
+            TokenKind::User => UserId::parse(id).map(Principal::User),
+            TokenKind::Service => ServiceId::parse(id).map(Principal::Service),
+            TokenKind::Runtime => {
                 let narrowing = claims.narrowing()?;
                 RuntimeId::parse(id).map(|id| Principal::Runtime(id, narrowing))
             }
@@ -335,12 +336,12 @@ impl Default for Audiences {
 
 impl Audiences {
     /// The one kind that is meant; others beside it are not ours to judge.
-    fn kind(&self) -> Result<Kind, Refused> {
+    fn kind(&self) -> Result<TokenKind, Refused> {
         let names = match self {
             Self::One(name) => std::slice::from_ref(name),
             Self::Several(names) => names,
         };
-        let mut kinds = Kind::ALL.into_iter().filter(|kind| names.iter().any(|name| name == kind.audience()));
+        let mut kinds = TokenKind::ALL.iter().copied().filter(|kind| names.iter().any(|name| name == kind.audience()));
         match (kinds.next(), kinds.next()) {
             (Some(kind), None) => Ok(kind),
             _ => Err(Refused::Audience),
@@ -350,7 +351,7 @@ impl Audiences {
 
 impl Body {
     /// Judges `exp` and `nbf` (RFC 7519, sections 4.1.4 and 4.1.5); gives when the token ends.
-    fn check_times(&self, kind: Kind, now: Timestamp) -> Result<Timestamp, Refused> {
+    fn check_times(&self, kind: TokenKind, now: Timestamp) -> Result<Timestamp, Refused> {
         let expires = instant(self.exp.as_ref().ok_or(Refused::NoExpiry)?)?;
         if now >= expires.plus(LEEWAY) {
             return Err(Refused::Expired);
@@ -360,7 +361,7 @@ impl Body {
         {
             return Err(Refused::NotYet);
         }
-        if kind == Kind::Runtime && expires > now.plus(MAX_RUNTIME).plus(LEEWAY) {
+        if kind == TokenKind::Runtime && expires > now.plus(MAX_RUNTIME).plus(LEEWAY) {
             return Err(Refused::TooLongLived);
         }
         Ok(expires)

@@ -9,9 +9,9 @@ use async_graphql::{
     TypeDirective,
 };
 use project_vault::crypto::Keyring;
-use project_vault::domain::{Clock, Narrowing, SystemClock};
+use project_vault::domain::{Clock, Narrowing, SystemClock, TokenKind};
 use project_vault::graphql::Api;
-use project_vault::http::tokens::{Claims, IssuerConfig, KeySource, Kind, Signer, Verifier};
+use project_vault::http::tokens::{Claims, IssuerConfig, KeySource, Signer, Verifier};
 use project_vault::http::{Parts, Server, ServerConfig};
 use project_vault::store::Store;
 use project_vault::vault::{Installation, Vault};
@@ -257,7 +257,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let issuer = IssuerConfig {
         iss: iss.to_owned(),
         keys: KeySource::Set(signer.jwks()),
-        kinds: Kind::ALL.into(),
+        kinds: TokenKind::ALL.iter().copied().collect(),
         subject_prefix: None,
     };
     let verifier =
@@ -266,7 +266,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let now = clock.now();
     let claims = Claims {
         iss: iss.to_owned(),
-        kind: Kind::User,
+        kind: TokenKind::User,
         sub: "gateway".to_owned(),
         issued: now,
         expires: now.plus(Duration::from_secs(3600)),

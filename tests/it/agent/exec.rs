@@ -73,7 +73,7 @@ both! {
         assert!(ran.status == 4 && ran.out.contains("NOWHERE   NOT_FOUND"), "{ran:?}");
         let mut person = served.program(&["exec", "--dry-run", "--agent", "nobody"]);
         person.env("PROJECT_VAULT_TOKEN", served.token(
-            project_vault::http::tokens::Kind::User,
+            project_vault::domain::TokenKind::User,
             "bob",
             project_vault::domain::Narrowing::default(),
         ));

@@ -1,8 +1,7 @@
 //! `get`, `whoami` and `completions`.
 
 use super::served::{PASSWORD_VALUE, Served, TOKEN_VALUE, program, run};
-use project_vault::domain::{AgentId, MilestoneId, Narrowing, ProjectId};
-use project_vault::http::tokens::Kind;
+use project_vault::domain::{AgentId, MilestoneId, Narrowing, ProjectId, TokenKind};
 use serde_json::{Value, json};
 
 both! {
@@ -67,7 +66,7 @@ both! {
             milestone: MilestoneId::parse("demo-launch").ok(),
             names: Some(["LAUNCH".to_owned(), "OLD".to_owned()].into()),
         };
-        let token = served.token(Kind::Runtime, "globex-runtime", narrowing);
+        let token = served.token(TokenKind::Runtime, "globex-runtime", narrowing);
         let with_token = |args: &[&str]| {
             let mut command = program(args);
             command.env("PROJECT_VAULT_URL", &served.url).env("PROJECT_VAULT_TOKEN", &token);

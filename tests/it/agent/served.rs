@@ -1,9 +1,9 @@
 //! A server over a world's vault, and the program that asks it.
 
 use crate::support::{World, entry, user};
-use project_vault::domain::{Clock as _, Narrowing, Timestamp};
+use project_vault::domain::{Clock as _, Narrowing, Timestamp, TokenKind};
 use project_vault::graphql::Api;
-use project_vault::http::tokens::{Claims, IssuerConfig, KeySource, Kind, Signer, Verifier};
+use project_vault::http::tokens::{Claims, IssuerConfig, KeySource, Signer, Verifier};
 use project_vault::http::{Parts, Server, ServerConfig};
 use project_vault::vault::{Change, EntryChanges, NewEntry};
 use std::net::SocketAddr;
@@ -48,7 +48,12 @@ impl Served {
 
         let signer = Signer::generate().unwrap();
         let keys = KeySource::Set(signer.jwks());
-        let issuer = IssuerConfig { iss: ISSUER.into(), keys, kinds: Kind::ALL.into(), subject_prefix: None };
+        let issuer = IssuerConfig {
+            iss: ISSUER.into(),
+            keys,
+            kinds: TokenKind::ALL.iter().copied().collect(),
+            subject_prefix: None,
+        };
         let verifier = Verifier::new(vec![issuer], world.clock.clone(), Duration::from_secs(300)).unwrap();
         verifier.load().await;
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -61,7 +66,7 @@ impl Served {
     }
 
     /// A token of a principal.
-    pub fn token(&self, kind: Kind, sub: &str, narrowing: Narrowing) -> String {
+    pub fn token(&self, kind: TokenKind, sub: &str, narrowing: Narrowing) -> String {
         let (iss, sub) = (ISSUER.to_owned(), sub.to_owned());
         let expires = self.now.plus(Duration::from_secs(3_600));
         self.signer.sign(&Claims { iss, kind, sub, issued: self.now, expires, narrowing }).unwrap()
@@ -69,7 +74,7 @@ impl Served {
 
     /// A token of the runtime of `builder`.
     pub fn runtime(&self) -> String {
-        self.token(Kind::Runtime, "acme-runtime", Narrowing::default())
+        self.token(TokenKind::Runtime, "acme-runtime", Narrowing::default())
     }
 
     /// The program as `builder` runs it.

@@ -3,7 +3,7 @@
 use crate::http::world::{ANYONE, SOMEONE, World, data, error};
 use crate::support::{Backend, Installation};
 use futures::future::join_all;
-use project_vault::http::tokens::Kind;
+use project_vault::domain::TokenKind;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -48,7 +48,7 @@ fn hostile() -> Vec<(&'static str, String, Option<&'static str>)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_would_grow_is_refused_or_skipped() {
     let world = World::new().await;
-    let token = world.token(Kind::User, "ada");
+    let token = world.token(TokenKind::User, "ada");
     for (what, body, code) in hostile() {
         let sent = world.post_text(body).bearer_auth(&token);
         match code {
@@ -164,7 +164,7 @@ async fn begin(world: &World, token: &str) -> TcpStream {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_one_caller_does_not_finish_sending_keeps_nobody_else_out() {
     let world = World::new().await;
-    let (mallory, ada) = (world.token(Kind::User, "mallory"), world.token(Kind::User, "ada"));
+    let (mallory, ada) = (world.token(TokenKind::User, "mallory"), world.token(TokenKind::User, "ada"));
     // More than twice what one caller may hold.
     let held = join_all((0..40).map(|_| begin(&world, &mallory))).await;
     let large = body("extensions", &list("0", MIB));

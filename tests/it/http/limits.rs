@@ -1,7 +1,7 @@
 //! Each limit on what is asked, on both sides of its edge: what is inside is answered, and what is beyond is told its limit.
 
 use super::world::{Setting, World};
-use project_vault::http::tokens::Kind;
+use project_vault::domain::TokenKind;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
@@ -71,7 +71,7 @@ fn each_limit_holds_at_its_edge_and_says_which_it_is() {
 async fn at_the_edges() {
     let world = World::new().await;
     world.set_registrar("platform").await;
-    let service = world.token(Kind::Service, "platform");
+    let service = world.token(TokenKind::Service, "platform");
     let send = |token: &str, query: &str| world.post(query).bearer_auth(token);
     for mutation in [
         "registerProjectVault(input: {projectId: \"p\", participantIds: [\"o\"], accountableUserIds: [\"ada\"]})",
@@ -83,7 +83,7 @@ async fn at_the_edges() {
         let mutation = format!("mutation {{ {mutation} {{ userErrors {{ message }} }} }}");
         assert_eq!(told(send(&service, &mutation)).await, None, "{mutation}");
     }
-    let (person, runtime) = (world.token(Kind::User, "ada"), world.token(Kind::Runtime, "r"));
+    let (person, runtime) = (world.token(TokenKind::User, "ada"), world.token(TokenKind::Runtime, "r"));
     let limited = "LIMIT_EXCEEDED";
     for (token, inside, beyond, code, words) in [
         (&person, deep(16), deep(17), limited, "16 deep"),
@@ -117,7 +117,7 @@ async fn at_the_edges() {
 #[tokio::test(flavor = "multi_thread")]
 async fn aliases_of_entities_and_below_them_are_not_counted() {
     let world = World::new().await;
-    let token = world.token(Kind::User, "ada");
+    let token = world.token(TokenKind::User, "ada");
     let fetch = |i| {
         format!(
             "_v{i}_: _entities(representations: [{{ __typename: \"Project\", id: \"p\" }}]) {{ ... on Project {{ x: id y: vault {{ z: status }} }} }}"
@@ -134,7 +134,7 @@ async fn introspection_is_answered_where_it_is_enabled_and_nowhere_else() {
     let query = "{ __schema { queryType { name } } __type(name: \"Project\") { name } }";
     for (setting, on) in [(Setting::Plain, true), (Setting::NoIntrospection, false)] {
         let world = World::with(setting).await;
-        let token = world.token(Kind::User, "ada");
+        let token = world.token(TokenKind::User, "ada");
         let anyone = [world.post(query), world.get_query(&[("query", query)])];
         for request in anyone.into_iter().chain([world.post(query).bearer_auth(&token)]) {
             let has_token = request.try_clone().unwrap().build().unwrap().headers().contains_key("authorization");

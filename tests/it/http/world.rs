@@ -2,9 +2,9 @@
 
 use project_vault::authz::Authorizer;
 use project_vault::crypto::{Keyring, KeyringError};
-use project_vault::domain::{Clock, ManualClock, Narrowing, ServiceId, Timestamp};
+use project_vault::domain::{Clock, ManualClock, Narrowing, ServiceId, Timestamp, TokenKind};
 use project_vault::graphql::Api;
-use project_vault::http::tokens::{Claims, IssuerConfig, KeySource, Kind, Signer, Verifier};
+use project_vault::http::tokens::{Claims, IssuerConfig, KeySource, Signer, Verifier};
 use project_vault::http::{Parts, Server, ServerConfig, TlsFiles};
 use project_vault::store::{Store, Tx};
 use project_vault::vault::{Installation, Vault};
@@ -83,7 +83,12 @@ impl World {
         } else {
             KeySource::Set(signer.jwks())
         };
-        let issuer = IssuerConfig { iss: ISSUER.into(), keys, kinds: Kind::ALL.into(), subject_prefix: None };
+        let issuer = IssuerConfig {
+            iss: ISSUER.into(),
+            keys,
+            kinds: TokenKind::ALL.iter().copied().collect(),
+            subject_prefix: None,
+        };
         let verifier = Verifier::new(vec![issuer], clock.clone(), Duration::from_secs(300)).unwrap();
         verifier.load().await;
 
@@ -123,7 +128,7 @@ impl World {
         }
     }
 
-    pub fn token(&self, kind: Kind, sub: &str) -> String {
+    pub fn token(&self, kind: TokenKind, sub: &str) -> String {
         let now = self.clock.now();
         let claims = Claims {
             iss: ISSUER.into(),

@@ -3,8 +3,8 @@
 use super::database::{Backend, Database};
 use super::world::openfga_url;
 use project_vault::crypto::Keyring;
-use project_vault::domain::{Clock as _, Narrowing, SystemClock};
-use project_vault::http::tokens::{Claims, Kind, Signer};
+use project_vault::domain::{Clock as _, Narrowing, SystemClock, TokenKind};
+use project_vault::http::tokens::{Claims, Signer};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use std::fs::{File, Permissions};
@@ -128,9 +128,9 @@ impl Installation {
     pub fn token(&self, who: &str) -> String {
         let (kind, sub) = who.split_once(':').unwrap();
         let kind = match kind {
-            "user" => Kind::User,
-            "service" => Kind::Service,
-            _ => Kind::Runtime,
+            "user" => TokenKind::User,
+            "service" => TokenKind::Service,
+            _ => TokenKind::Runtime,
         };
         let issued = SystemClock.now();
         let (iss, sub) = (ISSUER.to_owned(), sub.to_owned());

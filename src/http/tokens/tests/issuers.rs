@@ -24,8 +24,8 @@ fn a_file_of_issuers_is_read() {
     assert_eq!(
         issuers,
         [
-            issuer(MAIN, KeySource::Url(url), &[Kind::User, Kind::Service], None),
-            issuer(PARTNER, KeySource::File("/etc/partner.json".into()), &[Kind::Runtime], Some("partner|")),
+            issuer(MAIN, KeySource::Url(url), &[TokenKind::User, TokenKind::Service], None),
+            issuer(PARTNER, KeySource::File("/etc/partner.json".into()), &[TokenKind::Runtime], Some("partner|")),
         ]
     );
 }
@@ -76,7 +76,7 @@ fn all_problems_of_a_file_are_reported_at_once() {
 
 #[test]
 fn no_issuer_can_be_set_up_to_name_anothers_people() {
-    let of = |iss: &str, prefix| issuer(iss, KeySource::Set(String::new()), &[Kind::User], prefix);
+    let of = |iss: &str, prefix| issuer(iss, KeySource::Set(String::new()), &[TokenKind::User], prefix);
     assert_eq!(check_issuers(&[of("a", None), of("b", Some("b|")), of("c", Some("c|"))]), Vec::<String>::new());
     for (issuers, problem) in [
         ([of("a", None), of("a", Some("a|"))], "twice"),
@@ -133,6 +133,6 @@ async fn an_issuer_behind_tls_can_be_set_up() {
     let url = format!("https://{}/jwks", listener.local_addr().unwrap());
     drop(listener);
     let source = KeySource::Url(JwksUrl::parse(&url).unwrap());
-    let verifier = Verifier::new(vec![issuer(MAIN, source, &Kind::ALL, None)], clock(), REFRESH).unwrap();
+    let verifier = Verifier::new(vec![issuer(MAIN, source, TokenKind::ALL, None)], clock(), REFRESH).unwrap();
     assert_eq!(verifier.load().await.len(), 1);
 }

@@ -159,7 +159,7 @@ async fn a_refusal_repeats_nothing_of_the_token() {
 #[tokio::test]
 async fn a_short_rsa_key_verifies_nothing() {
     let set = json!({ "keys": [serde_json::from_str::<Value>(SHORT_RSA.0).unwrap()] }).to_string();
-    let issuers = vec![issuer(MAIN, KeySource::Set(set), &Kind::ALL, None)];
+    let issuers = vec![issuer(MAIN, KeySource::Set(set), TokenKind::ALL, None)];
     let verifier = Verifier::new(issuers, clock(), REFRESH).unwrap();
     assert!(verifier.load().await[0].contains("2048"));
     assert_eq!(verifier.verify(SHORT_RSA.1.trim()).await, Err(Refused::UnknownKey));

@@ -6,8 +6,8 @@ mod keys;
 mod reading;
 mod signing;
 
-use super::{IssuerConfig, KeySource, Kind, Refused, Signer, Verified, Verifier};
-use crate::domain::{Clock, ManualClock, Timestamp};
+use super::{IssuerConfig, KeySource, Refused, Signer, Verified, Verifier};
+use crate::domain::{Clock, ManualClock, Timestamp, TokenKind};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::Jwk;
@@ -103,7 +103,7 @@ fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(Timestamp::parse("2030-01-01T00:00:00Z").unwrap()))
 }
 
-fn issuer(iss: &str, keys: KeySource, kinds: &[Kind], prefix: Option<&str>) -> IssuerConfig {
+fn issuer(iss: &str, keys: KeySource, kinds: &[TokenKind], prefix: Option<&str>) -> IssuerConfig {
     let subject_prefix = prefix.map(str::to_owned);
     IssuerConfig { iss: iss.to_owned(), keys, kinds: kinds.iter().copied().collect(), subject_prefix }
 }
@@ -124,8 +124,13 @@ impl World {
     async fn of(main: TestKey, partner: TestKey) -> Self {
         let clock = clock();
         let issuers = vec![
-            issuer(MAIN, KeySource::Set(set_of(&[&main])), &Kind::ALL, None),
-            issuer(PARTNER, KeySource::Set(set_of(&[&partner])), &[Kind::User, Kind::Runtime], Some("partner|")),
+            issuer(MAIN, KeySource::Set(set_of(&[&main])), TokenKind::ALL, None),
+            issuer(
+                PARTNER,
+                KeySource::Set(set_of(&[&partner])),
+                &[TokenKind::User, TokenKind::Runtime],
+                Some("partner|"),
+            ),
         ];
         let verifier = Verifier::new(issuers, clock.clone(), REFRESH).unwrap();
         assert_eq!(verifier.load().await, Vec::<String>::new());

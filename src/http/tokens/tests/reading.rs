@@ -81,7 +81,7 @@ struct Remote {
 impl Remote {
     async fn new(answer: Answer) -> Self {
         let (clock, server) = (clock(), Server::start(answer).await);
-        let issuers = vec![issuer(MAIN, server.source(), &Kind::ALL, None)];
+        let issuers = vec![issuer(MAIN, server.source(), TokenKind::ALL, None)];
         let verifier = Verifier::new(issuers, clock.clone(), REFRESH).unwrap();
         let problems = verifier.load().await;
         Self { clock, server, verifier, problems }
@@ -137,7 +137,7 @@ async fn a_withdrawn_key_is_gone_after_the_refresh_period() {
 async fn a_key_withdrawn_while_nobody_calls_is_gone_too() {
     let key = TestKey::ed("k");
     let server = Server::start(Answer::Set(set_of(&[&key]))).await;
-    let issuers = vec![issuer(MAIN, server.source(), &Kind::ALL, None)];
+    let issuers = vec![issuer(MAIN, server.source(), TokenKind::ALL, None)];
     let clock = clock();
     let verifier = Verifier::new(issuers, clock.clone(), Duration::from_millis(100)).unwrap();
     verifier.load().await;
@@ -307,7 +307,7 @@ async fn a_problem_names_neither_the_address_nor_stays_without_its_cause() {
     let url = format!("http://{}/jwks?key=hidden", listener.local_addr().unwrap());
     drop(listener);
     let source = KeySource::Url(super::super::JwksUrl::parse(&url).unwrap());
-    let verifier = Verifier::new(vec![issuer(MAIN, source, &Kind::ALL, None)], clock(), REFRESH).unwrap();
+    let verifier = Verifier::new(vec![issuer(MAIN, source, TokenKind::ALL, None)], clock(), REFRESH).unwrap();
     let problem = verifier.load().await.remove(0);
     assert!(!problem.contains("hidden") && problem.contains("refused"), "{problem}");
 }
@@ -318,7 +318,7 @@ async fn a_file_is_read_again_like_an_address() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("jwks.json");
     let clock = clock();
-    let issuers = vec![issuer(MAIN, KeySource::File(path.clone()), &Kind::ALL, None)];
+    let issuers = vec![issuer(MAIN, KeySource::File(path.clone()), TokenKind::ALL, None)];
     let verifier = Verifier::new(issuers, clock.clone(), REFRESH).unwrap();
     let verify = async |key: &TestKey| {
         let exp = clock.now().millis() / 1000 + 3600;

@@ -5,7 +5,7 @@ use super::*;
 use crate::domain::{Narrowing, Principal, ProjectId, RuntimeId};
 use secrecy::SecretString;
 
-fn claims(clock: &ManualClock, kind: Kind) -> Claims {
+fn claims(clock: &ManualClock, kind: TokenKind) -> Claims {
     let narrowing =
         Narrowing { project: ProjectId::parse("p").ok(), names: Some(["A".to_owned()].into()), ..Narrowing::default() };
     let issued = clock.now();
@@ -16,14 +16,14 @@ fn claims(clock: &ManualClock, kind: Kind) -> Claims {
 async fn what_a_signer_signs_its_key_set_verifies() {
     let clock = clock();
     let signer = Signer::generate().unwrap();
-    let issuers = vec![issuer(MAIN, KeySource::Set(signer.jwks()), &Kind::ALL, None)];
+    let issuers = vec![issuer(MAIN, KeySource::Set(signer.jwks()), TokenKind::ALL, None)];
     let verifier = Verifier::new(issuers, clock.clone(), REFRESH).unwrap();
     // Without `load` the set is read when the first token comes.
-    let said = claims(&clock, Kind::Runtime);
+    let said = claims(&clock, TokenKind::Runtime);
     let answer = verifier.verify(&signer.sign(&said).unwrap()).await.unwrap();
     assert_eq!(answer.principal, Principal::Runtime(RuntimeId::parse("r").unwrap(), said.narrowing.clone()));
     assert_eq!(answer.expires_at, said.expires);
-    for (kind, who) in [(Kind::User, "user:r"), (Kind::Service, "service:r")] {
+    for (kind, who) in [(TokenKind::User, "user:r"), (TokenKind::Service, "service:r")] {
         let token = signer.sign(&claims(&clock, kind)).unwrap();
         assert_eq!(verifier.verify(&token).await.unwrap().principal.to_string(), who);
         let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();

@@ -3,8 +3,8 @@
 //! A guardian, this program in another process and process group, is told each path before anything is there. It waits for its
 //! standard input to close, which the kernel does for a process that dies in whatever way, and removes what it was told.
 
-use super::super::agent::AgentFailure;
-use super::super::failure::{Failure, Result};
+use crate::agent::{AgentFailure, Result};
+use crate::command::CommandFailure;
 use rustix::fs::StatFs;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::ffi::OsStr;
@@ -76,7 +76,7 @@ impl Files {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(Failure::Runtime)?;
+            .map_err(CommandFailure::Runtime)?;
         Ok(Self { guardian, private: None, allow_disk, told: Vec::new() })
     }
 
@@ -93,20 +93,20 @@ impl Files {
             let path = private.join(&file.path);
             let folders: Vec<&Path> = path.ancestors().skip(1).take_while(|folder| **folder != private).collect();
             for folder in folders.into_iter().rev().filter(|folder| !folder.is_dir()) {
-                make_directory(folder).map_err(Failure::file(folder))?;
+                make_directory(folder).map_err(CommandFailure::file(folder))?;
             }
             path
         };
         // What the guardian is told of, it removes: nothing of somebody else's.
         if path.symlink_metadata().is_ok() {
-            return Err(Failure::file(path)(io::ErrorKind::AlreadyExists.into()));
+            return Err(CommandFailure::file(path)(io::ErrorKind::AlreadyExists.into()).into());
         }
-        self.tell(&path).map_err(Failure::Runtime)?;
+        self.tell(&path).map_err(CommandFailure::Runtime)?;
         let write = || {
             let mut created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             created.write_all(value.expose_secret().as_bytes())
         };
-        write().map_err(Failure::file(&path))?;
+        write().map_err(CommandFailure::file(&path))?;
         Ok(path)
     }
 
@@ -121,7 +121,7 @@ impl Files {
         let places = places.filter(|place| is_in_memory(place)).chain(self.allow_disk.then(std::env::temp_dir));
         for place in places {
             let private = place.join(format!("project-vault-{}", uuid::Uuid::now_v7().simple()));
-            self.tell(&private).map_err(Failure::Runtime)?;
+            self.tell(&private).map_err(CommandFailure::Runtime)?;
             if make_directory(&private).is_ok() {
                 self.private = Some(private.clone());
                 return Ok(private);
@@ -131,14 +131,13 @@ impl Files {
             "--file: there is no directory in memory to write to (XDG_RUNTIME_DIR, /run/user, /dev/shm); mount a tmpfs, \
              or say --allow-disk"
                 .to_owned(),
-        )
-        .into())
+        ))
     }
 
     fn check_place(&self, path: &Path) -> Result {
         let folder = path.parent().unwrap_or(Path::new("/"));
-        let metadata = std::fs::metadata(folder).map_err(Failure::file(folder))?;
-        let refuse = |why: &str| Err(AgentFailure::Input(format!("--file: {}: {why}", folder.display())).into());
+        let metadata = std::fs::metadata(folder).map_err(CommandFailure::file(folder))?;
+        let refuse = |why: &str| Err(AgentFailure::Input(format!("--file: {}: {why}", folder.display())));
         if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o077 != 0 {
             return refuse("others may enter this directory; chmod 700 it, or give a path that does not begin with /");
         }
@@ -189,8 +188,11 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// The guardian: reads paths until nobody is left who could write any, then removes what is there.
+///
+/// # Errors
+/// When some of the files cannot be removed.
 pub fn guard() -> Result {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(Failure::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(CommandFailure::Runtime)?;
     let _guard = runtime.enter();
     // A signal that ends everything else is no reason to leave files behind.
     let kinds = [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
@@ -204,7 +206,7 @@ pub fn guard() -> Result {
         let path = Path::new(OsStr::from_bytes(path));
         complete &= remove(path).is_ok() || path.symlink_metadata().is_err();
     }
-    if complete { Ok(()) } else { Err(Failure::Stopped("some files could not be removed".to_owned())) }
+    if complete { Ok(()) } else { Err(AgentFailure::FilesLeft) }
 }
 
 #[cfg(test)]

@@ -1,8 +1,16 @@
 //! Why an agent's command did not do its work, by the exit statuses that scripts go by.
 
+use crate::command::{CommandFailure, Problems};
+
+/// The result of an agent's command.
+pub type Result<T = (), E = AgentFailure> = std::result::Result<T, E>;
+
 /// Why an agent's command did not do its work. None of the texts holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentFailure {
+    /// What can go wrong with any command.
+    #[error(transparent)]
+    Command(#[from] CommandFailure),
     /// What was asked for has expired.
     #[error("{}: expired; ask a Responsible person of the project to rotate it", .0.join(", "))]
     Expired(Vec<String>),
@@ -20,6 +28,9 @@ pub enum AgentFailure {
     /// What was asked for cannot be.
     #[error("{0}")]
     Input(String),
+    /// Files with secrets could not be removed.
+    #[error("some files could not be removed")]
+    FilesLeft,
     /// The command is not there.
     #[error("{0}: command not found")]
     NoCommand(String),
@@ -38,6 +49,8 @@ impl AgentFailure {
     #[must_use]
     pub const fn status(&self) -> u8 {
         match self {
+            Self::Command(failure) => failure.status(),
+            Self::FilesLeft => 1,
             Self::Input(_) => 2,
             Self::Expired(_) => 3,
             Self::NotFound(_) => 4,
@@ -46,5 +59,11 @@ impl AgentFailure {
             Self::CannotRun { .. } => 126,
             Self::NoCommand(_) => 127,
         }
+    }
+}
+
+impl From<Problems> for AgentFailure {
+    fn from(problems: Problems) -> Self {
+        CommandFailure::from(problems).into()
     }
 }

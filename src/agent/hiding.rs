@@ -1,7 +1,7 @@
 //! Keeping the token to this process: nobody else of the same user may dump or trace it, and its environment does not hold the
 //! token once it works.
 
-use crate::config::TOKEN_VARIABLE;
+use super::settings::{TOKEN_FILE_VARIABLE, TOKEN_VARIABLE};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -71,5 +71,5 @@ fn handed_over() -> Option<OsString> {
 /// Whether a variable is this program's own way to its token, which a command it runs does not get.
 #[must_use]
 pub fn is_of_token(name: &std::ffi::OsStr) -> bool {
-    [TOKEN_VARIABLE, crate::config::TOKEN_FILE_VARIABLE, HANDED_OVER].iter().any(|own| name == *own)
+    [TOKEN_VARIABLE, TOKEN_FILE_VARIABLE, HANDED_OVER].iter().any(|own| name == *own)
 }

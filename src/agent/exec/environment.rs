@@ -1,6 +1,6 @@
 //! The variables of the command: this process' own, and those of secrets.
 
-use super::super::agent::{AgentFailure, hiding};
+use crate::agent::{AgentFailure, hiding};
 use crate::domain::{NameError, SecretName};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};

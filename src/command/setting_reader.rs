@@ -18,24 +18,24 @@ pub struct Problems(pub Vec<String>);
 
 /// Reads settings; what is wrong is noted, and the reading goes on.
 #[derive(Default)]
-pub(super) struct Reader {
+pub struct SettingReader {
     problems: Vec<String>,
 }
 
-impl Reader {
-    pub(super) fn problem(&mut self, setting: &str, what: impl std::fmt::Display) {
+impl SettingReader {
+    pub fn problem(&mut self, setting: &str, what: impl std::fmt::Display) {
         self.problems.push(format!("{setting}: {what}"));
     }
 
     /// The value, when nothing was wrong with anything.
-    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
         match value {
             Some(value) if self.problems.is_empty() => Ok(value),
             _ => Err(Problems(self.problems)),
         }
     }
 
-    pub(super) fn text(&mut self, setting: &str, given: Option<&OsString>) -> Option<String> {
+    pub fn text(&mut self, setting: &str, given: Option<&OsString>) -> Option<String> {
         let given = given.filter(|given| !given.is_empty())?;
         let text = given.to_str().map(str::to_owned);
         if text.is_none() {
@@ -45,11 +45,11 @@ impl Reader {
     }
 
     /// Paths need not be UTF-8.
-    pub(super) fn path(given: Option<&OsString>) -> Option<PathBuf> {
+    pub fn path(given: Option<&OsString>) -> Option<PathBuf> {
         given.filter(|given| !given.is_empty()).map(PathBuf::from)
     }
 
-    pub(super) fn parsed<T: FromStr>(&mut self, setting: &str, given: Option<&OsString>, form: &str) -> Option<T> {
+    pub fn parsed<T: FromStr>(&mut self, setting: &str, given: Option<&OsString>, form: &str) -> Option<T> {
         let value = self.text(setting, given)?.trim().parse().ok();
         if value.is_none() {
             self.problem(setting, form);
@@ -57,7 +57,7 @@ impl Reader {
         value
     }
 
-    pub(super) fn number(
+    pub fn number(
         &mut self,
         setting: &str,
         given: Option<&OsString>,
@@ -75,29 +75,8 @@ impl Reader {
         }
     }
 
-    /// One of a few words.
-    pub(super) fn choice<T: Copy>(
-        &mut self,
-        setting: &str,
-        given: Option<&OsString>,
-        words: &[(&str, T)],
-    ) -> Option<T> {
-        let text = self.text(setting, given)?;
-        let chosen = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
-        if chosen.is_none() {
-            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            self.problem(setting, format_args!("is none of: {}", words.join(", ")));
-        }
-        chosen
-    }
-
     /// A secret, from its variable or the file that `NAME_FILE` names. The end of its last line is not part of it.
-    pub(super) fn secret(
-        &mut self,
-        setting: &str,
-        given: Option<&OsString>,
-        file: Option<&OsString>,
-    ) -> Option<SecretString> {
+    pub fn secret(&mut self, setting: &str, given: Option<&OsString>, file: Option<&OsString>) -> Option<SecretString> {
         let file_setting = format!("{setting}_FILE");
         let own = self.text(setting, given).map(Zeroizing::new);
         let path = Self::path(file);
@@ -124,20 +103,10 @@ impl Reader {
         }
         Some(SecretString::from(secret))
     }
-
-    /// A file that has to be there.
-    pub(super) fn file(&mut self, setting: &str, path: &Path) -> Option<Zeroizing<String>> {
-        match read_text(path) {
-            Ok(text) => Some(text),
-            Err(reason) => {
-                self.problem(setting, format_args!("{} cannot be read: {reason}", path.display()));
-                None
-            }
-        }
-    }
 }
 
-fn read_text(path: &Path) -> Result<Zeroizing<String>, String> {
+/// Reads a text file of at most 1 MiB; says why it cannot.
+pub fn read_text(path: &Path) -> Result<Zeroizing<String>, String> {
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let length = file.metadata().map_or(0, |metadata| metadata.len()).min(MAX_FILE_BYTES);
     // With room for all, the buffer does not grow and leaves no copy behind.

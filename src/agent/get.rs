@@ -1,10 +1,10 @@
 //! `get NAME`.
 
-use super::agent::resolve::{Secret, View, Wanted, require};
-use super::agent::{AgentFailure, hiding, left_out};
-use super::failure::Result;
-use super::{in_one_thread, notice, print_exactly, print_json};
-use crate::config::{Client, ClientSettings, TOKEN_HELP};
+use super::Result;
+use super::resolve::{Secret, View, Wanted, require};
+use super::settings::{Client, ClientSettings, TOKEN_HELP};
+use super::{AgentFailure, hiding, left_out};
+use crate::command::{in_one_thread, notice, print_exactly, print_json};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -43,6 +43,9 @@ pub struct Get {
 
 impl Get {
     /// Resolves and prints.
+    ///
+    /// # Errors
+    /// When it cannot; [`AgentFailure::status`] is the exit status.
     pub fn run(self) -> Result {
         let token = hiding::take_token();
         let agent = View::of(Client::of(&self.client, token.as_ref())?)?;
@@ -61,7 +64,7 @@ impl Get {
         } else if let (Ok(()), Some(value)) = (&judged, &secret.value) {
             print_exactly(value.expose_secret())?;
         }
-        Ok(judged?)
+        judged
     }
 }
 

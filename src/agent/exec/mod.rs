@@ -10,12 +10,11 @@ mod redact;
 mod run;
 mod terminal;
 
-use super::agent::left_out::{LeftOut, Why, notices};
-use super::agent::resolve::{Answer, Outcome, Secret, View, Wanted, require};
-use super::agent::{AgentFailure, hiding};
-use super::failure::Result;
-use super::{in_one_thread, notice};
-use crate::config::{Client, ClientSettings, TOKEN_HELP};
+use crate::agent::left_out::{LeftOut, Why, notices};
+use crate::agent::resolve::{Answer, Outcome, Secret, View, Wanted, require};
+use crate::agent::settings::{Client, ClientSettings, TOKEN_HELP};
+use crate::agent::{AgentFailure, Result, hiding};
+use crate::command::{in_one_thread, notice};
 use crate::domain::{NameError, SecretName};
 use environment::Environment;
 use files::{FileOf, Files};
@@ -80,6 +79,9 @@ pub struct Exec {
 
 impl Exec {
     /// Runs the command; gives its exit status.
+    ///
+    /// # Errors
+    /// When it cannot; [`AgentFailure::status`] is the exit status.
     pub fn run(self) -> Result<ExitCode> {
         let token = hiding::take_token();
         let agent = View::of(Client::of(&self.client, token.as_ref())?)?;

@@ -1,11 +1,10 @@
 //! `whoami`.
 
-use super::agent::claims::{self, Says};
-use super::agent::{AgentFailure, hiding};
-use super::failure::Result;
-use super::get::Output;
-use super::{print, print_json};
-use crate::config::{TOKEN_HELP, TokenSettings, client_token};
+use super::Result;
+use super::claims::{self, Says};
+use super::settings::{TOKEN_HELP, TokenSettings, client_token};
+use super::{AgentFailure, hiding};
+use crate::command::{Output, print, print_json};
 use crate::domain::{Clock as _, SystemClock, Timestamp};
 use serde_json::{Value, json};
 
@@ -25,6 +24,9 @@ pub struct Whoami {
 
 impl Whoami {
     /// Reads the token and prints what it says.
+    ///
+    /// # Errors
+    /// When it cannot; [`AgentFailure::status`] is the exit status.
     pub fn run(self) -> Result {
         let token = client_token(&self.token, hiding::take_token().as_ref())?;
         let says = claims::read(&token).ok_or_else(|| {
@@ -32,8 +34,8 @@ impl Whoami {
         })?;
         let now = SystemClock.now();
         match self.output {
-            Output::Text => print(&as_text(&says, now)),
-            Output::Json => print_json(&format!("{:#}\n", as_json(&says, now))),
+            Output::Text => Ok(print(&as_text(&says, now))?),
+            Output::Json => Ok(print_json(&format!("{:#}\n", as_json(&says, now)))?),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Asking a vault over HTTP. Everything asked here can be asked again: a resolve changes nothing but its own records.
 
-use super::super::printable::{OneLine, Untrusted};
 use super::AgentFailure;
 use super::bounded::bounded;
+use crate::command::{OneLine, Untrusted};
 use crate::domain::{root_cause, with_causes};
 use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;

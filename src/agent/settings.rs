@@ -1,6 +1,6 @@
 //! The settings of the commands that ask a vault on behalf of an agent.
 
-use super::problems::{Problems, Reader};
+use crate::command::{Problems, SettingReader};
 use crate::domain::{AgentId, MilestoneId, ProjectId, is_loopback_host};
 use clap::Args;
 use reqwest::Url;
@@ -96,7 +96,7 @@ impl Client {
     /// # Errors
     /// Every problem there is.
     pub fn of(settings: &ClientSettings, token: Option<&OsString>) -> Result<Self, Problems> {
-        let mut reader = Reader::default();
+        let mut reader = SettingReader::default();
         let token = read_token(&mut reader, &settings.token, token);
         let url = reader.text("PROJECT_VAULT_URL", settings.url.as_ref());
         let url = read_url(url.as_deref().unwrap_or(DEFAULT_URL), settings.insecure_http);
@@ -121,12 +121,12 @@ impl Client {
 /// # Errors
 /// When there is none, or one that is no token.
 pub fn client_token(settings: &TokenSettings, token: Option<&OsString>) -> Result<SecretString, Problems> {
-    let mut reader = Reader::default();
+    let mut reader = SettingReader::default();
     let token = read_token(&mut reader, settings, token);
     reader.finish(token)
 }
 
-fn read_token(reader: &mut Reader, settings: &TokenSettings, token: Option<&OsString>) -> Option<SecretString> {
+fn read_token(reader: &mut SettingReader, settings: &TokenSettings, token: Option<&OsString>) -> Option<SecretString> {
     use secrecy::ExposeSecret as _;
     // The command line is nearer than the environment.
     let given = token.filter(|_| settings.token_file.as_ref().is_none_or(|file| file.is_empty()));
@@ -146,7 +146,7 @@ fn read_token(reader: &mut Reader, settings: &TokenSettings, token: Option<&OsSt
     token
 }
 
-fn id<T: TryFromId>(reader: &mut Reader, setting: &str, given: Option<&OsString>) -> Option<T> {
+fn id<T: TryFromId>(reader: &mut SettingReader, setting: &str, given: Option<&OsString>) -> Option<T> {
     let text = reader.text(setting, given)?;
     T::of(text).map_err(|problem| reader.problem(setting, format_args!("is no id: {problem}"))).ok()
 }
@@ -170,7 +170,7 @@ impl TryFromId for MilestoneId {
     }
 }
 
-fn label(reader: &mut Reader, setting: &str, given: Option<&OsString>) -> Option<String> {
+fn label(reader: &mut SettingReader, setting: &str, given: Option<&OsString>) -> Option<String> {
     let text = reader.text(setting, given)?;
     if text.len() > 200 || !text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
         reader.problem(setting, "has more than 200 characters, or other ones than printable ASCII");

@@ -1,11 +1,11 @@
 //! Resolving for an agent, sealed for a key that lives for the one call.
 
-use super::super::printable::Untrusted;
 use super::bounded::bounded;
 use super::claims::{self, NarrowedTo};
 use super::left_out::{LeftOut, screen};
+use super::settings::Client;
 use super::{AgentFailure, VaultClient};
-use crate::config::Client;
+use crate::command::Untrusted;
 use crate::crypto::{Recipient, SealedCall, SealedPlace};
 use crate::domain::{AgentId, MilestoneId, ProjectId};
 use secrecy::{ExposeSecret as _, SecretString};

@@ -1,11 +1,9 @@
 //! `exec --dry-run`.
 
-use super::super::agent::AgentFailure;
-use super::super::agent::resolve::{Outcome, Preview, Previewed, require};
-use super::super::failure::Result;
-use super::super::print as print_text;
-use super::super::printable::Untrusted;
 use super::environment::Environment;
+use crate::agent::resolve::{Outcome, Preview, Previewed, require};
+use crate::agent::{AgentFailure, Result};
+use crate::command::{Untrusted, print as print_text};
 
 const HEAD: [&str; 4] = ["VARIABLE", "OUTCOME", "SOURCE", "EXPIRES"];
 
@@ -17,7 +15,7 @@ pub fn print(preview: &Preview, asked: &[String], environment: &Environment) -> 
     if !preview.blocked_by.is_empty() {
         let reasons: Vec<String> = preview.blocked_by.iter().map(ToString::to_string).collect();
         let refused = format!("the agent would be refused: {}", reasons.join(", "));
-        return Err(AgentFailure::Refused(refused).into());
+        return Err(AgentFailure::Refused(refused));
     }
     let outcome =
         |name: &String| preview.secrets.iter().find(|secret| secret.name == *name).map(|secret| secret.outcome);

@@ -1,10 +1,10 @@
 //! Running the command between pipes, and what running it has in common on a terminal.
 
-use super::super::agent::AgentFailure;
-use super::super::failure::{Failure, Result};
 use super::environment::Environment;
 use super::matcher::Matcher;
 use super::pump::pump;
+use crate::agent::{AgentFailure, Result};
+use crate::command::CommandFailure;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, IsTerminal as _, PipeWriter};
@@ -89,12 +89,12 @@ fn is_executable(path: &Path) -> bool {
 /// Turns this process into the command. Returns only when that does not work.
 pub fn become_command(job: &Job) -> Result<u8> {
     let error = job.to_command()?.exec();
-    Err(job.not_started(&error).into())
+    Err(job.not_started(&error))
 }
 
 /// Runs the command with its standard input as it is and its output through a redactor each.
 pub async fn run_between_pipes(job: &Job, redacting: Option<Lazy>) -> Result<u8> {
-    let mut signals = Signals::catch().map_err(Failure::Runtime)?;
+    let mut signals = Signals::catch().map_err(CommandFailure::Runtime)?;
     let mut command = job.to_command()?;
     // The terminal's signals reach whoever is in its foreground group, and that group alone may read from it. Without one, the
     // command has a group of its own, to which signals are passed on.
@@ -105,13 +105,13 @@ pub async fn run_between_pipes(job: &Job, redacting: Option<Lazy>) -> Result<u8>
     let mut streams = Vec::new();
     if let Some(matcher) = &redacting {
         let (out, err) = (io::stdout().as_fd().try_clone_to_owned(), io::stderr().as_fd().try_clone_to_owned());
-        let (out, err) = (out.map_err(Failure::Runtime)?, err.map_err(Failure::Runtime)?);
-        let (reader, writer) = io::pipe().map_err(Failure::Runtime)?;
+        let (out, err) = (out.map_err(CommandFailure::Runtime)?, err.map_err(CommandFailure::Runtime)?);
+        let (reader, writer) = io::pipe().map_err(CommandFailure::Runtime)?;
         // Where both go to one place, they keep their order.
         if is_same(&out, &err) {
-            command.stderr(writer.try_clone().map_err(Failure::Runtime)?);
+            command.stderr(writer.try_clone().map_err(CommandFailure::Runtime)?);
         } else {
-            let (reader, writer) = io::pipe().map_err(Failure::Runtime)?;
+            let (reader, writer) = io::pipe().map_err(CommandFailure::Runtime)?;
             command.stderr(writer);
             streams.push((reader, err, matcher.clone()));
         }
@@ -122,10 +122,10 @@ pub async fn run_between_pipes(job: &Job, redacting: Option<Lazy>) -> Result<u8>
     // With it go our ends of the pipes it writes to.
     drop(command);
     let pid = pid_of(child.id())?;
-    let (ended, end) = io::pipe().map_err(Failure::Runtime)?;
+    let (ended, end) = io::pipe().map_err(CommandFailure::Runtime)?;
     let mut pumps = Vec::new();
     for (from, to, matcher) in streams {
-        let ended = ended.try_clone().map_err(Failure::Runtime)?;
+        let ended = ended.try_clone().map_err(CommandFailure::Runtime)?;
         pumps.push(std::thread::spawn(move || pump(from, to, &matcher, &ended)));
     }
     let mut done = when_ended(child, end);
@@ -148,7 +148,7 @@ pub async fn run_between_pipes(job: &Job, redacting: Option<Lazy>) -> Result<u8>
         // Whoever reads our output may have gone; the command has noticed as it would have without us.
         let _ = pump.join();
     }
-    Ok(code(status.map_err(Failure::Runtime)?))
+    Ok(code(status.map_err(CommandFailure::Runtime)?))
 }
 
 /// Passes a signal on to the command and what it has started. A process may be gone by then.
@@ -178,8 +178,8 @@ pub fn pid_of(id: u32) -> Result<Pid> {
 }
 
 /// The command is not to be found any more.
-pub fn lost() -> Failure {
-    Failure::Runtime(io::Error::other("the command was lost sight of"))
+pub fn lost() -> AgentFailure {
+    CommandFailure::Runtime(io::Error::other("the command was lost sight of")).into()
 }
 
 /// The exit status as a shell gives it.

@@ -1,9 +1,10 @@
 //! Running the command on a terminal of its own, whose output is redacted on its way to ours.
 
-use super::super::failure::{Failure, Result};
 use super::pump::{PIECE, write_all};
 use super::redact::Redactor;
 use super::run::{Job, Lazy, Signals, code, forward, lost, pid_of, when_ended};
+use crate::agent::{AgentFailure, Result};
+use crate::command::CommandFailure;
 use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
@@ -31,9 +32,9 @@ pub fn is_there() -> bool {
 
 /// Runs the command.
 pub async fn run_on_terminal(job: &Job, matcher: Lazy) -> Result<u8> {
-    let mut signals = Signals::catch().map_err(Failure::Runtime)?;
-    let mut resized = signal(SignalKind::window_change()).map_err(Failure::Runtime)?;
-    let settings = tcgetattr(io::stdin()).map_err(|error| Failure::Runtime(error.into()))?;
+    let mut signals = Signals::catch().map_err(CommandFailure::Runtime)?;
+    let mut resized = signal(SignalKind::window_change()).map_err(CommandFailure::Runtime)?;
+    let settings = tcgetattr(io::stdin()).map_err(|error| CommandFailure::Runtime(error.into()))?;
     let pair = native_pty_system().openpty(size()).map_err(not_opened)?;
     set_up_like(&*pair.master, &settings);
 
@@ -44,21 +45,21 @@ pub async fn run_on_terminal(job: &Job, matcher: Lazy) -> Result<u8> {
         command.env(name, value);
     }
     // Without one, it would start in the home directory.
-    command.cwd(std::env::current_dir().map_err(Failure::Runtime)?);
+    command.cwd(std::env::current_dir().map_err(CommandFailure::Runtime)?);
     let child: Box<dyn portable_pty::Child> =
         pair.slave.spawn_command(command).map_err(|error| match error.downcast::<io::Error>() {
-            Ok(error) => Failure::from(job.not_started(&error)),
+            Ok(error) => job.not_started(&error),
             Err(error) => not_opened(error),
         })?;
     drop(pair.slave);
     let child = child.downcast::<std::process::Child>().map_err(|_| lost())?;
     let pid = pid_of(child.id())?;
 
-    let (ended, end) = io::pipe().map_err(Failure::Runtime)?;
+    let (ended, end) = io::pipe().map_err(CommandFailure::Runtime)?;
     let reader = pair.master.try_clone_reader().map_err(not_opened)?;
     let writer = pair.master.take_writer().map_err(not_opened)?;
     let raw = Raw::set(&settings);
-    let input_ended = ended.try_clone().map_err(Failure::Runtime)?;
+    let input_ended = ended.try_clone().map_err(CommandFailure::Runtime)?;
     std::thread::spawn(move || pass_input(writer, &input_ended));
     let (sender, pieces) = sync_channel(4);
     std::thread::spawn(move || read_pieces(reader, &sender));
@@ -77,11 +78,11 @@ pub async fn run_on_terminal(job: &Job, matcher: Lazy) -> Result<u8> {
     };
     let _ = output.join();
     drop(raw);
-    Ok(code(status.map_err(Failure::Runtime)?))
+    Ok(code(status.map_err(CommandFailure::Runtime)?))
 }
 
-fn not_opened(error: impl std::fmt::Display) -> Failure {
-    Failure::Runtime(io::Error::other(format!("no terminal can be made for the command: {error}")))
+fn not_opened(error: impl std::fmt::Display) -> AgentFailure {
+    CommandFailure::Runtime(io::Error::other(format!("no terminal can be made for the command: {error}"))).into()
 }
 
 /// The size of our terminal.

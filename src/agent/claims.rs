@@ -1,8 +1,7 @@
 //! What a token says of itself. Its signature is the vault's to check; nothing is decided by what is read here.
 
-use super::super::printable::Untrusted;
-use crate::domain::{AgentId, MilestoneId, ProjectId, Timestamp};
-use crate::http::tokens::Kind;
+use crate::command::Untrusted;
+use crate::domain::{AgentId, MilestoneId, ProjectId, Timestamp, TokenKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -81,11 +80,11 @@ pub fn read(token: &SecretString) -> Option<Says> {
         Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
         other => other.as_str().into_iter().collect(),
     };
-    let kind = Kind::ALL.into_iter().find(|kind| audiences.contains(&kind.audience()));
+    let kind = TokenKind::ALL.iter().find(|kind| audiences.contains(&kind.audience()));
     let kind = match kind {
-        Some(Kind::User) => "user",
-        Some(Kind::Service) => "service",
-        Some(Kind::Runtime) => "runtime",
+        Some(TokenKind::User) => "user",
+        Some(TokenKind::Service) => "service",
+        Some(TokenKind::Runtime) => "runtime",
         None => "nobody",
     };
     #[allow(clippy::cast_possible_truncation, reason = "beyond a day in the year 100,000 nobody minds a millisecond")]

@@ -1,0 +1,28 @@
+//! The agent's side: the commands that run where an agent works, and what they share. It asks a vault
+//! over HTTP, opens sealed answers, and keeps the token to itself.
+//!
+//! It uses nothing of the server but names of token claims, the reserved names (both in `domain`) and
+//! `crypto/sealing`, so that `project-vault-agent` can be built without the server
+//! (`--no-default-features`).
+
+mod bounded;
+mod claims;
+mod client;
+mod exec;
+mod failure;
+mod get;
+mod hiding;
+mod left_out;
+mod program;
+mod resolve;
+mod settings;
+mod whoami;
+
+pub use exec::Exec;
+pub use exec::files::{GUARD, guard};
+pub use failure::{AgentFailure, Result};
+pub use get::Get;
+pub use program::main;
+pub use whoami::Whoami;
+
+use client::VaultClient;

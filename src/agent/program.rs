@@ -1,0 +1,46 @@
+//! The program `project-vault-agent`: the agent's commands without the server, for sandboxes.
+
+use super::{Exec, GUARD, Get, Result, Whoami, guard};
+use crate::command::{parse_arguments, report};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// The agent's side of Project Vault, a credential vault for AI agents: fetches secrets for a sandbox.
+#[derive(Parser)]
+#[command(name = "project-vault-agent", version, arg_required_else_help = true, subcommand_required = true)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a command with the project's secrets in its environment, and keeps them out of its output
+    Exec(Box<Exec>),
+    /// Resolves one secret for a tool, and writes its value to standard output
+    Get(Box<Get>),
+    /// Says what a token says: principal, issuer, expiry, what it is narrowed to
+    Whoami(Whoami),
+    /// Removes files when the process that named them is gone; `exec --file` starts it
+    #[command(name = GUARD, hide = true)]
+    GuardFiles,
+}
+
+/// Runs the command that the arguments ask for; gives the exit status.
+#[must_use]
+pub fn main() -> ExitCode {
+    match parse_arguments::<Program>() {
+        Ok(program) => run(program.command).unwrap_or_else(|failure| report(&failure, failure.status())),
+        Err(status) => status,
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Exec(command) => return command.run(),
+        Command::Get(command) => command.run(),
+        Command::Whoami(command) => command.run(),
+        Command::GuardFiles => guard(),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
