@@ -31,6 +31,7 @@ mod recording;
 mod resolving;
 mod roles;
 mod schema;
+mod schema_of_database;
 mod serve;
 mod store;
 mod tampering;
