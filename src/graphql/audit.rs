@@ -6,34 +6,34 @@ use super::scalars::{DateTime, VaultAuditAction, VaultAuditOutcome, VaultResolve
 use crate::vault::{AuditEvent, AuditQuery, Page};
 use async_graphql::{ID, InputObject, Object};
 
-/// Something that was done, refused or failed.
+/// A record of an action that was done, denied or failed.
 #[derive(Clone)]
 pub(super) struct VaultAuditEvent(AuditEvent);
 
-/// Something that was done, refused or failed.
+/// A record of an action that was done, denied or failed.
 #[Object]
 impl VaultAuditEvent {
-    /// Its id.
+    /// The event's id.
     async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 
-    /// When it happened.
+    /// When it occurred.
     async fn occurred_at(&self) -> DateTime {
         self.0.occurred_at.into()
     }
 
-    /// In which project.
+    /// The project it concerns; null for actions outside projects.
     async fn project_id(&self) -> Option<ID> {
         self.0.project.clone().map(ID)
     }
 
-    /// What was done, or attempted.
+    /// The action that was done or attempted.
     async fn action(&self) -> VaultAuditAction {
         self.0.action.into()
     }
 
-    /// How it ended.
+    /// Whether it was done, denied or failed.
     async fn outcome(&self) -> VaultAuditOutcome {
         self.0.outcome.into()
     }
@@ -43,24 +43,25 @@ impl VaultAuditEvent {
         self.0.reason.as_deref()
     }
 
-    /// How many it stands for: repeated denials, refusals beyond a rate, or names that were not found; else 1.
+    /// The number of occurrences it stands for: repeated denials, refusals beyond a rate, or names
+    /// that were not found; else 1.
     async fn count(&self) -> i32 {
         i32::try_from(self.0.count).unwrap_or(i32::MAX)
     }
 
-    /// Such as user:alice, runtime:acme-runtime.
+    /// The principal that acted, such as user:alice or runtime:acme-runtime.
     async fn actor(&self) -> &str {
         &self.0.actor
     }
 
-    /// Whom the change concerned: a user, team, agent, runtime, organization or principal, such as user:bob; a setting and its
-    /// new value, such as environmentNames:SUFFIXED; or, of an entry's change, the data key that the entry is under since, such
-    /// as data-key:ID.
+    /// What the change concerned: a principal, team or organization, such as user:bob; a setting
+    /// and its new value, such as environmentNames:SUFFIXED; or, for a change of an entry, the data
+    /// key that encrypts it since, such as data-key:ID.
     async fn subject(&self) -> Option<&str> {
         self.0.subject.as_deref()
     }
 
-    /// Which role it was about.
+    /// The role it concerned.
     async fn role(&self) -> Option<VaultRole> {
         self.0.role.map(VaultRole::from)
     }
@@ -70,42 +71,42 @@ impl VaultAuditEvent {
         self.0.agent.clone().map(|id| Agent { id: ID(id) })
     }
 
-    /// Which entry it was about.
+    /// The entry it concerned.
     async fn entry_id(&self) -> Option<ID> {
         self.0.entry.map(|id| ID(id.to_string()))
     }
 
-    /// The entry's name then.
+    /// The entry's name at that time.
     async fn entry_name(&self) -> Option<&str> {
         self.0.entry_name.as_deref()
     }
 
-    /// The entry's version then.
+    /// The entry's version at that time.
     async fn entry_version(&self) -> Option<i32> {
         self.0.entry_version
     }
 
-    /// Which milestone it was about.
+    /// The milestone it concerned.
     async fn milestone_id(&self) -> Option<ID> {
         self.0.milestone.clone().map(ID)
     }
 
-    /// What a resolve was for.
+    /// The purpose of a resolve.
     async fn purpose(&self) -> Option<VaultResolvePurpose> {
         self.0.purpose.map(VaultResolvePurpose::from)
     }
 
-    /// The coding session.
+    /// The coding session a resolve named.
     async fn session_id(&self) -> Option<&str> {
         self.0.session.as_deref()
     }
 
-    /// The tool.
+    /// The tool a resolve named.
     async fn tool(&self) -> Option<&str> {
         self.0.tool.as_deref()
     }
 
-    /// The request it belongs to.
+    /// The id of the request it belongs to.
     async fn request_id(&self) -> &str {
         &self.0.request_id
     }
@@ -119,18 +120,19 @@ impl From<Page<AuditEvent>> for VaultAuditEventConnection {
     }
 }
 
-/// Which events are listed. A field left out filters nothing, an empty list matches nothing.
+/// The conditions an event of the list meets, all of them. A condition left out holds for every
+/// event; an empty list holds for none.
 #[derive(InputObject, Default)]
 pub(super) struct VaultAuditFilter {
-    /// About this entry.
+    /// The event concerns this entry.
     entry_id: Option<ID>,
-    /// Of one of these kinds.
+    /// The event records one of these actions.
     actions: Option<Vec<VaultAuditAction>>,
-    /// With one of these ends.
+    /// The action had one of these outcomes.
     outcomes: Option<Vec<VaultAuditOutcome>>,
-    /// From this instant on.
+    /// The event occurred at this time or later.
     since: Option<DateTime>,
-    /// Before this instant.
+    /// The event occurred before this time.
     until: Option<DateTime>,
 }
 

@@ -31,30 +31,30 @@ macro_rules! connection {
         pub(super) struct $edge {
             /// The element.
             node: $node,
-            /// Hand it back as `after` to go on behind the element.
+            /// Pass it as `after` to get the elements that follow this one.
             cursor: String,
         }
 
-        /// A page of a list.
+        /// One page of a list, as the Relay cursor specification has it.
         pub(super) struct $connection {
             pub(super) $page: Page<$node>,
             $(pub(super) $field: $ty,)*
         }
 
-        /// A page of a list.
+        /// One page of a list, as the Relay cursor specification has it.
         #[async_graphql::Object]
         impl $connection {
-            /// The elements, each with its cursor.
+            /// The elements of this page, each with its cursor.
             async fn edges(&self) -> Vec<$edge> {
                 self.$page.items.iter().map(|(node, cursor)| $edge { node: node.clone(), cursor: cursor.clone() }).collect()
             }
 
-            /// The elements.
+            /// The elements of this page.
             async fn nodes(&self) -> Vec<$node> {
                 self.$page.items.iter().map(|(node, _)| node.clone()).collect()
             }
 
-            /// Where in the list the page stands.
+            /// Whether there are elements before and after this page, and the cursors to get them.
             async fn page_info(&self) -> async_graphql::connection::PageInfo {
                 crate::graphql::connections::page_info(&self.$page)
             }

@@ -2,13 +2,16 @@
 
 #![allow(clippy::unused_async, reason = "the library takes resolvers as async functions")]
 
-use super::answer::{granted, nullable, proof, required};
+use super::answer::{nullable, required};
 use super::connections::connection;
 use super::document::MAX_SUBJECT;
 use super::loaders::session;
+use super::permissions::{
+    CERTIFICATE, EXPOSURES, LAST_RESOLVED_AT, LEFT_OUT_OF_SESSIONS, MASKED_VALUE, RESOLVE_COUNT, VERSIONS, granted,
+};
 use super::project::{Agent, Milestone, Project, User};
 use super::scalars::{DateTime, SecretLeftOutReason, VaultCategory, VaultEntryStatus, VaultScope};
-use crate::domain::{ApprovedNames, Category, EnvironmentNames, Result};
+use crate::domain::{ApprovedNames, Category, EnvironmentNames};
 use crate::permission::{Authorized, CanAdminister, CanList, CanViewMasked};
 use crate::vault::{Entry, EntryFilter, Page, Version, page_versions};
 use async_graphql::{Context, ID, Object, SimpleObject};
@@ -17,92 +20,26 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 #[derive(Clone)]
 pub(super) struct VaultEntry(pub Entry);
 
-const TYPE: &str = "VaultEntry";
-
-impl VaultEntry {
-    async fn read_masked(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        let access = granted(ctx, &self.0.project, TYPE, "maskedValue").await?;
-        let by = proof::<CanViewMasked>(&access)?;
-        session(ctx)?.vault.entries().masked(&by, &self.0.hint, self.0.category).await.map(Some)
-    }
-
-    async fn read_versions(
-        &self,
-        ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
-    ) -> Result<Option<VaultEntryVersionConnection>> {
-        let access = granted(ctx, &self.0.project, TYPE, "versions").await?;
-        let by = proof::<CanViewMasked>(&access)?;
-        let versions = session(ctx)?.versions(self.0.id).await?;
-        let page = page_versions(self.0.id, &versions, first, after.as_deref())?;
-        let shown = |version| VaultEntryVersion { version, category: self.0.category, by: by.clone() };
-        Ok(Some(VaultEntryVersionConnection { page: super::connections::map(page, shown) }))
-    }
-
-    async fn read_exposures(&self, ctx: &Context<'_>) -> Result<Option<Vec<VaultExposure>>> {
-        let access = granted(ctx, &self.0.project, TYPE, "exposures").await?;
-        let by = proof::<CanAdminister>(&access)?;
-        if *by.project() != self.0.project {
-            return Err(crate::domain::Error::internal(
-                "exposures were about to be shown under another project's permission",
-            ));
-        }
-        let exposures = session(ctx)?.exposures(self.0.id).await?;
-        let shown = exposures.into_iter().map(|exposure| VaultExposure {
-            agent: Agent { id: ID(exposure.agent) },
-            since: exposure.since.into(),
-            last_received_at: exposure.last.into(),
-        });
-        Ok(Some(shown.collect()))
-    }
-
-    async fn read_left_out(&self, ctx: &Context<'_>) -> Result<Option<SecretLeftOutReason>> {
-        let names = granted(ctx, &self.0.project, TYPE, "leftOutOfSessions").await?.environment_names;
-        let session = session(ctx)?;
-        let approved = match names {
-            EnvironmentNames::Any => ApprovedNames::default(),
-            EnvironmentNames::Suffixed => session.approved_names(&self.0.project).await?,
-        };
-        Ok(session.vault.entries().left_out(names, &approved, &self.0.name).map(Into::into))
-    }
-
-    async fn read_certificate(&self, ctx: &Context<'_>) -> Result<Option<VaultCertificate>> {
-        if self.0.category != Category::Certificate {
-            return Ok(None);
-        }
-        let access = granted(ctx, &self.0.project, TYPE, "certificate").await?;
-        let certificate = session(ctx)?.vault.entries().certificate(&proof::<CanList>(&access)?, &self.0).await?;
-        Ok(certificate.map(|certificate| VaultCertificate {
-            subject: shortened(certificate.subject),
-            issuer: shortened(certificate.issuer),
-            not_before: certificate.not_before.into(),
-            not_after: certificate.not_after.into(),
-            fingerprint: certificate.fingerprint,
-        }))
-    }
-}
-
-/// An agent that holds an entry's current value.
+/// An agent that received an entry's current value.
 #[derive(SimpleObject)]
 pub(super) struct VaultExposure {
-    /// Which agent.
+    /// The agent.
     agent: Agent,
-    /// When it first received it.
+    /// When the agent first received the value.
     since: DateTime,
-    /// When it last did.
+    /// When the agent last received the value.
     last_received_at: DateTime,
 }
 
 /// A credential of a project, without its value.
 #[Object]
 impl VaultEntry {
-    /// Its id.
+    /// The entry's id.
     async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 
-    /// Whose it is.
+    /// The project it belongs to.
     async fn project(&self) -> Project {
         Project(self.0.project.clone())
     }
@@ -112,7 +49,7 @@ impl VaultEntry {
         &self.0.name
     }
 
-    /// What people noted about it.
+    /// The note people wrote about it; null without one.
     async fn description(&self) -> Option<&str> {
         self.0.description.as_deref()
     }
@@ -122,17 +59,17 @@ impl VaultEntry {
         self.0.category.into()
     }
 
-    /// To what it belongs.
+    /// Whether it belongs to the whole project or to one milestone.
     async fn scope(&self) -> VaultScope {
         self.0.scope().into()
     }
 
-    /// Set exactly when scope is MILESTONE.
+    /// The milestone it belongs to; set exactly when scope is MILESTONE.
     async fn milestone(&self) -> Option<Milestone> {
         self.0.milestone.clone().map(Milestone)
     }
 
-    /// Whether it is live, and if not why.
+    /// Whether agents receive it, and if not why.
     async fn status(&self) -> VaultEntryStatus {
         self.0.status.into()
     }
@@ -142,22 +79,24 @@ impl VaultEntry {
         self.0.expires_at.map(DateTime)
     }
 
-    /// The value's version, from 1; each rotation and rollback adds one.
+    /// The number of the current version, from 1. Each rotation and rollback adds one.
     async fn version(&self) -> i32 {
         self.0.version
     }
 
-    /// Grows with every change of the entry; hand it back as expectedRevision.
+    /// A number that grows with every change of the entry. Pass it as expectedRevision to change
+    /// only what you have seen.
     async fn revision(&self) -> i32 {
         self.0.revision
     }
 
-    /// How often its value should be replaced, in days.
+    /// The number of days after which the value should be rotated; null without a rule.
     async fn rotation_interval_days(&self) -> Option<i32> {
         self.0.rotation_interval_days
     }
 
-    /// When the value should be replaced: its version's age and rotationIntervalDays; null without one.
+    /// When the value should be rotated: rotationIntervalDays after the current version was made;
+    /// null without a rule.
     async fn rotation_due_at(&self) -> Option<DateTime> {
         self.0.rotation_due_at().map(DateTime)
     }
@@ -167,7 +106,7 @@ impl VaultEntry {
         self.0.created_at.into()
     }
 
-    /// By whom.
+    /// The person who did so.
     async fn created_by(&self) -> User {
         User::from(&self.0.created_by)
     }
@@ -177,53 +116,101 @@ impl VaultEntry {
         self.0.updated_at.into()
     }
 
-    /// By whom.
+    /// The person who did so.
     async fn updated_by(&self) -> User {
         User::from(&self.0.updated_by)
     }
 
-    /// Such as sk-****abc. Consulted and above.
+    /// The value with most of it hidden, such as sk-****abc. Requires Consulted or above.
     async fn masked_value(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<String>> {
-        nullable(self.read_masked(ctx).await)
+        let read = async {
+            let by = granted(ctx, &self.0.project, &MASKED_VALUE).await?.by;
+            session(ctx)?.vault.entries().masked(&by, &self.0.hint, self.0.category).await.map(Some)
+        };
+        nullable(read.await)
     }
 
-    /// Newest first. Consulted and above.
+    /// The entry's versions, newest first. Requires Consulted or above.
     async fn versions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many elements: 0 to 100, 50 when left out.")] first: Option<i32>,
-        #[graphql(desc = "The cursor to go on behind; one that this list gave, with the same filter and order.")] after: Option<String>,
+        #[graphql(desc = "The maximum number of elements to return: 0 to 100, by default 50.")] first: Option<i32>,
+        #[graphql(
+            desc = "Return the elements after this cursor, which the same list gave for the same filter and order."
+        )]
+        after: Option<String>,
     ) -> Option<async_graphql::Result<VaultEntryVersionConnection>> {
-        nullable(self.read_versions(ctx, first, after).await)
+        let read = async {
+            let by = granted(ctx, &self.0.project, &VERSIONS).await?.by;
+            let versions = session(ctx)?.versions(self.0.id).await?;
+            let page = page_versions(self.0.id, &versions, first, after.as_deref())?;
+            let shown = |version| VaultEntryVersion { version, category: self.0.category, by: by.clone() };
+            Ok(Some(VaultEntryVersionConnection { page: super::connections::map(page, shown) }))
+        };
+        nullable(read.await)
     }
 
-    /// When an agent last received a value of this entry. Consulted and above.
+    /// When an agent last received a value of this entry; null for never. Requires Consulted or
+    /// above.
     async fn last_resolved_at(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<DateTime>> {
-        let granted = granted(ctx, &self.0.project, TYPE, "lastResolvedAt").await;
+        let granted = granted(ctx, &self.0.project, &LAST_RESOLVED_AT).await;
         nullable(granted.map(|_| self.0.usage.last.map(DateTime)))
     }
 
-    /// How often agents received one. Consulted and above.
+    /// The number of times agents received a value of this entry. Requires Consulted or above.
     async fn resolve_count(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<i32>> {
-        let granted = granted(ctx, &self.0.project, TYPE, "resolveCount").await;
+        let granted = granted(ctx, &self.0.project, &RESOLVE_COUNT).await;
         nullable(granted.map(|_| Some(i32::try_from(self.0.usage.count).unwrap_or(i32::MAX))))
     }
 
-    /// The agents that received the current value, by the access records there are: whom a leak concerns, and what a rotation makes safe.
-    /// Accountable only.
+    /// The agents that received the current value, as far as access records go back: those a leak
+    /// may come from, and whose copy a rotation makes worthless. Requires Accountable.
     async fn exposures(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<VaultExposure>>> {
-        nullable(self.read_exposures(ctx).await)
+        let read = async {
+            granted(ctx, &self.0.project, &EXPOSURES).await?;
+            let exposures = session(ctx)?.exposures(self.0.id).await?;
+            let shown = exposures.into_iter().map(|exposure| VaultExposure {
+                agent: Agent { id: ID(exposure.agent) },
+                since: exposure.since.into(),
+                last_received_at: exposure.last.into(),
+            });
+            Ok(Some(shown.collect()))
+        };
+        nullable(read.await)
     }
 
-    /// Why the entry's name keeps it out of sessions; null when it does not. A resolve that names the
-    /// entry receives it.
+    /// Why sessions do not receive the entry; null when they do. A resolve that names the entry
+    /// receives it.
     async fn left_out_of_sessions(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<SecretLeftOutReason>> {
-        nullable(self.read_left_out(ctx).await)
+        let read = async {
+            let names = granted(ctx, &self.0.project, &LEFT_OUT_OF_SESSIONS).await?.access.environment_names;
+            let session = session(ctx)?;
+            let approved = match names {
+                EnvironmentNames::Any => ApprovedNames::default(),
+                EnvironmentNames::Suffixed => session.approved_names(&self.0.project).await?,
+            };
+            Ok(session.vault.entries().left_out(names, &approved, &self.0.name).map(Into::into))
+        };
+        nullable(read.await)
     }
 
-    /// Read from a CERTIFICATE's first certificate; null for every other category.
+    /// Details of the first certificate in the value; null unless the category is CERTIFICATE.
     async fn certificate(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<VaultCertificate>> {
-        nullable(self.read_certificate(ctx).await)
+        let read = async {
+            if self.0.category != Category::Certificate {
+                return Ok(None);
+            }
+            let by = granted(ctx, &self.0.project, &CERTIFICATE).await?.by;
+            let certificate = session(ctx)?.vault.entries().certificate(&by, &self.0).await?;
+            Ok(certificate.map(|certificate| VaultCertificate {
+                subject: shortened(certificate.subject),
+                issuer: shortened(certificate.issuer),
+                not_before: certificate.not_before.into(),
+                not_after: certificate.not_after.into(),
+                fingerprint: certificate.fingerprint,
+            }))
+        };
+        nullable(read.await)
     }
 }
 
@@ -236,22 +223,22 @@ fn shortened(mut name: String) -> String {
     name
 }
 
-/// What a certificate says about itself.
+/// The contents of an X.509 certificate; the vault does not verify it.
 #[derive(SimpleObject)]
 pub(super) struct VaultCertificate {
-    /// Whom it names.
+    /// The subject's distinguished name.
     subject: String,
-    /// Who signed it.
+    /// The issuer's distinguished name.
     issuer: String,
     /// The first instant at which it is valid.
     not_before: DateTime,
-    /// The last one.
+    /// The last instant at which it is valid.
     not_after: DateTime,
-    /// SHA-256 of the DER form, lower-case hex.
+    /// SHA-256 of its DER encoding, in lower-case hexadecimal.
     fingerprint: String,
 }
 
-/// One value an entry has, or had.
+/// A value that an entry has or had.
 #[derive(Clone)]
 pub(super) struct VaultEntryVersion {
     version: Version,
@@ -259,15 +246,15 @@ pub(super) struct VaultEntryVersion {
     by: Authorized<CanViewMasked>,
 }
 
-/// One value an entry has, or had.
+/// A value that an entry has or had.
 #[Object]
 impl VaultEntryVersion {
-    /// Its number, from 1.
+    /// The version's number, from 1.
     async fn version(&self) -> i32 {
         self.version.version
     }
 
-    /// Such as sk-****abc.
+    /// The value with most of it hidden, such as sk-****abc.
     async fn masked_value(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
         let vault = &required(session(ctx))?.vault;
         required(vault.entries().masked(&self.by, &self.version.hint, self.category).await)
@@ -278,12 +265,12 @@ impl VaultEntryVersion {
         self.version.created_at.into()
     }
 
-    /// By whom.
+    /// The person who did so.
     async fn created_by(&self) -> User {
         User::from(&self.version.created_by)
     }
 
-    /// The version whose value a rollback brought back.
+    /// The version whose value a rollback brought back; null for a value that was written.
     async fn restored_from(&self) -> Option<i32> {
         self.version.restored_from
     }
@@ -300,7 +287,7 @@ connection!(
     },
     VaultEntryEdge,
     {
-        /// How many elements the whole list has.
+        /// The number of elements in the whole list.
         async fn total_count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
             let vault = &required(session(ctx))?.vault;
             let count = required(vault.entries().count(&self.by, self.deleted.as_ref(), &self.filter).await)?;

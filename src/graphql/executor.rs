@@ -133,7 +133,7 @@ struct ServiceRoot {
     sdl: Arc<str>,
 }
 
-/// What can be read.
+/// Reads vaults, entries and audit events, and resolves secrets.
 #[Object(name = "Query")]
 impl ServiceRoot {
     #[graphql(name = "_service")]

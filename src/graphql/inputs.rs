@@ -13,22 +13,25 @@ use crate::vault::{
 use async_graphql::{ID, InputObject, MaybeUndefined};
 use secrecy::SecretString;
 
-/// Which entries are listed. A field left out filters nothing, an empty list matches nothing.
+/// The conditions an entry of the list meets, all of them. A condition left out holds for every
+/// entry; an empty list holds for none.
 #[derive(InputObject)]
 pub(super) struct VaultEntryFilter {
-    /// Case-insensitive part of the name.
+    /// Part of the entry's name, in upper or lower case.
     name_contains: Option<String>,
-    /// Of one of these kinds.
+    /// The entry has one of these categories.
     categories: Option<Vec<VaultCategory>>,
-    /// Of the project itself, or of milestones.
+    /// The entry belongs to the whole project, or to any milestone.
     scope: Option<VaultScope>,
-    /// Of this milestone.
+    /// The entry belongs to this milestone.
     milestone_id: Option<ID>,
-    /// Left out: ACTIVE, EXPIRED and DISABLED. DELETED ones exist for Accountable viewers only.
+    /// The entry has one of these statuses; by default ACTIVE, EXPIRED or DISABLED. Only
+    /// Accountable viewers see DELETED entries.
     statuses: Option<Vec<VaultEntryStatus>>,
-    /// Entries that expire before this instant and are neither disabled nor deleted.
+    /// The entry expires before this time, and is neither disabled nor deleted.
     expires_before: Option<DateTime>,
-    /// Whether sessions leave the entry out because of its name. DELETED entries match neither.
+    /// Whether sessions leave the entry out because of its name. DELETED entries match neither
+    /// value.
     left_out_of_sessions: Option<bool>,
 }
 
@@ -46,13 +49,13 @@ impl From<VaultEntryFilter> for EntryFilter {
     }
 }
 
-/// In which order entries are listed; ties by id.
+/// The order of a list of entries. Entries that are equal are ordered by id.
 #[derive(InputObject)]
 pub(super) struct VaultEntryOrder {
-    /// By what.
+    /// The property to sort by.
     #[graphql(default_with = "VaultEntryOrderField::Name")]
     field: VaultEntryOrderField,
-    /// In which direction.
+    /// The direction to sort in.
     #[graphql(default_with = "VaultSortDirection::Asc")]
     direction: VaultSortDirection,
 }
@@ -63,24 +66,26 @@ impl From<VaultEntryOrder> for EntryOrder {
     }
 }
 
-/// An entry that is to be created.
+/// The entry to create.
 #[derive(InputObject)]
 pub(super) struct CreateVaultEntryInput {
-    /// In which project.
+    /// The project's id.
     project_id: ID,
-    /// The environment variable it becomes.
+    /// The name agents ask for, which is also the environment variable it becomes in a session.
     name: String,
-    /// 1 byte to 64 KiB of text without NUL.
+    /// The secret value: 1 byte to 64 KiB of text without NUL. It can never be read back in full.
     value: SecretString,
-    /// What kind of credential it is.
+    /// The kind of credential it is; it decides how the value is masked.
     category: VaultCategory,
     /// A note, up to 2,000 characters.
     description: Option<String>,
-    /// Scope MILESTONE when given, PROJECT otherwise.
+    /// The milestone the entry belongs to; without it, the entry belongs to the whole project.
     milestone_id: Option<ID>,
-    /// For a CERTIFICATE never later than its notAfter, which is the default.
+    /// When the entry expires; by default never, or at a CERTIFICATE's notAfter, which is also its
+    /// upper bound.
     expires_at: Option<DateTime>,
-    /// How often the value should be replaced: 1 to 3,650 days.
+    /// The number of days after which the value should be rotated: 1 to 3,650. Nothing expires by
+    /// it.
     rotation_interval_days: Option<i32>,
 }
 
@@ -107,22 +112,25 @@ fn change<T, U>(field: MaybeUndefined<T>, of: impl FnOnce(T) -> U) -> Change<U> 
     }
 }
 
-/// A field left out stays as it is; null clears it where it is optional. The category cannot change to or from CERTIFICATE.
+/// The properties of an entry to change. A property that is left out stays as it is; null clears an
+/// optional one. The category cannot change to or from CERTIFICATE.
 #[derive(InputObject)]
 pub(super) struct UpdateVaultEntryInput {
-    /// Which entry.
+    /// The entry's id.
     id: ID,
-    /// A new name.
+    /// The new name.
     name: MaybeUndefined<String>,
-    /// A new note.
+    /// The new note: up to 2,000 characters.
     description: MaybeUndefined<String>,
-    /// Another kind.
+    /// The new kind of credential.
     category: MaybeUndefined<VaultCategory>,
-    /// An instant in the past expires the entry now.
+    /// When the entry expires; a time in the past expires it at once.
     expires_at: MaybeUndefined<DateTime>,
-    /// How often the value should be replaced: 1 to 3,650 days.
+    /// The number of days after which the value should be rotated: 1 to 3,650. Nothing expires by
+    /// it.
     rotation_interval_days: MaybeUndefined<i32>,
-    /// A conflict when the entry has another revision by now.
+    /// The revision the caller has seen. The change fails with CONFLICT when the entry has another
+    /// one by now.
     expected_revision: Option<i32>,
 }
 
@@ -143,13 +151,15 @@ impl From<UpdateVaultEntryInput> for EntryChanges {
 /// A new value for an entry.
 #[derive(InputObject)]
 pub(super) struct RotateVaultEntryInput {
-    /// Which entry.
+    /// The entry's id.
     id: ID,
-    /// 1 byte to 64 KiB of text without NUL.
+    /// The new secret value: 1 byte to 64 KiB of text without NUL.
     value: SecretString,
-    /// Left out: kept, and required when the entry has expired. null: never expires.
+    /// When the new value expires; null for never. Left out, the expiry stays as it is, which fails
+    /// for an entry that has expired.
     expires_at: MaybeUndefined<DateTime>,
-    /// A conflict when the entry has another revision by now.
+    /// The revision the caller has seen. The change fails with CONFLICT when the entry has another
+    /// one by now.
     expected_revision: Option<i32>,
 }
 
@@ -164,14 +174,15 @@ impl From<RotateVaultEntryInput> for Rotation {
     }
 }
 
-/// An old value that an entry is to have again.
+/// The earlier value an entry gets back.
 #[derive(InputObject)]
 pub(super) struct RollbackVaultEntryInput {
-    /// Which entry.
+    /// The entry's id.
     id: ID,
-    /// The version that has it.
+    /// The number of the version whose value it gets.
     version: i32,
-    /// A conflict when the entry has another revision by now.
+    /// The revision the caller has seen. The change fails with CONFLICT when the entry has another
+    /// one by now.
     expected_revision: Option<i32>,
 }
 
@@ -181,19 +192,19 @@ impl From<RollbackVaultEntryInput> for Rollback {
     }
 }
 
-/// A .env text to import.
+/// A .env text to import, and how.
 #[derive(InputObject)]
 pub(super) struct ImportVaultEntriesInput {
-    /// Into which project.
+    /// The id of the project to import into.
     project_id: ID,
-    /// Into which milestone; into the project's own scope when left out.
+    /// The milestone the entries belong to; without it, they belong to the whole project.
     milestone_id: Option<ID>,
-    /// The text: one NAME=VALUE a line.
+    /// The .env text: one NAME=VALUE per line.
     dotenv: SecretString,
-    /// The kind of the entries that are created.
+    /// The category of the entries that are created.
     #[graphql(default_with = "VaultCategory::Secret")]
     category: VaultCategory,
-    /// What happens with names that are taken.
+    /// What to do with a name that exists already in the same scope.
     #[graphql(default_with = "VaultImportConflict::Fail")]
     on_conflict: VaultImportConflict,
 }
@@ -210,14 +221,14 @@ impl From<ImportVaultEntriesInput> for Import {
     }
 }
 
-/// A role that a person is to have, or to lose.
+/// A person and the role to assign or revoke.
 #[derive(InputObject)]
 pub(super) struct VaultRoleInput {
-    /// In which project.
+    /// The project's id.
     project_id: ID,
-    /// Who.
+    /// The person's id.
     user_id: ID,
-    /// Which role.
+    /// The role to assign or revoke.
     role: VaultRole,
 }
 
@@ -227,14 +238,14 @@ impl From<VaultRoleInput> for RoleChange {
     }
 }
 
-/// With milestoneId: the agent works on that milestone, and on the project.
+/// An agent and where it works: the project, and with milestoneId that milestone as well.
 #[derive(InputObject)]
 pub(super) struct VaultAgentInput {
-    /// Which project.
+    /// The project's id.
     project_id: ID,
-    /// Which agent.
+    /// The agent's id.
     agent_id: ID,
-    /// Which milestone.
+    /// A milestone of the project; see the mutation for what leaving it out means.
     milestone_id: Option<ID>,
 }
 
@@ -244,12 +255,12 @@ impl From<VaultAgentInput> for AgentChange {
     }
 }
 
-/// Which names of entries are to reach a project's sessions.
+/// The rule for the names that reach a project's sessions.
 #[derive(InputObject)]
 pub(super) struct SetVaultEnvironmentNamesInput {
-    /// The project.
+    /// The project's id.
     project_id: ID,
-    /// Which names reach its sessions.
+    /// The new rule.
     environment_names: VaultEnvironmentNames,
     /// The names that reach sessions whatever they end in: at most 100, none of them reserved. Left out
     /// or null: kept as they are. An empty list: none.
@@ -262,27 +273,27 @@ impl From<SetVaultEnvironmentNamesInput> for EnvironmentChange {
     }
 }
 
-/// An organization that is to take part, or no longer.
+/// A project and an organization to add to it or remove from it.
 #[derive(InputObject)]
 #[graphql(inaccessible)]
 pub(super) struct VaultParticipantInput {
-    /// In which project.
+    /// The project's id.
     pub project_id: ID,
-    /// Which organization.
+    /// The organization's id.
     pub organization_id: ID,
 }
 
-/// A milestone that is to exist with this phase. A bound left out is open.
+/// A milestone to create or change. A bound of its phase that is left out is open.
 #[derive(InputObject)]
 #[graphql(inaccessible)]
 pub(super) struct PutVaultMilestoneInput {
-    /// Its id.
+    /// The milestone's id.
     id: ID,
-    /// Whose it is.
+    /// The id of the project it belongs to; a milestone never moves to another.
     project_id: ID,
-    /// The first instant of its phase.
+    /// The first instant of its phase; without it, the phase has no beginning.
     opens_at: Option<DateTime>,
-    /// The first instant after it.
+    /// The first instant after its phase; without it, the phase has no end.
     closes_at: Option<DateTime>,
 }
 
@@ -293,17 +304,17 @@ impl From<PutVaultMilestoneInput> for NewMilestone {
     }
 }
 
-/// A project that gets a vault.
+/// The project that gets a vault.
 #[derive(InputObject)]
 #[graphql(inaccessible)]
 pub(super) struct RegisterProjectVaultInput {
-    /// Its id; none that was ever used.
+    /// The project's id, which no project, even a deleted one, has had before.
     project_id: ID,
-    /// The organizations that take part, at least one.
+    /// The ids of the organizations that take part: at least one.
     participant_ids: Vec<ID>,
-    /// The people who are Accountable, at least one.
+    /// The ids of the people who become Accountable: at least one.
     accountable_user_ids: Vec<ID>,
-    /// Its status.
+    /// The project's status; agents receive secrets only while it is ACTIVE.
     #[graphql(default_with = "VaultProjectStatus::Active")]
     status: VaultProjectStatus,
 }
@@ -319,13 +330,13 @@ impl From<RegisterProjectVaultInput> for NewProject {
     }
 }
 
-/// A project's new status.
+/// A project and its new status.
 #[derive(InputObject)]
 #[graphql(inaccessible)]
 pub(super) struct SetProjectVaultStatusInput {
-    /// Which project.
+    /// The project's id.
     pub project_id: ID,
-    /// Its status.
+    /// The new status.
     pub status: VaultProjectStatus,
 }
 
@@ -333,9 +344,9 @@ pub(super) struct SetProjectVaultStatusInput {
 #[derive(InputObject)]
 #[graphql(inaccessible)]
 pub(super) struct VaultAgentRegistrationInput {
-    /// Which agent.
+    /// The agent's id.
     pub agent_id: ID,
-    /// Which organization.
+    /// The organization's id.
     pub organization_id: ID,
 }
 
@@ -343,8 +354,8 @@ pub(super) struct VaultAgentRegistrationInput {
 #[derive(InputObject)]
 #[graphql(inaccessible)]
 pub(super) struct VaultRuntimeRegistrationInput {
-    /// Which runtime.
+    /// The runtime's id.
     pub runtime_id: ID,
-    /// Which organization.
+    /// The organization's id.
     pub organization_id: ID,
 }

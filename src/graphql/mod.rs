@@ -15,7 +15,7 @@ mod loaders;
 mod mutation;
 mod pacing;
 mod payloads;
-pub mod permissions;
+mod permissions;
 mod platform;
 mod project;
 mod query;

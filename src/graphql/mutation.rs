@@ -41,149 +41,152 @@ where
 #[derive(Default)]
 pub(super) struct ByPeople;
 
-/// What can be changed.
+/// Changes to vaults. Each answers null with an error when the caller may not make it.
 #[Object]
 impl ByPeople {
-    /// Creates an entry. Responsible and above, as all changes of entries but where it says otherwise.
+    /// Creates an entry. Requires Responsible or above, like every change of an entry that does not
+    /// say otherwise.
     async fn create_vault_entry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: CreateVaultEntryInput,
+        #[graphql(desc = "The entry to create.")] input: CreateVaultEntryInput,
     ) -> Settled<VaultEntryPayload> {
         change(ctx, |vault, caller| vault.entries().create(caller, input.into())).await
     }
 
-    /// Changes an entry's properties.
+    /// Changes an entry's properties, but not its value.
     async fn update_vault_entry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: UpdateVaultEntryInput,
+        #[graphql(desc = "The entry and its new properties.")] input: UpdateVaultEntryInput,
     ) -> Settled<VaultEntryPayload> {
         change(ctx, |vault, caller| vault.entries().update(caller, input.into())).await
     }
 
-    /// Gives an entry a new value.
+    /// Gives an entry a new value, as a new version.
     async fn rotate_vault_entry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: RotateVaultEntryInput,
+        #[graphql(desc = "The entry and its new value.")] input: RotateVaultEntryInput,
     ) -> Settled<VaultEntryPayload> {
         change(ctx, |vault, caller| vault.entries().rotate(caller, input.into())).await
     }
 
-    /// Makes a new version out of an old one, without decrypting it.
+    /// Gives an entry the value of an earlier version, as a new version. Nothing is decrypted.
     async fn rollback_vault_entry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: RollbackVaultEntryInput,
+        #[graphql(desc = "The entry and the version whose value it gets.")] input: RollbackVaultEntryInput,
     ) -> Settled<VaultEntryPayload> {
         change(ctx, |vault, caller| vault.entries().roll_back(caller, input.into())).await
     }
 
-    /// Switches an entry off: it does not exist for agents.
+    /// Disables an entry: agents no longer receive it, nor learn that it exists.
     async fn disable_vault_entry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which one.")] id: ID,
+        #[graphql(desc = "The id of the entry to disable.")] id: ID,
     ) -> Settled<VaultEntryPayload> {
         change(ctx, |vault, caller| vault.entries().disable(caller, id.0)).await
     }
 
-    /// Switches an entry on again.
+    /// Enables a disabled entry.
     async fn enable_vault_entry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which one.")] id: ID,
+        #[graphql(desc = "The id of the entry to enable.")] id: ID,
     ) -> Settled<VaultEntryPayload> {
         change(ctx, |vault, caller| vault.entries().enable(caller, id.0)).await
     }
 
-    /// Recoverable until the retention period ends. Accountable only, as the next two.
+    /// Deletes an entry. It can be restored until the retention period ends. Requires Accountable.
     async fn delete_vault_entry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which one.")] id: ID,
+        #[graphql(desc = "The id of the entry to delete.")] id: ID,
     ) -> Settled<VaultEntryPayload> {
         change(ctx, |vault, caller| vault.entries().delete(caller, id.0)).await
     }
 
-    /// Brings a deleted entry back.
+    /// Restores a deleted entry. Requires Accountable.
     async fn restore_vault_entry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which one.")] id: ID,
+        #[graphql(desc = "The id of the entry to restore.")] id: ID,
     ) -> Settled<VaultEntryPayload> {
         change(ctx, |vault, caller| vault.entries().restore(caller, id.0)).await
     }
 
-    /// Erases a deleted entry now.
+    /// Erases a deleted entry with all its versions at once and for ever. Requires Accountable.
     async fn purge_vault_entry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which one.")] id: ID,
+        #[graphql(desc = "The id of the entry to erase.")] id: ID,
     ) -> Settled<PurgeVaultEntryPayload> {
         change(ctx, |vault, caller| vault.entries().purge(caller, id.0)).await
     }
 
-    /// Creates or rotates one entry per line of a .env text, all or nothing.
+    /// Creates or rotates one entry per line of a .env text: all of them, or none.
     async fn import_vault_entries(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: ImportVaultEntriesInput,
+        #[graphql(desc = "The text, and where and how to import it.")] input: ImportVaultEntriesInput,
     ) -> Settled<ImportVaultEntriesPayload> {
         change(ctx, |vault, caller| vault.entries().import(caller, input.into())).await
     }
 
-    /// Sets which names of entries reach the project's sessions. Accountable only.
+    /// Sets which names of entries reach the project's sessions. Requires Accountable.
     async fn set_vault_environment_names(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The project, and the names.")] input: SetVaultEnvironmentNamesInput,
+        #[graphql(desc = "The project, and the rule for its names.")] input: SetVaultEnvironmentNamesInput,
     ) -> Settled<VaultEnvironmentNamesPayload> {
         change(ctx, |vault, caller| vault.entries().set_environment_names(caller, input.into())).await
     }
 
-    /// Gives a person a role. By an Accountable person or the platform's service, as all up to closing a milestone.
+    /// Assigns a role to a person. Requires Accountable, or the platform's service; so do revoking
+    /// roles, assigning agents and closing milestones.
     async fn assign_vault_role(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: VaultRoleInput,
+        #[graphql(desc = "The person, the project and the role.")] input: VaultRoleInput,
     ) -> Settled<VaultRolePayload> {
         change(ctx, |vault, caller| vault.members().assign_role(caller, input.into())).await
     }
 
-    /// Takes a role from a person; not from the last Accountable one.
+    /// Revokes a person's role. The last Accountable person keeps theirs (CONFLICT).
     async fn revoke_vault_role(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: VaultRoleInput,
+        #[graphql(desc = "The person, the project and the role.")] input: VaultRoleInput,
     ) -> Settled<VaultRolePayload> {
         change(ctx, |vault, caller| vault.members().revoke_role(caller, input.into())).await
     }
 
-    /// Puts an agent on the project, and on a milestone.
+    /// Assigns an agent to the project, and to a milestone when one is given.
     async fn assign_vault_agent(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: VaultAgentInput,
+        #[graphql(desc = "The agent, and where it will work.")] input: VaultAgentInput,
     ) -> Settled<VaultAgentPayload> {
         change(ctx, |vault, caller| vault.members().assign_agent(caller, input.into())).await
     }
 
-    /// Without milestoneId: from the project and all its milestones.
+    /// Unassigns an agent from a milestone; without milestoneId, from the project and all its
+    /// milestones.
     async fn unassign_vault_agent(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: VaultAgentInput,
+        #[graphql(desc = "The agent, and where it no longer works.")] input: VaultAgentInput,
     ) -> Settled<VaultAgentPayload> {
         change(ctx, |vault, caller| vault.members().unassign_agent(caller, input.into())).await
     }
 
-    /// Ends the phase at once: its credentials stop resolving.
+    /// Ends a milestone's phase at once: its entries no longer resolve.
     async fn close_vault_milestone(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which one.")] id: ID,
+        #[graphql(desc = "The id of the milestone to close.")] id: ID,
     ) -> Settled<VaultMilestonePayload> {
         change(ctx, |vault, caller| vault.milestones().close(caller, id.0)).await
     }

@@ -7,27 +7,28 @@ use crate::domain::{Error, Field, MilestoneId, Result};
 use crate::vault::{self, Entry, Erased, Imported, Project, RoleHolder};
 use async_graphql::{Enum, ID, SimpleObject};
 
-/// What the caller can put right; nothing was written then.
+/// Something wrong with a request that the caller can correct. Nothing was written.
 #[derive(SimpleObject)]
 pub(super) struct VaultUserError {
-    /// What is wrong.
+    /// The kind of problem.
     code: VaultUserErrorCode,
     /// The path of the input field, such as `input`, `name`.
     field: Option<Vec<&'static str>>,
-    /// What to do.
+    /// What is wrong and what to do about it, for people.
     message: String,
 }
 
-/// What is wrong with a change.
+/// The kind of problem with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub(super) enum VaultUserErrorCode {
     /// An input breaks a rule.
     InvalidInput,
-    /// There is no such thing, or the caller may not see it.
+    /// The entity does not exist, or the caller may not see it; the two look the same.
     NotFound,
-    /// The state of things forbids it.
+    /// The current state does not allow the change, such as a name that is taken or an old
+    /// revision.
     Conflict,
-    /// More than the vault takes.
+    /// The change would exceed a limit of the vault.
     LimitExceeded,
 }
 
@@ -72,7 +73,8 @@ macro_rules! payload {
         pub(super) struct $name {
             $(#[$fmeta])*
             $field: Option<$ty>,
-            /// What the caller can put right.
+            /// What is wrong with the request and can be corrected; nothing was written. Empty on
+            /// success.
             user_errors: Vec<VaultUserError>,
         }
 
@@ -92,74 +94,74 @@ macro_rules! payload {
 }
 
 payload! {
-    /// The entry as it is now.
+    /// The result of changing an entry.
     VaultEntryPayload {
-        /// The entry as it is now.
+        /// The entry after the change; null when there are userErrors.
         entry: VaultEntry
     } from Entry, VaultEntry
 }
 payload! {
-    /// The entry that is gone.
+    /// The result of purging an entry.
     PurgeVaultEntryPayload {
-        /// The id of the entry that is gone.
+        /// The id of the entry that was erased; null when it was not.
         id: ID
     } from crate::domain::EntryId, |id| ID(id.to_string())
 }
 payload! {
-    /// Who has the role now, or had it.
+    /// The result of assigning or revoking a role.
     VaultRolePayload {
-        /// Who has the role now, or had it.
+        /// The role and who has it, or had it; null when there are userErrors.
         member: VaultMember
     } from RoleHolder, VaultMember::from
 }
 payload! {
-    /// The agent with the milestones it works on now.
+    /// The result of assigning or unassigning an agent.
     VaultAgentPayload {
-        /// The agent with the milestones it works on now.
+        /// The agent and the milestones it works on now; null when there are userErrors.
         assignment: VaultAgentAssignment
     } from vault::AgentAssignment, VaultAgentAssignment::from
 }
 payload! {
-    /// The milestone.
+    /// The result of changing a milestone.
     VaultMilestonePayload {
-        /// The milestone.
+        /// The milestone after the change; null when there are userErrors.
         milestone: Milestone
     } from vault::Milestone, |milestone| Milestone(milestone.id)
 }
 payload! {
-    /// The vault with its new setting.
+    /// The result of setting which names reach sessions.
     VaultEnvironmentNamesPayload {
-        /// The vault with its new setting.
+        /// The vault with its new rule; null when there are userErrors.
         vault: ProjectVault
     } from Project, ProjectVault
 }
 payload! {
-    /// The vault as it is now.
+    /// The result of changing a project's vault.
     #[graphql(inaccessible)]
     ProjectVaultPayload {
-        /// The vault as it is now.
+        /// The vault after the change; null when there are userErrors.
         vault: ProjectVault
     } from Project, ProjectVault
 }
 payload! {
-    /// What was registered, or is no longer.
+    /// The result of registering or unregistering an agent or a runtime.
     #[graphql(inaccessible)]
     VaultRegistrationPayload {
-        /// Its id.
+        /// The agent's or runtime's id; null when there are userErrors.
         id: ID
     } from String, ID
 }
 
-/// What an import did, in the order of the lines.
+/// The result of an import, each list in the order of the lines.
 #[derive(SimpleObject)]
 pub(super) struct ImportVaultEntriesPayload {
-    /// The entries it created.
+    /// The entries that were created.
     created: Vec<VaultEntry>,
-    /// The entries it rotated.
+    /// The entries that got a new value.
     rotated: Vec<VaultEntry>,
-    /// The names it left out.
+    /// The names that were skipped because they exist already.
     skipped: Vec<String>,
-    /// What the caller can put right.
+    /// What is wrong with the request and can be corrected; nothing was written. Empty on success.
     user_errors: Vec<VaultUserError>,
 }
 
@@ -181,20 +183,20 @@ impl Payload for ImportVaultEntriesPayload {
     }
 }
 
-/// What went with a project.
+/// The result of deleting a project's vault.
 #[derive(SimpleObject)]
 #[graphql(inaccessible)]
 pub(super) struct DeleteProjectVaultPayload {
-    /// Which project.
+    /// The project's id.
     project_id: Option<ID>,
-    /// How many entries, deleted ones included.
+    /// The number of entries that were erased, deleted ones included.
     entries_erased: i32,
-    /// How many versions.
+    /// The number of versions that were erased.
     versions_erased: i32,
-    /// A signed statement (JWS, EdDSA) of what was erased and when; of the deletion before, when this one repeats it. Its keys are
-    /// at /.well-known/project-vault/jwks.json.
+    /// A signed statement (JWS, EdDSA) of what was erased and when. A repeated deletion gives the
+    /// first one's. Verify it with the keys at /.well-known/project-vault/jwks.json.
     receipt: Option<String>,
-    /// What the caller can put right.
+    /// What is wrong with the request and can be corrected; nothing was written. Empty on success.
     user_errors: Vec<VaultUserError>,
 }
 
@@ -220,15 +222,15 @@ impl Payload for DeleteProjectVaultPayload {
     }
 }
 
-/// What went with a milestone.
+/// The result of deleting a milestone.
 #[derive(SimpleObject)]
 #[graphql(inaccessible)]
 pub(super) struct DeleteVaultMilestonePayload {
-    /// Which milestone.
+    /// The milestone's id.
     milestone_id: Option<ID>,
-    /// How many entries, deleted ones included.
+    /// The number of entries that were erased, deleted ones included.
     entries_erased: i32,
-    /// What the caller can put right.
+    /// What is wrong with the request and can be corrected; nothing was written. Empty on success.
     user_errors: Vec<VaultUserError>,
 }
 

@@ -1,44 +1,64 @@
-//! Which permission a field needs. The one table of it; the tests hold it against the schema.
+//! The permission that a field needs: declared once, by type, for the field and for the look-ahead.
 
-use super::loaders::{Asked, Session};
-use crate::domain::{Error, ProjectId};
-use crate::permission::Permission;
+use super::loaders::{Asked, Session, session};
+use crate::domain::{Error, ProjectId, Result};
+use crate::permission::{
+    Authorized, CanAdminister, CanAudit, CanList, CanManageMembers, CanViewAgents, CanViewMasked, CanWrite, Held,
+    Permission,
+};
 use crate::vault::ProjectAccess;
 use async_graphql::{Context, SelectionField};
 use std::collections::BTreeSet;
+use std::marker::PhantomData;
 
-/// Fields that need a permission on their project besides the one to see their object: type, field, permission.
-pub const FIELDS: &[(&str, &str, Permission)] = &[
-    ("ProjectVault", "entries", Permission::CanList),
-    ("ProjectVault", "entry", Permission::CanList),
-    ("ProjectVault", "approvedNames", Permission::CanList),
-    ("ProjectVault", "agents", Permission::CanViewAgents),
-    ("ProjectVault", "members", Permission::CanManageMembers),
-    ("ProjectVault", "auditEvents", Permission::CanAudit),
-    ("Milestone", "vaultEntries", Permission::CanList),
-    ("Milestone", "vaultPhase", Permission::CanList),
-    ("VaultEntry", "maskedValue", Permission::CanViewMasked),
-    ("VaultEntry", "versions", Permission::CanViewMasked),
-    ("VaultEntry", "lastResolvedAt", Permission::CanViewMasked),
-    ("VaultEntry", "resolveCount", Permission::CanViewMasked),
-    ("VaultEntry", "certificate", Permission::CanList),
-    ("VaultEntry", "leftOutOfSessions", Permission::CanList),
-    ("VaultEntry", "exposures", Permission::CanAdminister),
-    ("VaultViewer", "canList", Permission::CanList),
-    ("VaultViewer", "canViewMasked", Permission::CanViewMasked),
-    ("VaultViewer", "canWrite", Permission::CanWrite),
-    ("VaultViewer", "canAdminister", Permission::CanAdminister),
-    ("VaultViewer", "canAudit", Permission::CanAudit),
-];
+/// A field that shows something only to those who hold the permission `P` on the object's project.
+pub(super) struct Guarded<P> {
+    name: &'static str,
+    permission: PhantomData<P>,
+}
+
+/// Declares the guarded fields, each with the one permission it needs besides the one to see its object.
+macro_rules! guarded {
+    ($($constant:ident: $permission:ident = $of:ident.$name:literal),+ $(,)?) => {
+        $(
+            #[doc = concat!(stringify!($of), ".", $name)]
+            pub(super) const $constant: Guarded<$permission> = Guarded { name: $name, permission: PhantomData };
+        )+
+
+        /// The guarded fields: name and permission.
+        const FIELDS: &[(&str, Permission)] = &[$(($constant.name, $permission::PERMISSION)),+];
+
+        #[cfg(test)]
+        const COORDINATES: &[(&str, &str)] = &[$((stringify!($of), $name)),+];
+    };
+}
+
+guarded! {
+    ENTRIES: CanList = ProjectVault."entries",
+    ENTRY: CanList = ProjectVault."entry",
+    APPROVED_NAMES: CanList = ProjectVault."approvedNames",
+    AGENTS: CanViewAgents = ProjectVault."agents",
+    MEMBERS: CanManageMembers = ProjectVault."members",
+    AUDIT_EVENTS: CanAudit = ProjectVault."auditEvents",
+    MILESTONE_ENTRIES: CanList = Milestone."vaultEntries",
+    MILESTONE_PHASE: CanList = Milestone."vaultPhase",
+    MASKED_VALUE: CanViewMasked = VaultEntry."maskedValue",
+    VERSIONS: CanViewMasked = VaultEntry."versions",
+    LAST_RESOLVED_AT: CanViewMasked = VaultEntry."lastResolvedAt",
+    RESOLVE_COUNT: CanViewMasked = VaultEntry."resolveCount",
+    CERTIFICATE: CanList = VaultEntry."certificate",
+    LEFT_OUT_OF_SESSIONS: CanList = VaultEntry."leftOutOfSessions",
+    EXPOSURES: CanAdminister = VaultEntry."exposures",
+    CAN_LIST: CanList = VaultViewer."canList",
+    CAN_VIEW_MASKED: CanViewMasked = VaultViewer."canViewMasked",
+    CAN_WRITE: CanWrite = VaultViewer."canWrite",
+    CAN_ADMINISTER: CanAdminister = VaultViewer."canAdminister",
+    CAN_AUDIT: CanAudit = VaultViewer."canAudit",
+}
 
 /// The permissions that tell the strongest role, strongest first.
 pub(super) const STRENGTHS: [Permission; 4] =
     [Permission::CanAdminister, Permission::CanWrite, Permission::CanViewMasked, Permission::CanList];
-
-/// The permission a field needs; the tests hold every field of the schema against the table.
-pub(super) fn of_field(of: &str, field: &str) -> Option<Permission> {
-    FIELDS.iter().find(|(kind, name, _)| *kind == of && *name == field).map(|(_, _, permission)| *permission)
-}
 
 /// Every permission that the selection below a field will ask for on the field's project, so that all are asked in one batch.
 /// Asking for one too many costs a question, asking for one too few a batch.
@@ -51,7 +71,7 @@ pub(super) fn selected(ctx: &Context<'_>) -> BTreeSet<Permission> {
 fn collect(field: &SelectionField<'_>, permissions: &mut BTreeSet<Permission>) {
     for child in field.selection_set() {
         let name = child.name();
-        permissions.extend(FIELDS.iter().filter(|(_, field, _)| *field == name).map(|(_, _, permission)| *permission));
+        permissions.extend(FIELDS.iter().filter(|(field, _)| *field == name).map(|(_, permission)| *permission));
         if name == "role" && field.name() == "viewer" {
             permissions.extend(STRENGTHS);
         }
@@ -59,31 +79,72 @@ fn collect(field: &SelectionField<'_>, permissions: &mut BTreeSet<Permission>) {
     }
 }
 
-/// What a viewer is told about a field.
-pub(super) enum Sight {
+pub(super) const NOT_FOR_YOUR_ROLE: Error =
+    Error::Forbidden("Your role in this project does not show this; ask an Accountable person.");
+
+/// What the viewer is granted to read a guarded field.
+pub(super) struct Granted<P: Held> {
+    /// The project, as it was when the permission was decided.
+    pub access: ProjectAccess,
+    /// The proof of the permission.
+    pub by: Authorized<P>,
+}
+
+impl<P: Held> Granted<P> {
+    fn of(access: ProjectAccess) -> Result<Self> {
+        let by = access.decision.authorize();
+        let by = by.ok_or_else(|| Error::internal("a permission was answered by a decision on another"))?;
+        Ok(Self { access, by })
+    }
+}
+
+/// Asks for the permission that a guarded field of an object in this project needs.
+///
+/// # Errors
+/// FORBIDDEN without it.
+pub(super) async fn granted<P: Held>(ctx: &Context<'_>, project: &ProjectId, _: &Guarded<P>) -> Result<Granted<P>> {
+    Granted::of(session(ctx)?.may(project, P::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?)
+}
+
+/// What a viewer is told about a guarded field.
+pub(super) enum Sight<P: Held> {
     /// They hold its permission.
-    Granted(ProjectAccess),
+    Granted(Granted<P>),
     /// They see the project, but not this.
     Forbidden,
     /// The project does not exist for them.
     Hidden,
 }
 
-pub(super) const NOT_FOR_YOUR_ROLE: Error =
-    Error::Forbidden("Your role in this project does not show this; ask an Accountable person.");
-
-/// Asks for a field's permission, and whether the project exists for the viewer at all.
-pub(super) async fn sight(
-    session: &Session,
-    project: Option<&ProjectId>,
-    permission: Permission,
-) -> Result<Sight, Error> {
+/// Asks for a guarded field's permission, and whether the project exists for the viewer at all.
+///
+/// # Errors
+/// When the authorizer or the database cannot be asked.
+pub(super) async fn sight<P: Held>(session: &Session, project: Option<&ProjectId>, _: &Guarded<P>) -> Result<Sight<P>> {
     let asked = |permission| -> Asked { (project.cloned(), permission) };
-    let keys = [asked(permission), asked(Permission::CanSee)];
+    let keys = [asked(P::PERMISSION), asked(Permission::CanSee)];
     let mut answers = session.access(keys.clone()).await?;
     Ok(match (answers.remove(&keys[0]), answers.remove(&keys[1])) {
-        (Some(access), _) => Sight::Granted(access),
+        (Some(access), _) => Sight::Granted(Granted::of(access)?),
         (None, Some(_)) => Sight::Forbidden,
         (None, None) => Sight::Hidden,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A coordinate that is misspelled would cost a question, and one without its `Requires` a reader.
+    #[test]
+    fn every_guarded_field_is_in_the_schema() {
+        let sdl = crate::graphql::sdl();
+        for (of, name) in COORDINATES {
+            let start = sdl.find(&format!("type {of} ")).unwrap();
+            let body = &sdl[start..start + sdl[start..].find("\n}").unwrap()];
+            let field = |end: &str| body.contains(&format!("\t{name}{end}"));
+            assert!(field(":") || field("("), "{of}.{name} is not in the schema");
+        }
+        assert_eq!(COORDINATES.len(), FIELDS.len());
+    }
 }

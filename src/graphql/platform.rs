@@ -16,42 +16,44 @@ pub(super) struct ByPlatform;
 
 #[Object]
 impl ByPlatform {
-    /// Gives a project its vault.
+    /// Creates the vault of a project. For the platform's service.
     #[graphql(inaccessible)]
     async fn register_project_vault(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: RegisterProjectVaultInput,
+        #[graphql(desc = "The project and its first members.")] input: RegisterProjectVaultInput,
     ) -> Settled<ProjectVaultPayload> {
         change(ctx, |vault, caller| vault.projects().register(caller, input.into())).await
     }
 
-    /// Sets a project's status.
+    /// Sets a project's status. For the platform's service.
     #[graphql(inaccessible)]
     async fn set_project_vault_status(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: SetProjectVaultStatusInput,
+        #[graphql(desc = "The project and its new status.")] input: SetProjectVaultStatusInput,
     ) -> Settled<ProjectVaultPayload> {
         change(ctx, |vault, caller| vault.projects().set_status(caller, input.project_id.0, input.status.into())).await
     }
 
-    /// Erases the vault with every entry, version and key. Safe to repeat; an unknown project gives zero counts.
+    /// Erases a project's vault with every entry, version and key. Safe to repeat: a project
+    /// without a vault gives zero counts. For the platform's service.
     #[graphql(inaccessible)]
     async fn delete_project_vault(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which project.")] project_id: ID,
+        #[graphql(desc = "The id of the project whose vault to erase.")] project_id: ID,
     ) -> Settled<DeleteProjectVaultPayload> {
         change(ctx, |vault, caller| vault.projects().delete(caller, project_id.0)).await
     }
 
-    /// Lets an organization take part.
+    /// Adds an organization to a project, so that its agents can be assigned. For the platform's
+    /// service.
     #[graphql(inaccessible)]
     async fn add_vault_participant(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: VaultParticipantInput,
+        #[graphql(desc = "The project and the organization to add.")] input: VaultParticipantInput,
     ) -> Settled<ProjectVaultPayload> {
         change(ctx, |vault, caller| {
             vault.projects().add_participant(caller, input.project_id.0, input.organization_id.0)
@@ -59,12 +61,13 @@ impl ByPlatform {
         .await
     }
 
-    /// The organization's agents are unassigned as well.
+    /// Removes an organization from a project, and unassigns its agents. For the platform's
+    /// service.
     #[graphql(inaccessible)]
     async fn remove_vault_participant(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: VaultParticipantInput,
+        #[graphql(desc = "The project and the organization to remove.")] input: VaultParticipantInput,
     ) -> Settled<ProjectVaultPayload> {
         change(ctx, |vault, caller| {
             vault.projects().remove_participant(caller, input.project_id.0, input.organization_id.0)
@@ -72,32 +75,34 @@ impl ByPlatform {
         .await
     }
 
-    /// Creates a milestone, or sets the phase of one of the same project; the way to open a closed phase again.
+    /// Creates a milestone, or sets the phase of an existing one of the same project, which also
+    /// reopens a closed one. For the platform's service.
     #[graphql(inaccessible)]
     async fn put_vault_milestone(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: PutVaultMilestoneInput,
+        #[graphql(desc = "The milestone and its phase.")] input: PutVaultMilestoneInput,
     ) -> Settled<VaultMilestonePayload> {
         change(ctx, |vault, caller| vault.milestones().put(caller, input.into())).await
     }
 
-    /// With its entries. Safe to repeat.
+    /// Deletes a milestone and erases its entries. Safe to repeat. For the platform's service.
     #[graphql(inaccessible)]
     async fn delete_vault_milestone(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which one.")] id: ID,
+        #[graphql(desc = "The id of the milestone to delete.")] id: ID,
     ) -> Settled<DeleteVaultMilestonePayload> {
         change(ctx, |vault, caller| vault.milestones().delete(caller, id.0)).await
     }
 
-    /// An agent belongs to exactly one organization; registering it again moves it.
+    /// Registers an agent with the one organization it belongs to; registering it again moves it.
+    /// For the platform's service.
     #[graphql(inaccessible)]
     async fn register_vault_agent(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: VaultAgentRegistrationInput,
+        #[graphql(desc = "The agent and its organization.")] input: VaultAgentRegistrationInput,
     ) -> Settled<VaultRegistrationPayload> {
         change(ctx, |vault, caller| async move {
             let agent = vault.members().register_agent(caller, input.agent_id.0, input.organization_id.0).await?;
@@ -106,12 +111,12 @@ impl ByPlatform {
         .await
     }
 
-    /// Takes its assignments as well.
+    /// Unregisters an agent, and removes its assignments. For the platform's service.
     #[graphql(inaccessible)]
     async fn unregister_vault_agent(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which one.")] agent_id: ID,
+        #[graphql(desc = "The id of the agent to unregister.")] agent_id: ID,
     ) -> Settled<VaultRegistrationPayload> {
         change(ctx, |vault, caller| async move {
             let agent = vault.members().unregister_agent(caller, agent_id.0).await?;
@@ -120,12 +125,13 @@ impl ByPlatform {
         .await
     }
 
-    /// A runtime serves the agents of exactly one organization; registering it again moves it.
+    /// Registers a runtime with the one organization whose agents it serves; registering it again
+    /// moves it. For the platform's service.
     #[graphql(inaccessible)]
     async fn register_vault_runtime(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: VaultRuntimeRegistrationInput,
+        #[graphql(desc = "The runtime and its organization.")] input: VaultRuntimeRegistrationInput,
     ) -> Settled<VaultRegistrationPayload> {
         change(ctx, |vault, caller| async move {
             let runtime = vault.members().register_runtime(caller, input.runtime_id.0, input.organization_id.0).await?;
@@ -134,12 +140,12 @@ impl ByPlatform {
         .await
     }
 
-    /// Its next call is refused.
+    /// Unregisters a runtime: its next call is refused. For the platform's service.
     #[graphql(inaccessible)]
     async fn unregister_vault_runtime(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which one.")] runtime_id: ID,
+        #[graphql(desc = "The id of the runtime to unregister.")] runtime_id: ID,
     ) -> Settled<VaultRegistrationPayload> {
         change(ctx, |vault, caller| async move {
             let runtime = vault.members().unregister_runtime(caller, runtime_id.0).await?;

@@ -1,18 +1,20 @@
 //! Projects and milestones: the entities shared with other subgraphs, and the vault behind them.
 
-use super::answer::{granted, nullable, proof, required};
+use super::answer::{nullable, required};
 use super::audit::{VaultAuditEventConnection, VaultAuditFilter, audit_query};
 use super::connections::map;
 use super::entry::{VaultEntry, VaultEntryConnection};
 use super::inputs::{VaultEntryFilter, VaultEntryOrder};
 use super::loaders::session;
-use super::permissions::{self, NOT_FOR_YOUR_ROLE, STRENGTHS, Sight, sight};
+use super::permissions::{
+    self, AGENTS, APPROVED_NAMES, AUDIT_EVENTS, CAN_ADMINISTER, CAN_AUDIT, CAN_LIST, CAN_VIEW_MASKED, CAN_WRITE,
+    ENTRIES, ENTRY, Guarded, MEMBERS, MILESTONE_ENTRIES, MILESTONE_PHASE, NOT_FOR_YOUR_ROLE, STRENGTHS, Sight, granted,
+    sight,
+};
 use super::scalars::{DateTime, VaultEnvironmentNames, VaultProjectStatus, VaultRole};
 use crate::authz::Member;
 use crate::domain::{EntryStatus, Error, MilestoneId, Phase, ProjectId, Result, Role, Timestamp, UserId};
-use crate::permission::{
-    CanAdminister, CanAudit, CanList, CanManageMembers, CanSee, CanViewAgents, Held as _, Permission,
-};
+use crate::permission::{Authorized, CanAdminister, CanList, CanSee, Held, Permission};
 use crate::vault::{self, AgentAssignment, EntryFilter, EntryOrder, EntryQuery, RoleHolder};
 use async_graphql::{Context, ID, Object, SimpleObject};
 
@@ -22,12 +24,13 @@ pub(super) struct Project(pub ProjectId);
 /// A project of the platform.
 #[Object]
 impl Project {
-    /// Its id.
+    /// Its id, which the platform assigns.
     async fn id(&self) -> ID {
         ID(self.0.as_str().to_owned())
     }
 
-    /// Null when the project has no vault or the viewer may see nothing of it; the two look the same.
+    /// The project's vault; null when there is none or the viewer may see nothing of it, which look
+    /// the same.
     async fn vault(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<ProjectVault>> {
         nullable(find_vault(ctx, &self.0).await)
     }
@@ -50,18 +53,19 @@ pub(super) async fn find_vault(ctx: &Context<'_>, project: &ProjectId) -> Result
 /// A milestone of a project.
 pub(super) struct Milestone(pub MilestoneId);
 
-const MILESTONE: &str = "Milestone";
-
 impl Milestone {
-    /// The milestone and the permission to list its project's entries; none where the viewer may see nothing of it.
-    async fn find(&self, ctx: &Context<'_>, field: &str) -> Result<Option<(vault::Milestone, vault::ProjectAccess)>> {
+    /// The milestone, and the permission to list its project's entries; none where the viewer may see
+    /// nothing of it.
+    async fn find(
+        &self,
+        ctx: &Context<'_>,
+        field: &Guarded<CanList>,
+    ) -> Result<Option<(vault::Milestone, Authorized<CanList>)>> {
         let session = session(ctx)?;
         let milestone = session.milestone(self.0.clone()).await?;
         let project = milestone.as_ref().map(|milestone| &milestone.project);
-        let permission = permissions::of_field(MILESTONE, field)
-            .ok_or_else(|| Error::internal("a milestone's field is not in the table of permissions"))?;
-        match (milestone.as_ref(), sight(session, project, permission).await?) {
-            (Some(milestone), Sight::Granted(access)) => Ok(Some((milestone.clone(), access))),
+        match (milestone.as_ref(), sight(session, project, field).await?) {
+            (Some(milestone), Sight::Granted(granted)) => Ok(Some((milestone.clone(), granted.by))),
             (Some(_), Sight::Forbidden) => Err(NOT_FOR_YOUR_ROLE),
             (None, _) | (Some(_), Sight::Hidden) => {
                 session.concealment.note();
@@ -69,53 +73,52 @@ impl Milestone {
             }
         }
     }
-
-    async fn read_entries(
-        &self,
-        ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
-    ) -> Result<Option<VaultEntryConnection>> {
-        let Some((milestone, access)) = self.find(ctx, "vaultEntries").await? else { return Ok(None) };
-        let filter = EntryFilter { milestone: Some(milestone.id.as_str().to_owned()), ..EntryFilter::default() };
-        let query = EntryQuery { filter, order: EntryOrder::default(), first, after };
-        list(ctx, &access, query).await.map(Some)
-    }
 }
 
 /// A milestone of a project.
 #[Object]
 impl Milestone {
-    /// Its id.
+    /// Its id, which the platform assigns.
     async fn id(&self) -> ID {
         ID(self.0.as_str().to_owned())
     }
 
-    /// Entries scoped to this milestone; null when the viewer may not list the project's vault.
+    /// The entries that belong to this milestone; null when the viewer may not list the project's
+    /// vault.
     async fn vault_entries(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many elements: 0 to 100, 50 when left out.")] first: Option<i32>,
-        #[graphql(desc = "The cursor to go on behind; one that this list gave, with the same filter and order.")] after: Option<String>,
+        #[graphql(desc = "The maximum number of elements to return: 0 to 100, by default 50.")] first: Option<i32>,
+        #[graphql(
+            desc = "Return the elements after this cursor, which the same list gave for the same filter and order."
+        )]
+        after: Option<String>,
     ) -> Option<async_graphql::Result<VaultEntryConnection>> {
-        nullable(self.read_entries(ctx, first, after).await)
+        let read = async {
+            let Some((milestone, by)) = self.find(ctx, &MILESTONE_ENTRIES).await? else { return Ok(None) };
+            let filter = EntryFilter { milestone: Some(milestone.id.as_str().to_owned()), ..EntryFilter::default() };
+            let query = EntryQuery { filter, order: EntryOrder::default(), first, after };
+            list(ctx, by, query).await.map(Some)
+        };
+        nullable(read.await)
     }
 
-    /// When this milestone's credentials can be resolved; null as above.
+    /// When agents can resolve this milestone's entries; null when the viewer may not list the
+    /// project's vault.
     async fn vault_phase(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<VaultPhase>> {
-        let found = self.find(ctx, "vaultPhase").await;
+        let found = self.find(ctx, &MILESTONE_PHASE).await;
         nullable(found.map(|found| found.map(|(milestone, _)| VaultPhase::from(&milestone))))
     }
 }
 
-/// When a milestone's entries exist for agents.
+/// The time during which a milestone's entries exist for agents.
 #[derive(SimpleObject)]
 pub(super) struct VaultPhase {
-    /// Whether that is now.
+    /// Whether the phase is running now.
     open: bool,
-    /// The first instant; null where it has no beginning.
+    /// The first instant of the phase; null when it has no beginning.
     opens_at: Option<DateTime>,
-    /// The first instant after it; null where it has no end.
+    /// The first instant after the phase; null when it has no end.
     closes_at: Option<DateTime>,
 }
 
@@ -131,7 +134,7 @@ impl From<&vault::Milestone> for VaultPhase {
 #[derive(SimpleObject)]
 #[graphql(unresolvable = "id")]
 pub(super) struct User {
-    /// Their id.
+    /// The person's id.
     pub id: ID,
 }
 
@@ -141,11 +144,11 @@ impl From<&UserId> for User {
     }
 }
 
-/// An agent.
+/// An agent of an organization.
 #[derive(SimpleObject)]
 #[graphql(unresolvable = "id")]
 pub(super) struct Agent {
-    /// Its id.
+    /// Its id, which the platform assigns.
     pub id: ID,
 }
 
@@ -153,100 +156,17 @@ pub(super) struct Agent {
 #[derive(SimpleObject)]
 #[graphql(unresolvable = "id")]
 pub(super) struct Organization {
-    /// Its id.
+    /// Its id, which the platform assigns.
     pub id: ID,
 }
 
 /// The vault of one project, as far as the viewer may see it.
 pub(super) struct ProjectVault(pub vault::Project);
 
-const VAULT: &str = "ProjectVault";
-
-impl ProjectVault {
-    async fn read_entries(
-        &self,
-        ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
-        filter: Option<VaultEntryFilter>,
-        order: Option<VaultEntryOrder>,
-    ) -> Result<Option<VaultEntryConnection>> {
-        let access = granted(ctx, &self.0.id, VAULT, "entries").await?;
-        let query = EntryQuery {
-            filter: filter.map(Into::into).unwrap_or_default(),
-            order: order.map(Into::into).unwrap_or_default(),
-            first,
-            after,
-        };
-        list(ctx, &access, query).await.map(Some)
-    }
-
-    async fn read_entry(&self, ctx: &Context<'_>, name: &str, milestone: Option<ID>) -> Result<Option<VaultEntry>> {
-        let access = granted(ctx, &self.0.id, VAULT, "entry").await?;
-        let milestone = milestone.map(|id| id.0);
-        let found =
-            session(ctx)?.vault.entries().by_name(&proof::<CanList>(&access)?, name, milestone.as_deref()).await?;
-        Ok(found.map(VaultEntry))
-    }
-
-    async fn read_environment_names(&self, ctx: &Context<'_>) -> Result<VaultEnvironmentNames> {
-        // Whoever sees the vault holds it, unless it was taken away since.
-        let access = session(ctx)?.may(&self.0.id, CanSee::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?;
-        Ok(access.environment_names.into())
-    }
-
-    async fn read_approved_names(&self, ctx: &Context<'_>) -> Result<Option<Vec<String>>> {
-        granted(ctx, &self.0.id, VAULT, "approvedNames").await?;
-        let approved = session(ctx)?.approved_names(&self.0.id).await?;
-        Ok(Some(approved.iter().map(ToOwned::to_owned).collect()))
-    }
-
-    async fn read_agents(&self, ctx: &Context<'_>) -> Result<Option<Vec<VaultAgentAssignment>>> {
-        let access = granted(ctx, &self.0.id, VAULT, "agents").await?;
-        let agents = session(ctx)?.vault.members().agents(&proof::<CanViewAgents>(&access)?).await?;
-        Ok(Some(agents.into_iter().map(Into::into).collect()))
-    }
-
-    async fn read_members(&self, ctx: &Context<'_>) -> Result<Option<Vec<VaultMember>>> {
-        let access = granted(ctx, &self.0.id, VAULT, "members").await?;
-        let members = session(ctx)?.vault.members().people(&proof::<CanManageMembers>(&access)?).await?;
-        Ok(Some(members.into_iter().map(Into::into).collect()))
-    }
-
-    async fn read_events(
-        &self,
-        ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
-        filter: Option<VaultAuditFilter>,
-    ) -> Result<Option<VaultAuditEventConnection>> {
-        let access = granted(ctx, &self.0.id, VAULT, "auditEvents").await?;
-        let query = audit_query(first, after, filter);
-        let page = session(ctx)?.vault.audit().project_events(&proof::<CanAudit>(&access)?, &query).await?;
-        Ok(Some(page.into()))
-    }
-
-    async fn read_milestones(&self, ctx: &Context<'_>) -> Result<Vec<Milestone>> {
-        let session = session(ctx)?;
-        let milestones = session.vault.milestones().of_projects(std::slice::from_ref(&self.0.id)).await?;
-        let milestones = milestones.into_values().flatten().collect::<Vec<_>>();
-        session.know(&milestones).await;
-        Ok(milestones.into_iter().map(|milestone| Milestone(milestone.id)).collect())
-    }
-
-    async fn read_participants(&self, ctx: &Context<'_>) -> Result<Vec<Organization>> {
-        let session = session(ctx)?;
-        // To see the vault object at all is this permission; a payload's may have been taken away since.
-        let access = session.may(&self.0.id, CanSee::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?;
-        let participants = session.vault.members().participants(&proof::<CanSee>(&access)?).await?;
-        Ok(participants.into_iter().map(|id| Organization { id: ID(id.as_str().to_owned()) }).collect())
-    }
-}
-
 /// The vault of one project, as far as the viewer may see it.
 #[Object]
 impl ProjectVault {
-    /// Whose it is.
+    /// The project it belongs to.
     async fn project(&self) -> Project {
         Project(self.0.id.clone())
     }
@@ -256,91 +176,146 @@ impl ProjectVault {
         self.0.status.into()
     }
 
-    /// What the viewer may do here.
+    /// What the viewer may do in this vault.
     async fn viewer(&self) -> VaultViewer {
         VaultViewer(self.0.id.clone())
     }
 
-    /// Informed and above, as the next one.
+    /// The vault's entries. Requires Informed or above.
     async fn entries(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many elements: 0 to 100, 50 when left out.")] first: Option<i32>,
-        #[graphql(desc = "The cursor to go on behind; one that this list gave, with the same filter and order.")] after: Option<String>,
-        #[graphql(desc = "Which entries.")] filter: Option<VaultEntryFilter>,
-        #[graphql(desc = "In which order; by name when left out.")] order_by: Option<VaultEntryOrder>,
+        #[graphql(desc = "The maximum number of elements to return: 0 to 100, by default 50.")] first: Option<i32>,
+        #[graphql(
+            desc = "Return the elements after this cursor, which the same list gave for the same filter and order."
+        )]
+        after: Option<String>,
+        #[graphql(desc = "Limits the list to some entries.")] filter: Option<VaultEntryFilter>,
+        #[graphql(desc = "The order of the list; by default ascending by name.")] order_by: Option<VaultEntryOrder>,
     ) -> Option<async_graphql::Result<VaultEntryConnection>> {
-        nullable(self.read_entries(ctx, first, after, filter, order_by).await)
+        let read = async {
+            let by = granted(ctx, &self.0.id, &ENTRIES).await?.by;
+            let filter = filter.map(Into::into).unwrap_or_default();
+            let order = order_by.map(Into::into).unwrap_or_default();
+            list(ctx, by, EntryQuery { filter, order, first, after }).await.map(Some)
+        };
+        nullable(read.await)
     }
 
-    /// The entry of that name in one scope: the project's, or the milestone's when milestoneId is given.
+    /// The entry of this name: in the project's own scope, or a milestone's. Requires Informed or
+    /// above.
     async fn entry(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The entry's name.")] name: String,
-        #[graphql(desc = "The milestone in whose scope it is; the project's own scope when left out.")]
+        #[graphql(desc = "The milestone the entry belongs to; without it, the entry belongs to the whole project.")]
         milestone_id: Option<ID>,
     ) -> Option<async_graphql::Result<VaultEntry>> {
-        nullable(self.read_entry(ctx, &name, milestone_id).await)
+        let read = async {
+            let by = granted(ctx, &self.0.id, &ENTRY).await?.by;
+            let milestone = milestone_id.map(|id| id.0);
+            let found = session(ctx)?.vault.entries().by_name(&by, &name, milestone.as_deref()).await?;
+            Ok(found.map(VaultEntry))
+        };
+        nullable(read.await)
     }
 
-    /// Which names of entries reach sessions.
+    /// The rule for the names that reach sessions.
     async fn environment_names(&self, ctx: &Context<'_>) -> async_graphql::Result<VaultEnvironmentNames> {
-        required(self.read_environment_names(ctx).await)
+        let read = async {
+            // Whoever sees the vault holds it, unless it was taken away since.
+            let access = session(ctx)?.may(&self.0.id, CanSee::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?;
+            Ok(access.environment_names.into())
+        };
+        required(read.await)
     }
 
-    /// Names that an Accountable person let into sessions whatever they end in, by name; at most 100.
-    /// They count where environmentNames is SUFFIXED. Informed and above.
+    /// The names that reach sessions whatever they end in, sorted; at most 100. They matter where
+    /// environmentNames is SUFFIXED. Requires Informed or above.
     async fn approved_names(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<String>>> {
-        nullable(self.read_approved_names(ctx).await)
+        let read = async {
+            granted(ctx, &self.0.id, &APPROVED_NAMES).await?;
+            let approved = session(ctx)?.approved_names(&self.0.id).await?;
+            Ok(Some(approved.iter().map(ToOwned::to_owned).collect()))
+        };
+        nullable(read.await)
     }
 
-    /// Put into this vault by the service.
+    /// The project's milestones, which the platform's service keeps.
     async fn milestones(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Milestone>> {
-        required(self.read_milestones(ctx).await)
+        let read = async {
+            let session = session(ctx)?;
+            let milestones = session.vault.milestones().of_projects(std::slice::from_ref(&self.0.id)).await?;
+            let milestones = milestones.into_values().flatten().collect::<Vec<_>>();
+            session.know(&milestones).await;
+            Ok(milestones.into_iter().map(|milestone| Milestone(milestone.id)).collect())
+        };
+        required(read.await)
     }
 
-    /// The organizations that take part.
+    /// The organizations that take part in the project.
     async fn participants(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Organization>> {
-        required(self.read_participants(ctx).await)
+        let read = async {
+            let session = session(ctx)?;
+            // Whoever sees the vault holds it, unless it was taken away since.
+            let access = session.may(&self.0.id, CanSee::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?;
+            let by = access.decision.authorize::<CanSee>().ok_or(NOT_FOR_YOUR_ROLE)?;
+            let participants = session.vault.members().participants(&by).await?;
+            Ok(participants.into_iter().map(|id| Organization { id: ID(id.as_str().to_owned()) }).collect())
+        };
+        required(read.await)
     }
 
-    /// Responsible and above, or the service.
+    /// The agents assigned to the project. Requires Responsible or above, or the platform's
+    /// service.
     async fn agents(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<VaultAgentAssignment>>> {
-        nullable(self.read_agents(ctx).await)
+        let read = async {
+            let by = granted(ctx, &self.0.id, &AGENTS).await?.by;
+            let agents = session(ctx)?.vault.members().agents(&by).await?;
+            Ok(Some(agents.into_iter().map(Into::into).collect()))
+        };
+        nullable(read.await)
     }
 
-    /// RACI assignments. Accountable, or the service.
+    /// The people and teams with a RACI role. Requires Accountable, or the platform's service.
     async fn members(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<VaultMember>>> {
-        nullable(self.read_members(ctx).await)
+        let read = async {
+            let by = granted(ctx, &self.0.id, &MEMBERS).await?.by;
+            let members = session(ctx)?.vault.members().people(&by).await?;
+            Ok(Some(members.into_iter().map(Into::into).collect()))
+        };
+        nullable(read.await)
     }
 
-    /// Newest first. Accountable, or an auditor. With a filter, a page looks at 10,000 events at most: it may be short or empty and
-    /// still have a next one, which endCursor leads to.
+    /// The project's audit events, newest first. Requires Accountable, or an auditor. With a
+    /// filter, one page examines at most 10,000 events, so it can be short or empty and still have
+    /// a next one: continue at endCursor.
     async fn audit_events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many elements: 0 to 100, 50 when left out.")] first: Option<i32>,
-        #[graphql(desc = "The cursor to go on behind; one that this list gave, with the same filter and order.")] after: Option<String>,
-        #[graphql(desc = "Which events.")] filter: Option<VaultAuditFilter>,
+        #[graphql(desc = "The maximum number of elements to return: 0 to 100, by default 50.")] first: Option<i32>,
+        #[graphql(
+            desc = "Return the elements after this cursor, which the same list gave for the same filter and order."
+        )]
+        after: Option<String>,
+        #[graphql(desc = "Limits the list to some events.")] filter: Option<VaultAuditFilter>,
     ) -> Option<async_graphql::Result<VaultAuditEventConnection>> {
-        nullable(self.read_events(ctx, first, after, filter).await)
+        let read = async {
+            let by = granted(ctx, &self.0.id, &AUDIT_EVENTS).await?.by;
+            let query = audit_query(first, after, filter);
+            let page = session(ctx)?.vault.audit().project_events(&by, &query).await?;
+            Ok(Some(page.into()))
+        };
+        nullable(read.await)
     }
 }
 
 /// A page of entries. DELETED ones are in it where they are asked for and the viewer may administer.
-async fn list(ctx: &Context<'_>, access: &vault::ProjectAccess, query: EntryQuery) -> Result<VaultEntryConnection> {
+async fn list(ctx: &Context<'_>, by: Authorized<CanList>, query: EntryQuery) -> Result<VaultEntryConnection> {
     let session = session(ctx)?;
-    let by = proof::<CanList>(access)?;
     let wants_deleted = query.filter.statuses.as_ref().is_some_and(|statuses| statuses.contains(&EntryStatus::Deleted));
-    let deleted = if wants_deleted {
-        match session.may(by.project(), CanAdminister::PERMISSION).await? {
-            Some(access) => Some(proof::<CanAdminister>(&access)?),
-            None => None,
-        }
-    } else {
-        None
-    };
+    let administers = if wants_deleted { session.may(by.project(), CanAdminister::PERMISSION).await? } else { None };
+    let deleted = administers.and_then(|access| access.decision.authorize::<CanAdminister>());
     let page = session.vault.entries().list(&by, deleted.as_ref(), &query).await?;
     let selected = ctx.look_ahead();
     let selects = |name| {
@@ -356,12 +331,12 @@ async fn list(ctx: &Context<'_>, access: &vault::ProjectAccess, query: EntryQuer
     Ok(VaultEntryConnection { page: map(page, VaultEntry), by, deleted, filter: query.filter })
 }
 
-/// What the viewer may do here, so that a dashboard can ask before it shows a button.
+/// What the viewer may do in a vault, so that a dashboard shows only what works.
 pub(super) struct VaultViewer(ProjectId);
 
 impl VaultViewer {
-    async fn may(&self, ctx: &Context<'_>, field: &str) -> async_graphql::Result<bool> {
-        match granted(ctx, &self.0, "VaultViewer", field).await {
+    async fn may<P: Held>(&self, ctx: &Context<'_>, field: &Guarded<P>) -> async_graphql::Result<bool> {
+        match granted(ctx, &self.0, field).await {
             Ok(_) => Ok(true),
             Err(Error::Forbidden(_)) => Ok(false),
             Err(error) => required(Err(error)),
@@ -377,7 +352,7 @@ impl VaultViewer {
     }
 }
 
-/// What the viewer may do here, so that a dashboard can ask before it shows a button.
+/// What the viewer may do in a vault, so that a dashboard shows only what works.
 #[Object]
 impl VaultViewer {
     /// The strongest role held: Accountable, Responsible, Consulted, Informed; null without one.
@@ -385,40 +360,41 @@ impl VaultViewer {
         nullable(self.strongest(ctx).await)
     }
 
-    /// List entries.
+    /// Whether the viewer may list entries.
     async fn can_list(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
-        self.may(ctx, "canList").await
+        self.may(ctx, &CAN_LIST).await
     }
 
-    /// See masked values, versions and use.
+    /// Whether the viewer may see masked values, versions and usage.
     async fn can_view_masked(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
-        self.may(ctx, "canViewMasked").await
+        self.may(ctx, &CAN_VIEW_MASKED).await
     }
 
-    /// Create and change entries.
+    /// Whether the viewer may create and change entries.
     async fn can_write(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
-        self.may(ctx, "canWrite").await
+        self.may(ctx, &CAN_WRITE).await
     }
 
-    /// Delete and restore entries, manage roles and agents.
+    /// Whether the viewer may delete and restore entries, and manage roles and agents.
     async fn can_administer(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
-        self.may(ctx, "canAdminister").await
+        self.may(ctx, &CAN_ADMINISTER).await
     }
 
-    /// Read audit events.
+    /// Whether the viewer may read audit events.
     async fn can_audit(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
-        self.may(ctx, "canAudit").await
+        self.may(ctx, &CAN_AUDIT).await
     }
 }
 
-/// A person or a team (whose membership another system keeps), and one role. Exactly one of user and teamId is set.
+/// A role and who has it: a person, or a team whose members another system keeps. Exactly one of
+/// user and teamId is set.
 #[derive(SimpleObject)]
 pub(super) struct VaultMember {
-    /// The person.
+    /// The person; null for a team.
     user: Option<User>,
-    /// The team.
+    /// The team's id; null for a person.
     team_id: Option<ID>,
-    /// The role.
+    /// The role they have.
     role: VaultRole,
 }
 
@@ -435,7 +411,7 @@ impl From<RoleHolder> for VaultMember {
 /// An agent on the project, with the milestones it works on.
 #[derive(SimpleObject)]
 pub(super) struct VaultAgentAssignment {
-    /// The agent.
+    /// The assigned agent.
     agent: Agent,
     /// The project's milestones it works on.
     milestones: Vec<Milestone>,

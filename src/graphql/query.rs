@@ -47,14 +47,15 @@ impl Query {
     }
 }
 
-/// What can be read.
+/// Reads vaults, entries and audit events, and resolves secrets.
 #[Object]
 impl Query {
-    /// The vault of one project; null when it does not exist or the viewer may see nothing of it.
+    /// The vault of one project; null when there is none or the viewer may see nothing of it, which
+    /// look the same.
     async fn project_vault(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which project.")] project_id: ID,
+        #[graphql(desc = "The project's id.")] project_id: ID,
     ) -> Option<async_graphql::Result<ProjectVault>> {
         nullable(self.find_project(ctx, project_id).await)
     }
@@ -63,20 +64,24 @@ impl Query {
     async fn vault_entry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which one.")] id: ID,
+        #[graphql(desc = "The entry's id.")] id: ID,
     ) -> Option<async_graphql::Result<VaultEntry>> {
         nullable(Self::find_entry(ctx, &id).await)
     }
 
-    /// Newest first, also of projects that are gone. For an auditor of the vault; without projectId, of everything. With a filter, a
-    /// page looks at 10,000 events at most, as in ProjectVault.auditEvents.
+    /// Audit events, newest first, also of deleted projects. Requires an auditor of the vault. With
+    /// a filter, one page examines at most 10,000 events, as in ProjectVault.auditEvents.
     async fn vault_audit_events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Of which project.")] project_id: Option<ID>,
-        #[graphql(desc = "How many elements: 0 to 100, 50 when left out.")] first: Option<i32>,
-        #[graphql(desc = "The cursor to go on behind; one that this list gave, with the same filter and order.")] after: Option<String>,
-        #[graphql(desc = "Which events.")] filter: Option<VaultAuditFilter>,
+        #[graphql(desc = "Limits the list to one project; without it, the list covers the whole vault.")]
+        project_id: Option<ID>,
+        #[graphql(desc = "The maximum number of elements to return: 0 to 100, by default 50.")] first: Option<i32>,
+        #[graphql(
+            desc = "Return the elements after this cursor, which the same list gave for the same filter and order."
+        )]
+        after: Option<String>,
+        #[graphql(desc = "Limits the list to some events.")] filter: Option<VaultAuditFilter>,
     ) -> Option<async_graphql::Result<VaultAuditEventConnection>> {
         let read = async {
             let session = session(ctx)?;
@@ -87,11 +92,11 @@ impl Query {
         nullable(read.await.map(|page| Some(page.into())))
     }
 
-    /// What an agent would receive now, name by name. Decrypts nothing.
+    /// What an agent would receive if it resolved secrets now, name by name. Nothing is decrypted.
     async fn preview_secrets(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: PreviewSecretsInput,
+        #[graphql(desc = "The agent, and the names it would ask for.")] input: PreviewSecretsInput,
     ) -> Option<async_graphql::Result<SecretsPreview>> {
         let read = async {
             let session = session(ctx)?;
@@ -101,13 +106,13 @@ impl Query {
         nullable(read.await.map(|preview| Some(preview.into())))
     }
 
-    /// The decrypted values. Only a runtime may call it, by POST; hidden from the supergraph, and from introspection but a
-    /// runtime's.
+    /// The decrypted values an agent may use. Only a runtime may ask for them, by POST. The
+    /// supergraph does not contain this field, and only a runtime's introspection shows it.
     #[graphql(inaccessible, visible = "is_runtime")]
     async fn resolve_secrets(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is to be done.")] input: ResolveSecretsInput,
+        #[graphql(desc = "The agent, and the names it asks for.")] input: ResolveSecretsInput,
     ) -> async_graphql::Result<ResolvedSecrets> {
         let read = async {
             let session = session(ctx)?;

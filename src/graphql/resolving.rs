@@ -12,18 +12,18 @@ use crate::vault::{AgentQuestion, LeftOut, Preview, Resolution, ResolveReceipt, 
 use async_graphql::{ComplexObject, Context, ID, InputObject, SimpleObject};
 use secrecy::ExposeSecret as _;
 
-/// What an agent would receive.
+/// The agent whose secrets to preview, and which ones.
 #[derive(InputObject)]
 pub(super) struct PreviewSecretsInput {
-    /// Of which project.
+    /// The project's id.
     project_id: ID,
-    /// Which agent.
+    /// The agent's id.
     agent_id: ID,
-    /// On which milestone; without it only project-scoped entries apply.
+    /// The milestone the agent would work on; without it, only entries of the whole project apply.
     milestone_id: Option<ID>,
-    /// The names a tool needs. Left out: everything the agent may use.
+    /// The names to preview; without them, every entry the agent may use.
     names: Option<Vec<String>>,
-    /// Names the workspace already provides.
+    /// Names that the workspace provides already (BYOK).
     provided_names: Option<Vec<String>>,
 }
 
@@ -39,14 +39,15 @@ impl From<PreviewSecretsInput> for AgentQuestion {
     }
 }
 
-/// What an agent would receive.
+/// What an agent would receive if it resolved secrets now.
 #[derive(SimpleObject)]
 pub(super) struct SecretsPreview {
     /// Why a resolve would be refused as a whole; empty when it would be answered.
     blocked_by: Vec<SecretsBlock>,
-    /// Each name's answer.
+    /// One outcome per name.
     secrets: Vec<SecretPreview>,
-    /// What a resolve without names would leave out because of its name. Empty with names.
+    /// The entries a resolve without names would leave out because of their names; empty when names
+    /// were given.
     left_out: Vec<SecretLeftOut>,
 }
 
@@ -65,18 +66,19 @@ impl From<LeftOut> for SecretLeftOut {
     }
 }
 
-/// entry is null for a runtime, which sees names, outcomes and what a resolve would tell beside the value.
+/// The outcome a resolve would have for one name.
 #[derive(SimpleObject)]
 pub(super) struct SecretPreview {
-    /// The name.
+    /// The name that was asked for, or the entry's.
     name: String,
-    /// What would become of it.
+    /// Whether the agent would receive the value, and if not why.
     outcome: SecretOutcome,
-    /// To what the entry that decides it belongs, when outcome is RESOLVED or EXPIRED.
+    /// Whether the deciding entry belongs to the project or a milestone, when outcome is RESOLVED
+    /// or EXPIRED.
     scope: Option<VaultScope>,
-    /// When that entry expires.
+    /// When that entry expires; null for never.
     expires_at: Option<DateTime>,
-    /// The entry that decides it.
+    /// The entry that decides the outcome; null without one, and always null for a runtime.
     entry: Option<VaultEntry>,
 }
 
@@ -100,28 +102,31 @@ impl From<Preview> for SecretsPreview {
     }
 }
 
-/// What an agent needs.
+/// The agent that needs secrets, and which ones.
 #[derive(InputObject)]
 #[graphql(inaccessible, visible = "is_runtime")]
 pub(super) struct ResolveSecretsInput {
-    /// Of which project.
+    /// The project's id.
     project_id: ID,
-    /// Which agent.
+    /// The agent's id.
     agent_id: ID,
-    /// The milestone the agent is working on; without it only project-scoped entries apply.
+    /// The milestone the agent is working on; without it, only entries of the whole project apply.
     milestone_id: Option<ID>,
-    /// The names a tool needs. Left out: everything the agent may use, as at the start of a coding session.
+    /// The names to resolve; without them, every entry the agent may use, as at the start of a
+    /// coding session.
     names: Option<Vec<String>>,
-    /// Names the workspace already provides (BYOK). They win: the vault neither decrypts nor returns them.
+    /// Names that the workspace provides already (BYOK) and that therefore win: the vault neither
+    /// decrypts nor returns them.
     provided_names: Option<Vec<String>>,
-    /// What for.
+    /// Why they are needed, for the access records.
     purpose: VaultResolvePurpose,
-    /// Correlates the access records of one coding session; up to 200 printable ASCII characters, as tool.
+    /// The coding session, which correlates its access records: up to 200 printable ASCII
+    /// characters.
     session_id: Option<String>,
-    /// The tool that needs the secret, for TOOL_EXECUTION.
+    /// The tool that needs the secrets, for TOOL_EXECUTION: up to 200 printable ASCII characters.
     tool: Option<String>,
-    /// An X25519 public key, 32 bytes in base64url without padding, made for this call. With it values come as sealedValue, and
-    /// nobody between the vault and the key's owner can read them.
+    /// An X25519 public key made for this call: 32 bytes in base64url without padding. Values then
+    /// come as sealedValue, which only the key's owner can open.
     recipient_key: Option<String>,
 }
 
@@ -143,16 +148,16 @@ impl From<ResolveSecretsInput> for ResolveRequest {
     }
 }
 
-/// The answers, one a name.
+/// The outcomes of a resolve, one per name.
 #[derive(SimpleObject)]
 #[graphql(inaccessible, visible = "is_runtime", complex)]
 pub(super) struct ResolvedSecrets {
-    /// In the order of the names asked for, else in byte order.
+    /// One outcome per name, in the order of the names asked for; without names, sorted by name.
     secrets: Vec<ResolvedSecret>,
-    /// Without names: the entries whose names do not belong into a session's environment, which are
-    /// left out. Empty with names.
+    /// The entries that were left out because of their names, when no names were asked for; else
+    /// empty.
     left_out: Vec<SecretLeftOut>,
-    /// The request, as the access records name it; sealed values are bound to it.
+    /// The request's id in the access records; sealed values are bound to it.
     request_id: String,
     #[graphql(skip)]
     receipt: ResolveReceipt,
@@ -160,8 +165,8 @@ pub(super) struct ResolvedSecrets {
 
 #[ComplexObject]
 impl ResolvedSecrets {
-    /// A signed statement (JWS, EdDSA) of what was released to whom, when, and under which records; it holds no value. Its keys are
-    /// at /.well-known/project-vault/jwks.json.
+    /// A signed statement (JWS, EdDSA) of what was released to whom, when, and under which records;
+    /// it holds no value. Verify it with the keys at /.well-known/project-vault/jwks.json.
     async fn receipt(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<String>> {
         let signed = match session(ctx) {
             Ok(session) => session.vault.audit().sign_receipt(&self.receipt).await.map(Some),
@@ -171,28 +176,29 @@ impl ResolvedSecrets {
     }
 }
 
-/// The answer for one name.
+/// The outcome for one name.
 #[derive(SimpleObject)]
 #[graphql(inaccessible, visible = "is_runtime")]
 pub(super) struct ResolvedSecret {
-    /// The name.
+    /// The name that was asked for, or the entry's.
     name: String,
-    /// What became of it.
+    /// Whether the value is there, and if not why.
     outcome: SecretOutcome,
-    /// Set exactly when outcome is RESOLVED and no recipientKey was given.
+    /// The value; set exactly when outcome is RESOLVED and no recipientKey was given.
     value: Option<String>,
-    /// Set exactly when outcome is RESOLVED and a recipientKey was given: HPKE (RFC 9180), base64url of the encapsulated key
-    /// and the ciphertext, bound to project, agent, request, entry, version and name.
+    /// The value, sealed for recipientKey with HPKE (RFC 9180); set exactly when outcome is
+    /// RESOLVED and a recipientKey was given. It is the base64url of the encapsulated key and the
+    /// ciphertext, bound to project, agent, request, entry, version and name.
     sealed_value: Option<String>,
-    /// The entry, when outcome is RESOLVED or EXPIRED.
+    /// The entry's id, when outcome is RESOLVED or EXPIRED.
     entry_id: Option<ID>,
-    /// Its version.
+    /// The version of the value.
     version: Option<i32>,
-    /// Its kind.
+    /// The kind of credential it is.
     category: Option<VaultCategory>,
-    /// To what it belongs.
+    /// Whether it belongs to the whole project or to one milestone.
     scope: Option<VaultScope>,
-    /// When it expires.
+    /// When it expires; null for never.
     expires_at: Option<DateTime>,
 }
 

@@ -56,13 +56,14 @@ macro_rules! enumeration {
 enumeration! {
     /// A RACI role in a project.
     VaultRole for domain::Role {
-        /// Creates and changes entries.
+        /// Creates and changes entries, and does all that a Consulted person does.
         Responsible,
-        /// Administers the project's vault.
+        /// Administers the vault: deletes entries, manages roles and agents, reads audit events;
+        /// and does all that a Responsible person does.
         Accountable,
-        /// Sees masked values.
+        /// Sees masked values and versions, and does all that an Informed person does.
         Consulted,
-        /// Lists entries.
+        /// Lists entries, without their values.
         Informed,
     }
 }
@@ -81,60 +82,61 @@ enumeration! {
         Password,
         /// A secret that signs or checks webhooks.
         WebhookSecret,
-        /// Anything else.
+        /// Any other credential.
         Other,
     }
 }
 enumeration! {
-    /// To what an entry belongs.
+    /// What an entry belongs to.
     VaultScope for domain::Scope {
-        /// To the whole project.
+        /// The whole project.
         Project,
-        /// To one milestone, whose agents see it during its phase only.
+        /// One milestone; its agents see the entry only during its phase.
         Milestone,
     }
 }
 enumeration! {
-    /// Whether an entry is live, and if not why.
+    /// Whether agents receive an entry, and if not why.
     VaultEntryStatus for domain::EntryStatus {
-        /// Live: agents receive it.
+        /// Agents receive it.
         Active,
-        /// Its expiry has passed.
+        /// Its expiry has passed; agents receive null.
         Expired,
-        /// Switched off.
+        /// A person disabled it; it does not exist for agents.
         Disabled,
-        /// Deleted, and restorable until the retention period ends.
+        /// Deleted; it can be restored until the retention period ends.
         Deleted,
     }
 }
 enumeration! {
-    /// The platform's state of a project. Agents receive values only while it is ACTIVE.
+    /// The status of a project, which the platform keeps. Agents receive values only while it is
+    /// ACTIVE.
     VaultProjectStatus for domain::ProjectStatus {
-        /// Not begun.
+        /// Work has not begun.
         Planning,
-        /// Being worked on.
+        /// Work is under way; agents receive values.
         Active,
-        /// Interrupted.
+        /// Work is interrupted.
         Paused,
-        /// Done.
+        /// Work is complete.
         Completed,
-        /// Given up.
+        /// The project was given up.
         Cancelled,
     }
 }
 enumeration! {
-    /// How an audited action ended.
+    /// The outcome of an audited action.
     VaultAuditOutcome for domain::AuditOutcome {
-        /// It was done.
+        /// The action was done.
         Allowed,
-        /// The caller may not.
+        /// The caller was not allowed to do it.
         Denied,
-        /// The caller may, but it could not be done.
+        /// The caller was allowed to do it, but it could not be done.
         Failed,
     }
 }
 enumeration! {
-    /// What was done, or attempted.
+    /// An action that was done or attempted.
     VaultAuditAction for domain::AuditAction {
         /// An entry was created.
         EntryCreated,
@@ -144,9 +146,9 @@ enumeration! {
         EntryRotated,
         /// An entry got an old value again.
         EntryRolledBack,
-        /// An entry was switched off.
+        /// An entry was disabled.
         EntryDisabled,
-        /// An entry was switched on again.
+        /// An entry was enabled again.
         EntryEnabled,
         /// An entry was deleted; it can be restored.
         EntryDeleted,
@@ -162,15 +164,15 @@ enumeration! {
         RoleAssigned,
         /// A person lost a role.
         RoleRevoked,
-        /// An agent was put on a project or milestone.
+        /// An agent was assigned to a project or milestone.
         AgentAssigned,
-        /// An agent was taken off.
+        /// An agent was unassigned from a project or milestone.
         AgentUnassigned,
         /// A project got its vault.
         ProjectRegistered,
         /// A project's status was changed.
         ProjectStatusChanged,
-        /// Which names reach a project's sessions was changed.
+        /// The rule for the names that reach a project's sessions was changed.
         ProjectEnvironmentChanged,
         /// A project's vault was erased.
         ProjectDeleted,
@@ -205,24 +207,24 @@ enumeration! {
     }
 }
 enumeration! {
-    /// What a resolve is for.
+    /// Why secrets are resolved, for the access records.
     VaultResolvePurpose for domain::Purpose {
         /// The environment of a sandbox, at the start of a coding session.
         CodingSession,
-        /// One tool's need.
+        /// A tool that asks for secrets by name.
         ToolExecution,
     }
 }
 enumeration! {
-    /// Names are answered one by one; a missing one never fails the others.
+    /// What became of one name. A missing name never fails the others.
     SecretOutcome for domain::SecretOutcome {
-        /// The value is there.
+        /// The agent receives the value.
         Resolved,
-        /// Only an expired entry bears the name.
+        /// The only entry of this name has expired.
         Expired,
-        /// The workspace has its own; the vault's stays closed.
+        /// The workspace provides this name itself; the vault's value was not decrypted.
         ProvidedByWorkspace,
-        /// No entry for this agent bears the name.
+        /// There is no entry of this name for this agent.
         NotFound,
     }
 }
@@ -259,31 +261,31 @@ enumeration! {
     }
 }
 enumeration! {
-    /// What an import does with a name that is taken.
+    /// What an import does with a name that exists already in the same scope.
     VaultImportConflict for vault::OnConflict {
-        /// Nothing is imported.
+        /// The import fails, and nothing is imported.
         Fail,
-        /// That line is left out.
+        /// The line is skipped.
         Skip,
-        /// That entry gets the line's value.
+        /// The existing entry gets the line's value as a new version.
         Rotate,
     }
 }
 enumeration! {
-    /// By what entries are sorted.
+    /// The property entries are sorted by.
     VaultEntryOrderField for vault::OrderField {
-        /// The name, byte by byte.
+        /// The name, compared byte by byte.
         Name,
-        /// The creation.
+        /// The time of creation.
         CreatedAt,
-        /// The last change.
+        /// The time of the last change.
         UpdatedAt,
-        /// The expiry; entries without one come last in either direction.
+        /// The time of expiry; entries that never expire come last in either direction.
         ExpiresAt,
     }
 }
 
-/// In which direction a list is sorted.
+/// The direction a list is sorted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub(super) enum VaultSortDirection {
     /// Smallest or oldest first.
