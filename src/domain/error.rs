@@ -1,5 +1,6 @@
-//! What can go wrong, in the product's terms. `graphql/error.rs` alone turns it into codes.
+//! What can go wrong, in the product's terms.
 
+use super::ErrorCode;
 use std::time::Duration;
 
 /// The path of an input field that has to change, such as `["input", "name"]`.
@@ -85,18 +86,18 @@ impl Error {
         Self::RateLimited { retry_after: Duration::from_secs(whole.max(1)) }
     }
 
-    /// The error code of the API (`product.md`, section 7), also the reason in an audit event.
+    /// The error code of the API, also the reason in an audit event.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::InvalidInput { .. } => "INVALID_INPUT",
-            Self::NotFound(_) => "NOT_FOUND",
-            Self::Conflict(_) => "CONFLICT",
-            Self::LimitExceeded { .. } => "LIMIT_EXCEEDED",
-            Self::Forbidden(_) => "FORBIDDEN",
-            Self::RateLimited { .. } => "RATE_LIMITED",
-            Self::Unavailable { .. } => "UNAVAILABLE",
-            Self::Internal(_) => "INTERNAL",
+            Self::InvalidInput { .. } => ErrorCode::InvalidInput,
+            Self::NotFound(_) => ErrorCode::NotFound,
+            Self::Conflict(_) => ErrorCode::Conflict,
+            Self::LimitExceeded { .. } => ErrorCode::LimitExceeded,
+            Self::Forbidden(_) => ErrorCode::Forbidden,
+            Self::RateLimited { .. } => ErrorCode::RateLimited,
+            Self::Unavailable { .. } => ErrorCode::Unavailable,
+            Self::Internal(_) => ErrorCode::Internal,
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod dotenv;
 mod entry;
 mod environment_names;
 mod error;
+mod error_code;
 mod ids;
 mod key_purpose;
 mod loopback;
@@ -21,6 +22,7 @@ pub use causes::{root_cause, with_causes};
 pub use entry::{Category, EntryStatus, Phase, Scope};
 pub use environment_names::{ApprovedNames, EnvironmentNames, LeftOutReason};
 pub use error::{Error, Field, Result};
+pub use error_code::ErrorCode;
 pub use ids::{
     AgentId, ChainId, DataKeyId, EntryId, EventId, IdError, MilestoneId, OrganizationId, ProjectId, RequestId,
     RuntimeId, ServiceId, TeamId, UserId,

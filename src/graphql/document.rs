@@ -22,6 +22,8 @@ mod introspection;
 mod measure;
 mod merge;
 mod scan;
+#[cfg(test)]
+mod schema_fields;
 mod size;
 #[cfg(test)]
 mod tests;

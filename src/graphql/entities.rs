@@ -1,8 +1,9 @@
 //! `_entities`: each representation is answered by itself. The library fails the whole list for one that it cannot resolve, and
 //! does not tell a resolver which one it is at; this root does both better.
 
-use super::error::{BAD_USER_INPUT, coded};
+use super::error::coded;
 use super::query::Query;
+use crate::domain::ErrorCode;
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
 use async_graphql::resolver_utils::{ContainerType, resolve_container};
@@ -63,7 +64,7 @@ fn is_usable(representation: &Value) -> bool {
 }
 
 pub(super) fn no_such_entity() -> async_graphql::ServerError {
-    coded("This representation names no entity of the vault, or has no usable key.", BAD_USER_INPUT)
+    coded("This representation names no entity of the vault, or has no usable key.", ErrorCode::BadUserInput)
 }
 
 impl OutputType for Root {

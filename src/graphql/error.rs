@@ -1,14 +1,8 @@
-//! The one place where what went wrong becomes an error code of the API (`product.md`, section 7).
+//! How errors become errors of the API (`product.md`, section 7): message, code and request id.
 
 use super::document::Refusal;
-use crate::domain::{Error, RequestId, with_causes};
+use crate::domain::{Error, ErrorCode, RequestId, with_causes};
 use async_graphql::{ErrorExtensionValues, ErrorExtensions as _, PathSegment, Response, ServerError};
-
-pub(super) const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
-pub(super) const VALIDATION_FAILED: &str = "GRAPHQL_VALIDATION_FAILED";
-const PARSE_FAILED: &str = "GRAPHQL_PARSE_FAILED";
-const LIMIT_EXCEEDED: &str = "LIMIT_EXCEEDED";
-pub(super) const INTERNAL: &str = "INTERNAL";
 
 /// What async-graphql's validation says before a value's place and fault.
 const INVALID_VALUE: &str = "Invalid value for argument ";
@@ -48,7 +42,7 @@ pub(super) fn to_graphql(error: &Error) -> async_graphql::Error {
         tracing::error!(error = %with_causes(error), "internal error");
     }
     async_graphql::Error::new(error.to_string()).extend_with(|_, extensions| {
-        extensions.set("code", error.code());
+        extensions.set("code", error.code().as_str());
         match error {
             Error::InvalidInput { field, .. } | Error::LimitExceeded { field, .. } if !field.is_empty() => {
                 let path: Vec<async_graphql::Value> = field.iter().map(|name| (*name).into()).collect();
@@ -62,9 +56,9 @@ pub(super) fn to_graphql(error: &Error) -> async_graphql::Error {
 }
 
 /// An error with a code and no more.
-pub(super) fn coded(message: impl Into<String>, code: &'static str) -> ServerError {
+pub(super) fn coded(message: impl Into<String>, code: ErrorCode) -> ServerError {
     let mut error = ServerError::new(message, None);
-    set(&mut error, "code", code);
+    set(&mut error, "code", code.as_str());
     error
 }
 
@@ -76,12 +70,12 @@ impl From<&Refusal> for ServerError {
     fn from(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::Parse { message, position } => {
-                let mut error = coded(message, PARSE_FAILED);
+                let mut error = coded(message, ErrorCode::ParseFailed);
                 error.locations.extend(*position);
                 error
             }
-            Refusal::Limit(message) => coded(message, LIMIT_EXCEEDED),
-            Refusal::Operation(message) => coded(message, BAD_USER_INPUT),
+            Refusal::Limit(message) => coded(message, ErrorCode::LimitExceeded),
+            Refusal::Operation(message) => coded(message, ErrorCode::BadUserInput),
         }
     }
 }
@@ -98,14 +92,14 @@ pub(super) fn complete(mut response: Response, request: &RequestId) -> Response 
             let executed = error.path.iter().any(|segment| matches!(segment, PathSegment::Field(_)));
             let (message, code) = reword(&error.message, executed);
             error.message = message;
-            set(error, "code", code);
+            set(error, "code", code.as_str());
         }
         set(error, "requestId", request.as_str());
     }
     response
 }
 
-fn reword(message: &str, executed: bool) -> (String, &'static str) {
+fn reword(message: &str, executed: bool) -> (String, ErrorCode) {
     for prefix in [INVALID_VALUE, INVALID_DEFAULT] {
         if let Some(fault) = message.strip_prefix(prefix) {
             // The place is made of the schema's names, or begins with a variable's; the fault may quote what was sent.
@@ -118,12 +112,12 @@ fn reword(message: &str, executed: bool) -> (String, &'static str) {
             } else {
                 "it is not one of its type's values"
             };
-            return (format!("{prefix}{place}: {fault}."), BAD_USER_INPUT);
+            return (format!("{prefix}{place}: {fault}."), ErrorCode::BadUserInput);
         }
     }
     if executed {
-        return ("The value of an argument has not the form of its type.".to_owned(), BAD_USER_INPUT);
+        return ("The value of an argument has not the form of its type.".to_owned(), ErrorCode::BadUserInput);
     }
     let told = message.len() <= MAX_MESSAGE && WITHOUT_VALUES.iter().any(|prefix| message.starts_with(prefix));
-    (if told { message } else { NOT_VALID }.to_owned(), VALIDATION_FAILED)
+    (if told { message } else { NOT_VALID }.to_owned(), ErrorCode::ValidationFailed)
 }

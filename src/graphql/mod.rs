@@ -25,7 +25,7 @@ mod scalars;
 
 pub use document::{Circumstances, Estimate, Inspected, Introspected, MAX_LEVELS, Refusal, inspect};
 
-use crate::domain::{Principal, RequestId};
+use crate::domain::{ErrorCode, Principal, RequestId};
 use crate::vault::{Caller, Vault};
 use async_graphql::parser::types::{BaseType, OperationType, Type};
 use async_graphql::registry::Registry;
@@ -282,12 +282,12 @@ impl Api {
     async fn check(&self, call: &Call) -> Result<Estimate, ServerError> {
         let Call { operation, variables, .. } = call;
         if operation.introspects && !self.introspection {
-            return Err(server_error(INTROSPECTION_OFF, error::VALIDATION_FAILED));
+            return Err(server_error(INTROSPECTION_OFF, ErrorCode::ValidationFailed));
         }
         // The library's validation panics over the default value of a type that it does not know.
         for variable in operation.variables() {
             if !self.inputs.contains(innermost(&variable.var_type.node)) {
-                let mut refusal = server_error(NO_INPUT_TYPE, error::VALIDATION_FAILED);
+                let mut refusal = server_error(NO_INPUT_TYPE, ErrorCode::ValidationFailed);
                 refusal.locations.push(variable.var_type.pos);
                 return Err(refusal);
             }
@@ -295,11 +295,11 @@ impl Api {
         // By the specification variables are coerced before anything is executed.
         let given = |name| variables.get(name).is_some_and(|value| *value != Value::Null);
         if !operation.required.iter().all(given) {
-            return Err(server_error(VARIABLE_MISSING, error::BAD_USER_INPUT));
+            return Err(server_error(VARIABLE_MISSING, ErrorCode::BadUserInput));
         }
         let introspected = if operation.introspects { self.introspected().await } else { None };
         if operation.introspects && introspected.is_none() {
-            return Err(server_error(INTROSPECTION_UNKNOWN, error::INTERNAL));
+            return Err(server_error(INTROSPECTION_UNKNOWN, ErrorCode::Internal));
         }
         let circumstances = Circumstances {
             anonymous: call.caller.is_none(),
@@ -319,6 +319,6 @@ impl Api {
 
 /// An error of the API for what stops a request before it is executed.
 #[must_use]
-pub fn server_error(message: impl Into<String>, code: &'static str) -> ServerError {
+pub fn server_error(message: impl Into<String>, code: ErrorCode) -> ServerError {
     error::coded(message, code)
 }

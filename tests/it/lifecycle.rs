@@ -34,7 +34,7 @@ fn milestone(id: &str, project: &str, phase: Phase) -> NewMilestone {
 }
 
 fn code<T>(result: Result<T, project_vault::domain::Error>) -> &'static str {
-    result.err().map_or("OK", |error| error.code())
+    result.err().map_or("OK", |error| error.code().as_str())
 }
 
 impl World {
@@ -174,7 +174,7 @@ both! {
         vault.members().register_agent(&platform, "outsider".to_owned(), "initech".to_owned()).await.unwrap();
         let unknown = vault.members().assign_agent(&alice, agent("nobody", None)).await.unwrap_err();
         let outside = vault.members().assign_agent(&alice, agent("outsider", None)).await.unwrap_err();
-        assert_eq!((unknown.code(), unknown.to_string()), ("NOT_FOUND", outside.to_string()));
+        assert_eq!((unknown.code().as_str(), unknown.to_string()), ("NOT_FOUND", outside.to_string()));
         assert_eq!(code(vault.members().assign_agent(&alice, agent("builder", Some("nowhere"))).await), "NOT_FOUND");
         let on = vault.members().assign_agent(&alice, agent("builder", Some("demo-launch"))).await.unwrap();
         assert_eq!(on.milestones, [World::milestone()]);

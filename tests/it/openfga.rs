@@ -104,7 +104,7 @@ async fn an_outage_closes_the_vault_and_loses_nothing() {
     assert_eq!(answer.codes(), ["UNAVAILABLE"]);
     assert!(answer.at("/projectVault").is_null());
     let refused = world.vault.entries().disable(&user("bob"), id.clone()).await.err().unwrap();
-    assert_eq!(refused.code(), "UNAVAILABLE");
+    assert_eq!(refused.code().as_str(), "UNAVAILABLE");
     assert!(started.elapsed() < Duration::from_secs(15), "the wait is bounded");
     assert_eq!(world.number("SELECT count(*) AS n FROM audit_events").await, before, "nothing happened");
 
@@ -149,7 +149,7 @@ async fn a_change_that_openfga_does_not_take_yet_takes_effect_later() {
     assert_eq!(world.number("SELECT count(*) AS n FROM outbox").await, 0);
     assert_eq!(*world.ask(&user("zoe"), query, json!({})).await.ok("/projectVault/status"), json!("ACTIVE"));
     let conflict = world.vault.projects().register(&service("platform"), project("p")).await.err().unwrap();
-    assert_eq!(conflict.code(), "CONFLICT");
+    assert_eq!(conflict.code().as_str(), "CONFLICT");
     world.vault.projects().delete(&service("platform"), "p".to_owned()).await.unwrap();
     let filter = project_vault::authz::TupleFilter::of_project(&ProjectId::parse("p").unwrap());
     let left = world.authorizer.read(&mut world.store.conn().await.unwrap(), &filter).await.unwrap();

@@ -40,7 +40,7 @@ fn values(resolved: &[Resolved]) -> Vec<(&str, Option<&str>)> {
 }
 
 async fn code(world: &World, caller: &Caller, question: AgentQuestion) -> &'static str {
-    resolve(world, caller, question).await.err().map_or("OK", |error| error.code())
+    resolve(world, caller, question).await.err().map_or("OK", |error| error.code().as_str())
 }
 
 fn of_milestone(name: &str, value: &str) -> NewEntry {
@@ -196,7 +196,7 @@ both! {
             (acme.clone(), on("no-such-milestone")),
         ] {
             let error = resolve(&world, &caller, question.clone()).await.err().expect("refused");
-            assert_eq!(error.code(), "FORBIDDEN", "{} {question:?}", caller.principal);
+            assert_eq!(error.code().as_str(), "FORBIDDEN", "{} {question:?}", caller.principal);
             assert_eq!(
                 error.to_string(),
                 "This agent may not receive this project's secrets through this caller, or there is no such thing."
@@ -299,7 +299,7 @@ both! {
         ] {
             assert_eq!(code(&world, &narrowed(to.clone()), question.clone()).await, expected, "{to:?} {question:?}");
             let preview = world.vault.agents().preview(&narrowed(to.clone()), question).await;
-            assert_eq!(preview.err().map_or("OK", |error| error.code()), expected, "previewing with {to:?}");
+            assert_eq!(preview.err().map_or("OK", |error| error.code().as_str()), expected, "previewing with {to:?}");
         }
         let only = narrowed(Narrowing { names: set(&["TOKEN", "PHASED", "NOWHERE"]), ..no() });
         let found = resolve(&world, &only, on_milestone(None, &[])).await.unwrap();
@@ -329,7 +329,7 @@ both! {
             let mut request = tool_asks(agent_asks("builder", &[]));
             request.session = Some(label.to_owned());
             let error = world.vault.agents().resolve(&acme, request).await.err().expect("refused");
-            assert_eq!(error.code(), "INVALID_INPUT", "{label:?}");
+            assert_eq!(error.code().as_str(), "INVALID_INPUT", "{label:?}");
         }
         let big = "x".repeat(64 * 1024);
         for n in 0..65 {
@@ -443,7 +443,7 @@ both! {
             (bob(), AgentQuestion { project: "nowhere".to_owned(), ..ask("builder") }),
         ] {
             let error = preview(caller.clone(), question).await.err().expect("refused");
-            assert_eq!(error.code(), "FORBIDDEN", "{}", caller.principal);
+            assert_eq!(error.code().as_str(), "FORBIDDEN", "{}", caller.principal);
         }
         let previews = world.number("SELECT count(*) AS n FROM audit_events WHERE action = 'SECRETS_PREVIEWED' AND outcome = 'ALLOWED'").await;
         assert_eq!(previews, 6);

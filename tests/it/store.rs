@@ -148,7 +148,7 @@ both! {
         let refused = Store::open(world.url(), None).unwrap().require_durable().await;
         assert!(matches!(refused, Err(store::Error::Refused(_))), "{refused:?}");
         let refused = world.another_server().entries().create(&user("bob"), entry("TOKEN", "v")).await.err().unwrap();
-        assert_eq!(refused.code(), "UNAVAILABLE");
+        assert_eq!(refused.code().as_str(), "UNAVAILABLE");
         world.sql(&format!("ALTER DATABASE {database} SET synchronous_commit = remote_apply")).await.unwrap();
         world.another_server().entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap();
     }

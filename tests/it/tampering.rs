@@ -61,7 +61,7 @@ impl Scene {
                     format!("{}={value}", answer.name)
                 })
                 .collect()),
-            Err(error) => Err(error.code()),
+            Err(error) => Err(error.code().as_str()),
         }
     }
 
@@ -211,10 +211,10 @@ both! {
             expires_at: Change::Keep,
             expected_revision: None,
         };
-        let refused = scene.world.vault.entries().rotate(&user("bob"), rotation).await.err().map(|error| error.code());
+        let refused = scene.world.vault.entries().rotate(&user("bob"), rotation).await.err().map(|error| error.code().as_str());
         assert_eq!(refused, Some("INTERNAL"));
         let refused = scene.world.vault.entries().disable(&user("bob"), scene.token.to_string()).await.err();
-        assert_eq!(refused.map(|error| error.code()), Some("INTERNAL"));
+        assert_eq!(refused.map(|error| error.code().as_str()), Some("INTERNAL"));
     }
 
     async fn a_hint_of_another_entry_is_not_shown(world: World) {

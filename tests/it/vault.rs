@@ -60,11 +60,11 @@ both! {
         world.demo().await;
         for person in ["carol", "dave", "audrey"] {
             let refused = world.vault.entries().create(&user(person), entry("API_KEY", VALUE)).await.err().unwrap();
-            assert_eq!(refused.code(), "FORBIDDEN", "{person}");
+            assert_eq!(refused.code().as_str(), "FORBIDDEN", "{person}");
         }
         for caller in [user("erin"), runtime("acme-runtime")] {
             let refused = world.vault.entries().create(&caller, entry("API_KEY", VALUE)).await.err().unwrap();
-            assert_eq!(refused.code(), "NOT_FOUND", "{}", caller.principal);
+            assert_eq!(refused.code().as_str(), "NOT_FOUND", "{}", caller.principal);
         }
         assert_eq!(world.number("SELECT COUNT(*) AS n FROM entries").await, 0);
     }
@@ -101,7 +101,7 @@ both! {
         world.vault.entries().create(&user("bob"), entry("API_KEY", VALUE)).await.unwrap();
         for (by, agent) in [("globex-runtime", "builder"), ("acme-runtime", "deployer"), ("nobody", "builder")] {
             let refused = resolve(&world, by, agent, &["API_KEY"]).await.err().unwrap();
-            assert_eq!(refused.code(), "FORBIDDEN", "{by} {agent}");
+            assert_eq!(refused.code().as_str(), "FORBIDDEN", "{by} {agent}");
         }
     }
 

@@ -127,6 +127,37 @@ fn weight((values, text): (usize, usize)) -> u64 {
     (values as u64).saturating_mul(ARGUMENT).saturating_add(text as u64)
 }
 
+/// What bounds the number of elements that a field reads.
+#[derive(Debug, PartialEq, Eq)]
+enum Elements {
+    /// The page that is asked for.
+    Page,
+    /// The page that is asked for, and the versions that an entry keeps.
+    Versions,
+    /// A number of its own.
+    Count(u64),
+    /// The names that an agent asks for.
+    Asked,
+    /// The lines of an import.
+    Lines,
+}
+
+/// What bounds the number of elements that a field reads. Every list of the schema is here; `nodes` and
+/// `edges` are counted with their connection, and a payload has one user error.
+fn elements(field: &str) -> Option<Elements> {
+    Some(match field {
+        "versions" => Elements::Versions,
+        name if CONNECTIONS.contains(&name) => Elements::Page,
+        "exposures" => Elements::Count(EXPOSURES),
+        "milestones" | "agents" | "members" | "participants" => Elements::Count(PAGE),
+        "secrets" => Elements::Asked,
+        "created" | "rotated" => Elements::Lines,
+        "leftOut" => Elements::Count(ENTRIES),
+        "entry" | "totalCount" => Elements::Count(1),
+        _ => return None,
+    })
+}
+
 /// All sums saturate.
 #[derive(Default)]
 struct Total {
@@ -320,20 +351,17 @@ impl Cost<'_> {
         add(&mut self.total.answered, 1, fields);
     }
 
-    /// How many elements a field reads; none where its parent has brought what it answers. A list
+    /// The number of elements a field reads; 0 where its parent has brought what it answers. A list
     /// without pages counts as one page, and an empty page as one element, since it is a statement
     /// too.
     fn read(&self, field: &Field, place: Place<'_>) -> u64 {
-        match field.name.node.as_str() {
-            "versions" => self.page(field).min(VERSIONS),
-            name if CONNECTIONS.contains(&name) => self.page(field),
-            "exposures" => EXPOSURES,
-            "milestones" | "agents" | "members" | "participants" => PAGE,
-            "secrets" => place.asked.count,
-            "created" | "rotated" => place.lines,
-            "leftOut" => ENTRIES,
-            "entry" | "totalCount" => 1,
-            _ => 0,
+        match elements(&field.name.node) {
+            Some(Elements::Page) => self.page(field),
+            Some(Elements::Versions) => self.page(field).min(VERSIONS),
+            Some(Elements::Count(count)) => count,
+            Some(Elements::Asked) => place.asked.count,
+            Some(Elements::Lines) => place.lines,
+            None => 0,
         }
     }
 

@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     fn code(refused: Result<Form, Refusal>) -> Option<(u16, &'static str)> {
-        refused.err().map(|refusal| (refusal.status.as_u16(), refusal.code))
+        refused.err().map(|refusal| (refusal.status.as_u16(), refusal.code.as_str()))
     }
 
     #[test]
@@ -252,7 +252,7 @@ mod tests {
             let form = of(most).ok().unwrap();
             assert!(form.weight > most * tokens * TOKEN_MEMORY, "{element}");
             let refused = of(most + 1).err().unwrap();
-            assert_eq!((refused.status.as_u16(), refused.code), (400, "LIMIT_EXCEEDED"), "{element}");
+            assert_eq!((refused.status.as_u16(), refused.code.as_str()), (400, "LIMIT_EXCEEDED"), "{element}");
             assert!(format!("{refused:?}").contains("30,000"), "{refused:?}");
         }
         // What cannot be read to its end is no JSON, whatever it holds.

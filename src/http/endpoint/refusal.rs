@@ -3,7 +3,7 @@
 use super::super::budget::Exhausted;
 use super::super::connections::NoPermit;
 use super::media::Media;
-use crate::domain::RequestId;
+use crate::domain::{ErrorCode, RequestId};
 use crate::graphql::{Api, server_error};
 use axum::body::Body;
 use axum::response::Response;
@@ -13,24 +13,17 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
-const FORBIDDEN: &str = "FORBIDDEN";
-const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
-const LIMIT_EXCEEDED: &str = "LIMIT_EXCEEDED";
-const UNAVAILABLE: &str = "UNAVAILABLE";
-const INTERNAL: &str = "INTERNAL";
-
 /// An answer with one error and a status of its own.
 #[derive(Debug)]
 pub(in crate::http) struct Refusal {
     pub(super) status: StatusCode,
-    pub(super) code: &'static str,
+    pub(super) code: ErrorCode,
     message: Cow<'static, str>,
     header: Option<(HeaderName, &'static str)>,
 }
 
 impl Refusal {
-    fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+    fn new(status: StatusCode, code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self { status, code, message: message.into(), header: None }
     }
 
@@ -40,44 +33,44 @@ impl Refusal {
 
     /// The request's parameters are not what they have to be.
     pub(super) fn form(message: &'static str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, BAD_USER_INPUT, message)
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message)
     }
 
     /// HTTP's own conditions are not met.
     pub(super) fn http(status: StatusCode, message: &'static str) -> Self {
-        Self::new(status, BAD_USER_INPUT, message)
+        Self::new(status, ErrorCode::BadUserInput, message)
     }
 
     /// More than the vault takes.
     pub(super) fn limit(status: StatusCode, message: &'static str) -> Self {
-        Self::new(status, LIMIT_EXCEEDED, message)
+        Self::new(status, ErrorCode::LimitExceeded, message)
     }
 
     /// Another method is needed.
     pub(super) fn method(allowed: &'static str, message: &'static str) -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, BAD_USER_INPUT, message).with(ALLOW, allowed)
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadUserInput, message).with(ALLOW, allowed)
     }
 
     pub(super) fn forbidden(message: &'static str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, FORBIDDEN, message)
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message)
     }
 
     /// There is no token (RFC 6750, section 3: then no error is named).
     pub(super) fn no_token() -> Self {
         let message = "This needs a bearer token, in the header Authorization.";
-        Self::new(StatusCode::UNAUTHORIZED, UNAUTHENTICATED, message).with(WWW_AUTHENTICATE, "Bearer")
+        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthenticated, message).with(WWW_AUTHENTICATE, "Bearer")
     }
 
     /// The token is no good.
     pub(super) fn bad_token(why: impl std::fmt::Display) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, UNAUTHENTICATED, format!("The request is refused: {why}."))
+        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthenticated, format!("The request is refused: {why}."))
             .with(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")
     }
 
     pub(super) fn unavailable(why: impl std::fmt::Display) -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            UNAVAILABLE,
+            ErrorCode::Unavailable,
             format!("The request cannot be judged: {why}. Try again later."),
         )
     }
@@ -85,19 +78,19 @@ impl Refusal {
     /// The query takes too long.
     pub(super) fn late() -> Self {
         let message = "The query did not end within 30 seconds; try again later.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, message).with(RETRY_AFTER, "10")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message).with(RETRY_AFTER, "10")
     }
 
     /// Other requests hold what this one needs.
     pub(super) fn busy() -> Self {
         let message = "The server is busy with other requests; try again in a moment.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, message).with(RETRY_AFTER, "1")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message).with(RETRY_AFTER, "1")
     }
 
     /// Something unexpected; what, is in the log only.
     pub(in crate::http) fn internal() -> Self {
         let message = "Something went wrong inside the vault; report the request id to its operator.";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, message)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, message)
     }
 
     pub(super) fn respond(self, media: Media, request: &RequestId) -> Response {

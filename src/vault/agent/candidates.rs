@@ -154,7 +154,7 @@ impl AgentSecrets {
     /// of the call.
     pub(super) async fn record_failure(&self, event: &EventRow, entry: &EntryRow, error: Error) -> Error {
         tracing::error!(entry = %entry.id, "an entry fails authentication; nothing was released");
-        let reason = Some(error.code().to_owned());
+        let reason = Some(error.code().to_string());
         let event = EventRow { outcome: AuditOutcome::Failed, reason, ..of_version(event, entry) };
         match self.audit.record(&[event]).await {
             Ok(()) => error,

@@ -5,7 +5,7 @@
 //! and missing objects count alike. Everything here is in memory and bounded; a crash loses the
 //! counts, and nothing else.
 
-use crate::domain::{Actor, AuditAction, EntryId, EventId, Timestamp};
+use crate::domain::{Actor, AuditAction, EntryId, ErrorCode, EventId, Timestamp};
 use crate::store::records::EventRow;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -218,7 +218,7 @@ impl State {
     /// as one of the rest.
     fn admit(&mut self, event: &EventRow) -> Result<(), Duration> {
         let now = event.occurred_at;
-        let limited = || EventRow { reason: Some(RATE_LIMITED.to_owned()), ..event.clone() };
+        let limited = || EventRow { reason: Some(ErrorCode::RateLimited.to_string()), ..event.clone() };
         let mut known = self.principals.get_mut(&event.actor);
         let own = known.as_mut().map_or(Ok(()), |principal| principal.allowance.next(&OF_PRINCIPAL, now).map(drop));
         match (own.and_then(|()| self.process.take(&OF_PROCESS, now)), known) {
@@ -237,9 +237,6 @@ impl State {
         }
     }
 }
-
-/// The reason in an event that stands for what was beyond a rate: the code that was answered.
-const RATE_LIMITED: &str = "RATE_LIMITED";
 
 /// The refusals of the last minute.
 #[derive(Default)]
@@ -361,7 +358,7 @@ mod tests {
         let event = EventRow {
             project: Some(format!("p-{project}")),
             outcome: AuditOutcome::Denied,
-            reason: Some(Error::NotFound("no").code().to_owned()),
+            reason: Some(Error::NotFound("no").code().to_string()),
             ..event
         };
         Denial { named: Named::by(&event), event, is_decoy: false }
@@ -430,6 +427,6 @@ mod tests {
         let ended = denials.ended(START.plus(WINDOW), false);
         assert_eq!(ended.iter().map(|pending| pending.event().count).collect::<Vec<_>>(), [3]);
         assert_eq!(ended[0].event().project, None, "of several projects it names none");
-        assert_eq!(ended[0].event().reason.as_deref(), Some(RATE_LIMITED));
+        assert_eq!(ended[0].event().reason.as_deref(), Some(ErrorCode::RateLimited.as_str()));
     }
 }

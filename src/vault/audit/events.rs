@@ -92,7 +92,7 @@ impl EventRow {
     /// Refused. Session and tool are the caller's own words, and are not taken down of somebody who
     /// is refused.
     fn denied(self, reason: &Error) -> Self {
-        let reason = Some(reason.code().to_owned());
+        let reason = Some(reason.code().to_string());
         Self { outcome: AuditOutcome::Denied, reason, session: None, tool: None, ..self }
     }
 }

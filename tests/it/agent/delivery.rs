@@ -60,9 +60,9 @@ both! {
                 ..tool_asks(agent_asks("builder", &["TOKEN"]))
             };
             let error = world.vault.agents().resolve(&runtime("acme-runtime"), request()).await.err().unwrap();
-            assert_eq!(error.code(), "INVALID_INPUT", "{key}");
+            assert_eq!(error.code().as_str(), "INVALID_INPUT", "{key}");
             let error = world.vault.agents().resolve(&runtime("globex-runtime"), request()).await.err().unwrap();
-            assert_eq!(error.code(), "FORBIDDEN", "{key}");
+            assert_eq!(error.code().as_str(), "FORBIDDEN", "{key}");
         }
         let answer = world.ask(&runtime("acme-runtime"), RESOLVE, input(&["TOKEN"], Some("x"))).await;
         assert_eq!(answer.errors()[0]["extensions"]["field"], json!(["input", "recipientKey"]));

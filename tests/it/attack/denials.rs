@@ -39,7 +39,7 @@ impl World {
     async fn disable_all(&self, caller: &Caller, ids: &[String]) -> Vec<&'static str> {
         let mut codes = Vec::new();
         for id in ids {
-            codes.push(self.vault.entries().disable(caller, id.clone()).await.err().expect("refused").code());
+            codes.push(self.vault.entries().disable(caller, id.clone()).await.err().expect("refused").code().as_str());
         }
         codes
     }
@@ -91,7 +91,7 @@ both! {
         let codes: Vec<&str> = futures::stream::iter(0..refusals)
             .map(|n| {
                 let (world, evil) = (&world, &evil);
-                async move { world.refuse(evil, &format!("agent-{n}")).await.code() }
+                async move { world.refuse(evil, &format!("agent-{n}")).await.code().as_str() }
             })
             .buffer_unordered(8)
             .collect()
@@ -109,7 +109,7 @@ both! {
         assert_eq!(usize::try_from(rest.count).unwrap(), refusals - OF_PRINCIPAL);
         assert_eq!((rest.actor.as_str(), rest.project.as_deref()), ("runtime:evil-runtime", Some("demo")));
         assert_eq!((rest.agent, rest.session, rest.tool, rest.purpose), (None, None, None, None::<Purpose>));
-        assert_eq!(world.refuse(&evil, "agent-0").await.code(), "FORBIDDEN", "a minute later it is recorded again");
+        assert_eq!(world.refuse(&evil, "agent-0").await.code().as_str(), "FORBIDDEN", "a minute later it is recorded again");
     }
 
     async fn a_refused_caller_chooses_no_text_of_an_event_but_ids(world: World) {
@@ -148,7 +148,7 @@ both! {
                 user: "bob".to_owned(),
                 role: project_vault::domain::Role::Accountable,
             };
-            world.vault.members().assign_role(&bob, change).await.expect_err("refused").code()
+            world.vault.members().assign_role(&bob, change).await.expect_err("refused").code().as_str()
         };
         for n in 0..OF_PRINCIPAL {
             assert_eq!(assign(n).await, "NOT_FOUND");
@@ -157,8 +157,8 @@ both! {
         assert_eq!(assign(0).await, "NOT_FOUND", "a repetition of what is recorded costs nothing");
         world.vault.entries().create(&bob, entry("TOKEN", "v")).await.unwrap();
         // The same subject as another kind of principal is another principal.
-        assert_eq!(world.refuse(&runtime("bob"), "builder").await.code(), "FORBIDDEN");
-        assert_eq!(world.refuse(&service("bob"), "builder").await.code(), "FORBIDDEN");
+        assert_eq!(world.refuse(&runtime("bob"), "builder").await.code().as_str(), "FORBIDDEN");
+        assert_eq!(world.refuse(&service("bob"), "builder").await.code().as_str(), "FORBIDDEN");
         world.clock.advance(Duration::from_secs(10));
         assert_eq!(assign(OF_PRINCIPAL).await, "NOT_FOUND", "one more after ten seconds");
         assert_eq!(assign(OF_PRINCIPAL + 1).await, "RATE_LIMITED");
@@ -171,7 +171,7 @@ both! {
         let codes: Vec<&str> = futures::stream::iter(0..callers)
             .map(|n| {
                 let world = &world;
-                async move { world.refuse(&user(&format!("u-{n}")), "builder").await.code() }
+                async move { world.refuse(&user(&format!("u-{n}")), "builder").await.code().as_str() }
             })
             .buffer_unordered(8)
             .collect()

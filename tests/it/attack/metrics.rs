@@ -36,7 +36,7 @@ fn counted<T: Future<Output = ()>>(test: impl FnOnce(PrometheusHandle) -> T) {
 }
 
 fn code<T>(refused: Result<T, Error>) -> &'static str {
-    refused.err().expect("a refusal").code()
+    refused.err().expect("a refusal").code().as_str()
 }
 
 /// Somebody who sees nothing asks for a hidden thing and for none at all: once, again within the

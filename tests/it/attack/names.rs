@@ -75,9 +75,9 @@ both! {
         let made = vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap().id.to_string();
         for name in ATTACKS {
             let refused = vault.entries().create(&user("bob"), entry(name, "id >/tmp/x")).await.err().unwrap();
-            assert_eq!(refused.code(), "INVALID_INPUT", "{name}");
+            assert_eq!(refused.code().as_str(), "INVALID_INPUT", "{name}");
             let renamed = EntryChanges { name: Change::Set((*name).to_owned()), ..changes(made.clone()) };
-            assert_eq!(vault.entries().update(&user("bob"), renamed).await.err().unwrap().code(), "INVALID_INPUT", "{name}");
+            assert_eq!(vault.entries().update(&user("bob"), renamed).await.err().unwrap().code().as_str(), "INVALID_INPUT", "{name}");
             let import = Import {
                 project: "demo".to_owned(),
                 milestone: None,

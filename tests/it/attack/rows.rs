@@ -31,7 +31,7 @@ async fn resolved(vault: &Vault) -> Result<Vec<String>, &'static str> {
             let answers = found.secrets.into_iter();
             Ok(answers.map(|one| format!("{}={}", one.name, value(one.value).unwrap_or_default())).collect())
         }
-        Err(error) => Err(error.code()),
+        Err(error) => Err(error.code().as_str()),
     }
 }
 

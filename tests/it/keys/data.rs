@@ -157,6 +157,6 @@ both! {
         let ringed = Ringed::with(world, &[]).await;
         let nowhere = project_vault::domain::ProjectId::parse("nowhere").unwrap();
         let refused = ringed.server().rotation().replace_data_keys(&operator(), &nowhere, &|_, _| {}).await.err().unwrap();
-        assert_eq!(refused.code(), "NOT_FOUND");
+        assert_eq!(refused.code().as_str(), "NOT_FOUND");
     }
 }

@@ -82,7 +82,7 @@ both! {
         let sql = "SELECT CAST(count(*) AS TEXT) AS t FROM data_keys";
         assert_eq!(ringed.world.text(sql).await, "1");
         let refused = ringed.server().rotation().retire_master_key(&operator(), &id).await.err().unwrap();
-        assert_eq!(refused.code(), "CONFLICT");
+        assert_eq!(refused.code().as_str(), "CONFLICT");
         ringed.world.sql("CREATE TABLE kept AS SELECT * FROM data_keys").await.unwrap();
         ringed.add_key();
         ringed.server().rotation().rewrap(&operator(), &|_, _| {}).await.unwrap();

@@ -237,7 +237,7 @@ both! {
         ] {
             world.sql(change).await.unwrap();
             let refused = resolve(&engine.server(&world)).await.unwrap_err();
-            assert_eq!(refused.code(), "INTERNAL", "{change}");
+            assert_eq!(refused.code().as_str(), "INTERNAL", "{change}");
             assert!(engine.server(&world).installation().check_keyring().await.is_err(), "{change}");
             let back = "UPDATE data_keys SET (master_key, wrapped) = (SELECT master_key, wrapped FROM kept)";
             world.sql(back).await.unwrap();
@@ -304,7 +304,7 @@ both! {
         assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
         assert!(waiting.iter().all(|change| !change.is_finished()), "the others still wait for the engine");
         for change in waiting {
-            assert_eq!(change.await.unwrap().unwrap_err().code(), "UNAVAILABLE");
+            assert_eq!(change.await.unwrap().unwrap_err().code().as_str(), "UNAVAILABLE");
         }
     }
 }
@@ -332,7 +332,7 @@ async fn an_engine_that_does_not_do_its_part_closes_the_vault_until_it_does() {
         let server = engine.server(&world);
         let refused = resolve(&server).await.unwrap_err();
         assert!(began.elapsed() < Duration::from_secs(9), "a bounded wait");
-        assert_eq!(refused.code(), "UNAVAILABLE");
+        assert_eq!(refused.code().as_str(), "UNAVAILABLE");
         let ready = server.health().ready().await;
         assert!(ready.contains(&("keyring", false)) && ready.contains(&("database", true)));
         engine.set(|engine| engine.fault = Fault::None);

@@ -1,4 +1,5 @@
-use super::Circumstances;
+use super::{CONNECTIONS, Circumstances, STATEMENTS, elements};
+use crate::graphql::document::schema_fields::schema_fields;
 use crate::graphql::document::{Refusal, inspect};
 use async_graphql::Variables;
 use serde_json::{Value, json};
@@ -250,4 +251,25 @@ fn introspection_is_measured_by_the_schema_and_not_beyond_the_limit() {
         assert!(message.contains("an operation answers") || message.contains("An operation answers"), "{message}");
     }
     assert!(start.elapsed() < Duration::from_secs(5), "no more is measured than is allowed");
+}
+
+/// Lists that are counted with what is around them: a connection's elements with its page, and a
+/// payload's one error with the payload.
+const COUNTED_ABOVE: [&str; 3] = ["nodes", "edges", "userErrors"];
+
+#[test]
+fn every_list_of_the_schema_has_a_cost() {
+    let fields = schema_fields();
+    let lists: Vec<&str> = fields
+        .iter()
+        .filter(|field| !field.is_leaf && (field.of.starts_with('[') || field.of.ends_with("Connection")))
+        .map(|field| field.name.as_str())
+        .collect();
+    assert!(lists.len() > 15, "{lists:?}");
+    for name in &lists {
+        assert!(elements(name).is_some() || COUNTED_ABOVE.contains(name), "{name}: give it a cost in elements()");
+    }
+    for name in CONNECTIONS.iter().chain(STATEMENTS) {
+        assert!(lists.contains(name), "{name}: no list of the schema has this name");
+    }
 }

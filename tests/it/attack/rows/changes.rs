@@ -108,7 +108,7 @@ both! {
             world.put_back("old", &ENTRY_TABLES).await;
             // It rotated the value itself, and answered nobody since.
             assert_eq!(resolved(&world.vault).await, Err("INTERNAL"), "{forget}");
-            assert_eq!(world.rotate(id, "laundered").await.unwrap_err().code(), "INTERNAL", "{forget}");
+            assert_eq!(world.rotate(id, "laundered").await.unwrap_err().code().as_str(), "INTERNAL", "{forget}");
             assert_ne!(world.found_broken().await, [], "{forget}");
             world.put_back("now", &ENTRY_TABLES).await;
             // The refused resolve left an event, which stays.

@@ -48,7 +48,7 @@ both! {
         for (when, events) in [("BEFORE", 0), ("AFTER", 1)] {
             world.lose_outbox(when).await;
             let refused = world.vault.members().unassign_agent(&alice, builder()).await.err();
-            assert_eq!(refused.map(|error| error.code()), Some("INTERNAL"), "{when}");
+            assert_eq!(refused.map(|error| error.code().as_str()), Some("INTERNAL"), "{when}");
             assert_eq!(world.number(unassigned).await, events, "{when}: a row that is not there fails the transaction");
             world.keep_outbox().await;
             assert!(resolved(&world.vault).await.is_ok(), "{when}: it is still assigned");
@@ -88,7 +88,7 @@ both! {
         world.lose_outbox("AFTER").await;
         // Its milestone's tuples are left, so it is no success.
         let refused = world.vault.projects().delete(&crate::support::service("platform"), "demo".to_owned()).await.err();
-        assert_eq!(refused.map(|error| error.code()), Some("INTERNAL"));
+        assert_eq!(refused.map(|error| error.code().as_str()), Some("INTERNAL"));
         let filter = project_vault::authz::TupleFilter::of_project(&World::project());
         let left = world.authorizer.read(&mut world.store.conn().await.unwrap(), &filter).await.unwrap();
         assert_eq!(left, []);
