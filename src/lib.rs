@@ -3,6 +3,16 @@
 //! A request goes one way down and comes back: `http`, `graphql`, `vault`, then `authz`, `crypto` and `store`, over the plain
 //! values of `domain`. `docs/architecture.md` says where things live and why.
 
+// A dependency that nothing uses costs every build.
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
+
+// For its feature: SQLite is built into the program.
+#[cfg(feature = "server")]
+use libsqlite3_sys as _;
+// The program's allocator, in main.rs.
+#[cfg(feature = "server")]
+use mimalloc as _;
+
 pub mod agent;
 mod command;
 pub mod crypto;
