@@ -29,7 +29,7 @@ const MAX_ANSWER: usize = 16 * 1024 * 1024;
 pub struct VaultClient {
     http: reqwest::Client,
     url: Url,
-    patience: Duration,
+    timeout: Duration,
 }
 
 /// What became of one attempt.
@@ -83,7 +83,7 @@ impl VaultClient {
     ///
     /// # Errors
     /// When this machine cannot do TLS.
-    pub fn new(url: Url, token: &SecretString, patience: Duration) -> Result<Self, AgentFailure> {
+    pub fn new(url: Url, token: &SecretString, timeout: Duration) -> Result<Self, AgentFailure> {
         let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
             .map_err(|_| AgentFailure::Refused("the token is none".to_owned()))?;
         // Kept out of whatever prints headers.
@@ -101,7 +101,7 @@ impl VaultClient {
         let http = builder
             .build()
             .map_err(|error| AgentFailure::Unreachable(format!("TLS cannot be set up: {}", with_causes(&error))))?;
-        Ok(Self { http, url, patience })
+        Ok(Self { http, url, timeout })
     }
 
     /// Asks one operation of one field, again where that is safe and may help; gives the field.
@@ -110,7 +110,7 @@ impl VaultClient {
     /// When the vault says no, or cannot be asked in time.
     pub async fn ask<T: DeserializeOwned>(&self, document: &str, input: Value) -> Result<T, AgentFailure> {
         let body = json!({ "query": document, "variables": { "input": input } }).to_string();
-        let until = Instant::now() + self.patience;
+        let until = Instant::now() + self.timeout;
         let mut attempt = 1;
         loop {
             match self.attempt(&body, until).await {

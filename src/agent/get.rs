@@ -58,13 +58,13 @@ impl Get {
         }
         let secret = answer.secrets.pop();
         let secret = secret.ok_or_else(|| AgentFailure::NotFound(names.to_vec()))?;
-        let judged = require(std::iter::once((secret.name.clone(), secret.outcome)));
+        let required = require(std::iter::once((secret.name.clone(), secret.outcome)));
         if self.output == Output::Json {
             print_json(&format!("{:#}\n", as_json(&secret, self.reveal)))?;
-        } else if let (Ok(()), Some(value)) = (&judged, &secret.value) {
+        } else if let (Ok(()), Some(value)) = (&required, &secret.value) {
             print_exactly(value.expose_secret())?;
         }
-        judged
+        required
     }
 }
 

@@ -151,7 +151,7 @@ impl View {
     /// # Errors
     /// When neither says which project and agent.
     pub fn of(client: Client) -> Result<Self, AgentFailure> {
-        let Client { url, token, patience, project, agent, milestone, session, tool } = client;
+        let Client { url, token, timeout, project, agent, milestone, session, tool } = client;
         let narrowed_to = claims::read(&token).map_or_else(NarrowedTo::default, |says| says.narrowed_to);
         let missing = |flag: &str, variable: &str| {
             AgentFailure::Input(format!("say {flag}, or set {variable}: the token is not narrowed to one; see --help"))
@@ -159,7 +159,7 @@ impl View {
         let project = project.or_else(|| narrowed_to.project());
         let agent = agent.or_else(|| narrowed_to.agent());
         Ok(Self {
-            vault: VaultClient::new(url, &token, patience)?,
+            vault: VaultClient::new(url, &token, timeout)?,
             project: project.ok_or_else(|| missing("--project", "PROJECT_VAULT_PROJECT"))?,
             agent: agent.ok_or_else(|| missing("--agent", "PROJECT_VAULT_AGENT"))?,
             milestone: milestone.or_else(|| narrowed_to.milestone()),

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Where the vault of `dev` answers.
 const DEFAULT_URL: &str = "http://127.0.0.1:4000/graphql";
 /// How long a command waits for the vault, retries included.
-const DEFAULT_PATIENCE: u64 = 30;
+const DEFAULT_TIMEOUT_SECONDS: u64 = 30;
 
 /// The variable that holds the token. It is no flag: the arguments of a process are there for everybody to see.
 pub const TOKEN_VARIABLE: &str = "PROJECT_VAULT_TOKEN";
@@ -77,7 +77,7 @@ pub struct Client {
     /// What opens it.
     pub token: SecretString,
     /// How long to wait for an answer, retries included.
-    pub patience: Duration,
+    pub timeout: Duration,
     /// Of which project, where it was said.
     pub project: Option<ProjectId>,
     /// For which agent, where it was said.
@@ -101,15 +101,16 @@ impl Client {
         let url = reader.text("PROJECT_VAULT_URL", settings.url.as_ref());
         let url = read_url(url.as_deref().unwrap_or(DEFAULT_URL), settings.insecure_http);
         let url = url.map_err(|problem| reader.problem("PROJECT_VAULT_URL", problem)).ok();
-        let patience = reader.number("PROJECT_VAULT_TIMEOUT", settings.timeout.as_ref(), 1..=3_600, DEFAULT_PATIENCE);
+        let timeout =
+            reader.number("PROJECT_VAULT_TIMEOUT", settings.timeout.as_ref(), 1..=3_600, DEFAULT_TIMEOUT_SECONDS);
         let project = id(&mut reader, "PROJECT_VAULT_PROJECT", settings.project.as_ref());
         let agent = id(&mut reader, "PROJECT_VAULT_AGENT", settings.agent.as_ref());
         let milestone = id(&mut reader, "PROJECT_VAULT_MILESTONE", settings.milestone.as_ref());
         let session = label(&mut reader, "PROJECT_VAULT_SESSION_ID", settings.session_id.as_ref());
         let tool = label(&mut reader, "PROJECT_VAULT_TOOL", settings.tool.as_ref());
-        let patience = Duration::from_secs(patience);
+        let timeout = Duration::from_secs(timeout);
         let client = match (url, token) {
-            (Some(url), Some(token)) => Some(Self { url, token, patience, project, agent, milestone, session, tool }),
+            (Some(url), Some(token)) => Some(Self { url, token, timeout, project, agent, milestone, session, tool }),
             _ => None,
         };
         reader.finish(client)

@@ -90,7 +90,7 @@ impl Embedded {
     /// Applies a change in the transaction of `conn`. Tuples that are there, or gone, already are passed over, as with OpenFGA.
     pub(super) async fn apply(&self, conn: &mut Conn, change: &TupleChange) -> Result<()> {
         for tuple in &change.write {
-            self.model.admit(tuple).map_err(Error::internal)?;
+            self.model.check(tuple).map_err(Error::internal)?;
         }
         conn.delete_tuples(&change.delete.iter().map(TupleRow::from).collect::<Vec<_>>()).await?;
         conn.insert_tuples(&change.write.iter().map(TupleRow::from).collect::<Vec<_>>()).await?;

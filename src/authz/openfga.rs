@@ -32,7 +32,7 @@ const WRITE: usize = 100;
 /// Tuples in one page: OpenFGA's limit.
 const PAGE: i32 = 100;
 /// How long one call may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+const CALL_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(2);
 /// Concurrent writes of one tuple answer Aborted; so often is such a write tried.
@@ -101,7 +101,7 @@ struct Confirmation {
 fn connect(config: &OpenFgaConfig) -> Result<Client, SetupError> {
     let mut endpoint = Endpoint::from_shared(config.url.clone())
         .map_err(|_| SetupError::Config("OPENFGA_URL is no URL; use http://HOST:8081 or https://HOST"))?
-        .timeout(PATIENCE)
+        .timeout(CALL_TIMEOUT)
         .connect_timeout(CONNECT);
     if config.url.starts_with("https://") {
         endpoint = endpoint
@@ -305,7 +305,7 @@ impl OpenFga {
         };
         let mut wait = Duration::from_millis(10);
         for _ in 1..TRIES {
-            match tokio::time::timeout(PATIENCE, self.client.clone().write(request.clone())).await {
+            match tokio::time::timeout(CALL_TIMEOUT, self.client.clone().write(request.clone())).await {
                 Ok(Err(status)) if status.code() == Code::Aborted => {
                     tokio::time::sleep(wait).await;
                     wait *= 2;
@@ -350,7 +350,7 @@ const fn unavailable() -> Error {
 }
 
 async fn bounded<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T> {
-    answered(tokio::time::timeout(PATIENCE, call).await)
+    answered(tokio::time::timeout(CALL_TIMEOUT, call).await)
 }
 
 fn answered<T>(result: Result<Result<T, Status>, tokio::time::error::Elapsed>) -> Result<T> {

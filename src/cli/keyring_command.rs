@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// How long the command may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 /// A keyring is no larger, in bytes.
 const MAX_BYTES: usize = 1024 * 1024;
 
@@ -58,7 +58,7 @@ pub fn master_keys(keys: &Keys) -> Result<MasterKeys, KeyringError> {
 fn key_source(source: &KeyringSource) -> KeySource {
     match source.clone() {
         KeyringSource::File(path) => Arc::new(move || Keyring::read_file(&path)),
-        KeyringSource::Command(words) => Arc::new(move || Keyring::parse(&run(&words, PATIENCE)?)),
+        KeyringSource::Command(words) => Arc::new(move || Keyring::parse(&run(&words, COMMAND_TIMEOUT)?)),
     }
 }
 

@@ -14,9 +14,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How long what runs may go on once the server is told to stop.
-const GRACE: Duration = Duration::from_secs(20);
-/// How long the background jobs may go on after that.
+/// How long the background jobs may run on when the server has stopped.
 const JOBS_GRACE: Duration = Duration::from_secs(5);
 
 /// What a server is made of.
@@ -83,7 +81,6 @@ pub async fn run(parts: Parts, ready: impl FnOnce(Addresses) -> Result) -> Resul
             stop.cancel();
             tokio::select! {
                 served = &mut serving => Some(served),
-                () = tokio::time::sleep(GRACE) => None,
                 // Whoever asks twice does not want to wait.
                 () = signals.stop(&vault) => None,
             }

@@ -129,14 +129,14 @@ pub struct Call {
 }
 
 /// An operation that was judged and may be executed.
-pub struct Admitted {
+pub struct Prepared {
     api: Api,
     call: Call,
     answer_bytes: usize,
     statements: u64,
 }
 
-impl Admitted {
+impl Prepared {
     /// The bytes of the largest answer that is expected: JSON with all characters escaped, but for released values, and lists
     /// without pages as long as they usually are.
     #[must_use]
@@ -222,13 +222,13 @@ impl Api {
     ///
     /// # Errors
     /// The answer to an operation that may not.
-    pub async fn admit(&self, call: Call) -> Result<Admitted, Box<Response>> {
+    pub async fn prepare(&self, call: Call) -> Result<Prepared, Box<Response>> {
         match self.check(&call).await {
             Ok(estimate) => {
                 let trace = if call.traced { trace_length(estimate) } else { 0 };
                 let bytes = estimate.bytes.saturating_add(trace);
                 let answer_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-                Ok(Admitted { api: self.clone(), call, answer_bytes, statements: estimate.statements })
+                Ok(Prepared { api: self.clone(), call, answer_bytes, statements: estimate.statements })
             }
             Err(error) => Err(Box::new(Self::refuse(error, &call.request_id))),
         }
@@ -236,8 +236,8 @@ impl Api {
 
     /// Validates and executes an operation. Every error of the answer has a code and the request's id.
     pub async fn execute(&self, call: Call) -> Response {
-        match self.admit(call).await {
-            Ok(admitted) => admitted.execute().await,
+        match self.prepare(call).await {
+            Ok(prepared) => prepared.execute().await,
             Err(refused) => *refused,
         }
     }

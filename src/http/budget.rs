@@ -7,11 +7,11 @@
 //! handed to the operating system: a peer that does not read holds what it was answered, and no more
 //! than its share. A caller for whom nothing is left waits for a moment, and is refused then.
 
-use crate::domain::{Narrowing, Principal};
+use super::shares::{Share, Shares};
+use crate::domain::Principal;
 use bytes::Bytes;
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
@@ -63,21 +63,6 @@ impl Pressure {
     }
 }
 
-/// A token that is narrowed to one agent may use one part in this many of its runtime's share, so
-/// that no sandbox stops the others.
-pub(super) const AGENTS_PART: usize = 4;
-
-/// The names of the shares that a caller's request counts to: the principal's, and within it that of
-/// the agent to which the token is narrowed. All requests without a token have one share.
-pub(super) fn share_names(caller: Option<&Principal>) -> (String, Option<String>) {
-    let principal = caller.map(ToString::to_string).unwrap_or_default();
-    let agent = match caller {
-        Some(Principal::Runtime(_, Narrowing { agent: Some(agent), .. })) => Some(format!("{principal}\n{agent}")),
-        Some(_) | None => None,
-    };
-    (principal, agent)
-}
-
 /// The bytes that requests, or answers, may take. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct MemoryBudget(Arc<State>);
@@ -85,21 +70,24 @@ pub(super) struct MemoryBudget(Arc<State>);
 struct State {
     limits: Limits,
     total: Semaphore,
-    /// What each caller that holds anything has left, by kind and id; all without a token are one.
-    shares: Mutex<HashMap<String, Weak<Share>>>,
+    shares: Shares<CallerBudget>,
     /// Told what is held, whenever that changes.
     gauge: fn(usize),
     pressure: Pressure,
 }
 
 /// What one caller has left.
-struct Share {
+struct CallerBudget {
     bytes: Semaphore,
-    /// The share that this one is a part of.
-    within: Option<(String, Arc<Share>)>,
     /// One request of a caller that takes much of the processor or the database is worked on at a
     /// time, so that nobody waits behind many of another's.
     heavy: Arc<Semaphore>,
+}
+
+impl CallerBudget {
+    fn new(bytes: usize) -> Self {
+        Self { bytes: Semaphore::new(bytes), heavy: Arc::new(Semaphore::new(1)) }
+    }
 }
 
 /// The share of the budget is used up, or the budget is.
@@ -118,7 +106,8 @@ impl MemoryBudget {
     }
 
     fn new(limits: Limits, gauge: fn(usize)) -> Self {
-        let (total, shares, pressure) = (Semaphore::new(limits.total), Mutex::default(), Pressure::default());
+        let shares = Shares::new(limits.each, limits.anonymous, CallerBudget::new);
+        let (total, pressure) = (Semaphore::new(limits.total), Pressure::default());
         Self(Arc::new(State { limits, total, shares, gauge, pressure }))
     }
 
@@ -129,29 +118,7 @@ impl MemoryBudget {
 
     /// What belongs to one request of this caller; it holds nothing yet.
     pub(super) fn begin(&self, caller: Option<&Principal>) -> Held {
-        let most = if caller.is_some() { self.0.limits.each } else { self.0.limits.anonymous };
-        let mut shares = self.0.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut find = |name: &str, most, within| {
-            let known = shares.get(name).and_then(Weak::upgrade);
-            known.unwrap_or_else(|| {
-                let heavy = Arc::new(Semaphore::new(1));
-                let made = Arc::new(Share { bytes: Semaphore::new(most), within, heavy });
-                shares.insert(name.to_owned(), Arc::downgrade(&made));
-                made
-            })
-        };
-        let (principal, agent) = share_names(caller);
-        let share = find(&principal, most, None);
-        let (name, share, most) = match agent {
-            None => (principal, share, most),
-            Some(agent) => {
-                let most = most / AGENTS_PART;
-                let part = find(&agent, most, Some((principal, share)));
-                (agent, part, most)
-            }
-        };
-        drop(shares);
-        Held { budget: self.clone(), name, share, most, bytes: 0 }
+        Held { budget: self.clone(), share: self.0.shares.of(caller), bytes: 0 }
     }
 
     #[cfg(test)]
@@ -172,10 +139,7 @@ impl MemoryBudget {
 /// What one request, or its answer, holds until it is dropped.
 pub(super) struct Held {
     budget: MemoryBudget,
-    /// The share's name.
-    name: String,
-    share: Arc<Share>,
-    most: usize,
+    share: Share<CallerBudget>,
     bytes: usize,
 }
 
@@ -199,19 +163,15 @@ impl Held {
     }
 
     async fn hold_more_than(&mut self, uncounted: usize, bytes: usize) -> Result<(), Exhausted> {
-        let bytes = if bytes <= uncounted { 0 } else { bytes.min(self.most) };
+        let bytes = if bytes <= uncounted { 0 } else { bytes.min(self.share.size()) };
         if bytes > self.bytes {
-            let own = self.budget.acquire(&self.share.bytes, bytes - self.bytes).await?;
-            let wider = match &self.share.within {
-                Some((_, wider)) => Some(self.budget.acquire(&wider.bytes, bytes - self.bytes).await?),
-                None => None,
-            };
-            let total = self.budget.acquire(&self.budget.0.total, bytes - self.bytes).await?;
-            own.forget();
-            if let Some(wider) = wider {
-                wider.forget();
+            let more = bytes - self.bytes;
+            let mut permits = Vec::with_capacity(3);
+            let levels = self.share.levels().map(|level| &level.bytes);
+            for from in levels.chain([&self.budget.0.total]) {
+                permits.push(self.budget.acquire(from, more).await?);
             }
-            total.forget();
+            permits.into_iter().for_each(SemaphorePermit::forget);
         } else {
             self.release(self.bytes - bytes);
         }
@@ -227,7 +187,7 @@ impl Held {
     /// When that takes too long.
     pub(super) async fn heavy(&self, all: &Arc<Semaphore>) -> Result<[OwnedSemaphorePermit; 2], Exhausted> {
         let both = async {
-            let own = self.share.heavy.clone().acquire_owned().await?;
+            let own = self.share.narrowest().heavy.clone().acquire_owned().await?;
             Ok::<_, AcquireError>([own, all.clone().acquire_owned().await?])
         };
         match timeout(self.budget.0.limits.wait, both).await {
@@ -243,10 +203,7 @@ impl Held {
     }
 
     fn release(&self, bytes: usize) {
-        self.share.bytes.add_permits(bytes);
-        if let Some((_, wider)) = &self.share.within {
-            wider.bytes.add_permits(bytes);
-        }
+        self.share.levels().for_each(|level| level.bytes.add_permits(bytes));
         self.budget.0.total.add_permits(bytes);
     }
 
@@ -263,16 +220,6 @@ impl Drop for Held {
         if self.bytes > 0 {
             self.release(self.bytes);
             self.tell();
-        }
-        let mut shares = self.budget.0.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        // Shares are handed out under this lock only.
-        if Arc::strong_count(&self.share) == 1 {
-            shares.remove(&self.name);
-            if let Some((name, wider)) = &self.share.within
-                && Arc::strong_count(wider) == 1
-            {
-                shares.remove(name);
-            }
         }
     }
 }
@@ -291,7 +238,7 @@ impl AsRef<[u8]> for HeldBytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AgentId, RuntimeId, UserId};
+    use crate::domain::{AgentId, Narrowing, RuntimeId, UserId};
 
     const KIB: usize = 1024;
     const LONG: Duration = Duration::from_secs(60);
@@ -316,7 +263,7 @@ mod tests {
         }
         drop(held);
         assert_eq!(budget.held(), 0);
-        assert!(budget.0.shares.lock().unwrap().is_empty(), "nobody is remembered who holds nothing");
+        assert!(budget.0.shares.is_empty(), "nobody is remembered who holds nothing");
     }
 
     #[tokio::test]
@@ -364,7 +311,7 @@ mod tests {
         drop((runtime, sandboxes));
         assert!(!budget.pressure().is_high());
         drop(other);
-        assert!(budget.0.shares.lock().unwrap().is_empty(), "nobody is remembered who holds nothing");
+        assert!(budget.0.shares.is_empty(), "nobody is remembered who holds nothing");
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ mod health;
 mod metrics;
 mod observe;
 mod server;
+mod shares;
 pub mod tokens;
 
 pub use server::{Parts, Server, ServerConfig, StartError, TlsFiles};

@@ -18,8 +18,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// How long it may take to connect, and to answer.
-const CONNECT: Duration = Duration::from_secs(2);
-const PATIENCE: Duration = Duration::from_secs(4);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 /// An answer is no larger, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
 /// Where the engine is mounted unless the address says so.
@@ -169,8 +169,10 @@ impl Transit {
     /// # Errors
     /// When the token cannot be part of a header, or there is no TLS to be had.
     pub fn new(config: &TransitConfig) -> Result<Self, TransitError> {
-        let mut client =
-            Client::builder().redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT).timeout(PATIENCE);
+        let mut client = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT);
         if config.url.0.starts_with("http:") {
             // A proxy would see token and keys.
             client = client.no_proxy();

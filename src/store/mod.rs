@@ -45,9 +45,9 @@ pub struct Store {
 }
 
 /// How long a transaction waits until it may write.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WRITER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a set-up waits for another one.
-const SET_UP_PATIENCE: Duration = Duration::from_secs(600);
+const SET_UP_WRITER_TIMEOUT: Duration = Duration::from_secs(600);
 
 #[derive(Clone)]
 enum Backend {
@@ -142,14 +142,14 @@ impl Store {
     /// # Errors
     /// When none can be had in time.
     pub async fn begin(&self) -> Result<Tx> {
-        let turn = self.turn(PATIENCE).await?;
+        let writer = self.lock_writer(WRITER_TIMEOUT).await?;
         let mut conn = self.conn().await?;
         match &mut conn {
             Conn::Postgres(conn) => postgres::begin(conn).await?,
             Conn::Sqlite(conn) => sqlite::begin(conn).await?,
         }
         let mut tx = Tx::new(conn);
-        tx.at_end(move |_| drop(turn));
+        tx.at_end(move |_| drop(writer));
         Ok(tx)
     }
 
@@ -158,23 +158,23 @@ impl Store {
     /// # Errors
     /// As [`Self::begin`].
     pub async fn begin_set_up(&self) -> Result<Tx> {
-        let turn = self.turn(SET_UP_PATIENCE).await?;
+        let writer = self.lock_writer(SET_UP_WRITER_TIMEOUT).await?;
         let mut conn = self.conn().await?;
         match &mut conn {
             Conn::Postgres(conn) => postgres::begin_set_up(conn).await?,
             Conn::Sqlite(conn) => sqlite::begin_set_up(conn).await?,
         }
         let mut tx = Tx::new(conn);
-        tx.at_end(move |_| drop(turn));
+        tx.at_end(move |_| drop(writer));
         Ok(tx)
     }
 
-    /// Waits for the turn to write, where there is one.
-    async fn turn(&self, patience: Duration) -> Result<Option<OwnedMutexGuard<()>>> {
+    /// Waits for the write lock, where there is one.
+    async fn lock_writer(&self, patience: Duration) -> Result<Option<OwnedMutexGuard<()>>> {
         match self.kind() {
             Kind::Postgres => Ok(None),
             Kind::Sqlite => match tokio::time::timeout(patience, self.writer.clone().lock_owned()).await {
-                Ok(turn) => Ok(Some(turn)),
+                Ok(writer) => Ok(Some(writer)),
                 Err(_) => Err(Error::Unavailable("others write for too long".to_owned())),
             },
         }

@@ -114,7 +114,7 @@ impl Exec {
         drop(agent);
         left_out.extend(left_out_by_prefix(&mut secrets, |secret| &secret.name, &environment));
         tell(&left_out);
-        self.judge(&secrets)?;
+        self.check(&secrets)?;
         let code = self.start(&secrets, environment)?;
         Ok(ExitCode::from(code))
     }
@@ -145,7 +145,7 @@ impl Exec {
     }
 
     /// What was asked for by name has to be there; of the rest, what has expired is told.
-    fn judge(&self, secrets: &[Secret]) -> Result {
+    fn check(&self, secrets: &[Secret]) -> Result {
         let asked = self.asked();
         let outcome = |name: &String| secrets.iter().find(|secret| secret.name == *name).map(|secret| secret.outcome);
         require(asked.iter().map(|name| (name.clone(), outcome(name).unwrap_or(Outcome::NotFound))))?;

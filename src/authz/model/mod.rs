@@ -141,7 +141,7 @@ impl Model {
     }
 
     /// Refuses every tuple that OpenFGA refuses to write.
-    pub(super) fn admit(&self, tuple: &Tuple) -> Result<(), NotAllowed> {
+    pub(super) fn check(&self, tuple: &Tuple) -> Result<(), NotAllowed> {
         let (subject, userset) = match tuple.subject().split_once('#') {
             Some((_, "")) => return Err(NotAllowed("its subject has an empty relation")),
             Some((subject, relation)) => (subject, relation),

@@ -3,7 +3,7 @@
 //! so an id alone is never believed.
 
 use super::super::model::JSON;
-use super::{Client, OpenFgaConfig, PATIENCE};
+use super::{CALL_TIMEOUT, Client, OpenFgaConfig};
 use openfga_client::client::{
     AuthorizationModel, CreateStoreRequest, GetStoreRequest, ListStoresRequest, ReadAuthorizationModelRequest,
     ReadAuthorizationModelsRequest, RelationReference, TypeDefinition, WriteAuthorizationModelRequest,
@@ -136,7 +136,7 @@ pub(super) async fn confirm(client: &Client, name: &str, pinned: &PinnedModel) -
 
 async fn require_name(client: &mut Client, store: &str, expected: &str) -> Result<(), SetupError> {
     let request = GetStoreRequest { store_id: store.to_owned() };
-    let found = match tokio::time::timeout(PATIENCE, client.get_store(request)).await {
+    let found = match tokio::time::timeout(CALL_TIMEOUT, client.get_store(request)).await {
         Ok(Ok(found)) => found.into_inner().name,
         Ok(Err(status)) if is_not_found(&status) => return Err(SetupError::NoStore),
         Ok(Err(status)) => return Err(unreachable(&status)),
@@ -164,7 +164,7 @@ async fn stores_named(client: &mut Client, name: &str) -> Result<Vec<String>, Se
 
 async fn is_built_in(client: &mut Client, store: &str, id: &str) -> Result<bool, SetupError> {
     let request = ReadAuthorizationModelRequest { store_id: store.to_owned(), id: id.to_owned() };
-    match tokio::time::timeout(PATIENCE, client.read_authorization_model(request)).await {
+    match tokio::time::timeout(CALL_TIMEOUT, client.read_authorization_model(request)).await {
         Ok(Ok(read)) => match read.into_inner().authorization_model {
             Some(model) => Ok(same_model(&model, &built_in()?)),
             None => Ok(false),
@@ -227,7 +227,7 @@ fn restrictions(of: &TypeDefinition) -> HashMap<&str, &[RelationReference]> {
 }
 
 async fn in_time<T>(call: impl Future<Output = Result<tonic::Response<T>, Status>>) -> Result<T, SetupError> {
-    match tokio::time::timeout(PATIENCE, call).await {
+    match tokio::time::timeout(CALL_TIMEOUT, call).await {
         Ok(Ok(answer)) => Ok(answer.into_inner()),
         Ok(Err(status)) => Err(unreachable(&status)),
         Err(_) => Err(SetupError::Unreachable("it does not answer in time".to_owned())),

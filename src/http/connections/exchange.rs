@@ -7,7 +7,7 @@
 
 use super::Bounds;
 use super::pace::{Line, Pace};
-use super::permits::{Permit, Permits, Share};
+use super::permits::{OpenShare, Permit, Permits};
 use crate::domain::Principal;
 use crate::http::budget::Pressure;
 use axum::BoxError;
@@ -91,7 +91,7 @@ pub(super) struct Exchange {
     /// None where the connection needs none for it.
     permit: Option<Permit>,
     permits: Permits,
-    patience: Mutex<Option<Share>>,
+    patient: Mutex<Option<OpenShare>>,
 }
 
 impl Exchange {
@@ -102,8 +102,8 @@ impl Exchange {
         traffic.arriving.fetch_add(1, Ordering::Relaxed);
         traffic.requests.send_if_modified(|requests| !std::mem::replace(&mut requests.begun, true));
         let (traffic, running) = (traffic.clone(), AtomicBool::new(false));
-        let (permits, pace, patience) = (permits.clone(), Mutex::default(), Mutex::default());
-        Some(Arc::new(Self { traffic, running, pace, permit, permits, patience }))
+        let (permits, pace, patient) = (permits.clone(), Mutex::default(), Mutex::default());
+        Some(Arc::new(Self { traffic, running, pace, permit, permits, patient }))
     }
 
     fn is_running(&self) -> bool {
@@ -178,15 +178,15 @@ impl Admission {
     ///
     /// # Errors
     /// When this caller has too many open requests.
-    pub(in crate::http) fn admit(&self, caller: &Principal) -> Result<(), NoPermit> {
+    pub(in crate::http) fn count_to(&self, caller: &Principal) -> Result<(), NoPermit> {
         if self.0.permit.as_ref().is_some_and(|permit| !permit.count_to(Some(caller))) {
             return Err(NoPermit);
         }
-        let patience = self.0.permits.patience(caller);
-        if patience.is_some() {
+        let patient = self.0.permits.patient(caller);
+        if patient.is_some() {
             self.0.run();
         }
-        *self.0.patience.lock().unwrap_or_else(PoisonError::into_inner) = patience;
+        *self.0.patient.lock().unwrap_or_else(PoisonError::into_inner) = patient;
         Ok(())
     }
 }

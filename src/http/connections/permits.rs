@@ -1,38 +1,30 @@
 //! How many requests are open at once, in the process and of each caller.
 
 use crate::domain::Principal;
-use crate::http::budget::{AGENTS_PART, share_names};
-use std::collections::HashMap;
+use crate::http::shares::{Share, Shares};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// Permits for open requests. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::http) struct Permits {
     all: Arc<Semaphore>,
-    callers: Arc<Callers>,
-    /// Whose bodies have all their time, though connections are scarce.
-    patience: Arc<Callers>,
-}
-
-struct Callers {
-    /// Maximum number of open requests of one caller.
-    each: usize,
-    /// Number of open requests of each caller that has any, and of each agent of a runtime.
-    open: Mutex<HashMap<String, usize>>,
+    callers: Shares<Semaphore>,
+    /// Those whose bodies may take all their time while connections are scarce.
+    patient: Shares<Semaphore>,
 }
 
 impl Permits {
     /// Permits for `all` requests, of which one caller has `each` at most.
     pub(in crate::http) fn new(all: usize, each: usize) -> Self {
-        let callers = || Arc::new(Callers { each, open: Mutex::default() });
-        Self { all: Arc::new(Semaphore::new(all)), callers: callers(), patience: callers() }
+        let callers = || Shares::new(each, each, Semaphore::new);
+        Self { all: Arc::new(Semaphore::new(all)), callers: callers(), patient: callers() }
     }
 
-    /// Gives a request of a verified caller all the time that bodies have; none to one who has too
+    /// Gives a request of a verified caller all the time that bodies have; none when the caller has too
     /// many such requests.
-    pub(super) fn patience(&self, caller: &Principal) -> Option<Share> {
-        self.patience.clone().take(Some(caller))
+    pub(super) fn patient(&self, caller: &Principal) -> Option<OpenShare> {
+        OpenShare::take(&self.patient, Some(caller))
     }
 
     /// Opens a request of a caller who is not known yet; none when too many are open.
@@ -45,9 +37,9 @@ impl Permits {
 /// One open request.
 pub(super) struct Permit {
     _of_all: OwnedSemaphorePermit,
-    callers: Arc<Callers>,
+    callers: Shares<Semaphore>,
     /// Whose share the request counts to, once that is decided.
-    share: Mutex<Option<Share>>,
+    share: Mutex<Option<OpenShare>>,
 }
 
 impl Permit {
@@ -55,7 +47,7 @@ impl Permit {
     /// nobody was verified for. False when the share is used up.
     pub(super) fn count_to(&self, caller: Option<&Principal>) -> bool {
         let mut share = self.share.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(taken) = self.callers.clone().take(caller) else { return false };
+        let Some(taken) = OpenShare::take(&self.callers, caller) else { return false };
         *share = Some(taken);
         true
     }
@@ -67,41 +59,22 @@ impl Permit {
     }
 }
 
-impl Callers {
-    fn take(self: Arc<Self>, caller: Option<&Principal>) -> Option<Share> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let (principal, agent) = share_names(caller);
-        let names = agent.map(|agent| (agent, self.each / AGENTS_PART)).into_iter().chain([(principal, self.each)]);
-        let (names, most): (Vec<_>, Vec<_>) = names.unzip();
-        let has_room = |(name, most): (&String, &usize)| open.get(name).is_none_or(|open| open < most);
-        if !names.iter().zip(&most).all(has_room) {
-            return None;
-        }
-        for name in &names {
-            *open.entry(name.clone()).or_default() += 1;
-        }
-        drop(open);
-        Some(Share { names, callers: self })
+/// One request of a caller's share.
+pub(super) struct OpenShare(Share<Semaphore>);
+
+impl OpenShare {
+    fn take(shares: &Shares<Semaphore>, caller: Option<&Principal>) -> Option<Self> {
+        let share = shares.of(caller);
+        // None of the semaphores is ever closed.
+        let taken: Option<Vec<_>> = share.levels().map(|level| level.try_acquire().ok()).collect();
+        taken?.into_iter().for_each(SemaphorePermit::forget);
+        Some(Self(share))
     }
 }
 
-/// One request of a caller's share.
-pub(super) struct Share {
-    names: Vec<String>,
-    callers: Arc<Callers>,
-}
-
-impl Drop for Share {
+impl Drop for OpenShare {
     fn drop(&mut self) {
-        let mut open = self.callers.open.lock().unwrap_or_else(PoisonError::into_inner);
-        for name in &self.names {
-            if let Some(count) = open.get_mut(name) {
-                *count -= 1;
-                if *count == 0 {
-                    open.remove(name);
-                }
-            }
-        }
+        self.0.levels().for_each(|level| level.add_permits(1));
     }
 }
 
@@ -122,7 +95,7 @@ mod tests {
         let last = permits.open().unwrap();
         assert!(permits.open().is_none(), "all of them are a bound as well");
         drop((open, last));
-        assert!(permits.callers.open.lock().unwrap().is_empty());
+        assert!(permits.callers.is_empty());
         assert!(permits.open().is_some());
     }
 
@@ -143,6 +116,6 @@ mod tests {
         }
         assert!(!permits.open().unwrap().count_to(Some(&token("e"))), "together they have one share");
         drop(open);
-        assert!(permits.callers.open.lock().unwrap().is_empty());
+        assert!(permits.callers.is_empty());
     }
 }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(200);
-const PATIENCE: Duration = Duration::from_secs(10);
+const TEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const BOUNDS: Bounds = Bounds {
     slots: 100,
     first_request: LONG,
@@ -80,16 +80,16 @@ fn start_under(bounds: Bounds, permits: Permits, tls: Option<RustlsAcceptor>, pr
         .route("/", get(async || "here").post(async |body: Bytes| body))
         .route("/slow", get(slow))
         .route("/large", get(large))
-        .route("/admitted", post(admit_and_read));
+        .route("/admitted", post(count_and_read));
     let stop = CancellationToken::new();
     let server = tokio::spawn(serve(socket, tls, router, bounds, permits, pressure, stop.clone()));
     Started { address, held, stop, server }
 }
 
 /// Reads the body of a request whose caller was verified.
-async fn admit_and_read(Extension(admission): Extension<Admission>, body: Body) -> Result<Bytes, StatusCode> {
+async fn count_and_read(Extension(admission): Extension<Admission>, body: Body) -> Result<Bytes, StatusCode> {
     let ada = Principal::User(UserId::parse("ada").unwrap());
-    admission.admit(&ada).map_err(|NoPermit| StatusCode::INTERNAL_SERVER_ERROR)?;
+    admission.count_to(&ada).map_err(|NoPermit| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(axum::body::to_bytes(body, 1024).await.unwrap())
 }
 
@@ -111,14 +111,14 @@ fn request(path: &str) -> Request<()> {
 async fn ask(stream: &mut TcpStream, request: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = vec![0; 1024];
-    let read = timeout(PATIENCE, stream.read(&mut answer)).await.unwrap().unwrap();
+    let read = timeout(TEST_TIMEOUT, stream.read(&mut answer)).await.unwrap().unwrap();
     String::from_utf8_lossy(&answer[..read]).into_owned()
 }
 
 /// Reads until the other side ends the connection.
 async fn ends(stream: &mut TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
-    timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the connection ends").unwrap();
+    timeout(TEST_TIMEOUT, stream.read_to_end(&mut rest)).await.expect("the connection ends").unwrap();
     rest
 }
 
@@ -166,7 +166,7 @@ async fn pings_do_not_keep_a_connection_of_http_2() {
     });
     let mut all = Vec::new();
     // Whether it ends in good order or not, it ends.
-    let _ = timeout(PATIENCE, read.read_to_end(&mut all)).await.expect("the connection ends");
+    let _ = timeout(TEST_TIMEOUT, read.read_to_end(&mut all)).await.expect("the connection ends");
     pings.abort();
     assert!(begin.elapsed() >= SHORT * 3);
     assert!(all.windows(4).any(|part| part == b"here"), "the request was answered");
@@ -186,7 +186,7 @@ async fn a_connection_has_an_age_however_busy_it_is() {
         }
         answers
     };
-    assert!(timeout(PATIENCE, asked).await.unwrap() > 1);
+    assert!(timeout(TEST_TIMEOUT, asked).await.unwrap() > 1);
     // What runs is finished.
     let mut slow = TcpStream::connect(address).await.unwrap();
     assert!(ask(&mut slow, &GET.replace("/ ", "/slow ")).await.starts_with("HTTP/1.1 200"));
@@ -300,7 +300,7 @@ async fn the_body_of_a_verified_caller_has_its_time() {
         sleep(SHORT * 4).await;
         let _ = slow.write_all(b"0123456789").await;
         let mut answer = vec![0; 1024];
-        let read = timeout(PATIENCE, slow.read(&mut answer)).await.unwrap().unwrap_or_default();
+        let read = timeout(TEST_TIMEOUT, slow.read(&mut answer)).await.unwrap().unwrap_or_default();
         assert_eq!(String::from_utf8_lossy(&answer[..read]).contains("0123456789"), answered, "{path}");
     }
 }
@@ -320,7 +320,7 @@ async fn a_request_head_that_drips_keeps_no_slot() {
     let begin = Instant::now();
     assert!(ask(&mut other, GET).await.contains("here"));
     assert!(begin.elapsed() < SHORT * 5, "{:?}", begin.elapsed());
-    timeout(PATIENCE, dripping).await.expect("the connection ends").unwrap();
+    timeout(TEST_TIMEOUT, dripping).await.expect("the connection ends").unwrap();
 }
 
 #[tokio::test]
@@ -421,7 +421,7 @@ async fn told(address: SocketAddr, frames: &[u8]) -> Vec<u8> {
         write
     });
     let mut all = Vec::new();
-    let _ = timeout(PATIENCE, read.read_to_end(&mut all)).await.expect("the connection ends");
+    let _ = timeout(TEST_TIMEOUT, read.read_to_end(&mut all)).await.expect("the connection ends");
     drop(writing);
     all
 }

@@ -90,7 +90,7 @@ pub(super) async fn graphql(State(endpoint): State<Arc<Endpoint>>, request: Requ
     let head = Head::of(&parts);
     let media = head.media.unwrap_or(Media::Json);
     let mut body = Incoming::new(&parts.headers, body);
-    let principal = endpoint.admitted(&parts, &noted).await;
+    let principal = endpoint.authenticate(&parts, &noted).await;
     // Its headers are not held while its body arrives.
     drop(parts);
     let answered = match principal {
@@ -210,7 +210,7 @@ impl Endpoint {
     }
 
     /// Verifies the caller, and counts the request to the caller's share of open requests.
-    async fn admitted(&self, parts: &Parts, noted: &Noted) -> Result<Option<Principal>, Refusal> {
+    async fn authenticate(&self, parts: &Parts, noted: &Noted) -> Result<Option<Principal>, Refusal> {
         let admission = parts.extensions.get::<Admission>();
         let mut deciding = pin!(self.principal(&parts.headers));
         let principal = match poll!(deciding.as_mut()) {
@@ -223,7 +223,7 @@ impl Endpoint {
         };
         if let Some(principal) = &principal {
             noted.principal(principal);
-            admission.map(|admission| admission.admit(principal)).transpose()?;
+            admission.map(|admission| admission.count_to(principal)).transpose()?;
         }
         Ok(principal)
     }
@@ -254,18 +254,18 @@ impl Endpoint {
     async fn execute(&self, call: Call, memory: Held) -> Result<Answered, Refusal> {
         super::metrics::count_operation(call.operation.kind);
         let mut reserved = self.answers.begin(call.caller.as_ref().map(|caller| &caller.principal));
-        let admitted = match self.api.admit(call).await {
-            Ok(admitted) => admitted,
+        let prepared = match self.api.prepare(call).await {
+            Ok(prepared) => prepared,
             Err(refused) => return Ok(Answered::refused(&refused)),
         };
-        let is_mutation = admitted.is_mutation();
-        let reads_much = admitted.statements() > FEW_STATEMENTS;
+        let is_mutation = prepared.is_mutation();
+        let reads_much = prepared.statements() > FEW_STATEMENTS;
         let reading = if reads_much { Some(memory.heavy(&self.readers).await?) } else { None };
-        reserved.resize(admitted.answer_bytes()).await?;
+        reserved.resize(prepared.answer_bytes()).await?;
         // What is held and reserved stays so for as long as it is executed, whether the client waits or not.
         let executing = async move {
             let _held = (memory, reading);
-            (admitted.execute().await, reserved)
+            (prepared.execute().await, reserved)
         };
         let task = InRequest::current().spawn(&self.running, executing);
         // Who asked for a change is told what became of it.

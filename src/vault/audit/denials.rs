@@ -216,7 +216,7 @@ struct State {
 impl State {
     /// Takes one from the allowance of the principal and that of the process, or counts the event
     /// as one of the rest.
-    fn admit(&mut self, event: &EventRow) -> Result<(), Duration> {
+    fn take_allowance(&mut self, event: &EventRow) -> Result<(), Duration> {
         let now = event.occurred_at;
         let limited = || EventRow { reason: Some(ErrorCode::RateLimited.to_string()), ..event.clone() };
         let mut known = self.principals.get_mut(&event.actor);
@@ -257,7 +257,7 @@ impl Denials {
             repeated.last = denial;
             return Outcome::Repetition;
         }
-        if let Err(wait) = state.admit(&denial.event) {
+        if let Err(wait) = state.take_allowance(&denial.event) {
             return Outcome::Limited(wait);
         }
         let begun = Repeated { since: now, count: 0, last: denial.clone() };

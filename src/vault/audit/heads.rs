@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Under this name servers take turns.
+/// The name of the lock under which servers do this one after another.
 const LOCK: &str = "audit-head";
 /// So many heads are kept in the database.
 pub(in crate::vault) const KEPT_HEADS: i64 = 100;

@@ -26,7 +26,7 @@ const NOT_RECORDED: Error =
 #[derive(Default)]
 pub(super) struct Recorder {
     waiting: Mutex<Vec<Submission>>,
-    turn: Arc<tokio::sync::Mutex<()>>,
+    writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// One call's records.
@@ -76,7 +76,7 @@ impl Audit {
     pub(in crate::vault) async fn make_durable(&self, record: CallRecord) -> Result<()> {
         let mut done = self.0.recorder.add(record);
         loop {
-            let turn = self.0.recorder.turn.clone().lock_owned().await;
+            let writing = self.0.recorder.writing.clone().lock_owned().await;
             match done.try_recv() {
                 Ok(result) => return result,
                 // Whoever had it in hand is gone.
@@ -86,7 +86,7 @@ impl Audit {
             // On a task of its own: whoever goes away does not take everybody's records along.
             let audit = self.clone();
             let commit = async move {
-                let _turn = turn;
+                let _writing = writing;
                 let batch = audit.0.recorder.next();
                 audit.commit_batch(batch).await;
             };

@@ -7,7 +7,7 @@ use crate::domain::{ChainId, Result, Timestamp};
 use crate::store::records::{ChainRow, Cut};
 use std::time::Duration;
 
-/// Under this name servers take turns.
+/// The name of the lock under which servers do this one after another.
 const LOCK: &str = "audit-retention";
 /// Maximum number of events that are read at once.
 const BATCH: i64 = 1_000;

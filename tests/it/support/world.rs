@@ -17,12 +17,12 @@ use uuid::Uuid;
 const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The longest a test may take; one that waits for ever fails by its name.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs a test on a world of its own.
 pub async fn in_time<T: Future<Output = ()>>(backend: Backend, test: impl FnOnce(World) -> T) {
     let test = async { test(World::new(backend).await).await };
-    tokio::time::timeout(PATIENCE, test).await.expect("the test ends in a minute");
+    tokio::time::timeout(TEST_TIMEOUT, test).await.expect("the test ends in a minute");
 }
 
 /// Where OpenFGA answers gRPC.

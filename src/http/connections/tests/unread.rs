@@ -9,7 +9,7 @@ async fn is_dropped(held: &Weak<()>) {
             sleep(SHORT / 20).await;
         }
     };
-    timeout(PATIENCE, dropped).await.expect("the answer is dropped");
+    timeout(TEST_TIMEOUT, dropped).await.expect("the answer is dropped");
 }
 
 #[tokio::test]
@@ -24,7 +24,7 @@ async fn an_answer_that_is_not_read_ends_its_connection() {
     let mut rest = vec![0; 1024];
     // Some of it arrived, and then the connection broke off.
     let broken = async { while unread.read(&mut rest).await.is_ok_and(|read| read > 0) {} };
-    timeout(PATIENCE, broken).await.expect("the connection ends");
+    timeout(TEST_TIMEOUT, broken).await.expect("the connection ends");
 
     for window in [0, 1, 100_000] {
         let begin = Instant::now();
@@ -85,7 +85,7 @@ async fn an_answer_that_is_read_byte_by_byte_ends_its_connection() {
         }
     });
     is_dropped(&two.held).await;
-    timeout(PATIENCE, dripping).await.expect("the stream ends").unwrap();
+    timeout(TEST_TIMEOUT, dripping).await.expect("the stream ends").unwrap();
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn an_answer_that_is_read_arrives_whole_however_long_that_takes() {
     stream.write_all(GET.replace("/ ", "/large ").as_bytes()).await.unwrap();
     let (mut whole, mut some) = (0, vec![0; LARGE / 20]);
     while whole < LARGE {
-        let read = timeout(PATIENCE, stream.read_exact(&mut some)).await.unwrap();
+        let read = timeout(TEST_TIMEOUT, stream.read_exact(&mut some)).await.unwrap();
         whole += read.unwrap_or(LARGE);
         sleep(SHORT / 10).await;
     }
