@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 /// The flag that says that the caller records the trace; the only one of version 00.
 const SAMPLED: u8 = 1;
-/// A longer `tracestate` is not passed on, in bytes; the specification asks for at least so many.
+/// Maximum number of bytes of a `tracestate` that is passed on; the specification asks for at least
+/// this many.
 const MAX_STATE: usize = 512;
 
 tokio::task_local! {
@@ -58,7 +59,7 @@ impl TraceContext {
         self.parent.map(|parent| format!("{parent:016x}"))
     }
 
-    /// What is passed on as `tracestate`.
+    /// The `tracestate` that is passed on.
     #[must_use]
     pub fn state(&self) -> Option<&str> {
         self.state.as_deref()

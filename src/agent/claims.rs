@@ -1,4 +1,5 @@
-//! What a token says of itself. Its signature is the vault's to check; nothing is decided by what is read here.
+//! The claims of a token. Only the vault checks signatures; nothing is decided by the claims that
+//! are read here.
 
 use crate::command::Untrusted;
 use crate::domain::{AgentId, MilestoneId, ProjectId, Timestamp, TokenKind};
@@ -8,20 +9,20 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Says {
-    /// Whom it speaks for, as far as one can tell without the vault: an issuer's prefix is not in it.
+    /// The principal, as far as one can tell without the vault: the issuer's prefix is missing.
     pub principal: Untrusted,
-    /// Who made it.
+    /// The issuer.
     pub issuer: Untrusted,
     /// When it ends.
     pub expires: Option<Timestamp>,
-    /// What it is narrowed to.
+    /// The limits of the token.
     pub narrowed_to: NarrowedTo,
 }
 
-/// What a token opens; everything where nothing is said.
+/// The limits of a token; a claim that is missing limits nothing.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NarrowedTo {
     /// One project.

@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 /// The longest that one attempt may take, and its connection.
 const ATTEMPT: Duration = Duration::from_secs(15);
 const CONNECT: Duration = Duration::from_secs(5);
-/// So often it is tried at most.
+/// Maximum number of attempts.
 const ATTEMPTS: u32 = 5;
-/// The pause after the first attempt is up to so long; each one after it up to twice as long as the one before.
+/// The longest pause after the first attempt; it doubles with each further one.
 const PAUSE: Duration = Duration::from_millis(200);
 /// The longest that a server may ask to wait for.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub struct VaultClient {
     timeout: Duration,
 }
 
-/// What became of one attempt.
+/// The result of one attempt.
 enum Attempt<T> {
     Answered(T),
     /// Worth another try, at the earliest after a while.

@@ -8,30 +8,30 @@ pub type Result<T = (), E = AgentFailure> = std::result::Result<T, E>;
 /// Why an agent's command did not do its work. None of the texts holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentFailure {
-    /// What can go wrong with any command.
+    /// A failure that any command can meet.
     #[error(transparent)]
     Command(#[from] CommandFailure),
-    /// What was asked for has expired.
+    /// The secrets that were asked for have expired.
     #[error("{}: expired; ask a Responsible person of the project to rotate it", .0.join(", "))]
     Expired(Vec<String>),
-    /// What was asked for is not there for this agent.
+    /// The secrets that were asked for do not exist for this agent.
     #[error(
         "{}: not found for this agent; `project-vault exec --dry-run` lists what there is", .0.join(", ")
     )]
     NotFound(Vec<String>),
-    /// The vault says no.
+    /// The vault refuses.
     #[error("the vault refuses: {0}")]
     Refused(String),
     /// The vault cannot be asked, or fails.
     #[error("{0}")]
     Unreachable(String),
-    /// What was asked for cannot be.
+    /// The arguments or settings are wrong.
     #[error("{0}")]
     Input(String),
     /// Files with secrets could not be removed.
     #[error("some files could not be removed")]
     FilesLeft,
-    /// The command is not there.
+    /// The command does not exist.
     #[error("{0}: command not found")]
     NoCommand(String),
     /// The command cannot be run.

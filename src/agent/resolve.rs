@@ -20,7 +20,7 @@ const RESOLVE: &str = "query($input: ResolveSecretsInput!) { resolveSecrets(inpu
 const PREVIEW: &str = "query($input: PreviewSecretsInput!) { previewSecrets(input: $input) { blockedBy secrets \
     { name outcome scope expiresAt } leftOut { name reason } } }";
 
-/// What became of a name.
+/// The outcome for a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Outcome {
@@ -60,7 +60,7 @@ impl Outcome {
 pub struct Secret {
     /// The name. It has the form of one.
     pub name: String,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
     sealed_value: Option<String>,
     /// The entry.
@@ -88,15 +88,15 @@ struct Resolved {
     left_out: Vec<LeftOut>,
 }
 
-/// What an agent receives.
+/// The secrets an agent receives.
 pub struct Answer {
     /// Each name's answer.
     pub secrets: Vec<Secret>,
-    /// What the vault left out, and what it answered although nobody asked.
+    /// The names the vault left out, and those it answered although nobody asked.
     pub left_out: Vec<LeftOut>,
 }
 
-/// What an agent would receive.
+/// The secrets an agent would receive.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Preview {
@@ -106,7 +106,7 @@ pub struct Preview {
     /// Each name's answer.
     #[serde(deserialize_with = "bounded")]
     pub secrets: Vec<Previewed>,
-    /// What the vault would leave out, and what it answered although nobody asked.
+    /// The names the vault would leave out, and those it answered although nobody asked.
     #[serde(default, deserialize_with = "bounded")]
     pub left_out: Vec<LeftOut>,
 }
@@ -117,7 +117,7 @@ pub struct Preview {
 pub struct Previewed {
     /// The name. It has the form of one.
     pub name: String,
-    /// What would become of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// To what its entry belongs.
     pub scope: Option<Untrusted>,
@@ -125,7 +125,7 @@ pub struct Previewed {
     pub expires_at: Option<Untrusted>,
 }
 
-/// What to ask for.
+/// The secrets to ask for.
 pub struct Wanted<'a> {
     /// These names; all without.
     pub names: Option<&'a [String]>,

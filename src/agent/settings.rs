@@ -19,7 +19,7 @@ pub const TOKEN_VARIABLE: &str = "PROJECT_VAULT_TOKEN";
 /// The variable that names a file with the token instead.
 pub const TOKEN_FILE_VARIABLE: &str = "PROJECT_VAULT_TOKEN_FILE";
 
-/// What `--help` says of the token.
+/// The text of `--help` about the token.
 pub const TOKEN_HELP: &str = "\
 The token, never an argument:
   PROJECT_VAULT_TOKEN  A runtime's token; here, or in the file or pipe that --token-file names";
@@ -74,7 +74,7 @@ pub struct ClientSettings {
 pub struct Client {
     /// The vault's address.
     pub url: Url,
-    /// What opens it.
+    /// The token.
     pub token: SecretString,
     /// How long to wait for an answer, retries included.
     pub timeout: Duration,

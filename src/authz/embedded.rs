@@ -7,7 +7,8 @@ use crate::store::records::TupleRow;
 use crate::store::{Conn, Store};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// So many objects in a row a decision may lead through: milestone, project, then organization, team or vault.
+/// Maximum number of objects in a row that a decision leads through: milestone, project, then
+/// organization, team or vault.
 const LEVELS: usize = 3;
 
 pub(super) struct Embedded {

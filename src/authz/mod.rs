@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// So many allowing decisions are remembered at most, where they may be at all.
+/// Maximum number of allowing decisions that are remembered, where that is allowed at all.
 const REMEMBERED: u64 = 100_000;
 
 /// Answers every question about permissions. Cheap to clone.

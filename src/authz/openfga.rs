@@ -173,7 +173,7 @@ impl OpenFga {
         }
     }
 
-    /// What it uses, as the installation pins it.
+    /// The store and model it uses, as the installation pins them.
     pub(super) const fn pinned(&self) -> &PinnedModel {
         &self.pinned
     }
@@ -254,7 +254,8 @@ impl OpenFga {
         (0..questions.len())
             .map(|index| match results.remove(&index.to_string()).and_then(|result| result.check_result) {
                 Some(CheckResult::Allowed(allowed)) => Ok(allowed),
-                // What cannot be asked is not allowed; any other error may be a server under load.
+                // A question that cannot be asked is denied; any other error may be a server under
+                // load.
                 Some(CheckResult::Error(_)) if !self.rules.can_be_asked(&questions[index]) => Ok(false),
                 Some(CheckResult::Error(_)) | None => {
                     tracing::warn!("OpenFGA answered less than it was asked");

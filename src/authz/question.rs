@@ -1,10 +1,10 @@
-//! What the authorizer is asked, and what it answers.
+//! Questions to the authorizer, and its answers.
 
 use super::tuple::{NOWHERE, Object, VAULT};
 use crate::domain::{AgentId, MilestoneId, Principal, ProjectId, RuntimeId};
 use crate::permission::{Authorized, Held, Permission};
 
-/// What the authorizer is asked: may this subject do this?
+/// A question to the authorizer: may this subject do this?
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Question {
     pub(super) subject: String,

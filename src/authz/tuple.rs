@@ -120,7 +120,8 @@ impl Tuple {
         Self::new(VAULT, "vault", Object::project(project))
     }
 
-    /// What `migrate` writes about the stand-in: the tuples that a decision reads of any real project.
+    /// The tuples that `migrate` writes about the stand-in: those that a decision reads of any real
+    /// project.
     pub(super) fn of_nowhere() -> Vec<Self> {
         vec![Self::new(VAULT, "vault", NOWHERE), Self::new("organization:%nowhere", "participant", NOWHERE)]
     }
@@ -149,7 +150,7 @@ impl Tuple {
         Self::new(Object::service(service), "auditor", VAULT)
     }
 
-    /// Who.
+    /// The subject.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
@@ -272,7 +273,7 @@ impl TupleFilter {
         Self::of_object(VAULT)
     }
 
-    /// Who holds a role.
+    /// The holder of a role.
     #[must_use]
     pub fn role(project: &ProjectId, role: Role) -> Self {
         Self::related(Object::project(project), relation_of(role))

@@ -90,7 +90,7 @@ impl Dev {
     }
 }
 
-/// What to do next, to be copied and pasted.
+/// The next steps, to be copied and pasted.
 fn welcome(addresses: Addresses, dir: &DataDir, named: &Path, demo: bool) -> Result<String> {
     let Addresses { scheme, address, .. } = addresses;
     let url = format!("{scheme}://{address}/graphql");

@@ -17,7 +17,7 @@ pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
 /// Why a command did not do its work. None of the texts holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// What can go wrong with any command.
+    /// A failure that any command can meet.
     #[error(transparent)]
     Command(#[from] CommandFailure),
     /// Arguments that do not go together.
@@ -63,10 +63,10 @@ pub enum Failure {
     /// The server stopped by itself.
     #[error("the server stopped: {0}")]
     Stopped(String),
-    /// What was checked is not as it should be.
+    /// A check found something wrong.
     #[error("{0}")]
     Broken(String),
-    /// What was to be checked could not be looked at.
+    /// A check could not be made.
     #[error(transparent)]
     CannotLook(Box<Failure>),
     /// Not all of it was done.
@@ -85,7 +85,8 @@ fn of_installation(error: &InstallationError) -> String {
     }
 }
 
-/// What went wrong inside is the operator's to know, who sits here; callers of the API are told nothing of it.
+/// Tells the operator, who runs this command, about internal errors; callers of the API are told
+/// nothing of them.
 fn of_vault(error: &domain::Error) -> String {
     match error {
         domain::Error::Internal(source) => with_causes(&**source),

@@ -65,7 +65,7 @@ pub async fn run(vault: Vault, audit_retention: Option<Duration>, stop: Cancella
     }
 }
 
-/// What is under way is finished before it stops.
+/// A job that is under way finishes before this returns.
 async fn repeat(vault: &Vault, stop: &CancellationToken, period: Duration, what: &'static str, job: Job) {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -140,7 +140,7 @@ mod tests {
         }
     }
 
-    /// What is logged of each crate's events under a filter.
+    /// The events of each crate that are logged under a filter.
     fn logged(filter: &str) -> String {
         let lines = Lines::default();
         let writer = lines.clone();

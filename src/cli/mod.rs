@@ -127,7 +127,7 @@ fn in_runtime(work: impl Future<Output = Result>) -> Result {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.enable_all().thread_stack_size(STACK).build().map_err(CommandFailure::Runtime)?;
     let result = runtime.block_on(work);
-    // What blocks a thread, such as a database that does not answer, does not keep the process.
+    // A blocked thread, such as one that waits for the database, does not keep the process alive.
     runtime.shutdown_timeout(STRAGGLERS);
     result
 }

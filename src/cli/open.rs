@@ -121,7 +121,7 @@ impl Place {
     }
 }
 
-/// What a command works on.
+/// The vault that a command works on.
 struct Parts {
     backend: Backend,
     keys: Keys,

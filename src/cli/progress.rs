@@ -4,7 +4,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Elsewhere than on a terminal, a line at each of so many parts.
+/// Number of progress lines where there is no terminal.
 const LINES: u64 = 20;
 
 /// How far a command is.
@@ -36,7 +36,7 @@ impl Progress {
         Self { bar, what, told: None }
     }
 
-    /// So many are done.
+    /// Reports how many are done.
     pub fn report(&self, done: u64, total: u64) {
         if let Some(bar) = &self.bar {
             bar.set_length(total);

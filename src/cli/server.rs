@@ -17,11 +17,11 @@ use tokio_util::sync::CancellationToken;
 /// How long the background jobs may run on when the server has stopped.
 const JOBS_GRACE: Duration = Duration::from_secs(5);
 
-/// What a server is made of.
+/// The parts of a server.
 pub struct Parts {
     /// The vault.
     pub vault: Vault,
-    /// Who judges tokens.
+    /// The verifier of tokens.
     pub verifier: Verifier,
     /// Whether clients may ask for the schema.
     pub introspection: bool,

@@ -19,7 +19,7 @@ const MAX_RUNTIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Prints a token for a `dev` vault, and nothing else. It works beside a running server.
 #[derive(clap::Args)]
 pub struct Token {
-    /// Whose token: `user:ID`, `service:ID` or `runtime:ID`
+    /// The principal: `user:ID`, `service:ID` or `runtime:ID`
     #[arg(value_name = "KIND:ID", value_parser = parse_whose)]
     whose: Whose,
     /// The data directory of the `dev` vault

@@ -1,4 +1,5 @@
-//! What every command line program of this crate shares: parsing its arguments, reading settings, printing, and failing.
+//! The parts that the command line programs share: parsing arguments, reading settings, printing,
+//! and failing.
 
 mod failure;
 mod printable;

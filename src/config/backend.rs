@@ -7,7 +7,7 @@ use crate::store::Kind;
 use secrecy::{ExposeSecret as _, SecretString};
 
 const DATABASE_URL: &str = "DATABASE_URL";
-/// What PostgreSQL's driver, or the vault beside it, takes after the `?` of a URL.
+/// The options after the `?` of a URL that PostgreSQL's driver, or the vault beside it, knows.
 const OPTIONS: [&str; 19] = [
     "user",
     "password",
@@ -34,11 +34,11 @@ const OPTIONS: [&str; 19] = [
 pub struct Backend {
     /// `postgres://...` or `sqlite:PATH`.
     pub database_url: SecretString,
-    /// Who decides.
+    /// The authorizer.
     pub authz: Authz,
 }
 
-/// Who decides.
+/// The authorizer.
 pub enum Authz {
     /// This process, over tuples in the database.
     Embedded,
@@ -63,7 +63,7 @@ pub(super) fn read(reader: &mut SettingReader, settings: &BackendSettings, secre
             Kind::Sqlite => Engine::Embedded,
         })
     });
-    // What is given is judged, needed or not.
+    // A setting is checked even where it is not needed.
     let url = openfga_url(reader, settings);
     let store = reader.text("OPENFGA_STORE", settings.openfga_store.as_ref());
     let token = reader.secret("OPENFGA_TOKEN", secrets.openfga_token.as_ref(), settings.openfga_token_file.as_ref());

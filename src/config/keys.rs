@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// Where the master keys are: at least with the provider that wraps; with the other, too, where its settings are given, so that
 /// what it wrapped can still be unwrapped.
 pub struct Keys {
-    /// Who wraps.
+    /// The provider that wraps data keys.
     pub provider: Provider,
     /// The keyring.
     pub keyring: Option<KeyringSource>,
@@ -20,7 +20,7 @@ pub struct Keys {
     pub transit: Option<TransitConfig>,
 }
 
-/// Who wraps with a master key.
+/// The keeper of the master keys, which wraps with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Provider {
     /// A keyring in this process.
@@ -35,7 +35,7 @@ pub enum Provider {
 pub enum KeyringSource {
     /// A file.
     File(PathBuf),
-    /// What a program with these arguments prints.
+    /// The output of a program with these arguments.
     Command(Vec<String>),
 }
 
@@ -50,7 +50,7 @@ impl Keys {
 pub(super) fn read(reader: &mut SettingReader, settings: &KeySettings, secrets: &Secrets) -> Option<Keys> {
     let words = [("keyring", Provider::Keyring), ("transit", Provider::Transit)];
     let provider = reader.choice("VAULT_KEY_PROVIDER", settings.key_provider.as_ref(), &words).unwrap_or_default();
-    // What is given is judged, needed or not.
+    // A setting is checked even where it is not needed.
     let keyring = keyring(reader, settings, provider);
     let transit = transit(reader, settings, secrets, provider);
     let chosen_is_there = match provider {

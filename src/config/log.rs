@@ -1,10 +1,10 @@
-//! What is logged, and how.
+//! The settings of the log.
 
 use super::settings::LogSettings;
 use crate::command::{Problems, SettingReader};
 use tracing_subscriber::EnvFilter;
 
-/// What is logged, and how.
+/// The settings of the log.
 #[derive(Debug)]
 pub struct Log {
     /// Which events.

@@ -26,9 +26,9 @@ pub struct Config {
     pub backend: Backend,
     /// Where the master keys are.
     pub keys: Keys,
-    /// What the server needs besides.
+    /// The server's other settings.
     pub server: Server,
-    /// What is logged.
+    /// The settings of the log.
     pub log: Log,
 }
 

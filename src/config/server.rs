@@ -1,4 +1,4 @@
-//! What a server needs besides its database, authorizer and keys: addresses, issuers, limits.
+//! The server's settings besides its database, authorizer and keys: addresses, issuers, limits.
 
 use super::settings::ServerSettings;
 use crate::command::{Problems, SettingReader};
@@ -15,7 +15,7 @@ const METRICS_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net
 const ADDRESS: &str = "is no address; write IP:PORT, such as 127.0.0.1:4000 or [::]:4000";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a server needs besides its database, authorizer and keys.
+/// The server's settings besides its database, authorizer and keys.
 pub struct Server {
     /// Where it listens.
     pub listen: SocketAddr,
@@ -25,7 +25,7 @@ pub struct Server {
     pub metrics_listen: SocketAddr,
     /// The certificate, for https.
     pub tls: Option<TlsFiles>,
-    /// Who is trusted to issue tokens.
+    /// The trusted issuers of tokens.
     pub issuers: Vec<IssuerConfig>,
     /// The age at which key sets are read again.
     pub jwks_refresh: Duration,

@@ -13,7 +13,8 @@ pub struct BackendSettings {
     /// A file that holds `DATABASE_URL`: `postgres://...` or `sqlite:PATH`
     #[arg(long, env = "DATABASE_URL_FILE", hide_env_values = true, value_name = "FILE")]
     pub database_url_file: Option<OsString>,
-    /// Who decides: `openfga`, or `embedded`, in this process [default: openfga with PostgreSQL, embedded with SQLite]
+    /// The authorizer: `openfga`, or `embedded` in this process [default: openfga with PostgreSQL,
+    /// embedded with SQLite]
     #[arg(long, env = "VAULT_AUTHZ", hide_env_values = true, value_name = "AUTHORIZER")]
     pub authz: Option<OsString>,
     /// OpenFGA's gRPC endpoint, such as `http://127.0.0.1:8081`
@@ -27,11 +28,12 @@ pub struct BackendSettings {
     pub openfga_token_file: Option<OsString>,
 }
 
-/// What is logged, on standard error.
+/// The settings of the log, which goes to standard error.
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Logs, on standard error")]
 pub struct LogSettings {
-    /// What is logged: a level, or levels by module, such as `warn,project_vault=debug` [default: info for servers, else warn]
+    /// The level to log, or levels by module, such as `warn,project_vault=debug` [default: info for
+    /// servers, else warn]
     #[arg(long, env = "RUST_LOG", hide_env_values = true, value_name = "FILTER")]
     pub log: Option<OsString>,
     /// `text` or `json` [default: text]
@@ -43,7 +45,8 @@ pub struct LogSettings {
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Keys")]
 pub struct KeySettings {
-    /// Who keeps the master keys: `keyring`, or `transit`, an engine of OpenBao or HashiCorp Vault [default: keyring]
+    /// The keeper of the master keys: `keyring`, or `transit`, an engine of OpenBao or HashiCorp
+    /// Vault [default: keyring]
     #[arg(long, env = "VAULT_KEY_PROVIDER", hide_env_values = true, value_name = "PROVIDER")]
     pub key_provider: Option<OsString>,
     /// The master keyring, a file of mode 0640 at most; `project-vault keys generate` makes one
@@ -64,7 +67,7 @@ pub struct KeySettings {
     pub transit_token_file: Option<OsString>,
 }
 
-/// What a server needs besides.
+/// The server's other settings.
 #[derive(Args, Clone, Default)]
 pub struct ServerSettings {
     /// The address to listen on [default: 127.0.0.1:4000]
@@ -151,7 +154,7 @@ pub struct Secrets {
     pub transit_token: Option<OsString>,
 }
 
-/// What `--help` says of [`Secrets`].
+/// The text of `--help` about [`Secrets`].
 pub const SECRETS_HELP: &str = "\
 Secrets, from the environment only:
   DATABASE_URL         The database, postgres://... or sqlite:PATH; required, here or in DATABASE_URL_FILE

@@ -1,4 +1,4 @@
-//! What is a good configuration, and what is said of a bad one.
+//! Good configurations, and the problems that bad ones report.
 #![allow(clippy::unnecessary_wraps, reason = "settings are given or not")]
 
 use super::*;

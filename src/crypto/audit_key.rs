@@ -6,7 +6,7 @@ use super::{CryptoError, InstallationKey};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// What a record's MAC is for; no MAC for one passes for another.
+/// The kind of record that a MAC is for; no MAC for one kind passes for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Record {
     /// An event, at its place in its chain.
@@ -19,7 +19,7 @@ pub enum Record {
     Outbox,
     /// A setting of the installation.
     Setting,
-    /// What a data key is used for, and which master key wraps it.
+    /// The use of a data key, and the master key that wraps it.
     DataKey,
     /// A data key that was replaced and erased.
     ReplacedDataKey,

@@ -1,4 +1,4 @@
-//! What a certificate says about itself.
+//! The contents of a certificate.
 
 use super::CryptoError;
 use crate::domain::Timestamp;
@@ -23,7 +23,7 @@ pub struct Certificate {
     /// Whose it is, such as `C=DE, O=Example, CN=example.org`: in the certificate's order, special characters escaped as in
     /// RFC 4514.
     pub subject: String,
-    /// Who issued it, in the same form.
+    /// The issuer, in the same form.
     pub issuer: String,
     /// The first instant it is valid.
     #[serde(with = "millis")]

@@ -65,7 +65,7 @@ impl DataKey {
         })
     }
 
-    /// What the key can be told by without being known: 32 bytes derived from it, in hex.
+    /// The key's fingerprint: 32 bytes derived from it, in hex, which do not reveal it.
     ///
     /// # Errors
     /// [`CryptoError::Limit`] never.

@@ -1,4 +1,4 @@
-//! What people may see of a value.
+//! The part of a value that people may see.
 
 use super::{Certificate, CryptoError};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 pub struct Hint {
     /// The value, masked by [`super::mask()`]: a part of it.
     pub masked: Zeroizing<String>,
-    /// What the value says, where it is a certificate.
+    /// The certificate's contents, where the value is one.
     pub certificate: Option<Certificate>,
 }
 

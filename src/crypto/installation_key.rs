@@ -24,13 +24,13 @@ impl InstallationKey {
         Self { purpose, secret }
     }
 
-    /// What it is for.
+    /// The purpose of the key.
     #[must_use]
     pub fn purpose(&self) -> KeyPurpose {
         self.purpose
     }
 
-    /// What a master key wraps.
+    /// The bytes that a master key wraps.
     pub(crate) fn secret(&self) -> &KeyBytes {
         &self.secret
     }

@@ -38,7 +38,7 @@ pub enum KeyringError {
     Unreadable {
         /// Which file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// The file is readable or writable to more than its owner, and its group for reading.
@@ -49,7 +49,7 @@ pub enum KeyringError {
         /// Its permissions.
         mode: u32,
     },
-    /// What is to give the keyring, other than a file, gave none.
+    /// The source of the keyring, other than a file, gave none.
     #[error(transparent)]
     Source(Box<dyn std::error::Error + Send + Sync>),
     /// Larger than a keyring ever is.

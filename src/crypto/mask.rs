@@ -1,4 +1,4 @@
-//! What is shown of a value (`product.md`, section 3).
+//! Masking values for people (`product.md`, section 3).
 
 use crate::domain::Category;
 

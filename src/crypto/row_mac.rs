@@ -5,7 +5,7 @@ use super::{CryptoError, DataKey};
 use crate::domain::{Category, DataKeyId, EntryId, MilestoneId, ProjectId, Timestamp};
 use hmac::Mac as _;
 
-/// What the MAC of an entry's row covers.
+/// The facts that the MAC of an entry's row covers.
 #[derive(Debug, Clone, Copy)]
 pub struct EntryFacts<'a> {
     /// The project it belongs to.
@@ -32,7 +32,7 @@ pub struct EntryFacts<'a> {
     pub data_key: DataKeyId,
 }
 
-/// What the MAC of a version's row covers.
+/// The facts that the MAC of a version's row covers.
 #[derive(Debug, Clone, Copy)]
 pub struct VersionFacts<'a> {
     /// The project the entry belongs to.

@@ -11,12 +11,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// What a statement is, in its header `typ`, so that none passes for another.
+/// The kind of a statement, in its header `typ`, so that none passes for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Statement {
     /// Which values were released to whom.
     ResolveReceipt,
-    /// What was erased.
+    /// A statement of what was erased.
     ErasureReceipt,
     /// Where the chains of events stood.
     AuditHead,

@@ -13,11 +13,11 @@ const INSTALLATION_KEY: &[u8] = b"installation-key";
 pub struct WrappedKey {
     /// The id of the master key it is wrapped with.
     pub master_key: String,
-    /// What the master key's provider made of it; of a keyring: nonce, ciphertext and tag.
+    /// The provider's ciphertext; with a keyring: nonce, ciphertext and tag.
     pub bytes: Vec<u8>,
 }
 
-/// What a wrapped key is bound to: it unwraps for the same and nothing else.
+/// The context that a wrapped key is bound to: it unwraps for the same one only.
 pub struct Bound(Vec<u8>);
 
 impl Bound {
@@ -41,7 +41,7 @@ impl Bound {
 }
 
 impl DataKey {
-    /// What a master key wraps.
+    /// The kinds of keys that a master key wraps.
     pub(crate) fn secret(&self) -> &KeyBytes {
         &self.secret
     }

@@ -3,7 +3,7 @@
 use super::text_enum;
 
 text_enum! {
-    /// What was done, or attempted.
+    /// An action that was done or attempted.
     pub enum AuditAction {
         /// An entry was created.
         EntryCreated = "ENTRY_CREATED",
@@ -87,7 +87,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// What a resolve is for.
+    /// The purpose of a resolve.
     pub enum Purpose {
         /// The environment of a sandbox.
         CodingSession = "CODING_SESSION",
@@ -97,7 +97,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// What one name was answered with (`product.md`, section 4).
+    /// The outcome of one name (`product.md`, section 4).
     pub enum SecretOutcome {
         /// The value is there.
         Resolved = "RESOLVED",

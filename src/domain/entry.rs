@@ -1,9 +1,9 @@
-//! What an entry is besides its value.
+//! The properties of an entry besides its value.
 
 use super::{Timestamp, text_enum};
 
 text_enum! {
-    /// What kind of credential an entry holds.
+    /// The kind of credential an entry holds.
     pub enum Category {
         /// A key for an API.
         ApiKey = "API_KEY",

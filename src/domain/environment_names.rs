@@ -2,7 +2,7 @@
 
 use super::{ReservedNames, SecretName, text_enum};
 
-/// What a name ends in that says of itself that it holds a credential, or what belongs to one.
+/// The endings of names that say they hold a credential, or something that belongs to one.
 /// No program's own variable of these endings is known that is not among [`ReservedNames`].
 const SUFFIXES: &[&str] = &[
     "_KEY",

@@ -1,4 +1,4 @@
-//! What can go wrong, in the product's terms.
+//! Errors, in the product's terms.
 
 use super::ErrorCode;
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub enum Error {
     /// A part that the answer needs cannot be reached.
     #[error("{message}")]
     Unavailable {
-        /// What to do.
+        /// The problem, and what to do.
         message: &'static str,
         /// The change is committed and will take effect without being asked for again.
         will_take_effect: bool,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 const MAX_BYTES: usize = 200;
 /// The longest encoded form: with its type in front it stays below OpenFGA's 256 characters for an object.
 const MAX_ENCODED_BYTES: usize = 240;
-/// What OpenFGA reads as syntax. `percent_encoding` writes upper-case hex.
+/// The characters that OpenFGA reads as syntax. `percent_encoding` writes upper-case hex.
 const ENCODED: &AsciiSet = &AsciiSet::EMPTY.add(b'%').add(b':').add(b'#').add(b'*');
 
 /// Why a text is no id of another system.

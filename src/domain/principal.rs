@@ -1,9 +1,9 @@
-//! Who calls.
+//! Callers.
 
 use super::{AgentId, MilestoneId, ProjectId, RuntimeId, ServiceId, UserId};
 use std::collections::BTreeSet;
 
-/// Who a verified token speaks for.
+/// The principal that a verified token speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
     /// A person.
@@ -24,7 +24,7 @@ impl std::fmt::Display for Principal {
     }
 }
 
-/// What a runtime's token is limited to, by its `vault:*` claims; nothing set means no limit.
+/// The limits of a runtime's token, by its `vault:*` claims; nothing set means no limit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Narrowing {
     /// Only this project.
@@ -37,7 +37,7 @@ pub struct Narrowing {
     pub names: Option<BTreeSet<String>>,
 }
 
-/// Who is named as the author of an event: a principal, or a part of the system.
+/// The author of an event: a principal, or a part of the system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {
     /// A caller.

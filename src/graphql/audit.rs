@@ -13,17 +13,17 @@ pub(super) struct VaultAuditEvent(AuditEvent);
 /// A record of an action that was done, denied or failed.
 #[Object]
 impl VaultAuditEvent {
-    /// The event's id.
+    /// The event's id, a UUID.
     async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 
-    /// When it occurred.
+    /// When the action happened.
     async fn occurred_at(&self) -> DateTime {
         self.0.occurred_at.into()
     }
 
-    /// The project it concerns; null for actions outside projects.
+    /// The project the event belongs to; null for an event of no project.
     async fn project_id(&self) -> Option<ID> {
         self.0.project.clone().map(ID)
     }
@@ -33,80 +33,81 @@ impl VaultAuditEvent {
         self.0.action.into()
     }
 
-    /// Whether it was done, denied or failed.
+    /// How the action ended.
     async fn outcome(&self) -> VaultAuditOutcome {
         self.0.outcome.into()
     }
 
-    /// Why it was denied or failed: an error code, or EXPIRED.
+    /// Why the action was denied or failed: an error code, or EXPIRED; null when it was ALLOWED.
     async fn reason(&self) -> Option<&str> {
         self.0.reason.as_deref()
     }
 
-    /// The number of occurrences it stands for: repeated denials, refusals beyond a rate, or names
-    /// that were not found; else 1.
+    /// Number of occurrences that the event stands for: repeated denials, denials beyond the rate
+    /// limit, or names that were not answered; otherwise 1.
     async fn count(&self) -> i32 {
         i32::try_from(self.0.count).unwrap_or(i32::MAX)
     }
 
-    /// The principal that acted, such as user:alice or runtime:acme-runtime.
+    /// The kind and id of the caller, such as user:alice, runtime:acme-runtime or system:sweeper.
     async fn actor(&self) -> &str {
         &self.0.actor
     }
 
-    /// What the change concerned: a principal, team or organization, such as user:bob; a setting
-    /// and its new value, such as environmentNames:SUFFIXED; or, for a change of an entry, the data
-    /// key that encrypts it since, such as data-key:ID.
+    /// What the change concerned: a user, team, agent, runtime, organization or principal, such as
+    /// user:bob; a setting and its new value, such as environmentNames:SUFFIXED; or, for a change
+    /// of an entry, the data key that encrypts the entry since, such as data-key:ID. Null
+    /// otherwise.
     async fn subject(&self) -> Option<&str> {
         self.0.subject.as_deref()
     }
 
-    /// The role it concerned.
+    /// The role that was assigned or revoked; null for other actions.
     async fn role(&self) -> Option<VaultRole> {
         self.0.role.map(VaultRole::from)
     }
 
-    /// The agent a runtime acted for.
+    /// The agent that a runtime acted for, or that a preview asked about; null otherwise.
     async fn agent(&self) -> Option<Agent> {
         self.0.agent.clone().map(|id| Agent { id: ID(id) })
     }
 
-    /// The entry it concerned.
+    /// The entry that the action concerned; null without one.
     async fn entry_id(&self) -> Option<ID> {
         self.0.entry.map(|id| ID(id.to_string()))
     }
 
-    /// The entry's name at that time.
+    /// The entry's name at that time; null without an entry.
     async fn entry_name(&self) -> Option<&str> {
         self.0.entry_name.as_deref()
     }
 
-    /// The entry's version at that time.
+    /// The entry's version at that time; null without an entry.
     async fn entry_version(&self) -> Option<i32> {
         self.0.entry_version
     }
 
-    /// The milestone it concerned.
+    /// The milestone that the action concerned; null without one.
     async fn milestone_id(&self) -> Option<ID> {
         self.0.milestone.clone().map(ID)
     }
 
-    /// The purpose of a resolve.
+    /// What a resolve was for; null for other actions.
     async fn purpose(&self) -> Option<VaultResolvePurpose> {
         self.0.purpose.map(VaultResolvePurpose::from)
     }
 
-    /// The coding session a resolve named.
+    /// The sessionId that the resolve was called with; null without one.
     async fn session_id(&self) -> Option<&str> {
         self.0.session.as_deref()
     }
 
-    /// The tool a resolve named.
+    /// The tool that the resolve was called with; null without one.
     async fn tool(&self) -> Option<&str> {
         self.0.tool.as_deref()
     }
 
-    /// The id of the request it belongs to.
+    /// The id of the request, as in its X-Request-Id header and the logs.
     async fn request_id(&self) -> &str {
         &self.0.request_id
     }
@@ -120,19 +121,18 @@ impl From<Page<AuditEvent>> for VaultAuditEventConnection {
     }
 }
 
-/// The conditions an event of the list meets, all of them. A condition left out holds for every
-/// event; an empty list holds for none.
+/// Selects audit events. A field left out or null filters nothing; an empty list matches nothing.
 #[derive(InputObject, Default)]
 pub(super) struct VaultAuditFilter {
-    /// The event concerns this entry.
+    /// Events about this entry.
     entry_id: Option<ID>,
-    /// The event records one of these actions.
+    /// Events with one of these actions.
     actions: Option<Vec<VaultAuditAction>>,
-    /// The action had one of these outcomes.
+    /// Events with one of these outcomes.
     outcomes: Option<Vec<VaultAuditOutcome>>,
-    /// The event occurred at this time or later.
+    /// Events at or after this instant.
     since: Option<DateTime>,
-    /// The event occurred before this time.
+    /// Events before this instant.
     until: Option<DateTime>,
 }
 

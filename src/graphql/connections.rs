@@ -3,7 +3,7 @@
 use crate::vault::Page;
 use async_graphql::connection::PageInfo;
 
-/// What a page says about its place in the list.
+/// The place of a page in its list.
 pub(super) fn page_info<T>(page: &Page<T>) -> PageInfo {
     PageInfo {
         has_previous_page: page.has_previous,

@@ -42,7 +42,7 @@ pub use introspection::{Introspected, WHOLE};
 pub use measure::MAX_LEVELS;
 pub use size::{MAX_SUBJECT, json_length};
 
-/// Root fields that may be selected so many times in one operation, and what to do instead.
+/// Root fields, how often one operation may select each, and what to do instead.
 const BOUNDED: &[(&str, usize, &str)] = &[
     (RESOLVE_SECRETS, 1, "An operation selects resolveSecrets at most once; ask for all names in one selection."),
     ("previewSecrets", 5, "An operation selects previewSecrets at most 5 times; send several requests."),
@@ -67,7 +67,7 @@ const ANONYMOUS: &[&str] = &["__typename", "__schema", "__type", SERVICE];
 pub struct Inspected {
     /// The chosen operation, with the fragments that it reaches.
     pub document: ExecutableDocument,
-    /// What the chosen operation is.
+    /// The kind of the chosen operation.
     pub kind: OperationType,
     /// Whether the chosen operation is a query of nothing but `__typename`, `__schema`, `__type` and `_service`, which are
     /// answered without a token.
@@ -93,7 +93,7 @@ pub enum Refusal {
     /// It is no GraphQL.
     #[error("{message}")]
     Parse {
-        /// What is wrong, and where.
+        /// The problem, and where it is.
         message: String,
         /// The place, where it is known.
         position: Option<Pos>,

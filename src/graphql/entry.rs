@@ -23,7 +23,7 @@ pub(super) struct VaultEntry(pub Entry);
 /// An agent that received an entry's current value.
 #[derive(SimpleObject)]
 pub(super) struct VaultExposure {
-    /// The agent.
+    /// The agent that received the value.
     agent: Agent,
     /// When the agent first received the value.
     since: DateTime,
@@ -34,94 +34,94 @@ pub(super) struct VaultExposure {
 /// A credential of a project, without its value.
 #[Object]
 impl VaultEntry {
-    /// The entry's id.
+    /// The entry's id, a UUID.
     async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 
-    /// The project it belongs to.
+    /// The project the entry belongs to.
     async fn project(&self) -> Project {
         Project(self.0.project.clone())
     }
 
-    /// The name an agent asks for, and the environment variable it becomes.
+    /// The name an agent asks for, and the environment variable that receives the value.
     async fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// The note people wrote about it; null without one.
+    /// A note by the people who keep the entry; null without one.
     async fn description(&self) -> Option<&str> {
         self.0.description.as_deref()
     }
 
-    /// What kind of credential it is.
+    /// The kind of credential the entry holds.
     async fn category(&self) -> VaultCategory {
         self.0.category.into()
     }
 
-    /// Whether it belongs to the whole project or to one milestone.
+    /// Whether the entry belongs to the whole project or to one milestone.
     async fn scope(&self) -> VaultScope {
         self.0.scope().into()
     }
 
-    /// The milestone it belongs to; set exactly when scope is MILESTONE.
+    /// The milestone the entry is scoped to; null when scope is PROJECT.
     async fn milestone(&self) -> Option<Milestone> {
         self.0.milestone.clone().map(Milestone)
     }
 
-    /// Whether agents receive it, and if not why.
+    /// Whether agents can receive the entry, and if not why.
     async fn status(&self) -> VaultEntryStatus {
         self.0.status.into()
     }
 
-    /// When it expires; null for never.
+    /// When the entry expires; null for never.
     async fn expires_at(&self) -> Option<DateTime> {
         self.0.expires_at.map(DateTime)
     }
 
-    /// The number of the current version, from 1. Each rotation and rollback adds one.
+    /// The current version's number, from 1; each rotation and rollback adds one.
     async fn version(&self) -> i32 {
         self.0.version
     }
 
-    /// A number that grows with every change of the entry. Pass it as expectedRevision to change
-    /// only what you have seen.
+    /// Grows with every change of the entry; pass it as expectedRevision.
     async fn revision(&self) -> i32 {
         self.0.revision
     }
 
-    /// The number of days after which the value should be rotated; null without a rule.
+    /// How often the value should be replaced, in days; null when rotation is never due.
     async fn rotation_interval_days(&self) -> Option<i32> {
         self.0.rotation_interval_days
     }
 
-    /// When the value should be rotated: rotationIntervalDays after the current version was made;
-    /// null without a rule.
+    /// When the value should be replaced: rotationIntervalDays after the current version was made;
+    /// null without an interval.
     async fn rotation_due_at(&self) -> Option<DateTime> {
         self.0.rotation_due_at().map(DateTime)
     }
 
-    /// When it was created.
+    /// When the entry was created.
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
 
-    /// The person who did so.
+    /// The person who created the entry.
     async fn created_by(&self) -> User {
         User::from(&self.0.created_by)
     }
 
-    /// When it was last changed.
+    /// When the entry was last changed.
     async fn updated_at(&self) -> DateTime {
         self.0.updated_at.into()
     }
 
-    /// The person who did so.
+    /// The person who last changed the entry.
     async fn updated_by(&self) -> User {
         User::from(&self.0.updated_by)
     }
 
-    /// The value with most of it hidden, such as sk-****abc. Requires Consulted or above.
+    /// The value's first and last three characters, such as `sk-****abc`; `****` alone for a value
+    /// of less than 20 characters, a PASSWORD and a CERTIFICATE. Consulted and above.
     async fn masked_value(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<String>> {
         let read = async {
             let by = granted(ctx, &self.0.project, &MASKED_VALUE).await?.by;
@@ -130,11 +130,11 @@ impl VaultEntry {
         nullable(read.await)
     }
 
-    /// The entry's versions, newest first. Requires Consulted or above.
+    /// The last 10 versions, newest first. Consulted and above.
     async fn versions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The maximum number of elements to return: 0 to 100, by default 50.")] first: Option<i32>,
+        #[graphql(desc = "Number of elements on the page: 0 to 100. Default: 50.")] first: Option<i32>,
         #[graphql(
             desc = "Return the elements after this cursor, which the same list gave for the same filter and order."
         )]
@@ -150,21 +150,20 @@ impl VaultEntry {
         nullable(read.await)
     }
 
-    /// When an agent last received a value of this entry; null for never. Requires Consulted or
-    /// above.
+    /// When an agent last received a value of this entry; null when none has. Consulted and above.
     async fn last_resolved_at(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<DateTime>> {
         let granted = granted(ctx, &self.0.project, &LAST_RESOLVED_AT).await;
         nullable(granted.map(|_| self.0.usage.last.map(DateTime)))
     }
 
-    /// The number of times agents received a value of this entry. Requires Consulted or above.
+    /// How often agents received a value of this entry. Consulted and above.
     async fn resolve_count(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<i32>> {
         let granted = granted(ctx, &self.0.project, &RESOLVE_COUNT).await;
         nullable(granted.map(|_| Some(i32::try_from(self.0.usage.count).unwrap_or(i32::MAX))))
     }
 
-    /// The agents that received the current value, as far as access records go back: those a leak
-    /// may come from, and whose copy a rotation makes worthless. Requires Accountable.
+    /// The agents that received the current value, according to the access records that are still
+    /// kept: the agents a leak may come from. Empty after a rotation. Accountable only.
     async fn exposures(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<VaultExposure>>> {
         let read = async {
             granted(ctx, &self.0.project, &EXPOSURES).await?;
@@ -179,8 +178,8 @@ impl VaultEntry {
         nullable(read.await)
     }
 
-    /// Why sessions do not receive the entry; null when they do. A resolve that names the entry
-    /// receives it.
+    /// Why the entry's name keeps it out of sessions; null when it does not. A resolve that asks
+    /// for the name still receives the entry. Informed and above.
     async fn left_out_of_sessions(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<SecretLeftOutReason>> {
         let read = async {
             let names = granted(ctx, &self.0.project, &LEFT_OUT_OF_SESSIONS).await?.access.environment_names;
@@ -194,7 +193,7 @@ impl VaultEntry {
         nullable(read.await)
     }
 
-    /// Details of the first certificate in the value; null unless the category is CERTIFICATE.
+    /// What the first certificate of a CERTIFICATE says; null for every other category.
     async fn certificate(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<VaultCertificate>> {
         let read = async {
             if self.0.category != Category::Certificate {
@@ -223,22 +222,22 @@ fn shortened(mut name: String) -> String {
     name
 }
 
-/// The contents of an X.509 certificate; the vault does not verify it.
+/// What a certificate says about itself. Names are cut at 1,000 characters.
 #[derive(SimpleObject)]
 pub(super) struct VaultCertificate {
-    /// The subject's distinguished name.
+    /// The name of the certificate's owner.
     subject: String,
-    /// The issuer's distinguished name.
+    /// The name of the authority that signed the certificate.
     issuer: String,
-    /// The first instant at which it is valid.
+    /// The first instant at which the certificate is valid.
     not_before: DateTime,
-    /// The last instant at which it is valid.
+    /// The last instant at which the certificate is valid.
     not_after: DateTime,
-    /// SHA-256 of its DER encoding, in lower-case hexadecimal.
+    /// SHA-256 of the certificate in DER, in lower-case hex.
     fingerprint: String,
 }
 
-/// A value that an entry has or had.
+/// One version of an entry's value.
 #[derive(Clone)]
 pub(super) struct VaultEntryVersion {
     version: Version,
@@ -246,7 +245,7 @@ pub(super) struct VaultEntryVersion {
     by: Authorized<CanViewMasked>,
 }
 
-/// A value that an entry has or had.
+/// One version of an entry's value.
 #[Object]
 impl VaultEntryVersion {
     /// The version's number, from 1.
@@ -254,23 +253,25 @@ impl VaultEntryVersion {
         self.version.version
     }
 
-    /// The value with most of it hidden, such as sk-****abc.
+    /// The value's first and last three characters, such as `sk-****abc`, or `****` alone, as in
+    /// VaultEntry.maskedValue.
     async fn masked_value(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
         let vault = &required(session(ctx))?.vault;
         required(vault.entries().masked(&self.by, &self.version.hint, self.category).await)
     }
 
-    /// When it was made.
+    /// When the version was made.
     async fn created_at(&self) -> DateTime {
         self.version.created_at.into()
     }
 
-    /// The person who did so.
+    /// The person who made the version.
     async fn created_by(&self) -> User {
         User::from(&self.version.created_by)
     }
 
-    /// The version whose value a rollback brought back; null for a value that was written.
+    /// The number of the version whose value a rollback brought back; null for a value that was
+    /// new.
     async fn restored_from(&self) -> Option<i32> {
         self.version.restored_from
     }
@@ -287,7 +288,7 @@ connection!(
     },
     VaultEntryEdge,
     {
-        /// The number of elements in the whole list.
+        /// Number of elements in the whole list.
         async fn total_count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
             let vault = &required(session(ctx))?.vault;
             let count = required(vault.entries().count(&self.by, self.deleted.as_ref(), &self.filter).await)?;

@@ -4,7 +4,7 @@ use super::document::Refusal;
 use crate::domain::{Error, ErrorCode, RequestId, with_causes};
 use async_graphql::{ErrorExtensionValues, ErrorExtensions as _, PathSegment, Response, ServerError};
 
-/// What async-graphql's validation says before a value's place and fault.
+/// The beginning of async-graphql's messages about a value's place and fault.
 const INVALID_VALUE: &str = "Invalid value for argument ";
 /// The same, of a variable's default value.
 const INVALID_DEFAULT: &str = "Invalid default value for argument: ";
@@ -31,7 +31,7 @@ const WITHOUT_VALUES: &[&str] = &[
 ];
 const NOT_VALID: &str = "The document is not valid against the schema.";
 
-/// So many faults of a document are told; more help nobody.
+/// Maximum number of faults of a document that are reported; more help nobody.
 const MAX_FAULTS: usize = 20;
 /// The longest message of the library that is passed on, in bytes: it quotes names of the document, of any length.
 const MAX_MESSAGE: usize = 600;

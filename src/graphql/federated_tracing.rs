@@ -19,11 +19,12 @@ pub(super) const EXTENSION: &str = "ftv1";
 /// The bytes of the largest trace, before base64. A trace that would be longer leaves out the rest and says so: lists in lists
 /// make many fields of few, and an alias stands in the trace of each.
 const MAX_BYTES: usize = 3 * 1024 * 1024 / 2;
-/// What a node takes beside its names, at most: its times, its index, and their tags and lengths.
+/// Maximum number of bytes of a node beside its names: its times, its index, and their tags and
+/// lengths.
 const NODE: usize = 40;
 /// The longest names of types and fields of a schema, at most, of one field.
 const NAMES: u64 = 120;
-/// What stands for every error's message, as in the traces of Apollo's own servers.
+/// The text in place of every error's message, as in the traces of Apollo's own servers.
 const MASKED: &str = "<masked>";
 
 /// The messages of Apollo's `reports.proto` that a subgraph's trace needs.
@@ -205,7 +206,7 @@ impl Default for Tree {
 }
 
 impl Tree {
-    /// Takes so many bytes of what the trace may have; none are left once it is full.
+    /// Takes this many of the trace's bytes; none are left once it is full.
     fn take_bytes(&mut self, bytes: usize) -> Option<()> {
         self.full |= self.bytes + bytes > MAX_BYTES;
         (!self.full).then(|| self.bytes += bytes)

@@ -1,4 +1,4 @@
-//! What mutations and lists take.
+//! The inputs of mutations and lists.
 #![allow(clippy::struct_field_names, reason = "the fields bear the names of the schema")]
 
 use super::scalars::{
@@ -13,25 +13,24 @@ use crate::vault::{
 use async_graphql::{ID, InputObject, MaybeUndefined};
 use secrecy::SecretString;
 
-/// The conditions an entry of the list meets, all of them. A condition left out holds for every
-/// entry; an empty list holds for none.
+/// Selects entries. A field left out or null filters nothing; an empty list matches nothing.
 #[derive(InputObject)]
 pub(super) struct VaultEntryFilter {
-    /// Part of the entry's name, in upper or lower case.
+    /// A part of the name, in any letter case. `%` and `_` stand for themselves.
     name_contains: Option<String>,
-    /// The entry has one of these categories.
+    /// Entries of one of these categories.
     categories: Option<Vec<VaultCategory>>,
-    /// The entry belongs to the whole project, or to any milestone.
+    /// Entries of the project itself (PROJECT) or of milestones (MILESTONE).
     scope: Option<VaultScope>,
-    /// The entry belongs to this milestone.
+    /// Entries of this milestone.
     milestone_id: Option<ID>,
-    /// The entry has one of these statuses; by default ACTIVE, EXPIRED or DISABLED. Only
-    /// Accountable viewers see DELETED entries.
+    /// Entries with one of these statuses. Left out: ACTIVE, EXPIRED and DISABLED. Only viewers who
+    /// are Accountable get DELETED entries.
     statuses: Option<Vec<VaultEntryStatus>>,
-    /// The entry expires before this time, and is neither disabled nor deleted.
+    /// Entries that expire before this instant and are neither disabled nor deleted.
     expires_before: Option<DateTime>,
-    /// Whether sessions leave the entry out because of its name. DELETED entries match neither
-    /// value.
+    /// True: entries whose name keeps them out of sessions. False: entries whose name does not.
+    /// Neither matches DELETED entries.
     left_out_of_sessions: Option<bool>,
 }
 
@@ -49,13 +48,13 @@ impl From<VaultEntryFilter> for EntryFilter {
     }
 }
 
-/// The order of a list of entries. Entries that are equal are ordered by id.
+/// The order of a list of entries. Entries that compare equal are ordered by id.
 #[derive(InputObject)]
 pub(super) struct VaultEntryOrder {
-    /// The property to sort by.
+    /// The property to sort by. Default: NAME.
     #[graphql(default_with = "VaultEntryOrderField::Name")]
     field: VaultEntryOrderField,
-    /// The direction to sort in.
+    /// The direction to sort in. Default: ASC.
     #[graphql(default_with = "VaultSortDirection::Asc")]
     direction: VaultSortDirection,
 }
@@ -66,26 +65,29 @@ impl From<VaultEntryOrder> for EntryOrder {
     }
 }
 
-/// The entry to create.
+/// A new entry.
 #[derive(InputObject)]
 pub(super) struct CreateVaultEntryInput {
-    /// The project's id.
+    /// The project the entry belongs to.
     project_id: ID,
-    /// The name agents ask for, which is also the environment variable it becomes in a session.
+    /// The name agents ask for, and the environment variable that receives the value: 1 to 128
+    /// letters, digits and underscores that do not begin with a digit. It is case-sensitive, unique
+    /// in its scope and not reserved.
     name: String,
-    /// The secret value: 1 byte to 64 KiB of text without NUL. It can never be read back in full.
+    /// The value to store: 1 byte to 64 KiB of UTF-8 without NUL. For a CERTIFICATE it is PEM with
+    /// at least one certificate.
     value: SecretString,
-    /// The kind of credential it is; it decides how the value is masked.
+    /// The kind of credential. It decides how the value is masked.
     category: VaultCategory,
-    /// A note, up to 2,000 characters.
+    /// A note for people, up to 2,000 characters.
     description: Option<String>,
-    /// The milestone the entry belongs to; without it, the entry belongs to the whole project.
+    /// The milestone to scope the entry to. Left out: the entry belongs to the whole project.
     milestone_id: Option<ID>,
-    /// When the entry expires; by default never, or at a CERTIFICATE's notAfter, which is also its
-    /// upper bound.
+    /// When the entry expires; it must be in the future. Left out or null: never. A CERTIFICATE
+    /// expires at its notAfter at the latest, which is the default.
     expires_at: Option<DateTime>,
-    /// The number of days after which the value should be rotated: 1 to 3,650. Nothing expires by
-    /// it.
+    /// How often the value should be replaced, in days: 1 to 3,650. Left out: rotation is never
+    /// due.
     rotation_interval_days: Option<i32>,
 }
 
@@ -112,25 +114,24 @@ fn change<T, U>(field: MaybeUndefined<T>, of: impl FnOnce(T) -> U) -> Change<U> 
     }
 }
 
-/// The properties of an entry to change. A property that is left out stays as it is; null clears an
-/// optional one. The category cannot change to or from CERTIFICATE.
+/// Changes of an entry. A field left out keeps its value; null clears it where it is optional. The
+/// category cannot change to or from CERTIFICATE.
 #[derive(InputObject)]
 pub(super) struct UpdateVaultEntryInput {
-    /// The entry's id.
+    /// The id of the entry to change.
     id: ID,
-    /// The new name.
+    /// The new name, by the rules of CreateVaultEntryInput.name. Null is INVALID_INPUT.
     name: MaybeUndefined<String>,
-    /// The new note: up to 2,000 characters.
+    /// The new note, up to 2,000 characters. Null removes it.
     description: MaybeUndefined<String>,
-    /// The new kind of credential.
+    /// The new category. Null is INVALID_INPUT. The value's mask is never loosened by it.
     category: MaybeUndefined<VaultCategory>,
-    /// When the entry expires; a time in the past expires it at once.
+    /// When the entry expires. An instant in the past expires it now; null means never.
     expires_at: MaybeUndefined<DateTime>,
-    /// The number of days after which the value should be rotated: 1 to 3,650. Nothing expires by
-    /// it.
+    /// How often the value should be replaced, in days: 1 to 3,650. Null: rotation is never due.
     rotation_interval_days: MaybeUndefined<i32>,
-    /// The revision the caller has seen. The change fails with CONFLICT when the entry has another
-    /// one by now.
+    /// The revision the change is based on. Any other current revision is a CONFLICT. Left out: not
+    /// checked.
     expected_revision: Option<i32>,
 }
 
@@ -151,15 +152,17 @@ impl From<UpdateVaultEntryInput> for EntryChanges {
 /// A new value for an entry.
 #[derive(InputObject)]
 pub(super) struct RotateVaultEntryInput {
-    /// The entry's id.
+    /// The id of the entry to rotate.
     id: ID,
-    /// The new secret value: 1 byte to 64 KiB of text without NUL.
+    /// The value to store: 1 byte to 64 KiB of UTF-8 without NUL. For a CERTIFICATE it is PEM with
+    /// at least one certificate.
     value: SecretString,
-    /// When the new value expires; null for never. Left out, the expiry stays as it is, which fails
-    /// for an entry that has expired.
+    /// When the entry expires; it must be in the future. Left out: unchanged, which is
+    /// INVALID_INPUT when the entry has expired. Null: never. For a CERTIFICATE, left out and null
+    /// mean the new certificate's notAfter.
     expires_at: MaybeUndefined<DateTime>,
-    /// The revision the caller has seen. The change fails with CONFLICT when the entry has another
-    /// one by now.
+    /// The revision the change is based on. Any other current revision is a CONFLICT. Left out: not
+    /// checked.
     expected_revision: Option<i32>,
 }
 
@@ -174,15 +177,16 @@ impl From<RotateVaultEntryInput> for Rotation {
     }
 }
 
-/// The earlier value an entry gets back.
+/// The version of an entry to bring back.
 #[derive(InputObject)]
 pub(super) struct RollbackVaultEntryInput {
-    /// The entry's id.
+    /// The id of the entry to roll back.
     id: ID,
-    /// The number of the version whose value it gets.
+    /// The number of the version whose value is brought back. The current version is INVALID_INPUT;
+    /// one that is not kept any more is NOT_FOUND.
     version: i32,
-    /// The revision the caller has seen. The change fails with CONFLICT when the entry has another
-    /// one by now.
+    /// The revision the change is based on. Any other current revision is a CONFLICT. Left out: not
+    /// checked.
     expected_revision: Option<i32>,
 }
 
@@ -192,19 +196,20 @@ impl From<RollbackVaultEntryInput> for Rollback {
     }
 }
 
-/// A .env text to import, and how.
+/// A .env text to import.
 #[derive(InputObject)]
 pub(super) struct ImportVaultEntriesInput {
-    /// The id of the project to import into.
+    /// The project the entries belong to.
     project_id: ID,
-    /// The milestone the entries belong to; without it, they belong to the whole project.
+    /// The milestone to scope the entries to. Left out: they belong to the whole project.
     milestone_id: Option<ID>,
-    /// The .env text: one NAME=VALUE per line.
+    /// The .env text: one NAME=VALUE a line, with comments, quotes and `export` as usual. Variables
+    /// are not substituted. A bad line or a repeated name is INVALID_INPUT.
     dotenv: SecretString,
-    /// The category of the entries that are created.
+    /// The category of the entries to create. Default: SECRET.
     #[graphql(default_with = "VaultCategory::Secret")]
     category: VaultCategory,
-    /// What to do with a name that exists already in the same scope.
+    /// What to do with a name that is already taken. Default: FAIL.
     #[graphql(default_with = "VaultImportConflict::Fail")]
     on_conflict: VaultImportConflict,
 }
@@ -221,14 +226,14 @@ impl From<ImportVaultEntriesInput> for Import {
     }
 }
 
-/// A person and the role to assign or revoke.
+/// A person's role in a project, to assign or to revoke.
 #[derive(InputObject)]
 pub(super) struct VaultRoleInput {
-    /// The project's id.
+    /// The project the role is held in.
     project_id: ID,
-    /// The person's id.
+    /// The person who gets or loses the role.
     user_id: ID,
-    /// The role to assign or revoke.
+    /// The role to assign or to revoke.
     role: VaultRole,
 }
 
@@ -238,14 +243,16 @@ impl From<VaultRoleInput> for RoleChange {
     }
 }
 
-/// An agent and where it works: the project, and with milestoneId that milestone as well.
+/// An agent's assignment to a project or to one of its milestones.
 #[derive(InputObject)]
 pub(super) struct VaultAgentInput {
-    /// The project's id.
+    /// The project the agent works on.
     project_id: ID,
-    /// The agent's id.
+    /// The agent to assign or to unassign.
     agent_id: ID,
-    /// A milestone of the project; see the mutation for what leaving it out means.
+    /// The milestone the agent works on. Assigning an agent to a milestone also assigns it to the
+    /// project. Left out: assign to the project only, or unassign from the project and all its
+    /// milestones.
     milestone_id: Option<ID>,
 }
 
@@ -255,15 +262,15 @@ impl From<VaultAgentInput> for AgentChange {
     }
 }
 
-/// The rule for the names that reach a project's sessions.
+/// Which entry names reach a project's sessions.
 #[derive(InputObject)]
 pub(super) struct SetVaultEnvironmentNamesInput {
-    /// The project's id.
+    /// The project to change.
     project_id: ID,
-    /// The new rule.
+    /// The rule that decides which names reach sessions.
     environment_names: VaultEnvironmentNames,
-    /// The names that reach sessions whatever they end in: at most 100, none of them reserved. Left out
-    /// or null: kept as they are. An empty list: none.
+    /// Names that reach sessions whatever they end in: at most 100, none of them reserved. Left out
+    /// or null: unchanged. An empty list: none.
     approved_names: Option<Vec<String>>,
 }
 
@@ -273,27 +280,27 @@ impl From<SetVaultEnvironmentNamesInput> for EnvironmentChange {
     }
 }
 
-/// A project and an organization to add to it or remove from it.
+/// An organization to add to a project, or to remove from it.
 #[derive(InputObject)]
 #[graphql(inaccessible)]
 pub(super) struct VaultParticipantInput {
-    /// The project's id.
+    /// The project the organization takes part in.
     pub project_id: ID,
-    /// The organization's id.
+    /// The organization to add or to remove.
     pub organization_id: ID,
 }
 
-/// A milestone to create or change. A bound of its phase that is left out is open.
+/// A milestone and its phase. A bound left out or null is open.
 #[derive(InputObject)]
 #[graphql(inaccessible)]
 pub(super) struct PutVaultMilestoneInput {
-    /// The milestone's id.
+    /// The id of the milestone. The id of another project's milestone is a CONFLICT.
     id: ID,
-    /// The id of the project it belongs to; a milestone never moves to another.
+    /// The project the milestone belongs to.
     project_id: ID,
-    /// The first instant of its phase; without it, the phase has no beginning.
+    /// The first instant of the phase. It must be before closesAt.
     opens_at: Option<DateTime>,
-    /// The first instant after its phase; without it, the phase has no end.
+    /// The first instant after the phase.
     closes_at: Option<DateTime>,
 }
 
@@ -304,17 +311,17 @@ impl From<PutVaultMilestoneInput> for NewMilestone {
     }
 }
 
-/// The project that gets a vault.
+/// A project that gets a vault.
 #[derive(InputObject)]
 #[graphql(inaccessible)]
 pub(super) struct RegisterProjectVaultInput {
-    /// The project's id, which no project, even a deleted one, has had before.
+    /// The id of the project. An id that has, or ever had, a vault is a CONFLICT.
     project_id: ID,
-    /// The ids of the organizations that take part: at least one.
+    /// The organizations that take part, at least one. Duplicates are ignored.
     participant_ids: Vec<ID>,
-    /// The ids of the people who become Accountable: at least one.
+    /// The people who are Accountable, at least one. Duplicates are ignored.
     accountable_user_ids: Vec<ID>,
-    /// The project's status; agents receive secrets only while it is ACTIVE.
+    /// The project's initial status. Default: ACTIVE.
     #[graphql(default_with = "VaultProjectStatus::Active")]
     status: VaultProjectStatus,
 }
@@ -330,13 +337,13 @@ impl From<RegisterProjectVaultInput> for NewProject {
     }
 }
 
-/// A project and its new status.
+/// The new status of a project.
 #[derive(InputObject)]
 #[graphql(inaccessible)]
 pub(super) struct SetProjectVaultStatusInput {
-    /// The project's id.
+    /// The project to change.
     pub project_id: ID,
-    /// The new status.
+    /// The status to set. Agents receive values only while it is ACTIVE.
     pub status: VaultProjectStatus,
 }
 
@@ -344,9 +351,9 @@ pub(super) struct SetProjectVaultStatusInput {
 #[derive(InputObject)]
 #[graphql(inaccessible)]
 pub(super) struct VaultAgentRegistrationInput {
-    /// The agent's id.
+    /// The agent to register.
     pub agent_id: ID,
-    /// The organization's id.
+    /// The organization the agent belongs to.
     pub organization_id: ID,
 }
 
@@ -354,8 +361,8 @@ pub(super) struct VaultAgentRegistrationInput {
 #[derive(InputObject)]
 #[graphql(inaccessible)]
 pub(super) struct VaultRuntimeRegistrationInput {
-    /// The runtime's id.
+    /// The runtime to register: the `sub` of its tokens.
     pub runtime_id: ID,
-    /// The organization's id.
+    /// The organization whose agents the runtime serves.
     pub organization_id: ID,
 }

@@ -1,4 +1,5 @@
-//! What one request knows: who asks, and loaders that batch what its fields ask for and remember the answers.
+//! The state of one request: its caller, and loaders that batch the reads of its fields and
+//! remember the answers.
 
 use super::pacing::Concealment;
 use super::rounds::{NoDelay, Waiting};
@@ -12,7 +13,8 @@ use std::sync::Arc;
 
 pub(super) type Asked = PermissionOn;
 
-/// So many keys a loader asks about at once: more than all that an operation can ask for, so that none is asked for apart.
+/// Maximum number of keys that a loader reads at once: more than an operation can ask for, so that
+/// none is read apart.
 const MAX_KEYS: usize = 100_000;
 
 /// An error that several fields share.

@@ -48,7 +48,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// What can be changed.
+/// Changes to vaults. Each answers null with an error when the caller may not make it.
 #[derive(MergedObject, Default)]
 struct Mutation(ByPeople, ByPlatform);
 
@@ -100,7 +100,7 @@ fn input_types<Q: ObjectType, M: ObjectType>() -> HashSet<String> {
     Q::create_type_info(&mut registry);
     M::create_type_info(&mut registry);
     let inputs = registry.types.into_iter().filter(|(_, kind)| kind.is_input()).map(|(name, _)| name);
-    // What the library adds by itself.
+    // The types that the library adds by itself.
     inputs.chain(["Boolean", "Float", "ID", "Int", "String", "_Any"].map(str::to_owned)).collect()
 }
 
@@ -116,7 +116,7 @@ const VARIABLE_MISSING: &str = "A variable that must have a value has none; give
 
 /// An operation that may be executed.
 pub struct Call {
-    /// Who asks; none without a token, for what [`Api::answers_anyone`] allows.
+    /// The caller; none without a token, for operations that [`Api::answers_anyone`] allows.
     pub caller: Option<Caller>,
     /// The request, as it is named in answers, logs and events.
     pub request_id: RequestId,
@@ -278,7 +278,7 @@ impl Api {
         }
     }
 
-    /// What has to hold before the library validates an operation.
+    /// Checks that have to pass before the library validates an operation.
     async fn check(&self, call: &Call) -> Result<Estimate, ServerError> {
         let Call { operation, variables, .. } = call;
         if operation.introspects && !self.introspection {

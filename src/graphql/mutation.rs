@@ -41,11 +41,12 @@ where
 #[derive(Default)]
 pub(super) struct ByPeople;
 
-/// Changes to vaults. Each answers null with an error when the caller may not make it.
+/// Changes. A payload is null with an error when the change is refused or fails, for example with
+/// FORBIDDEN. Errors that the caller can correct are in the payload's userErrors; NOT_FOUND is
+/// among them, also for a caller who may not see the project.
 #[Object]
 impl ByPeople {
-    /// Creates an entry. Requires Responsible or above, like every change of an entry that does not
-    /// say otherwise.
+    /// Creates an entry. Responsible and above.
     async fn create_vault_entry(
         &self,
         ctx: &Context<'_>,
@@ -54,34 +55,38 @@ impl ByPeople {
         change(ctx, |vault, caller| vault.entries().create(caller, input.into())).await
     }
 
-    /// Changes an entry's properties, but not its value.
+    /// Changes an entry's properties. Responsible and above. A change that changes nothing keeps
+    /// the revision.
     async fn update_vault_entry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The entry and its new properties.")] input: UpdateVaultEntryInput,
+        #[graphql(desc = "The entry to change, and its new properties.")] input: UpdateVaultEntryInput,
     ) -> Settled<VaultEntryPayload> {
         change(ctx, |vault, caller| vault.entries().update(caller, input.into())).await
     }
 
-    /// Gives an entry a new value, as a new version.
+    /// Gives an entry a new value as a new version; the last 10 versions are kept. Responsible and
+    /// above. A disabled entry stays disabled.
     async fn rotate_vault_entry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The entry and its new value.")] input: RotateVaultEntryInput,
+        #[graphql(desc = "The entry to rotate, and its new value.")] input: RotateVaultEntryInput,
     ) -> Settled<VaultEntryPayload> {
         change(ctx, |vault, caller| vault.entries().rotate(caller, input.into())).await
     }
 
-    /// Gives an entry the value of an earlier version, as a new version. Nothing is decrypted.
+    /// Makes a new version out of an old one, without decrypting it. Responsible and above. An
+    /// expired or disabled entry stays so.
     async fn rollback_vault_entry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The entry and the version whose value it gets.")] input: RollbackVaultEntryInput,
+        #[graphql(desc = "The entry to roll back, and the version to bring back.")] input: RollbackVaultEntryInput,
     ) -> Settled<VaultEntryPayload> {
         change(ctx, |vault, caller| vault.entries().roll_back(caller, input.into())).await
     }
 
-    /// Disables an entry: agents no longer receive it, nor learn that it exists.
+    /// Disables an entry: agents do not receive it and are told NOT_FOUND. Responsible and above.
+    /// Safe to repeat.
     async fn disable_vault_entry(
         &self,
         ctx: &Context<'_>,
@@ -90,7 +95,7 @@ impl ByPeople {
         change(ctx, |vault, caller| vault.entries().disable(caller, id.0)).await
     }
 
-    /// Enables a disabled entry.
+    /// Enables a disabled entry. Responsible and above. Safe to repeat.
     async fn enable_vault_entry(
         &self,
         ctx: &Context<'_>,
@@ -99,7 +104,8 @@ impl ByPeople {
         change(ctx, |vault, caller| vault.entries().enable(caller, id.0)).await
     }
 
-    /// Deletes an entry. It can be restored until the retention period ends. Requires Accountable.
+    /// Deletes an entry. It can be restored until the retention period ends. Accountable only. Safe
+    /// to repeat.
     async fn delete_vault_entry(
         &self,
         ctx: &Context<'_>,
@@ -108,7 +114,8 @@ impl ByPeople {
         change(ctx, |vault, caller| vault.entries().delete(caller, id.0)).await
     }
 
-    /// Restores a deleted entry. Requires Accountable.
+    /// Restores a deleted entry. Accountable only. CONFLICT when the entry is not deleted, or its
+    /// name has been taken since.
     async fn restore_vault_entry(
         &self,
         ctx: &Context<'_>,
@@ -117,7 +124,8 @@ impl ByPeople {
         change(ctx, |vault, caller| vault.entries().restore(caller, id.0)).await
     }
 
-    /// Erases a deleted entry with all its versions at once and for ever. Requires Accountable.
+    /// Erases a deleted entry with all its versions now. Accountable only. CONFLICT when the entry
+    /// is not deleted.
     async fn purge_vault_entry(
         &self,
         ctx: &Context<'_>,
@@ -126,63 +134,65 @@ impl ByPeople {
         change(ctx, |vault, caller| vault.entries().purge(caller, id.0)).await
     }
 
-    /// Creates or rotates one entry per line of a .env text: all of them, or none.
+    /// Creates or rotates one entry per line of a .env text, all or nothing. Responsible and above.
     async fn import_vault_entries(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The text, and where and how to import it.")] input: ImportVaultEntriesInput,
+        #[graphql(desc = "The text to import, and the scope of its entries.")] input: ImportVaultEntriesInput,
     ) -> Settled<ImportVaultEntriesPayload> {
         change(ctx, |vault, caller| vault.entries().import(caller, input.into())).await
     }
 
-    /// Sets which names of entries reach the project's sessions. Requires Accountable.
+    /// Sets which entry names reach the project's sessions. Accountable only.
     async fn set_vault_environment_names(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The project, and the rule for its names.")] input: SetVaultEnvironmentNamesInput,
+        #[graphql(desc = "The project, and the names that reach its sessions.")] input: SetVaultEnvironmentNamesInput,
     ) -> Settled<VaultEnvironmentNamesPayload> {
         change(ctx, |vault, caller| vault.entries().set_environment_names(caller, input.into())).await
     }
 
-    /// Assigns a role to a person. Requires Accountable, or the platform's service; so do revoking
-    /// roles, assigning agents and closing milestones.
+    /// Gives a person a role. Accountable, or the platform's service. Safe to repeat.
     async fn assign_vault_role(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The person, the project and the role.")] input: VaultRoleInput,
+        #[graphql(desc = "The person, the project and the role to give.")] input: VaultRoleInput,
     ) -> Settled<VaultRolePayload> {
         change(ctx, |vault, caller| vault.members().assign_role(caller, input.into())).await
     }
 
-    /// Revokes a person's role. The last Accountable person keeps theirs (CONFLICT).
+    /// Takes a role from a person. Accountable, or the platform's service. Safe to repeat. CONFLICT
+    /// for the last Accountable person.
     async fn revoke_vault_role(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The person, the project and the role.")] input: VaultRoleInput,
+        #[graphql(desc = "The person, the project and the role to take.")] input: VaultRoleInput,
     ) -> Settled<VaultRolePayload> {
         change(ctx, |vault, caller| vault.members().revoke_role(caller, input.into())).await
     }
 
-    /// Assigns an agent to the project, and to a milestone when one is given.
+    /// Assigns an agent to a project, and to a milestone when milestoneId is given. Accountable, or
+    /// the platform's service. Safe to repeat.
     async fn assign_vault_agent(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The agent, and where it will work.")] input: VaultAgentInput,
+        #[graphql(desc = "The agent, and the project or milestone to assign it to.")] input: VaultAgentInput,
     ) -> Settled<VaultAgentPayload> {
         change(ctx, |vault, caller| vault.members().assign_agent(caller, input.into())).await
     }
 
     /// Unassigns an agent from a milestone; without milestoneId, from the project and all its
-    /// milestones.
+    /// milestones. Accountable, or the platform's service. Safe to repeat.
     async fn unassign_vault_agent(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The agent, and where it no longer works.")] input: VaultAgentInput,
+        #[graphql(desc = "The agent, and the project or milestone to unassign it from.")] input: VaultAgentInput,
     ) -> Settled<VaultAgentPayload> {
         change(ctx, |vault, caller| vault.members().unassign_agent(caller, input.into())).await
     }
 
-    /// Ends a milestone's phase at once: its entries no longer resolve.
+    /// Ends a milestone's phase now: its entries stop resolving. Accountable, or the platform's
+    /// service.
     async fn close_vault_milestone(
         &self,
         ctx: &Context<'_>,

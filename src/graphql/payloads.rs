@@ -1,4 +1,5 @@
-//! What mutations answer. What the caller can put right is data, so that it survives any gateway.
+//! The answers of mutations. Problems that the caller can correct are data, so that they survive
+//! any gateway.
 
 use super::entry::VaultEntry;
 use super::error::to_graphql;
@@ -7,44 +8,44 @@ use crate::domain::{Error, Field, MilestoneId, Result};
 use crate::vault::{self, Entry, Erased, Imported, Project, RoleHolder};
 use async_graphql::{Enum, ID, SimpleObject};
 
-/// Something wrong with a request that the caller can correct. Nothing was written.
+/// An error that the caller can correct. Nothing was written.
 #[derive(SimpleObject)]
 pub(super) struct VaultUserError {
-    /// The kind of problem.
+    /// The kind of error, for programs.
     code: VaultUserErrorCode,
-    /// The path of the input field, such as `input`, `name`.
+    /// The path of the input field that is wrong, such as `input`, `name`; null when the error
+    /// concerns none.
     field: Option<Vec<&'static str>>,
-    /// What is wrong and what to do about it, for people.
+    /// What is wrong and what to do, for people.
     message: String,
 }
 
-/// The kind of problem with a request.
+/// The kind of an error that the caller can correct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub(super) enum VaultUserErrorCode {
     /// An input breaks a rule.
     InvalidInput,
-    /// The entity does not exist, or the caller may not see it; the two look the same.
+    /// The object does not exist, or the caller may not see it.
     NotFound,
-    /// The current state does not allow the change, such as a name that is taken or an old
-    /// revision.
+    /// The current state does not allow the change, such as a name that is taken.
     Conflict,
-    /// The change would exceed a limit of the vault.
+    /// The input or its result exceeds a limit.
     LimitExceeded,
 }
 
 /// An answer to a mutation.
 pub(super) trait Payload: Sized {
-    /// What the vault gives when it is done.
+    /// The vault's result when the change is done.
     type Done;
 
-    /// It was done.
+    /// The answer to a change that was done.
     fn done(done: Self::Done) -> Self;
 
-    /// It was not.
+    /// The answer to a change that was not.
     fn refused(errors: Vec<VaultUserError>) -> Self;
 }
 
-/// Answers a mutation. What the caller cannot put right is an error, and the payload null.
+/// Answers a mutation. A problem that the caller cannot correct is an error, and the payload null.
 #[allow(clippy::unnecessary_wraps, reason = "the library reads a nullable field that may fail from this type")]
 pub(super) fn settle<P: Payload>(result: Result<P::Done>) -> Option<async_graphql::Result<P>> {
     let error = match result {
@@ -73,8 +74,7 @@ macro_rules! payload {
         pub(super) struct $name {
             $(#[$fmeta])*
             $field: Option<$ty>,
-            /// What is wrong with the request and can be corrected; nothing was written. Empty on
-            /// success.
+            /// Errors that the caller can correct; empty when the change was made.
             user_errors: Vec<VaultUserError>,
         }
 
@@ -94,30 +94,30 @@ macro_rules! payload {
 }
 
 payload! {
-    /// The result of changing an entry.
+    /// The result of changing one entry.
     VaultEntryPayload {
         /// The entry after the change; null when there are userErrors.
         entry: VaultEntry
     } from Entry, VaultEntry
 }
 payload! {
-    /// The result of purging an entry.
+    /// The result of erasing an entry.
     PurgeVaultEntryPayload {
-        /// The id of the entry that was erased; null when it was not.
+        /// The id of the erased entry; null when there are userErrors.
         id: ID
     } from crate::domain::EntryId, |id| ID(id.to_string())
 }
 payload! {
     /// The result of assigning or revoking a role.
     VaultRolePayload {
-        /// The role and who has it, or had it; null when there are userErrors.
+        /// The person and the role that was assigned or revoked; null when there are userErrors.
         member: VaultMember
     } from RoleHolder, VaultMember::from
 }
 payload! {
     /// The result of assigning or unassigning an agent.
     VaultAgentPayload {
-        /// The agent and the milestones it works on now; null when there are userErrors.
+        /// The agent with the milestones it is now assigned to; null when there are userErrors.
         assignment: VaultAgentAssignment
     } from vault::AgentAssignment, VaultAgentAssignment::from
 }
@@ -131,12 +131,12 @@ payload! {
 payload! {
     /// The result of setting which names reach sessions.
     VaultEnvironmentNamesPayload {
-        /// The vault with its new rule; null when there are userErrors.
+        /// The vault with its new setting; null when there are userErrors.
         vault: ProjectVault
     } from Project, ProjectVault
 }
 payload! {
-    /// The result of changing a project's vault.
+    /// The result of registering or changing a project's vault.
     #[graphql(inaccessible)]
     ProjectVaultPayload {
         /// The vault after the change; null when there are userErrors.
@@ -147,21 +147,22 @@ payload! {
     /// The result of registering or unregistering an agent or a runtime.
     #[graphql(inaccessible)]
     VaultRegistrationPayload {
-        /// The agent's or runtime's id; null when there are userErrors.
+        /// The id of the agent or runtime; null when there are userErrors.
         id: ID
     } from String, ID
 }
 
-/// The result of an import, each list in the order of the lines.
+/// The result of an import, in the order of the lines. Every list is empty when there are
+/// userErrors.
 #[derive(SimpleObject)]
 pub(super) struct ImportVaultEntriesPayload {
-    /// The entries that were created.
+    /// The entries that the import created.
     created: Vec<VaultEntry>,
-    /// The entries that got a new value.
+    /// The entries that the import gave a new value.
     rotated: Vec<VaultEntry>,
-    /// The names that were skipped because they exist already.
+    /// The names that were taken, which SKIP left unchanged.
     skipped: Vec<String>,
-    /// What is wrong with the request and can be corrected; nothing was written. Empty on success.
+    /// Errors that the caller can correct; empty when the change was made.
     user_errors: Vec<VaultUserError>,
 }
 
@@ -183,20 +184,21 @@ impl Payload for ImportVaultEntriesPayload {
     }
 }
 
-/// The result of deleting a project's vault.
+/// The result of erasing a project's vault.
 #[derive(SimpleObject)]
 #[graphql(inaccessible)]
 pub(super) struct DeleteProjectVaultPayload {
-    /// The project's id.
+    /// The id of the erased project; null when there are userErrors.
     project_id: Option<ID>,
-    /// The number of entries that were erased, deleted ones included.
+    /// Number of erased entries, deleted ones included.
     entries_erased: i32,
-    /// The number of versions that were erased.
+    /// Number of erased versions.
     versions_erased: i32,
-    /// A signed statement (JWS, EdDSA) of what was erased and when. A repeated deletion gives the
-    /// first one's. Verify it with the keys at /.well-known/project-vault/jwks.json.
+    /// A signed statement (JWS, EdDSA) of what was erased and when. Repeating a deletion gives the
+    /// statement of the first; null when there was nothing to erase. Verify it with the keys at
+    /// /.well-known/project-vault/jwks.json.
     receipt: Option<String>,
-    /// What is wrong with the request and can be corrected; nothing was written. Empty on success.
+    /// Errors that the caller can correct; empty when the change was made.
     user_errors: Vec<VaultUserError>,
 }
 
@@ -226,11 +228,11 @@ impl Payload for DeleteProjectVaultPayload {
 #[derive(SimpleObject)]
 #[graphql(inaccessible)]
 pub(super) struct DeleteVaultMilestonePayload {
-    /// The milestone's id.
+    /// The id of the deleted milestone; null when there are userErrors.
     milestone_id: Option<ID>,
-    /// The number of entries that were erased, deleted ones included.
+    /// Number of erased entries, deleted ones included.
     entries_erased: i32,
-    /// What is wrong with the request and can be corrected; nothing was written. Empty on success.
+    /// Errors that the caller can correct; empty when the change was made.
     user_errors: Vec<VaultUserError>,
 }
 

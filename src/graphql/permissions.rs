@@ -106,7 +106,7 @@ pub(super) async fn granted<P: Held>(ctx: &Context<'_>, project: &ProjectId, _: 
     Granted::of(session(ctx)?.may(project, P::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?)
 }
 
-/// What a viewer is told about a guarded field.
+/// The answer to a viewer who selects a guarded field.
 pub(super) enum Sight<P: Held> {
     /// They hold its permission.
     Granted(Granted<P>),

@@ -24,12 +24,12 @@ pub(super) struct Project(pub ProjectId);
 /// A project of the platform.
 #[Object]
 impl Project {
-    /// Its id, which the platform assigns.
+    /// The project's id: 1 to 200 visible ASCII characters.
     async fn id(&self) -> ID {
         ID(self.0.as_str().to_owned())
     }
 
-    /// The project's vault; null when there is none or the viewer may see nothing of it, which look
+    /// The project's vault. Null when it has none or the viewer may see nothing of it; the two look
     /// the same.
     async fn vault(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<ProjectVault>> {
         nullable(find_vault(ctx, &self.0).await)
@@ -78,17 +78,17 @@ impl Milestone {
 /// A milestone of a project.
 #[Object]
 impl Milestone {
-    /// Its id, which the platform assigns.
+    /// The milestone's id: 1 to 200 visible ASCII characters.
     async fn id(&self) -> ID {
         ID(self.0.as_str().to_owned())
     }
 
-    /// The entries that belong to this milestone; null when the viewer may not list the project's
-    /// vault.
+    /// Entries scoped to this milestone, by name. Informed and above; null when the viewer may see
+    /// nothing of the project.
     async fn vault_entries(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The maximum number of elements to return: 0 to 100, by default 50.")] first: Option<i32>,
+        #[graphql(desc = "Number of elements on the page: 0 to 100. Default: 50.")] first: Option<i32>,
         #[graphql(
             desc = "Return the elements after this cursor, which the same list gave for the same filter and order."
         )]
@@ -103,22 +103,22 @@ impl Milestone {
         nullable(read.await)
     }
 
-    /// When agents can resolve this milestone's entries; null when the viewer may not list the
-    /// project's vault.
+    /// When this milestone's entries can be resolved. Informed and above; null when the viewer may
+    /// see nothing of the project.
     async fn vault_phase(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<VaultPhase>> {
         let found = self.find(ctx, &MILESTONE_PHASE).await;
         nullable(found.map(|found| found.map(|(milestone, _)| VaultPhase::from(&milestone))))
     }
 }
 
-/// The time during which a milestone's entries exist for agents.
+/// The period in which agents can resolve a milestone's entries.
 #[derive(SimpleObject)]
 pub(super) struct VaultPhase {
-    /// Whether the phase is running now.
+    /// Whether the period includes now.
     open: bool,
-    /// The first instant of the phase; null when it has no beginning.
+    /// The first instant of the period; null when it has no beginning.
     opens_at: Option<DateTime>,
-    /// The first instant after the phase; null when it has no end.
+    /// The first instant after the period; null when it has no end.
     closes_at: Option<DateTime>,
 }
 
@@ -130,11 +130,11 @@ impl From<&vault::Milestone> for VaultPhase {
     }
 }
 
-/// A person.
+/// A person, known by the `sub` of their tokens.
 #[derive(SimpleObject)]
 #[graphql(unresolvable = "id")]
 pub(super) struct User {
-    /// The person's id.
+    /// The person's id: 1 to 200 visible ASCII characters.
     pub id: ID,
 }
 
@@ -144,11 +144,11 @@ impl From<&UserId> for User {
     }
 }
 
-/// An agent of an organization.
+/// An agent, which receives secrets through a runtime.
 #[derive(SimpleObject)]
 #[graphql(unresolvable = "id")]
 pub(super) struct Agent {
-    /// Its id, which the platform assigns.
+    /// The agent's id: 1 to 200 visible ASCII characters.
     pub id: ID,
 }
 
@@ -156,7 +156,7 @@ pub(super) struct Agent {
 #[derive(SimpleObject)]
 #[graphql(unresolvable = "id")]
 pub(super) struct Organization {
-    /// Its id, which the platform assigns.
+    /// The organization's id: 1 to 200 visible ASCII characters.
     pub id: ID,
 }
 
@@ -166,32 +166,34 @@ pub(super) struct ProjectVault(pub vault::Project);
 /// The vault of one project, as far as the viewer may see it.
 #[Object]
 impl ProjectVault {
-    /// The project it belongs to.
+    /// The project the vault belongs to.
     async fn project(&self) -> Project {
         Project(self.0.id.clone())
     }
 
-    /// The platform's state of the project.
+    /// The project's status. Agents receive values only while it is ACTIVE.
     async fn status(&self) -> VaultProjectStatus {
         self.0.status.into()
     }
 
-    /// What the viewer may do in this vault.
+    /// The viewer's role and permissions in this project.
     async fn viewer(&self) -> VaultViewer {
         VaultViewer(self.0.id.clone())
     }
 
-    /// The vault's entries. Requires Informed or above.
+    /// The project's entries, those of its milestones included. Informed and above.
     async fn entries(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The maximum number of elements to return: 0 to 100, by default 50.")] first: Option<i32>,
+        #[graphql(desc = "Number of elements on the page: 0 to 100. Default: 50.")] first: Option<i32>,
         #[graphql(
             desc = "Return the elements after this cursor, which the same list gave for the same filter and order."
         )]
         after: Option<String>,
-        #[graphql(desc = "Limits the list to some entries.")] filter: Option<VaultEntryFilter>,
-        #[graphql(desc = "The order of the list; by default ascending by name.")] order_by: Option<VaultEntryOrder>,
+        #[graphql(desc = "Selects the entries to list. Left out: all but DELETED ones.")] filter: Option<
+            VaultEntryFilter,
+        >,
+        #[graphql(desc = "The order of the list. Left out: by name, ascending.")] order_by: Option<VaultEntryOrder>,
     ) -> Option<async_graphql::Result<VaultEntryConnection>> {
         let read = async {
             let by = granted(ctx, &self.0.id, &ENTRIES).await?.by;
@@ -202,12 +204,12 @@ impl ProjectVault {
         nullable(read.await)
     }
 
-    /// The entry of this name: in the project's own scope, or a milestone's. Requires Informed or
-    /// above.
+    /// The entry with this name in one scope: the project's, or a milestone's when milestoneId is
+    /// given. Null when there is none. Informed and above.
     async fn entry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The entry's name.")] name: String,
+        #[graphql(desc = "The entry's name, case-sensitive.")] name: String,
         #[graphql(desc = "The milestone the entry belongs to; without it, the entry belongs to the whole project.")]
         milestone_id: Option<ID>,
     ) -> Option<async_graphql::Result<VaultEntry>> {
@@ -220,7 +222,7 @@ impl ProjectVault {
         nullable(read.await)
     }
 
-    /// The rule for the names that reach sessions.
+    /// The rule that decides which entry names reach the project's sessions.
     async fn environment_names(&self, ctx: &Context<'_>) -> async_graphql::Result<VaultEnvironmentNames> {
         let read = async {
             // Whoever sees the vault holds it, unless it was taken away since.
@@ -230,8 +232,8 @@ impl ProjectVault {
         required(read.await)
     }
 
-    /// The names that reach sessions whatever they end in, sorted; at most 100. They matter where
-    /// environmentNames is SUFFIXED. Requires Informed or above.
+    /// Names that an Accountable person lets into sessions whatever they end in, by name; at most
+    /// 100. They matter while environmentNames is SUFFIXED. Informed and above.
     async fn approved_names(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<String>>> {
         let read = async {
             granted(ctx, &self.0.id, &APPROVED_NAMES).await?;
@@ -241,7 +243,7 @@ impl ProjectVault {
         nullable(read.await)
     }
 
-    /// The project's milestones, which the platform's service keeps.
+    /// The project's milestones, which the platform's service creates.
     async fn milestones(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Milestone>> {
         let read = async {
             let session = session(ctx)?;
@@ -266,8 +268,7 @@ impl ProjectVault {
         required(read.await)
     }
 
-    /// The agents assigned to the project. Requires Responsible or above, or the platform's
-    /// service.
+    /// The agents assigned to the project. Responsible and above, or the platform's service.
     async fn agents(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<VaultAgentAssignment>>> {
         let read = async {
             let by = granted(ctx, &self.0.id, &AGENTS).await?.by;
@@ -277,7 +278,7 @@ impl ProjectVault {
         nullable(read.await)
     }
 
-    /// The people and teams with a RACI role. Requires Accountable, or the platform's service.
+    /// The people and teams with a role in the project. Accountable, or the platform's service.
     async fn members(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<VaultMember>>> {
         let read = async {
             let by = granted(ctx, &self.0.id, &MEMBERS).await?.by;
@@ -287,18 +288,18 @@ impl ProjectVault {
         nullable(read.await)
     }
 
-    /// The project's audit events, newest first. Requires Accountable, or an auditor. With a
-    /// filter, one page examines at most 10,000 events, so it can be short or empty and still have
-    /// a next one: continue at endCursor.
+    /// The project's audit events, newest first. Accountable, or an auditor. With a filter, a page
+    /// examines at most 10,000 events: it may be short or even empty while pageInfo.hasNextPage is
+    /// true; endCursor continues behind the last event examined.
     async fn audit_events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The maximum number of elements to return: 0 to 100, by default 50.")] first: Option<i32>,
+        #[graphql(desc = "Number of elements on the page: 0 to 100. Default: 50.")] first: Option<i32>,
         #[graphql(
             desc = "Return the elements after this cursor, which the same list gave for the same filter and order."
         )]
         after: Option<String>,
-        #[graphql(desc = "Limits the list to some events.")] filter: Option<VaultAuditFilter>,
+        #[graphql(desc = "Selects the events to list. Left out: all.")] filter: Option<VaultAuditFilter>,
     ) -> Option<async_graphql::Result<VaultAuditEventConnection>> {
         let read = async {
             let by = granted(ctx, &self.0.id, &AUDIT_EVENTS).await?.by;
@@ -331,7 +332,8 @@ async fn list(ctx: &Context<'_>, by: Authorized<CanList>, query: EntryQuery) -> 
     Ok(VaultEntryConnection { page: map(page, VaultEntry), by, deleted, filter: query.filter })
 }
 
-/// What the viewer may do in a vault, so that a dashboard shows only what works.
+/// The viewer's role and permissions in a project, so that a dashboard can ask before it shows a
+/// button.
 pub(super) struct VaultViewer(ProjectId);
 
 impl VaultViewer {
@@ -352,10 +354,12 @@ impl VaultViewer {
     }
 }
 
-/// What the viewer may do in a vault, so that a dashboard shows only what works.
+/// The viewer's role and permissions in a project, so that a dashboard can ask before it shows a
+/// button.
 #[Object]
 impl VaultViewer {
-    /// The strongest role held: Accountable, Responsible, Consulted, Informed; null without one.
+    /// The strongest role the viewer holds: Accountable, Responsible, Consulted, Informed; null
+    /// without one.
     async fn role(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<VaultRole>> {
         nullable(self.strongest(ctx).await)
     }
@@ -375,26 +379,27 @@ impl VaultViewer {
         self.may(ctx, &CAN_WRITE).await
     }
 
-    /// Whether the viewer may delete and restore entries, and manage roles and agents.
+    /// Whether the viewer may delete and restore entries, and manage roles and agents as an
+    /// Accountable person.
     async fn can_administer(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
         self.may(ctx, &CAN_ADMINISTER).await
     }
 
-    /// Whether the viewer may read audit events.
+    /// Whether the viewer may read the project's audit events.
     async fn can_audit(&self, ctx: &Context<'_>) -> async_graphql::Result<bool> {
         self.may(ctx, &CAN_AUDIT).await
     }
 }
 
-/// A role and who has it: a person, or a team whose members another system keeps. Exactly one of
-/// user and teamId is set.
+/// One role in a project, and the person or team that holds it. Another system keeps the membership
+/// of teams. Exactly one of user and teamId is set.
 #[derive(SimpleObject)]
 pub(super) struct VaultMember {
-    /// The person; null for a team.
+    /// The person with the role; null when a team has it.
     user: Option<User>,
-    /// The team's id; null for a person.
+    /// The id of the team with the role; null when a person has it.
     team_id: Option<ID>,
-    /// The role they have.
+    /// The role that the person or team holds.
     role: VaultRole,
 }
 
@@ -408,12 +413,12 @@ impl From<RoleHolder> for VaultMember {
     }
 }
 
-/// An agent on the project, with the milestones it works on.
+/// An agent that is assigned to a project, with its milestones.
 #[derive(SimpleObject)]
 pub(super) struct VaultAgentAssignment {
-    /// The assigned agent.
+    /// The agent that is assigned.
     agent: Agent,
-    /// The project's milestones it works on.
+    /// The project's milestones that the agent is assigned to.
     milestones: Vec<Milestone>,
 }
 

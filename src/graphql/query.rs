@@ -47,41 +47,43 @@ impl Query {
     }
 }
 
-/// Reads vaults, entries and audit events, and resolves secrets.
+/// Reads. Where a field is above the viewer's permissions it is null, with one FORBIDDEN error at
+/// its path.
 #[Object]
 impl Query {
-    /// The vault of one project; null when there is none or the viewer may see nothing of it, which
-    /// look the same.
+    /// The vault of one project. Null when it does not exist or the viewer may see nothing of it.
     async fn project_vault(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The project's id.")] project_id: ID,
+        #[graphql(desc = "The id of the project.")] project_id: ID,
     ) -> Option<async_graphql::Result<ProjectVault>> {
         nullable(self.find_project(ctx, project_id).await)
     }
 
-    /// One entry; null when it does not exist or the viewer may not list its project.
+    /// One entry. Null when it does not exist or the viewer may not list its project's entries; a
+    /// DELETED entry exists only for viewers who are Accountable.
     async fn vault_entry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The entry's id.")] id: ID,
+        #[graphql(desc = "The id of the entry.")] id: ID,
     ) -> Option<async_graphql::Result<VaultEntry>> {
         nullable(Self::find_entry(ctx, &id).await)
     }
 
-    /// Audit events, newest first, also of deleted projects. Requires an auditor of the vault. With
-    /// a filter, one page examines at most 10,000 events, as in ProjectVault.auditEvents.
+    /// Audit events, newest first, also of deleted projects. For auditors of the vault only; null
+    /// with FORBIDDEN for everybody else. With a filter, a page examines at most 10,000 events, as
+    /// in ProjectVault.auditEvents.
     async fn vault_audit_events(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Limits the list to one project; without it, the list covers the whole vault.")]
         project_id: Option<ID>,
-        #[graphql(desc = "The maximum number of elements to return: 0 to 100, by default 50.")] first: Option<i32>,
+        #[graphql(desc = "Number of elements on the page: 0 to 100. Default: 50.")] first: Option<i32>,
         #[graphql(
             desc = "Return the elements after this cursor, which the same list gave for the same filter and order."
         )]
         after: Option<String>,
-        #[graphql(desc = "Limits the list to some events.")] filter: Option<VaultAuditFilter>,
+        #[graphql(desc = "Selects the events to list. Left out: all.")] filter: Option<VaultAuditFilter>,
     ) -> Option<async_graphql::Result<VaultAuditEventConnection>> {
         let read = async {
             let session = session(ctx)?;
@@ -92,11 +94,12 @@ impl Query {
         nullable(read.await.map(|page| Some(page.into())))
     }
 
-    /// What an agent would receive if it resolved secrets now, name by name. Nothing is decrypted.
+    /// What an agent would receive now, name by name. Decrypts nothing. For a Responsible person or
+    /// above, or a runtime that may act through the agent; null with FORBIDDEN for everybody else.
     async fn preview_secrets(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The agent, and the names it would ask for.")] input: PreviewSecretsInput,
+        #[graphql(desc = "The agent, the project and the names to preview.")] input: PreviewSecretsInput,
     ) -> Option<async_graphql::Result<SecretsPreview>> {
         let read = async {
             let session = session(ctx)?;
@@ -106,13 +109,14 @@ impl Query {
         nullable(read.await.map(|preview| Some(preview.into())))
     }
 
-    /// The decrypted values an agent may use. Only a runtime may ask for them, by POST. The
-    /// supergraph does not contain this field, and only a runtime's introspection shows it.
+    /// The decrypted values. Only a runtime may call it, by POST, for an agent that may receive
+    /// them now; everything else is FORBIDDEN. Hidden from the supergraph, and from introspection
+    /// by anyone but a runtime.
     #[graphql(inaccessible, visible = "is_runtime")]
     async fn resolve_secrets(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The agent, and the names it asks for.")] input: ResolveSecretsInput,
+        #[graphql(desc = "The agent, the project and the names to resolve.")] input: ResolveSecretsInput,
     ) -> async_graphql::Result<ResolvedSecrets> {
         let read = async {
             let session = session(ctx)?;
@@ -137,7 +141,7 @@ impl Query {
     async fn entry_entity(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which one.")] id: ID,
+        #[graphql(desc = "The id of the entry.")] id: ID,
     ) -> async_graphql::Result<Option<VaultEntry>> {
         required(Self::find_entry(ctx, &id).await)
     }

@@ -12,18 +12,20 @@ use crate::vault::{AgentQuestion, LeftOut, Preview, Resolution, ResolveReceipt, 
 use async_graphql::{ComplexObject, Context, ID, InputObject, SimpleObject};
 use secrecy::ExposeSecret as _;
 
-/// The agent whose secrets to preview, and which ones.
+/// The agent to preview for, and the names it would ask for.
 #[derive(InputObject)]
 pub(super) struct PreviewSecretsInput {
-    /// The project's id.
+    /// The project the agent works on.
     project_id: ID,
-    /// The agent's id.
+    /// The agent that would receive the secrets.
     agent_id: ID,
-    /// The milestone the agent would work on; without it, only entries of the whole project apply.
+    /// The milestone the agent would work on. Left out: only project-scoped entries apply.
     milestone_id: Option<ID>,
-    /// The names to preview; without them, every entry the agent may use.
+    /// The names to answer, at most 500. Left out: everything the agent may use, as at the start of
+    /// a coding session. An empty list: none.
     names: Option<Vec<String>>,
-    /// Names that the workspace provides already (BYOK).
+    /// Names the workspace already provides (BYOK), at most 10,000. They win: the vault neither
+    /// decrypts nor returns them.
     provided_names: Option<Vec<String>>,
 }
 
@@ -39,24 +41,26 @@ impl From<PreviewSecretsInput> for AgentQuestion {
     }
 }
 
-/// What an agent would receive if it resolved secrets now.
+/// What an agent would receive now.
 #[derive(SimpleObject)]
 pub(super) struct SecretsPreview {
-    /// Why a resolve would be refused as a whole; empty when it would be answered.
+    /// Why a resolve would be refused as a whole; empty when it would be answered. A runtime's
+    /// preview is refused instead.
     blocked_by: Vec<SecretsBlock>,
-    /// One outcome per name.
+    /// The answer for each name, in the order asked, or in byte order without names.
     secrets: Vec<SecretPreview>,
-    /// The entries a resolve without names would leave out because of their names; empty when names
-    /// were given.
+    /// Entries that a resolve without names would leave out because of their names. Empty when
+    /// names were given.
     left_out: Vec<SecretLeftOut>,
 }
 
-/// An entry that a session does not receive because of its name. A resolve that names it does.
+/// An entry that a session does not receive because of its name. A resolve that asks for the name
+/// still receives it.
 #[derive(SimpleObject)]
 pub(super) struct SecretLeftOut {
-    /// The entry's name.
+    /// The name of the entry.
     name: String,
-    /// Why the session does not receive it.
+    /// Why the session does not receive the entry.
     reason: SecretLeftOutReason,
 }
 
@@ -66,19 +70,19 @@ impl From<LeftOut> for SecretLeftOut {
     }
 }
 
-/// The outcome a resolve would have for one name.
+/// What an agent would be answered for one name.
 #[derive(SimpleObject)]
 pub(super) struct SecretPreview {
     /// The name that was asked for, or the entry's.
     name: String,
-    /// Whether the agent would receive the value, and if not why.
+    /// The outcome that a resolve would give the name.
     outcome: SecretOutcome,
-    /// Whether the deciding entry belongs to the project or a milestone, when outcome is RESOLVED
-    /// or EXPIRED.
+    /// The scope of the entry that decides the outcome; set exactly when outcome is RESOLVED or
+    /// EXPIRED.
     scope: Option<VaultScope>,
-    /// When that entry expires; null for never.
+    /// When that entry expires; null for never, or without such an entry.
     expires_at: Option<DateTime>,
-    /// The entry that decides the outcome; null without one, and always null for a runtime.
+    /// The entry that decides the outcome. Null without one, and for a runtime.
     entry: Option<VaultEntry>,
 }
 
@@ -102,31 +106,31 @@ impl From<Preview> for SecretsPreview {
     }
 }
 
-/// The agent that needs secrets, and which ones.
+/// The agent to resolve for, and the names it needs.
 #[derive(InputObject)]
 #[graphql(inaccessible, visible = "is_runtime")]
 pub(super) struct ResolveSecretsInput {
-    /// The project's id.
+    /// The project the agent works on.
     project_id: ID,
-    /// The agent's id.
+    /// The agent that receives the secrets.
     agent_id: ID,
-    /// The milestone the agent is working on; without it, only entries of the whole project apply.
+    /// The milestone the agent is working on. Left out: only project-scoped entries apply.
     milestone_id: Option<ID>,
-    /// The names to resolve; without them, every entry the agent may use, as at the start of a
-    /// coding session.
+    /// The names to answer, at most 500. Left out: everything the agent may use, as at the start of
+    /// a coding session. An empty list: none.
     names: Option<Vec<String>>,
-    /// Names that the workspace provides already (BYOK) and that therefore win: the vault neither
+    /// Names the workspace already provides (BYOK), at most 10,000. They win: the vault neither
     /// decrypts nor returns them.
     provided_names: Option<Vec<String>>,
-    /// Why they are needed, for the access records.
+    /// What the secrets are for; it is recorded.
     purpose: VaultResolvePurpose,
-    /// The coding session, which correlates its access records: up to 200 printable ASCII
+    /// An id that connects the access records of one coding session: 1 to 200 printable ASCII
     /// characters.
     session_id: Option<String>,
-    /// The tool that needs the secrets, for TOOL_EXECUTION: up to 200 printable ASCII characters.
+    /// The tool that needs the secrets, for TOOL_EXECUTION: 1 to 200 printable ASCII characters.
     tool: Option<String>,
-    /// An X25519 public key made for this call: 32 bytes in base64url without padding. Values then
-    /// come as sealedValue, which only the key's owner can open.
+    /// An X25519 public key, 32 bytes in base64url without padding, made for this call. With it,
+    /// values come as sealedValue, and nobody between the vault and the key's owner can read them.
     recipient_key: Option<String>,
 }
 
@@ -148,16 +152,16 @@ impl From<ResolveSecretsInput> for ResolveRequest {
     }
 }
 
-/// The outcomes of a resolve, one per name.
+/// What an agent receives. A call releases at most 4 MiB of values; more is LIMIT_EXCEEDED.
 #[derive(SimpleObject)]
 #[graphql(inaccessible, visible = "is_runtime", complex)]
 pub(super) struct ResolvedSecrets {
-    /// One outcome per name, in the order of the names asked for; without names, sorted by name.
+    /// The answer for each name, in the order asked, or in byte order without names.
     secrets: Vec<ResolvedSecret>,
-    /// The entries that were left out because of their names, when no names were asked for; else
-    /// empty.
+    /// Entries that were left out because their names do not belong in a session's environment.
+    /// Empty when names were given.
     left_out: Vec<SecretLeftOut>,
-    /// The request's id in the access records; sealed values are bound to it.
+    /// The id of the request, as in the access records; sealed values are bound to it.
     request_id: String,
     #[graphql(skip)]
     receipt: ResolveReceipt,
@@ -176,29 +180,30 @@ impl ResolvedSecrets {
     }
 }
 
-/// The outcome for one name.
+/// The answer for one name.
 #[derive(SimpleObject)]
 #[graphql(inaccessible, visible = "is_runtime")]
 pub(super) struct ResolvedSecret {
     /// The name that was asked for, or the entry's.
     name: String,
-    /// Whether the value is there, and if not why.
+    /// Whether the agent receives a value, and if not why.
     outcome: SecretOutcome,
-    /// The value; set exactly when outcome is RESOLVED and no recipientKey was given.
+    /// The decrypted value; set exactly when outcome is RESOLVED and no recipientKey was given.
     value: Option<String>,
-    /// The value, sealed for recipientKey with HPKE (RFC 9180); set exactly when outcome is
-    /// RESOLVED and a recipientKey was given. It is the base64url of the encapsulated key and the
-    /// ciphertext, bound to project, agent, request, entry, version and name.
+    /// The value sealed for recipientKey; set exactly when outcome is RESOLVED and a recipientKey
+    /// was given: HPKE (RFC 9180), base64url of the encapsulated key and the ciphertext, bound to
+    /// project, agent, request, entry, version and name.
     sealed_value: Option<String>,
-    /// The entry's id, when outcome is RESOLVED or EXPIRED.
+    /// The id of the entry that decided the outcome; set exactly when outcome is RESOLVED or
+    /// EXPIRED.
     entry_id: Option<ID>,
-    /// The version of the value.
+    /// The version of that entry's value; null without an entry.
     version: Option<i32>,
-    /// The kind of credential it is.
+    /// The category of that entry; null without an entry.
     category: Option<VaultCategory>,
-    /// Whether it belongs to the whole project or to one milestone.
+    /// The scope of that entry; null without an entry.
     scope: Option<VaultScope>,
-    /// When it expires; null for never.
+    /// When that entry expires; null for never, or without an entry.
     expires_at: Option<DateTime>,
 }
 

@@ -141,7 +141,7 @@ mod tests {
         }));
         in_rounds(operation, &waiting).await;
         assert_eq!(*counted.0.lock().unwrap(), [60]);
-        // What nobody waits for any more ends too.
+        // A load that nobody waits for any more ends too.
         let abandoned = async {
             let _ = futures::poll!(std::pin::pin!(loader.load_one(1_000)));
             dawdle(3).await;

@@ -3,11 +3,11 @@
 use crate::{domain, vault};
 use async_graphql::{Enum, InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
-/// An instant: RFC 3339, UTC, millisecond precision.
+/// An instant in RFC 3339: UTC, with milliseconds, such as 2030-01-02T03:04:05.678Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DateTime(pub domain::Timestamp);
 
-/// An instant: RFC 3339, UTC, millisecond precision.
+/// An instant in RFC 3339: UTC, with milliseconds, such as 2030-01-02T03:04:05.678Z.
 #[Scalar]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -54,89 +54,89 @@ macro_rules! enumeration {
 }
 
 enumeration! {
-    /// A RACI role in a project.
+    /// A RACI role in a project. Strongest first, each includes the ones after it: Accountable,
+    /// Responsible, Consulted, Informed.
     VaultRole for domain::Role {
-        /// Creates and changes entries, and does all that a Consulted person does.
+        /// Creates and changes entries, and sees what agents would receive.
         Responsible,
-        /// Administers the vault: deletes entries, manages roles and agents, reads audit events;
-        /// and does all that a Responsible person does.
+        /// Deletes and restores entries, manages roles and agents, and reads audit events.
         Accountable,
-        /// Sees masked values and versions, and does all that an Informed person does.
+        /// Sees masked values, versions and usage.
         Consulted,
-        /// Lists entries, without their values.
+        /// Lists entries without their values.
         Informed,
     }
 }
 enumeration! {
-    /// What kind of credential an entry holds.
+    /// The kind of credential an entry holds. It decides how the value is masked.
     VaultCategory for domain::Category {
         /// A key for an API.
         ApiKey,
         /// A token that grants access, such as a personal access token.
         AccessToken,
-        /// A secret without a more precise kind.
+        /// A secret of no more precise kind.
         Secret,
-        /// A PEM certificate, with or without its private key.
+        /// A PEM certificate, with or without its private key. It is always masked as `****`.
         Certificate,
-        /// A password: nothing of it is ever shown.
+        /// A password. It is always masked as `****`.
         Password,
         /// A secret that signs or checks webhooks.
         WebhookSecret,
-        /// Any other credential.
+        /// Any other kind of credential.
         Other,
     }
 }
 enumeration! {
-    /// What an entry belongs to.
+    /// Whether an entry belongs to a whole project or to one milestone.
     VaultScope for domain::Scope {
-        /// The whole project.
+        /// The entry belongs to the whole project.
         Project,
-        /// One milestone; its agents see the entry only during its phase.
+        /// The entry belongs to one milestone, whose agents receive it during its phase only.
         Milestone,
     }
 }
 enumeration! {
-    /// Whether agents receive an entry, and if not why.
+    /// Whether agents can receive an entry, and if not why.
     VaultEntryStatus for domain::EntryStatus {
-        /// Agents receive it.
+        /// Agents can receive the entry.
         Active,
-        /// Its expiry has passed; agents receive null.
+        /// The entry's expiresAt has passed.
         Expired,
-        /// A person disabled it; it does not exist for agents.
+        /// A person disabled the entry.
         Disabled,
-        /// Deleted; it can be restored until the retention period ends.
+        /// The entry was deleted. It can be restored until the retention period ends (30 days by
+        /// default).
         Deleted,
     }
 }
 enumeration! {
-    /// The status of a project, which the platform keeps. Agents receive values only while it is
-    /// ACTIVE.
+    /// The platform's status of a project. Agents receive values only while it is ACTIVE.
     VaultProjectStatus for domain::ProjectStatus {
         /// Work has not begun.
         Planning,
-        /// Work is under way; agents receive values.
+        /// Work is going on.
         Active,
         /// Work is interrupted.
         Paused,
-        /// Work is complete.
+        /// Work is done.
         Completed,
-        /// The project was given up.
+        /// Work was given up.
         Cancelled,
     }
 }
 enumeration! {
-    /// The outcome of an audited action.
+    /// How an audited action ended.
     VaultAuditOutcome for domain::AuditOutcome {
         /// The action was done.
         Allowed,
-        /// The caller was not allowed to do it.
+        /// The caller had no permission for the action.
         Denied,
-        /// The caller was allowed to do it, but it could not be done.
+        /// The caller had the permission, but the action could not be done.
         Failed,
     }
 }
 enumeration! {
-    /// An action that was done or attempted.
+    /// An action that the vault records.
     VaultAuditAction for domain::AuditAction {
         /// An entry was created.
         EntryCreated,
@@ -144,11 +144,11 @@ enumeration! {
         EntryUpdated,
         /// An entry got a new value.
         EntryRotated,
-        /// An entry got an old value again.
+        /// An entry got the value of an earlier version again.
         EntryRolledBack,
         /// An entry was disabled.
         EntryDisabled,
-        /// An entry was enabled again.
+        /// A disabled entry was enabled.
         EntryEnabled,
         /// An entry was deleted; it can be restored.
         EntryDeleted,
@@ -156,9 +156,9 @@ enumeration! {
         EntryRestored,
         /// A deleted entry was erased.
         EntryPurged,
-        /// An agent received a value, or was refused one.
+        /// An agent received a value or was refused one.
         SecretResolved,
-        /// Somebody asked what an agent would receive.
+        /// A person or a runtime asked what an agent would receive.
         SecretsPreviewed,
         /// A person got a role.
         RoleAssigned,
@@ -172,13 +172,13 @@ enumeration! {
         ProjectRegistered,
         /// A project's status was changed.
         ProjectStatusChanged,
-        /// The rule for the names that reach a project's sessions was changed.
+        /// The rule for names in a project's sessions, or its approved names, changed.
         ProjectEnvironmentChanged,
         /// A project's vault was erased.
         ProjectDeleted,
-        /// An organization joined.
+        /// An organization was added to a project.
         ParticipantAdded,
-        /// An organization left.
+        /// An organization was removed from a project.
         ParticipantRemoved,
         /// A milestone was created or its phase set.
         MilestonePut,
@@ -194,98 +194,101 @@ enumeration! {
         RuntimeRegistered,
         /// A runtime was unregistered.
         RuntimeUnregistered,
-        /// A service may manage projects from now on.
+        /// A service got the permission to manage projects.
         RegistrarAdded,
-        /// A service may no longer manage projects.
+        /// A service lost the permission to manage projects.
         RegistrarRemoved,
-        /// A principal may read every audit log from now on.
+        /// A principal got the permission to read every audit event.
         AuditorAdded,
-        /// A principal may no longer read every audit log.
+        /// A principal lost the permission to read every audit event.
         AuditorRemoved,
-        /// Keys were replaced.
+        /// Data keys or master keys were rotated.
         KeysRotated,
     }
 }
 enumeration! {
-    /// Why secrets are resolved, for the access records.
+    /// What a resolve is for.
     VaultResolvePurpose for domain::Purpose {
         /// The environment of a sandbox, at the start of a coding session.
         CodingSession,
-        /// A tool that asks for secrets by name.
+        /// The secrets that one tool needs.
         ToolExecution,
     }
 }
 enumeration! {
-    /// What became of one name. A missing name never fails the others.
+    /// The answer for one name. Names are answered one by one; a missing one never fails the
+    /// others.
     SecretOutcome for domain::SecretOutcome {
-        /// The agent receives the value.
+        /// The agent receives a value.
         Resolved,
-        /// The only entry of this name has expired.
+        /// The name belongs to an expired entry only.
         Expired,
-        /// The workspace provides this name itself; the vault's value was not decrypted.
+        /// The workspace provides the name itself; the vault decrypts nothing for it.
         ProvidedByWorkspace,
-        /// There is no entry of this name for this agent.
+        /// No entry for this agent has the name.
         NotFound,
     }
 }
 enumeration! {
     /// Why a resolve would be refused as a whole.
     SecretsBlock for vault::Block {
-        /// The project is not ACTIVE.
+        /// The project's status is not ACTIVE.
         ProjectNotActive,
-        /// The agent is unknown, not on the project, or its organization does not take part.
+        /// The agent is unknown or not assigned to the project, or its organization does not take
+        /// part.
         AgentNotAssigned,
-        /// The agent is not on the milestone, or there is no such milestone in the project.
+        /// The agent is not assigned to the milestone, or the project has no such milestone.
         AgentNotOnMilestone,
     }
 }
 enumeration! {
-    /// Which names of entries reach the sessions of a project: its resolves without names.
+    /// Which entry names reach a project's sessions, which are resolves without names.
     VaultEnvironmentNames for domain::EnvironmentNames {
         /// Every name that is not reserved.
         Any,
-        /// Names that end in _KEY, _TOKEN, _SECRET, _PASSWORD, _PAT, _CERT, _URL, _USER, _ID and the
-        /// like, and approved names.
+        /// Approved names, and names that end in _KEY, _TOKEN, _SECRET, _PASSWORD, _PAT, _CERT,
+        /// _URL, _USER, _ID and the like.
         Suffixed,
     }
 }
 enumeration! {
-    /// Why a session does not receive an entry. A resolve that names it does.
+    /// Why a session does not receive an entry. A resolve that asks for the name still receives it.
     SecretLeftOutReason for domain::LeftOutReason {
-        /// The name is reserved: programs find, configure or run code by it, or send data where it
-        /// says.
+        /// The name is reserved: it makes programs find, configure or run code, or decides where
+        /// they send data.
         ReservedName,
-        /// The project's environmentNames is SUFFIXED, and the name has no such ending and is not
-        /// approved.
+        /// The project's environmentNames is SUFFIXED, and the name has none of the endings and is
+        /// not approved.
         NameNotSuffixed,
     }
 }
 enumeration! {
-    /// What an import does with a name that exists already in the same scope.
+    /// What an import does with a name that is already taken.
     VaultImportConflict for vault::OnConflict {
-        /// The import fails, and nothing is imported.
+        /// Nothing is imported, and the import is a CONFLICT.
         Fail,
-        /// The line is skipped.
+        /// The existing entry stays unchanged.
         Skip,
-        /// The existing entry gets the line's value as a new version.
+        /// The existing entry gets the line's value as a new version. An expired entry is
+        /// INVALID_INPUT.
         Rotate,
     }
 }
 enumeration! {
-    /// The property entries are sorted by.
+    /// The property that entries are sorted by.
     VaultEntryOrderField for vault::OrderField {
-        /// The name, compared byte by byte.
+        /// The name, byte by byte.
         Name,
-        /// The time of creation.
+        /// The instant of creation.
         CreatedAt,
-        /// The time of the last change.
+        /// The instant of the last change.
         UpdatedAt,
-        /// The time of expiry; entries that never expire come last in either direction.
+        /// The instant of expiry; entries without one come last in either direction.
         ExpiresAt,
     }
 }
 
-/// The direction a list is sorted in.
+/// The direction that a list is sorted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub(super) enum VaultSortDirection {
     /// Smallest or oldest first.

@@ -27,7 +27,7 @@ struct Limits {
     each: usize,
     /// For all requests without a token together.
     anonymous: usize,
-    /// What is no larger is not counted: the number of requests bounds it.
+    /// Up to this size nothing is counted: the number of requests bounds it.
     uncounted: usize,
     /// How long a caller waits for others to give back what it needs.
     wait: Duration,
@@ -76,7 +76,7 @@ struct State {
     pressure: Pressure,
 }
 
-/// What one caller has left.
+/// The rest of one caller's share.
 struct CallerBudget {
     bytes: Semaphore,
     /// One request of a caller that takes much of the processor or the database is worked on at a
@@ -116,7 +116,7 @@ impl MemoryBudget {
         self.0.pressure.clone()
     }
 
-    /// What belongs to one request of this caller; it holds nothing yet.
+    /// Begins to account for a request of this caller; it holds nothing yet.
     pub(super) fn begin(&self, caller: Option<&Principal>) -> Held {
         Held { budget: self.clone(), share: self.0.shares.of(caller), bytes: 0 }
     }
@@ -136,7 +136,7 @@ impl MemoryBudget {
     }
 }
 
-/// What one request, or its answer, holds until it is dropped.
+/// The memory that one request, or its answer, holds until it is dropped.
 pub(super) struct Held {
     budget: MemoryBudget,
     share: Share<CallerBudget>,

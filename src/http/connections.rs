@@ -79,7 +79,7 @@ const SOCKET_TIMEOUT: u32 = 30_000;
 /// How long nothing is accepted after an error of accepting, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What connections may do.
+/// The bounds of connections.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
     /// Maximum number of connections; more wait to be accepted.
@@ -132,7 +132,7 @@ enum End {
     Stalled,
 }
 
-/// What all connections of an address share.
+/// The state that all connections of an address share.
 struct Address {
     router: Router,
     tls: Option<RustlsAcceptor>,
@@ -239,7 +239,7 @@ impl Address {
         });
         let mut serving = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
         let end = tokio::select! {
-            // What was wrong with a connection is its client's concern.
+            // A broken connection is its client's concern.
             _ = serving.as_mut() => return,
             end = over(&traffic) => end,
             () = self.stop.cancelled() => End::Orderly,

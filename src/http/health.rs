@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-/// An answer holds for so long: whoever asks often does not trouble the parts.
+/// How long an answer is reused, so that frequent checks do not burden the parts.
 const KEPT: Duration = Duration::from_secs(1);
 
-/// What `/readyz` needs.
+/// The state behind `/readyz`.
 pub(super) struct Readiness {
     vault: Vault,
     last: Mutex<Option<(Instant, Vec<&'static str>)>>,

@@ -18,7 +18,7 @@ const UNWRITTEN: &str = "vault_unwritten_answer_bytes";
 
 /// Upper bounds of the durations' buckets, in seconds.
 const BUCKETS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// What was measured is summed up this often, or it would pile up until somebody asks.
+/// How often measurements are summed up; they would pile up until somebody asks otherwise.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// There is one recorder in a process, however many servers there are; none when another library has installed its own.

@@ -1,4 +1,5 @@
-//! What is around every request: its id, its log line, its metrics, the headers of every answer, and the end of a panic.
+//! The middleware around every request: its id, its log line, its metrics, the headers of every
+//! answer, and the end of a panic.
 
 use super::endpoint::Refusal;
 use super::metrics;
@@ -17,7 +18,7 @@ use tracing::{Instrument as _, Span};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What is known of a request beside its answer.
+/// Facts about a request beside its answer.
 pub(super) struct Noted {
     /// Its id.
     pub(super) request_id: RequestId,
@@ -125,7 +126,7 @@ struct Line {
     method: &'static str,
     route: &'static str,
     began: Instant,
-    /// None when the client hung up before the answer.
+    /// None when the client disconnected before the answer.
     status: Option<StatusCode>,
     span: Span,
 }
@@ -175,7 +176,7 @@ mod tests {
         assert!(!body.to_string().contains("sk-live"));
     }
 
-    /// What a request with these headers leaves in the log.
+    /// The log lines of a request with these headers.
     async fn logged(headers: &[(&str, &str)]) -> String {
         #[derive(Clone, Default)]
         struct Log(Arc<std::sync::Mutex<Vec<u8>>>);

@@ -25,9 +25,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-/// What runs when the end is asked for has so long to finish.
+/// How long running requests may take to finish once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(20);
-/// What the connections of an address may do. Gateways keep theirs for a minute.
+/// The bounds of the connections of an address. Gateways keep theirs for a minute.
 const BOUNDS: Bounds = Bounds {
     slots: 4096,
     first_request: Duration::from_secs(10),
@@ -75,7 +75,7 @@ pub struct ServerConfig {
     pub tls: Option<TlsFiles>,
 }
 
-/// What the server serves.
+/// The parts that the server serves.
 #[derive(Clone)]
 pub struct Parts {
     /// The API, over its vault.
@@ -92,7 +92,7 @@ pub enum StartError {
     Listen {
         /// The address, as it was asked for.
         address: SocketAddr,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The certificate and its key are no use.
@@ -100,7 +100,7 @@ pub enum StartError {
     Tls {
         /// Which files.
         files: TlsFiles,
-        /// What is wrong with them.
+        /// The problem with them.
         source: io::Error,
     },
 }
@@ -201,7 +201,7 @@ impl Server {
         stop.cancel();
         let end = async {
             let ended = served.await;
-            // What a client hung up on runs on.
+            // Requests whose client disconnected still finish.
             running.close();
             running.wait().await;
             ended.map(drop)

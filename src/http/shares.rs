@@ -1,4 +1,4 @@
-//! What each caller may have of something that all callers share.
+//! The shares of callers in something that is limited.
 
 use crate::domain::{Narrowing, Principal};
 use std::collections::HashMap;
@@ -14,9 +14,9 @@ const AGENTS_PART: usize = 4;
 pub(super) struct Shares<T>(Arc<Registry<T>>);
 
 struct Registry<T> {
-    /// What one caller may have.
+    /// The size of one caller's share.
     each: usize,
-    /// What all requests without a token may have together.
+    /// The size of the share of all requests without a token together.
     anonymous: usize,
     make: fn(usize) -> T,
     known: Mutex<HashMap<String, Weak<T>>>,
@@ -84,7 +84,8 @@ pub(super) struct Share<T> {
 }
 
 impl<T> Share<T> {
-    /// What every request of the caller counts to: an agent's share first, then its principal's.
+    /// The shares that every request of the caller counts to: an agent's first, then its
+    /// principal's.
     pub(super) fn levels(&self) -> impl Iterator<Item = &T> {
         std::iter::once(&self.narrowest).chain(&self.wider).map(|level| &*level.of)
     }

@@ -11,7 +11,7 @@ use crate::crypto::{Bound, KeyBytes, Keyring, KeyringError, WrappedKey};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
-/// What a provider answers, later.
+/// A provider's answer, as a future.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, KeyringError>>;
 
 /// Wraps and unwraps 32 secret bytes under named master keys.

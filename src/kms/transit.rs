@@ -102,7 +102,7 @@ pub enum TransitError {
     /// Another status than documented.
     #[error("VAULT_TRANSIT_URL: the engine answers {status} to {what}")]
     Status {
-        /// What was asked.
+        /// The operation that was asked for.
         what: &'static str,
         /// The status.
         status: u16,

@@ -75,7 +75,7 @@ impl Permission {
 pub trait Held: Send + Sync + 'static {
     /// The permission.
     const PERMISSION: Permission;
-    /// What it is held on: a project, or the vault as a whole.
+    /// The object it is held on: a project, or the vault as a whole.
     type On: Clone + Send + Sync;
 
     /// What a yes about this project is held on; `None` where the question named no project and the

@@ -1,4 +1,5 @@
-//! What needs no permission of the model: an operator at the shell holds the database and the master keys themselves.
+//! Actions that need no permission of the model: an operator at the shell holds the database and
+//! the master keys anyway.
 
 use super::{Authorized, ChangesEntries};
 use crate::domain::ProjectId;

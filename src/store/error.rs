@@ -1,4 +1,4 @@
-//! What can go wrong with the database.
+//! Errors of the database.
 
 use crate::domain;
 use diesel::result::{DatabaseErrorKind, Error as Diesel};

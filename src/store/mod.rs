@@ -459,7 +459,7 @@ backend_queries! {
     fn insert_events(events: &[ChainedEvent]) -> ();
     /// Adds decoys of audit events.
     fn insert_decoys(decoys: &[ChainedEvent]) -> ();
-    /// Counts so many uses of each entry, each of which is named once.
+    /// Counts this many uses of each entry; each is named once.
     fn record_usage(used: &[(EntryId, i64)], now: Timestamp) -> ();
     /// Makes the file forget what was erased, outside a transaction; whether it could.
     fn truncate_wal() -> bool;

@@ -1,4 +1,5 @@
-//! What the queries take and give: rows in the domain's types. They hold ciphertext, never plaintext.
+//! The arguments and results of queries: rows in the domain's types. They hold ciphertext, never
+//! plaintext.
 
 use crate::domain::{
     AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EnvironmentNames, EventId, MilestoneId, Phase,
@@ -54,13 +55,13 @@ impl MilestoneRow {
 pub struct EntryRow {
     /// Its id.
     pub id: EntryId,
-    /// Whose it is.
+    /// The project it belongs to.
     pub project: ProjectId,
     /// To which milestone it belongs; to the whole project where none.
     pub milestone: Option<MilestoneId>,
     /// The name it bears.
     pub name: String,
-    /// What people noted about it.
+    /// The note people wrote about it.
     pub description: Option<String>,
     /// Its kind.
     pub category: Category,
@@ -190,7 +191,7 @@ pub struct CandidateRow {
 pub struct WantedValues<'a> {
     /// The instant that divides expired from live.
     pub now: Timestamp,
-    /// What the workspace provides.
+    /// The names the workspace provides.
     pub provided: &'a [&'a str],
 }
 
@@ -207,7 +208,7 @@ pub struct Candidates {
     pub incomplete: Vec<EntryRow>,
 }
 
-/// What an event says; the database adds nothing to it.
+/// The content of an event; the database adds nothing to it.
 #[derive(Debug, Clone, Queryable)]
 pub struct EventRow {
     /// Its id.
@@ -216,7 +217,7 @@ pub struct EventRow {
     pub occurred_at: Timestamp,
     /// In which project.
     pub project: Option<String>,
-    /// What was done.
+    /// The action.
     pub action: AuditAction,
     /// How it ended.
     pub outcome: AuditOutcome,
@@ -224,9 +225,9 @@ pub struct EventRow {
     pub reason: Option<String>,
     /// How many it stands for.
     pub count: i64,
-    /// Who did it.
+    /// The principal that acted.
     pub actor: String,
-    /// Whom it concerned; of a change of an entry or of data keys, the data key.
+    /// The subject of the change; for changes of entries and data keys, the data key.
     pub subject: Option<String>,
     /// Which role it was about.
     pub role: Option<Role>,
@@ -242,7 +243,7 @@ pub struct EventRow {
     pub entry_revision: Option<i32>,
     /// Which milestone it was about.
     pub milestone: Option<String>,
-    /// What a resolve was for.
+    /// The purpose of a resolve.
     pub purpose: Option<Purpose>,
     /// The coding session.
     pub session: Option<String>,
@@ -268,7 +269,7 @@ pub struct Link {
 /// An event in its chain.
 #[derive(Clone, Queryable)]
 pub struct ChainedEvent {
-    /// What it says.
+    /// The content.
     pub event: EventRow,
     /// Where it stands.
     pub link: Link,
@@ -344,7 +345,7 @@ pub struct DeletedEntryRow {
     pub deleted_at: Timestamp,
 }
 
-/// What was erased.
+/// The number of rows erased.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ErasedRows {
     /// How many entries, deleted ones included.
@@ -406,7 +407,7 @@ pub struct EntryPage {
     pub descending: bool,
     /// After this entry.
     pub after: Option<(SortKey, EntryId)>,
-    /// At most so many.
+    /// Maximum number of rows.
     pub limit: i64,
 }
 
@@ -429,7 +430,7 @@ pub struct EventSelection {
     pub after: Option<(Timestamp, EventId)>,
     /// Down to this event, which is the last one that may be looked at.
     pub down_to: Option<(Timestamp, EventId)>,
-    /// At most so many.
+    /// Maximum number of rows.
     pub limit: i64,
 }
 
@@ -440,7 +441,7 @@ pub struct TupleRow {
     pub object: String,
     /// The relation.
     pub relation: String,
-    /// Who: an object, or a userset.
+    /// The subject: an object, or a userset.
     pub subject: String,
 }
 

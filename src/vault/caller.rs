@@ -1,4 +1,4 @@
-//! Who calls the vault, and in which request.
+//! The caller of the vault, and the request.
 
 use crate::domain::{Error, Principal, RequestId, Result, UserId};
 

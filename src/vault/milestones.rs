@@ -19,7 +19,7 @@ use std::collections::HashMap;
 pub struct Milestone {
     /// Its id.
     pub id: MilestoneId,
-    /// Whose it is.
+    /// The project it belongs to.
     pub project: ProjectId,
     /// When its entries exist for agents.
     pub phase: Phase,
@@ -32,7 +32,7 @@ pub struct Milestone {
 pub struct NewMilestone {
     /// Its id.
     pub id: String,
-    /// Whose it is.
+    /// The project it belongs to.
     pub project: String,
     /// When its entries exist for agents.
     pub phase: Phase,

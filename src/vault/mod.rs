@@ -221,7 +221,7 @@ impl Vault {
         &self.0.milestones
     }
 
-    /// What agents receive.
+    /// The secrets that agents receive.
     #[must_use]
     pub fn agents(&self) -> &AgentSecrets {
         &self.0.agents

@@ -30,7 +30,7 @@ pub struct NewProject {
     pub status: ProjectStatus,
 }
 
-/// What went with a project.
+/// The number of things erased with a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Erased {
     /// Which project.
@@ -162,7 +162,8 @@ impl Projects {
         Ok(Erased { project, entries: erased.entries, versions: erased.versions, receipt: Some(receipt) })
     }
 
-    /// What a receipt says of data keys. One that no master key opens any more is erased like the others.
+    /// The fingerprints of data keys for a receipt. A data key that no master key opens any more is
+    /// erased like the others.
     async fn erased_keys(&self, project: &ProjectId, rows: Vec<DataKeyRow>) -> Vec<ErasedKey> {
         let mut erased = Vec::with_capacity(rows.len());
         for row in rows {

@@ -56,7 +56,7 @@ impl Environment {
         Ok(())
     }
 
-    /// What is wrong with asking for a secret that may not become its variable.
+    /// The failure of a call that asks for a secret that may not become its variable.
     pub fn refused(&self, name: &str, problem: NameError) -> AgentFailure {
         AgentFailure::Input(format!(
             "{}: {problem}. Put another prefix before it with --env-prefix, or use `project-vault get {name}`",

@@ -97,7 +97,7 @@ impl Files {
             }
             path
         };
-        // What the guardian is told of, it removes: nothing of somebody else's.
+        // The guardian removes every path it is told, so it is never told somebody else's file.
         if path.symlink_metadata().is_ok() {
             return Err(CommandFailure::file(path)(io::ErrorKind::AlreadyExists.into()).into());
         }

@@ -32,7 +32,7 @@ pub struct Matcher {
     held: HashMap<StateID, usize>,
     /// Of each pattern, where to go on after a mismatch; made at first use.
     borders: Vec<OnceLock<Box<[u32]>>>,
-    /// What replaces each secret.
+    /// The replacement of each secret.
     replacements: Vec<String>,
 }
 
@@ -97,7 +97,7 @@ impl Matcher {
         matches!(self.machine, Machine::Dense(_))
     }
 
-    /// What replaces a secret.
+    /// The replacement of a secret.
     pub fn replacement(&self, name: usize) -> &[u8] {
         self.replacements[name].as_bytes()
     }

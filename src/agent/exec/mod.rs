@@ -144,7 +144,8 @@ impl Exec {
         taken.map(|left_out| left_out.name).collect()
     }
 
-    /// What was asked for by name has to be there; of the rest, what has expired is told.
+    /// Checks that every secret asked for by name is there. Of the others, expired ones are
+    /// reported.
     fn check(&self, secrets: &[Secret]) -> Result {
         let asked = self.asked();
         let outcome = |name: &String| secrets.iter().find(|secret| secret.name == *name).map(|secret| secret.outcome);
@@ -225,7 +226,7 @@ fn left_out_by_prefix<T>(answers: &mut Vec<T>, name: impl Fn(&T) -> &str, enviro
         let name = name(answer);
         let why = match environment.check(name) {
             Err(NameError::Reserved) => Why::ReservedName,
-            // What is no name is asked for by it, and its answer is NOT_FOUND.
+            // Something that is no name is still asked for: the vault answers NOT_FOUND.
             Err(NameError::Form) if SecretName::has_form(name) => Why::Form,
             Err(NameError::Form) | Ok(()) => return true,
         };

@@ -9,7 +9,7 @@ use super::matcher::{Found, Matcher, Progress};
 pub struct Redactor<'a> {
     matcher: &'a Matcher,
     progress: Progress,
-    /// What was read and not written, and where in the stream it begins.
+    /// The bytes that were read and not written, and their offset in the stream.
     kept: Vec<u8>,
     begin: u64,
     found: Vec<Replaced>,
@@ -35,7 +35,7 @@ impl<'a> Redactor<'a> {
         let found = &mut self.found;
         self.matcher.read(&mut self.progress, piece, &mut |Found { start, end, name }| {
             let mut new = Replaced { start, end, length: end - start, name };
-            // What overlaps is one: no part of either shows.
+            // Overlapping values count as one: no part of either shows.
             while let Some(last) = found.pop_if(|last| last.end > new.start) {
                 new.start = new.start.min(last.start);
                 if last.length >= new.length {

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 /// A matcher that is made when the command first writes something.
 pub type Lazy = Arc<LazyLock<Matcher, Box<dyn FnOnce() -> Matcher + Send>>>;
 
-/// What is run.
+/// A command to run.
 pub struct Job {
     /// The command with its arguments.
     pub command: Vec<OsString>,
@@ -155,7 +155,7 @@ pub async fn run_between_pipes(job: &Job, redacting: Option<Lazy>) -> Result<u8>
 pub fn forward(pid: Pid, signal: Signal) {
     let _ = kill_process_group(pid, signal);
     if signal == Signal::TSTP {
-        // As the command does, until somebody goes on with both.
+        // Stops as the command does, until somebody continues both.
         let _ = kill_process(rustix::process::getpid(), Signal::STOP);
     }
 }

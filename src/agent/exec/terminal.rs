@@ -17,9 +17,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// When nothing comes for so long, what is held back is shown, if it is less than what a mask shows.
+/// When the command writes nothing for this time, bytes that are held back are shown, if they are
+/// fewer than a mask shows.
 const QUIET: Duration = Duration::from_millis(50);
-/// So many bytes of a value's beginning may show while somebody waits for what they typed.
+/// Maximum number of bytes of a value's beginning that may show while somebody waits for the echo
+/// of their typing.
 const MAX_SHOWN: usize = 3;
 /// How long to wait for what the command has left on its terminal.
 const REST: Duration = Duration::from_millis(100);
@@ -121,7 +123,7 @@ impl Raw {
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        // What was written is shown first.
+        // Output that was written before is shown first.
         let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &self.0);
     }
 }

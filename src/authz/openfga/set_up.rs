@@ -17,7 +17,7 @@ const STORES: i32 = 100;
 /// Pages that are read in search of a store before giving up.
 const MAX_PAGES: usize = 1_000;
 
-/// What an installation pins, for all its servers.
+/// The ids that an installation pins for all its servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PinnedModel {
     /// The store's id at OpenFGA.

@@ -1,4 +1,4 @@
-//! What an operation would read, answer and copy, given its variables.
+//! The cost of an operation, given its variables: what it would read, answer and copy.
 //!
 //! The document has been measured and cut down to one operation, so it is walked here with its
 //! fragments expanded. Every field counts as often as it would be resolved: below a list, once for
@@ -56,7 +56,8 @@ const STATEMENTS: &[&str] =
 /// Elements of a page without `first`, and of the largest page.
 const PAGE: u64 = 50;
 const LARGEST_PAGE: u64 = 100;
-/// What looking for the events that a filter lets through counts as: several thousand are looked at, in an index or in rows.
+/// Elements that a page of audit events with a filter counts as: it examines several thousand, in
+/// an index or in rows.
 const SCANNED: u64 = 1_000;
 /// Versions that an entry keeps.
 const VERSIONS: u64 = 10;
@@ -69,10 +70,10 @@ const ASKED: u64 = 500;
 /// Bytes of one value, and of all that a resolve releases.
 const VALUE: u64 = 64 * 1024;
 const RELEASED: u64 = 4 * 1024 * 1024;
-/// What one value of an argument takes in memory beside its text, in bytes.
+/// Bytes of memory that one value of an argument takes beside its text.
 const ARGUMENT: u64 = 64;
 
-/// What the costs of an operation depend on beside its document and variables.
+/// Circumstances that the cost of an operation depends on, beside its document and variables.
 #[derive(Clone, Copy, Default)]
 pub struct Circumstances<'a> {
     /// Whether the request has no token.
@@ -81,11 +82,11 @@ pub struct Circumstances<'a> {
     pub sdl: u64,
     /// The bytes of the request's id, as JSON: it stands in every error.
     pub request_id: u64,
-    /// What the schema tells about itself; without it, introspection is not counted.
+    /// The schema's answers to introspection; without them, introspection is not counted.
     pub introspected: Option<&'a Introspected>,
 }
 
-/// What the answer to an operation amounts to, at most.
+/// Upper bounds of the answer to an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Estimate {
     /// The bytes of its JSON. Released values count as they are stored: only where they are made of
@@ -184,7 +185,7 @@ struct Place<'a> {
     path: u64,
     /// The elements of the page around it; none outside of connections.
     page: u64,
-    /// What is asked of an agent's secrets, below `resolveSecrets` and `previewSecrets`.
+    /// The names that are asked for, below `resolveSecrets` and `previewSecrets`.
     asked: Asked,
     /// The lines of the text below `importVaultEntries`.
     lines: u64,
@@ -199,7 +200,7 @@ struct Asked {
     each: u64,
 }
 
-/// What an argument or a member of one is given.
+/// The value of an argument or of a member of one.
 enum Given<'a> {
     Literal(&'a Value),
     Variable(&'a ConstValue),
@@ -207,7 +208,7 @@ enum Given<'a> {
 
 struct Cost<'a> {
     fragments: &'a Fragments,
-    /// What variables stand for, given or by default.
+    /// The values of variables, given or by default.
     values: HashMap<&'a str, &'a ConstValue>,
     weights: HashMap<&'a str, u64>,
     circumstances: Circumstances<'a>,
@@ -215,7 +216,7 @@ struct Cost<'a> {
 }
 
 impl Cost<'_> {
-    /// A selection set that is resolved so many times.
+    /// Counts a selection set that is resolved this many times.
     fn set(&mut self, set: &SelectionSet, times: u64, place: Place<'_>) {
         for selection in &set.items {
             self.directives(selection.node.directives(), times);
@@ -377,7 +378,7 @@ impl Cost<'_> {
         first.unwrap_or(PAGE).clamp(1, LARGEST_PAGE)
     }
 
-    /// What a field looks at without answering it.
+    /// The elements that a field examines without answering them.
     fn scanned(&self, field: &Field) -> u64 {
         if !matches!(field.name.node.as_str(), "auditEvents" | "vaultAuditEvents") {
             return 0;

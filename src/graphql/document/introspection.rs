@@ -20,7 +20,7 @@ fragment FullType on __Type { kind name description specifiedByURL isOneOf field
 fragment InputValue on __InputValue { name description type { ...TypeRef } defaultValue isDeprecated deprecationReason }
 fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
 
-/// What a schema tells about itself.
+/// The answers of a schema to introspection.
 pub struct Introspected {
     schema: Value,
     types: HashMap<String, Value>,
@@ -54,7 +54,7 @@ fn name_of(kind: &Value) -> Option<&str> {
     }
 }
 
-/// What an answer about the schema amounts to.
+/// The size of an answer to introspection.
 #[derive(Default)]
 pub(super) struct Extent {
     /// The bytes of its JSON.
@@ -68,7 +68,7 @@ pub(super) struct Measuring<'a> {
     pub(super) known: &'a Introspected,
     pub(super) fragments: &'a Fragments,
     pub(super) extent: Extent,
-    /// Nothing is measured beyond so many bytes and fields: the operation is refused then.
+    /// Measuring stops beyond these bytes and fields: the operation is refused then.
     pub(super) most: Extent,
 }
 

@@ -1,4 +1,4 @@
-//! What a document expands to, without expanding it.
+//! The size of a document with its fragments expanded, measured without expanding it.
 
 use super::{ENTITIES, Refusal};
 use async_graphql::parser::types::{Directive, ExecutableDocument, Field, FragmentDefinition, Selection, SelectionSet};
@@ -57,7 +57,7 @@ fn refuse<T>(message: &str) -> Result<T, Refusal> {
     Err(Refusal::Limit(message.to_owned()))
 }
 
-/// What a selection set amounts to with its fragments expanded. All sums saturate.
+/// The size of a selection set with its fragments expanded. All sums saturate.
 #[derive(Clone, Copy, Default)]
 struct Measure {
     depth: usize,
@@ -116,7 +116,7 @@ impl Measure {
         self
     }
 
-    /// Directives that so many selections get.
+    /// Directives that this many selections get.
     fn add_directives(&mut self, directives: &[Positioned<Directive>], heads: usize) {
         self.directives = self.directives.saturating_add(directives.len().saturating_mul(heads));
         let mut each = Self::default();

@@ -43,7 +43,8 @@ struct Parts<'a> {
     /// By response key, in the order of their first appearance, each with the selection sets that were its own.
     fields: Vec<(Positioned<Field>, Vec<Items<'a>>)>,
     at: HashMap<Name, usize>,
-    /// What stands under a type's condition, where there are several types, with the directives of its fragments.
+    /// The selections under a type condition, where there are several types, with the directives of
+    /// their fragments.
     of_types: Vec<(&'a Positioned<TypeCondition>, Sets<'a>)>,
     /// Spreads of fragments that are missing; validation tells.
     others: Vec<Positioned<Selection>>,

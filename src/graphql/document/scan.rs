@@ -33,7 +33,7 @@ pub(super) fn scan(text: &str) -> Result<usize, Refusal> {
     }
     let bytes = text.as_bytes();
     let (mut at, mut nesting, mut code, mut tokens) = (0, 0_usize, 0, 0);
-    // What the byte before belongs to, where a token may go on.
+    // The kind of token that the byte before belongs to, where the token may continue.
     let mut before = Run::None;
     while let Some(&byte) = bytes.get(at) {
         let (mut length, mut ignored) = (1, false);

@@ -25,7 +25,7 @@ const MESSAGE: u64 = 512;
 const FIELD: u64 = 64;
 /// A signed statement without the entries that it lists.
 const RECEIPT: u64 = 8 * 1024;
-/// What it says of one value, in base64.
+/// The part of it about one value, in base64.
 const RELEASED: u64 = 360;
 /// A field that is not in the table.
 const UNKNOWN: u64 = 256;
@@ -64,7 +64,7 @@ pub(super) enum Leaf {
     Sdl,
 }
 
-/// What a field without a selection answers, below a field of this name.
+/// The value of a field without a selection, below a field of this name.
 pub(super) fn leaf(parent: &str, field: &str) -> Leaf {
     Leaf::Bytes(match (parent, field) {
         ("_service", "sdl") => return Leaf::Sdl,
@@ -149,12 +149,12 @@ fn is_word(field: &str) -> bool {
     )
 }
 
-/// The receipt of a resolve that released so many values: it names each, and is base64.
+/// The receipt of a resolve that released this many values: it names each, and is base64.
 pub(super) fn receipt(released: u64) -> u64 {
     RECEIPT.saturating_add(released.saturating_mul(RELEASED))
 }
 
-/// The names of an import of so many lines.
+/// The names of an import of this many lines.
 pub(super) fn names(lines: u64) -> u64 {
     lines.saturating_mul(NAME + 1).saturating_add(2)
 }

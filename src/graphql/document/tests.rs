@@ -261,7 +261,7 @@ fn a_document_has_at_most_256_kib_and_15000_tokens() {
         let beyond = format!("{{a}}#\n{}", fill.repeat(256 * 1024 / fill.len()));
         limited(&beyond, "256 KiB");
     }
-    // What stands around is eight tokens.
+    // The document around them has eight tokens.
     for (each, tokens) in
         [("0 ", 1), ("a ", 1), ("\"\" ", 1), ("\"a b\" ", 1), ("$a ", 2), ("[]", 2), ("-1.5 ", 3), ("{a:1}", 5)]
     {
@@ -289,7 +289,7 @@ fn strings_are_bounded_with_fragments_expanded() {
     limited(&spreads(33), "4 MiB");
 }
 
-/// A list of so many literals.
+/// A list of this many literals.
 fn list(length: usize) -> String {
     format!("[{}]", "0 ".repeat(length - 1))
 }

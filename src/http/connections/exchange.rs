@@ -37,7 +37,7 @@ pub(super) struct Requests {
     pub(super) late: bool,
 }
 
-/// What happens on one connection.
+/// The traffic of one connection.
 pub(super) struct Traffic {
     pub(super) requests: watch::Sender<Requests>,
     /// Requests whose bodies have not arrived.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-/// What a peer has taken of something, and when.
+/// How much a peer has taken of something, and when.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     begun: Instant,

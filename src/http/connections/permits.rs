@@ -38,7 +38,7 @@ impl Permits {
 pub(super) struct Permit {
     _of_all: OwnedSemaphorePermit,
     callers: Shares<Semaphore>,
-    /// Whose share the request counts to, once that is decided.
+    /// The share the request counts to, once that is decided.
     share: Mutex<Option<OpenShare>>,
 }
 

@@ -187,7 +187,7 @@ async fn a_connection_has_an_age_however_busy_it_is() {
         answers
     };
     assert!(timeout(TEST_TIMEOUT, asked).await.unwrap() > 1);
-    // What runs is finished.
+    // Running requests finish.
     let mut slow = TcpStream::connect(address).await.unwrap();
     assert!(ask(&mut slow, &GET.replace("/ ", "/slow ")).await.starts_with("HTTP/1.1 200"));
     assert!(ends(&mut slow).await.is_empty());
@@ -347,7 +347,7 @@ async fn requests_beyond_the_permits_are_refused_and_a_few_of_each_connection_ar
     for answer in others {
         assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
     }
-    // What is read makes room.
+    // Reading makes room.
     for answer in open {
         let mut body = answer.into_body();
         let _ = body.flow_control().release_capacity(0);

@@ -15,7 +15,8 @@ use zeroize::Zeroizing;
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 /// Without a token a body is no larger: what anybody may ask is short, and nobody's memory is spent on more.
 const MAX_ANONYMOUS: usize = 16 * 1024;
-/// What a body is given before more of it has arrived, in bytes; afterwards, at most twice of what has.
+/// Bytes reserved for a body before more of it has arrived; afterwards, at most twice as much as
+/// has.
 const FIRST_BUFFER: usize = 4 * 1024;
 /// It has arrived within this time.
 const READ: Duration = Duration::from_secs(10);

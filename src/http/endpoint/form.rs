@@ -145,7 +145,7 @@ fn of_json<'de, T: Deserialize<'de>>(text: &'de str) -> Result<Option<T>, Refusa
 }
 
 impl Members {
-    /// The form, of a text of so many bytes.
+    /// The form, of a text of this many bytes.
     fn check(self, length: usize) -> Result<Form, Refusal> {
         let query = match self.query {
             Some(Parameter::Text(query)) => query,
@@ -238,7 +238,7 @@ mod tests {
         Form::of_json(format!(r#"{{"query":"{{a}}","variables":{json}}}"#).as_bytes())
     }
 
-    /// A list of so many of the same.
+    /// A list of this many equal elements.
     fn list(of: &str, count: usize) -> String {
         format!("[{}{of}]", format!("{of},").repeat(count - 1))
     }
@@ -255,7 +255,7 @@ mod tests {
             assert_eq!((refused.status.as_u16(), refused.code.as_str()), (400, "LIMIT_EXCEEDED"), "{element}");
             assert!(format!("{refused:?}").contains("30,000"), "{refused:?}");
         }
-        // What cannot be read to its end is no JSON, whatever it holds.
+        // A text that cannot be read to its end is no JSON, whatever it holds.
         let cut = format!(r#"{{"query":"{{a}}","variables":{{"v":[{}"#, "0,".repeat(40_000));
         assert_eq!(code(Form::of_json(cut.as_bytes())), Some((400, "BAD_USER_INPUT")));
     }

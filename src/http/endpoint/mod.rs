@@ -55,7 +55,7 @@ const FEW_STATEMENTS: u64 = 20;
 /// How long a caller waits for a query.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Whom an address serves.
+/// The callers that an address serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Serves {
     /// Everybody.
@@ -66,7 +66,7 @@ pub(super) enum Serves {
     Runtimes,
 }
 
-/// What `/graphql` needs.
+/// The state behind `/graphql`.
 pub(super) struct Endpoint {
     pub(super) api: Api,
     pub(super) verifier: Verifier,
@@ -79,7 +79,7 @@ pub(super) struct Endpoint {
     pub(super) parsers: Arc<Semaphore>,
     /// Bounds the operations with many statements that are executed at once.
     pub(super) readers: Arc<Semaphore>,
-    /// What is being executed, so that the end of the program can wait for it.
+    /// The operations that are being executed, so that the end of the program can wait for them.
     pub(super) running: TaskTracker,
 }
 
@@ -110,7 +110,7 @@ pub(super) async fn graphql(State(endpoint): State<Arc<Endpoint>>, request: Requ
     }
 }
 
-/// What the headers of a request say, apart from its token.
+/// The headers of a request that matter, apart from its token.
 struct Head {
     method: Method,
     /// Of a GET alone: what it asks.
@@ -228,7 +228,7 @@ impl Endpoint {
         Ok(principal)
     }
 
-    /// Who calls; none without a token, where that is enough for some operations.
+    /// Verifies the caller; none without a token, where that is enough for some operations.
     async fn principal(&self, headers: &HeaderMap) -> Result<Option<Principal>, Refusal> {
         let token = match Bearer::of(headers) {
             Bearer::Token(token) => token,
@@ -262,7 +262,8 @@ impl Endpoint {
         let reads_much = prepared.statements() > FEW_STATEMENTS;
         let reading = if reads_much { Some(memory.heavy(&self.readers).await?) } else { None };
         reserved.resize(prepared.answer_bytes()).await?;
-        // What is held and reserved stays so for as long as it is executed, whether the client waits or not.
+        // Memory stays held and reserved while the operation is executed, whether the client waits
+        // or not.
         let executing = async move {
             let _held = (memory, reading);
             (prepared.execute().await, reserved)

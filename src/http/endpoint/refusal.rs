@@ -1,4 +1,4 @@
-//! What stops a request before its operation is executed.
+//! Refusals of requests before their operation is executed.
 
 use super::super::budget::Exhausted;
 use super::super::connections::NoPermit;

@@ -20,7 +20,7 @@ pub(super) const MAX_DEPTH: usize = 64;
 /// are lists of one element, for which the standard library reserves room for four.
 pub(super) const TOKEN_MEMORY: usize = 288;
 
-/// What `variables` hold.
+/// The content of `variables`.
 pub(super) struct Bounded {
     pub(super) variables: Variables,
     /// How many JSON tokens they were made of.

@@ -1,4 +1,4 @@
-//! Who is trusted to issue tokens, and for which principals.
+//! The trusted issuers of tokens, and the principals each may name.
 
 use crate::domain::{TokenKind, is_loopback_host};
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 /// The longest prefix of subjects, in bytes: an id is at most 200, and a subject needs room behind it.
 const MAX_PREFIX_BYTES: usize = 100;
-/// What an issuer's table may hold.
+/// The keys that an issuer's table may hold.
 const FIELDS: [&str; 5] = ["iss", "jwks_url", "jwks_file", "kinds", "subject_prefix"];
 
 /// The address of a key set, checked: `https`, or `http` on this machine, and without a user's name or password.
@@ -67,7 +67,8 @@ pub struct IssuerConfig {
     pub keys: KeySource,
     /// The kinds of principal it may issue tokens for.
     pub kinds: BTreeSet<TokenKind>,
-    /// What is put before its subjects, so that it cannot name another issuer's people. All issuers but one need it.
+    /// The prefix put before its subjects, so that it cannot name another issuer's people. All
+    /// issuers but one need one.
     pub subject_prefix: Option<String>,
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// More keys than this are a mistake.
 const MAX_KEYS: usize = 100;
-/// What is accepted of RSA, in bits; beyond it, one signature would take too long.
+/// Accepted sizes of RSA keys, in bits; beyond them, verifying one signature takes too long.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// The members that only private and symmetric keys have (RFC 7518, sections 6.2.2, 6.3.2 and 6.4; RFC 8037, section 2).
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 /// The least time between two reads that unknown keys set off, and between two tries after one failed.
 const ASKED: Duration = Duration::from_secs(10);
-/// So long a set is used when it cannot be read again.
+/// How long a set is used when it cannot be read again.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// One read takes no longer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,7 +51,7 @@ struct State {
     reading: Option<watch::Receiver<()>>,
 }
 
-/// What is known of a `kid`.
+/// The result of looking a `kid` up.
 pub(super) enum Lookup {
     /// The key.
     Found(Arc<Key>),

@@ -38,20 +38,20 @@ pub struct Signer {
     kid: String,
 }
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// Who issues it.
+    /// The issuer.
     pub iss: String,
     /// The kind of principal, which makes its audience.
     pub kind: TokenKind,
-    /// Who it is, without the issuer's prefix.
+    /// The subject, without the issuer's prefix.
     pub sub: String,
     /// From when on it is valid (`iat` and `nbf`); written in whole seconds, the rest is cut off.
     pub issued: Timestamp,
     /// When it ends (`exp`); written in whole seconds, the rest is cut off.
     pub expires: Timestamp,
-    /// What it is narrowed to; written for runtimes only.
+    /// The limits of the token; written for runtimes only.
     pub narrowing: Narrowing,
 }
 

@@ -91,10 +91,10 @@ impl Refused {
     }
 }
 
-/// What a good token says.
+/// The content of a valid token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// Who calls, with what a runtime's token is narrowed to.
+    /// The caller, with the limits of a runtime's token.
     pub principal: Principal,
     /// The `iss` of who says so.
     pub issuer: String,
@@ -223,7 +223,7 @@ async fn keep_fresh(verifier: Weak<Inner>, refresh: Duration) {
     loop {
         tokio::time::sleep(refresh).await;
         match verifier.upgrade() {
-            // What goes wrong is logged where it happens.
+            // Errors are logged where they happen.
             Some(verifier) => drop(verifier.read_all().await),
             None => break,
         }
@@ -281,7 +281,8 @@ fn part<T: DeserializeOwned>(encoded: &str) -> Result<T, Refused> {
     serde_json::from_slice(&json).map_err(|_| Refused::Malformed)
 }
 
-/// What is used of the header (RFC 7515, section 4.1). All else in it, such as `jku` and `jwk`, is without effect.
+/// The header parameters that are used (RFC 7515, section 4.1). All others, such as `jku` and
+/// `jwk`, have no effect.
 #[derive(Deserialize)]
 struct Header {
     alg: String,

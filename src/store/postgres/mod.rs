@@ -5,7 +5,7 @@ pub mod queries;
 #[path = "../schema.rs"]
 pub mod schema;
 
-/// What the shared queries and schema are compiled with.
+/// The types that the shared queries and schema are compiled with.
 pub mod backend {
     pub type Db = diesel::pg::Pg;
     pub type Connection = diesel_async::AsyncPgConnection;

@@ -17,7 +17,7 @@ use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream}
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream as Stream;
 
-/// Who is believed to be the server.
+/// The servers that are trusted.
 #[derive(Clone, Copy)]
 pub enum Trust<'a> {
     /// Whoever has a certificate for its name, from one of the authorities in a file, or of the system's without.

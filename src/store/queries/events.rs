@@ -91,16 +91,16 @@ macro_rules! columns {
 }
 
 columns! {
-    /// What an [`EventRow`] is read from.
+    /// The columns of an [`EventRow`].
     EVENT = id, occurred_at, project_id, action, outcome, reason, count, actor, subject, role, agent_id, entry_id, entry_name, entry_version, entry_revision, milestone_id, purpose, session_id, tool, request_id,
 }
 
 columns! {
-    /// What a [`crate::store::records::Link`] is read from.
+    /// The columns of a [`crate::store::records::Link`].
     LINK = chain_id, seq, prev, mac,
 }
 
-/// What is common to all that read a selection.
+/// The part that all queries of a selection share.
 macro_rules! selected {
     ($selection:ident) => {{
         let mut query = audit_events::table.into_boxed::<Db>();

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
-/// What a [`DataKeyRow`] is read from.
+/// The columns of a [`DataKeyRow`].
 macro_rules! data_key_columns {
     () => {
         (

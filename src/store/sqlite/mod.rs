@@ -5,7 +5,7 @@ pub mod queries;
 #[path = "../schema.rs"]
 pub mod schema;
 
-/// What the shared queries and schema are compiled with.
+/// The types that the shared queries and schema are compiled with.
 pub mod backend {
     pub type Db = diesel::sqlite::Sqlite;
     pub type Connection = diesel_async::sync_connection_wrapper::SyncConnectionWrapper<diesel::SqliteConnection>;
@@ -126,7 +126,7 @@ pub async fn insert_decoys(conn: &mut Connection, decoys: &[ChainedEvent]) -> Qu
     .await
 }
 
-/// Counts so many uses of each entry. A counter that is gone begins anew.
+/// Counts this many uses of each entry. A counter that is gone begins anew.
 pub async fn record_usage(conn: &mut Connection, used: &[(EntryId, i64)], now: Timestamp) -> QueryResult<()> {
     let mut by_times = BTreeMap::<i64, Vec<EntryId>>::new();
     for (entry, times) in used {

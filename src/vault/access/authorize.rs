@@ -22,7 +22,7 @@ pub(super) struct Request<'a> {
     pub caller: &'a Caller,
     /// The event of a denial.
     pub event: EventRow,
-    /// What the caller named, which tells denials apart.
+    /// The object the caller named, which tells denials apart.
     pub named: Named,
     /// The message of NOT_FOUND.
     pub not_found: &'static str,

@@ -12,7 +12,7 @@ use crate::vault::tuples::{OutboxPartition, QueuedTx};
 /// replace them while the change waits for the project's lock.
 const MAX_ATTEMPTS: usize = 5;
 
-/// What a change needs besides the project's lock.
+/// The resources a change needs besides the project's lock.
 #[derive(Clone, Copy)]
 pub(in crate::vault) enum Needs<'a> {
     /// Nothing.

@@ -1,4 +1,4 @@
-//! What an agent receives of a project: which entries answer its runtime's question, and their values.
+//! The secrets an agent receives: which entries answer its runtime's question, and their values.
 //!
 //! `question` holds what is asked; `candidates` reads the rows that could answer it and checks that the
 //! vault wrote them; `outcomes` decides what each name is answered (`product.md`, section 4); `resolve`

@@ -1,9 +1,9 @@
-//! What an agent is answered for a name: `product.md`, section 4, rules 1 to 5.
+//! The outcome of a name for an agent: `product.md`, section 4, rules 1 to 5.
 
 use crate::domain::{EntryStatus, SecretName, SecretOutcome};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// What the rules ask about an entry that is not deleted.
+/// The facts about an entry, not deleted, that the rules depend on.
 pub(super) struct Candidate<'a, T> {
     pub name: &'a str,
     pub status: EntryStatus,

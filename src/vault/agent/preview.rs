@@ -25,13 +25,13 @@ pub enum Block {
     AgentNotOnMilestone,
 }
 
-/// What an agent would be answered.
+/// The answer an agent would get.
 pub struct Preview {
     /// Why it would be refused instead; empty when it would be answered.
     pub blocked_by: Vec<Block>,
     /// Each name's answer.
     pub secrets: Vec<Previewed>,
-    /// What a resolve without names would not bring into the session.
+    /// The entries that a resolve without names would keep out of the session.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -39,7 +39,7 @@ pub struct Preview {
 pub struct Previewed {
     /// The name.
     pub name: String,
-    /// What would become of it.
+    /// The outcome.
     pub outcome: SecretOutcome,
     /// To what the entry that decides it belongs, when the outcome is RESOLVED or EXPIRED.
     pub scope: Option<Scope>,
@@ -90,7 +90,7 @@ impl AgentSecrets {
             .into_iter()
             .map(|(name, outcome, found)| {
                 let entry = found.as_ref().and_then(|found| entries.get(&found.id).cloned());
-                // What a resolve would tell of it, to whoever asks.
+                // The facts that a resolve would tell any caller.
                 let shown = found.filter(|_| matches!(outcome, SecretOutcome::Resolved | SecretOutcome::Expired));
                 let scope = shown.as_ref().map(|shown| shown.scope);
                 Previewed { name, outcome, scope, expires_at: shown.and_then(|shown| shown.expires_at), entry }

@@ -1,4 +1,4 @@
-//! What is asked about an agent, by a runtime or by a person who previews.
+//! A question about an agent's secrets, by a runtime or by a person who previews.
 
 use super::outcomes::{Candidate, NameAnswer, answers};
 use crate::authz::Question;
@@ -107,7 +107,7 @@ impl ParsedQuestion {
         }
     }
 
-    /// What decides whether a runtime may resolve for the agent: all of it must be allowed.
+    /// The questions to the authorizer for a runtime's resolve: all of them must be allowed.
     pub(super) fn for_runtime(&self, runtime: &RuntimeId) -> Vec<Question> {
         let mut questions = vec![Question::act_through(&self.agent, runtime)];
         questions.extend(self.about_agent());

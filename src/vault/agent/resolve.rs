@@ -20,12 +20,12 @@ use std::sync::atomic::Ordering;
 /// The longest name of a session or a tool, in characters.
 const MAX_LABEL: usize = 200;
 
-/// What a runtime asks for.
+/// A runtime's request for secrets.
 #[derive(Debug, Clone)]
 pub struct ResolveRequest {
     /// Which entries, for which agent.
     pub question: AgentQuestion,
-    /// What for.
+    /// The purpose, for the records.
     pub purpose: Purpose,
     /// The coding session, for the records.
     pub session: Option<String>,
@@ -39,7 +39,7 @@ pub struct ResolveRequest {
 pub struct Resolved {
     /// The name.
     pub name: String,
-    /// What became of it.
+    /// The outcome.
     pub outcome: SecretOutcome,
     /// The value, exactly when the outcome is RESOLVED and no recipient was named.
     pub value: Option<SecretString>,
@@ -49,13 +49,14 @@ pub struct Resolved {
     pub entry: Option<ResolvedEntry>,
 }
 
-/// What a call is answered.
+/// The answer to a resolve.
 pub struct Resolution {
     /// A name each.
     pub secrets: Vec<Resolved>,
-    /// What a resolve without names does not bring into the session.
+    /// The entries that a resolve without names keeps out of the session.
     pub left_out: Vec<LeftOut>,
-    /// What a receipt of it says; [`Audit::sign_receipt`](crate::vault::Audit::sign_receipt) signs it.
+    /// The content of its receipt; [`Audit::sign_receipt`](crate::vault::Audit::sign_receipt) signs
+    /// it.
     pub receipt: ResolveReceipt,
 }
 
@@ -80,7 +81,7 @@ struct Call<'a> {
     question: ParsedQuestion,
     purpose: Purpose,
     recipient: Option<RecipientKey>,
-    /// What all records of the call have in common.
+    /// The fields that all records of the call share.
     event: EventRow,
     now: Timestamp,
 }
@@ -103,7 +104,8 @@ impl AgentSecrets {
         let found = self.read(&call).await?;
         let verified = self.verify(&call, &found).await?;
         let (resolution, record) = self.open_values(&call, verified).await?;
-        // What was not released is not kept while the records are written, nor are ciphertexts.
+        // Neither values that are not released nor ciphertexts are kept while the records are
+        // written.
         drop(found);
         self.release(resolution, record).await
     }

@@ -50,7 +50,7 @@ impl Tip {
     }
 }
 
-/// What an event's MAC covers, in this order: the texts that `audit export` writes.
+/// The fields that an event's MAC covers, in this order, as the texts that `audit export` writes.
 pub(super) fn fields(chain: ChainId, seq: i64, prev: &[u8], event: &EventRow) -> [Option<String>; 23] {
     let owned = |text: &Option<String>| text.clone();
     [
@@ -89,7 +89,7 @@ pub(in crate::vault) fn verify_event(
     key.verify(Record::Event, says.iter().map(Option::as_deref), &link.mac)
 }
 
-/// What stands in the place of a MAC before a chain's first event.
+/// The value in place of the MAC before a chain's first event.
 pub(in crate::vault) fn beginning(key: &AuditKey, chain: &ChainRow) -> [u8; 32] {
     let anchor = chain.anchor.as_ref();
     let fields = [
@@ -114,7 +114,7 @@ pub(in crate::vault) fn verify_cut(key: &AuditKey, chain: ChainId, cut: &Cut) ->
     key.verify(Record::Cut, fields.iter().map(|field| Some(field.as_str())), &cut.mac)
 }
 
-/// What the MAC of a cut covers: the chain, the last event that is gone, and that event's MAC.
+/// The fields that the MAC of a cut covers: the chain, the last event erased, and that event's MAC.
 fn cut_fields(chain: ChainId, seq: i64, event_mac: &[u8]) -> [String; 3] {
     [chain.to_string(), seq.to_string(), HEXLOWER.encode(event_mac)]
 }

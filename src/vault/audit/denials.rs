@@ -66,7 +66,7 @@ impl Allowance {
     }
 }
 
-/// What a refused caller named, whether it exists or not.
+/// The object a refused caller named, whether it exists or not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(in crate::vault) struct Named {
     pub project: Option<String>,
@@ -86,7 +86,7 @@ impl Named {
 /// One refusal.
 #[derive(Clone)]
 pub(in crate::vault) struct Denial {
-    /// What the caller named.
+    /// The object the caller named.
     pub named: Named,
     /// The event it leaves.
     pub event: EventRow,
@@ -109,7 +109,7 @@ impl Denial {
     }
 }
 
-/// What becomes of a refusal.
+/// The way a refusal is recorded.
 pub(super) enum Outcome {
     /// These are recorded before it is answered.
     Record(Vec<Denial>),
@@ -178,7 +178,7 @@ impl Rest {
     }
 }
 
-/// What one principal has left, and what was beyond it.
+/// One principal's allowance, and its refusals beyond it.
 #[derive(Default)]
 struct OfPrincipal {
     allowance: Allowance,
@@ -204,7 +204,7 @@ impl MissKey {
 #[derive(Default)]
 struct State {
     repeated: HashMap<DenialKey, Repeated>,
-    /// Who had a denial recorded, until their allowance is full again.
+    /// The principals that had a denial recorded, until their allowance is full again.
     principals: HashMap<String, OfPrincipal>,
     process: Allowance,
     /// The denials of everybody else, once the process's allowance was used up.
@@ -327,16 +327,16 @@ impl Denials {
 pub(super) enum Pending {
     /// Repetitions of one denial.
     Repeated(Denial),
-    /// What one principal was refused beyond its rate.
+    /// One principal's refusals beyond its rate.
     Rest(EventRow),
-    /// What was refused beyond the process's rate to principals that had nothing recorded.
+    /// Refusals beyond the process's rate of principals that had nothing recorded.
     Others(EventRow),
     /// Questions for names that are not there, beyond their rate.
     Misses(EventRow),
 }
 
 impl Pending {
-    /// What is recorded.
+    /// The event to record.
     pub(super) fn event(&self) -> &EventRow {
         match self {
             Self::Repeated(denial) => &denial.event,

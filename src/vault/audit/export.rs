@@ -8,7 +8,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
-/// So many events are read at once.
+/// Number of events read at once.
 const BATCH: i64 = 1_000;
 
 /// The names of an event's fields in an export, in the order in which its MAC covers their texts.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// The name of the lock under which servers do this one after another.
 const LOCK: &str = "audit-head";
-/// So many heads are kept in the database.
+/// Number of heads kept in the database.
 pub(in crate::vault) const KEPT_HEADS: i64 = 100;
 /// How old an event may be that no head covers: a server signs every minute, and when it ends.
 pub(in crate::vault) const SIGNED_WITHIN: Duration = Duration::from_secs(10 * 60);
@@ -51,7 +51,7 @@ fn claim(standings: &mut Standings, chain: HeadChain) -> bool {
     }
 }
 
-/// What a head says.
+/// The content of a head.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Head {
     /// When it was signed, in seconds since 1970 (RFC 7519's `iat`).

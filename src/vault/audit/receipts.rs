@@ -21,7 +21,7 @@ pub struct ResolveReceipt {
     pub agent: String,
     /// On which milestone.
     pub milestone: Option<String>,
-    /// What for.
+    /// The purpose of the resolve.
     pub purpose: String,
     /// In which coding session.
     pub session: Option<String>,
@@ -29,7 +29,7 @@ pub struct ResolveReceipt {
     pub tool: Option<String>,
     /// In which request.
     pub request: String,
-    /// What.
+    /// The values that were released.
     pub released: Vec<Released>,
 }
 
@@ -46,13 +46,13 @@ pub struct Released {
     pub version: i32,
 }
 
-/// What was erased with a project.
+/// The parts that were erased with a project.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ErasureReceipt {
     /// When, in seconds since 1970.
     pub iat: i64,
-    /// Who asked for it, such as `service:platform`.
+    /// The principal that asked for it, such as `service:platform`.
     pub sub: String,
     /// Which project.
     pub project: String,

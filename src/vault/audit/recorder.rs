@@ -22,7 +22,7 @@ const EVENTS: &str = "vault_audit_events_total";
 const NOT_RECORDED: Error =
     Error::unavailable("What you asked for could not be recorded, so nothing was released or changed; try again.");
 
-/// What waits to be recorded.
+/// The queue of records to write.
 #[derive(Default)]
 pub(super) struct Recorder {
     waiting: Mutex<Vec<Submission>>,
@@ -79,11 +79,11 @@ impl Audit {
             let writing = self.0.recorder.writing.clone().lock_owned().await;
             match done.try_recv() {
                 Ok(result) => return result,
-                // Whoever had it in hand is gone.
+                // The task that took it is gone.
                 Err(oneshot::error::TryRecvError::Closed) => return Err(NOT_RECORDED),
                 Err(oneshot::error::TryRecvError::Empty) => {}
             }
-            // On a task of its own: whoever goes away does not take everybody's records along.
+            // On a task of its own: a caller that disconnects must not lose other callers' records.
             let audit = self.clone();
             let commit = async move {
                 let _writing = writing;
@@ -98,7 +98,7 @@ impl Audit {
 
     async fn commit_batch(&self, mut batch: Vec<Submission>) {
         let merged = self.commit_in_time(batch.iter().map(|waiting| &waiting.record)).await;
-        // Who does not wait any more needs no answer.
+        // A caller that no longer waits needs no answer.
         let last = if batch.len() == 1 { batch.pop() } else { None };
         if let Some(only) = last {
             let _ = only.done.send(merged);

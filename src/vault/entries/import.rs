@@ -18,7 +18,7 @@ use std::collections::HashMap;
 const MAX_LINES: usize = 1_000;
 const DOTENV: &[&str] = &["input", "dotenv"];
 
-/// What an import does with a name that is taken.
+/// The treatment of a name that exists already in the same scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnConflict {
     /// Nothing is imported.
@@ -40,11 +40,11 @@ pub struct Import {
     pub dotenv: SecretString,
     /// The category of entries that are created.
     pub category: Category,
-    /// What happens with names that are taken.
+    /// The treatment of names that exist already in the same scope.
     pub on_conflict: OnConflict,
 }
 
-/// What an import did, in the order of the lines.
+/// The result of an import, in the order of the lines.
 #[derive(Default)]
 pub struct Imported {
     /// The entries it created.

@@ -1,9 +1,9 @@
-//! What people ask of entries.
+//! The inputs of changes of entries.
 
 use crate::domain::{Category, Timestamp};
 use secrecy::SecretString;
 
-/// What happens to a field of an update.
+/// The change of one field in an update.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Change<T> {
     /// Left out: it stays as it is.
@@ -35,7 +35,7 @@ pub struct NewEntry {
     pub rotation_interval_days: Option<i32>,
 }
 
-/// What is to change of an entry besides its value.
+/// The properties of an entry to change, besides its value.
 pub struct EntryChanges {
     /// Which entry.
     pub id: String,

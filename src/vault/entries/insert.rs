@@ -9,7 +9,7 @@ use crate::store::Tx;
 use crate::store::records::{CiphertextRow, DataKeyRow, EntryRow, VersionRow};
 use crate::vault::access::NO_SUCH_MILESTONE;
 
-/// What a new entry has besides its value.
+/// The properties of a new entry besides its value.
 pub(super) struct Draft {
     pub(super) milestone: Option<MilestoneId>,
     pub(super) name: SecretName,

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What agents did with an entry.
+/// Agents' use of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
     /// How often they received a value of it.
@@ -24,7 +24,7 @@ pub struct Usage {
     pub last: Option<Timestamp>,
 }
 
-/// What people may see of a value, still encrypted.
+/// The part of a value that people may see, still encrypted.
 #[derive(Clone)]
 pub struct SealedHint {
     project: ProjectId,
@@ -39,7 +39,7 @@ pub struct SealedHint {
 pub struct Entry {
     /// Its id.
     pub id: EntryId,
-    /// Whose it is.
+    /// The project it belongs to.
     pub project: ProjectId,
     /// The milestone it belongs to.
     pub milestone: Option<MilestoneId>,
@@ -69,9 +69,9 @@ pub struct Entry {
     pub updated_at: Timestamp,
     /// By whom.
     pub updated_by: UserId,
-    /// What agents did with it. For who may see masked values.
+    /// Agents' use of it; for viewers who may see masked values.
     pub usage: Usage,
-    /// What people may see of its value.
+    /// The part of its value that people may see.
     pub hint: SealedHint,
 }
 
@@ -190,7 +190,7 @@ pub struct EntryQuery {
 pub struct Version {
     /// Its number.
     pub version: i32,
-    /// What people may see of its value.
+    /// The part of its value that people may see.
     pub hint: SealedHint,
     /// When it was made.
     pub created_at: Timestamp,
@@ -221,7 +221,7 @@ impl Entries {
         name: &str,
         milestone: Option<&str>,
     ) -> Result<Option<Entry>> {
-        // What has not the form of a name or id is not there.
+        // Something without the form of a name or id does not exist.
         if !SecretName::has_form(name) {
             return Ok(None);
         }
@@ -340,7 +340,7 @@ impl Entries {
         Ok(found)
     }
 
-    /// What people may see of a value under the entry's present category.
+    /// The part of a value that people may see under the entry's present category.
     ///
     /// # Errors
     /// INTERNAL when the hint fails authentication, or belongs to another project than was checked.
@@ -353,7 +353,7 @@ impl Entries {
         Ok(shown(&self.open_hint(by.project(), hint).await?.masked, category))
     }
 
-    /// What a certificate says; none for every other category.
+    /// The contents of a certificate; none for every other category.
     ///
     /// # Errors
     /// As [`Self::masked`].

@@ -44,7 +44,7 @@ fn version_facts<'a>(entry: &'a EntryRow, row: &VersionRow) -> VersionFacts<'a> 
     }
 }
 
-/// What the ciphertext of a version is bound to.
+/// The context that the ciphertext of a version is bound to.
 pub(in crate::vault) fn ciphertext_place(entry: &EntryRow, ciphertext_version: i32) -> Place<'_> {
     Place { project: &entry.project, entry: entry.id, version: ciphertext_version, data_key: entry.data_key }
 }

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 const MAX_VALUE_BYTES: usize = 64 * 1024;
 /// The longest description, in characters.
 const MAX_DESCRIPTION: usize = 2_000;
-/// So many entries of a project exist at once, deleted ones apart.
+/// Maximum number of entries of a project, deleted ones apart.
 pub(super) const MAX_ENTRIES: i64 = 1_000;
 
 /// Where in its input a mutation takes what is judged here.

@@ -28,7 +28,7 @@ const fn word(flag: bool) -> &'static str {
     if flag { "true" } else { "false" }
 }
 
-/// What the MAC covers.
+/// The fields that the MAC covers.
 fn with_fields<T>(row: &DataKeyRow, run: impl FnOnce([Option<&str>; 5]) -> T) -> T {
     let id = row.id.to_string();
     run([id.as_str(), row.project.as_str(), &row.master_key, word(row.encrypting), word(row.outgoing)].map(Some))

@@ -34,7 +34,7 @@ pub(super) struct Shared {
     pub clock: Arc<dyn Clock>,
 }
 
-/// What a set-up does with rows that carry no MACs because an old release wrote them.
+/// The treatment of rows without MACs, which an old release wrote, in a set-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExistingRows {
     /// It stops.
@@ -69,7 +69,7 @@ pub enum InstallationError {
          `installation`, `data_keys` and `audit_events` from a backup"
     )]
     Unsigned,
-    /// Who decides cannot be used.
+    /// The authorizer cannot be used.
     #[error(transparent)]
     Authorizer(#[from] SetupError),
     /// The installation's own keys, or the database, cannot be used.

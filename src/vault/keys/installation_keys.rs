@@ -10,7 +10,7 @@ use crate::store::records::InstallationKeyRow;
 use crate::store::{Conn, Tx};
 use std::sync::{Arc, OnceLock};
 
-/// What of them is in memory.
+/// The keys that are in memory.
 #[derive(Default)]
 pub(super) struct InstallationKeys {
     audit: OnceLock<Arc<AuditKey>>,

@@ -1,4 +1,5 @@
-//! What an operator does from a shell: who may register projects, who may read every audit log.
+//! The operators' commands about registrars, who may register projects, and auditors, who may read
+//! every audit log.
 
 use super::Members;
 use crate::authz::{Tuple, TupleChange, TupleFilter};
@@ -6,7 +7,7 @@ use crate::domain::{Actor, AuditAction, RequestId, Result, ServiceId, UserId};
 use crate::vault::audit::event;
 use crate::vault::tuples::{OutboxPartition, Step};
 
-/// Who may read every audit log.
+/// The auditors, who may read every audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Auditor {
     /// A person.

@@ -23,7 +23,7 @@ pub struct RoleHolder {
 pub struct RoleChange {
     /// In which project.
     pub project: String,
-    /// Who.
+    /// The person or team.
     pub user: String,
     /// Which role.
     pub role: Role,

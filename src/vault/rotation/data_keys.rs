@@ -18,10 +18,10 @@ const MARKING: &str = "marking";
 const MARKED: &str = "all";
 /// Data keys that are marked in one transaction.
 const KEYS: i64 = 100;
-/// So many projects are looked for at once.
+/// Number of projects read at once.
 const PROJECTS: i64 = 100;
 
-/// What became of the data keys of one or all projects.
+/// The result of replacing the data keys of one or all projects.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct DataKeysReplaced {
     /// How many projects have new ones alone.

@@ -11,7 +11,7 @@ use futures::stream::{self, StreamExt as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// So many data keys are wrapped in one transaction, of which so many are with their keeper at once.
+/// Number of data keys wrapped in one transaction, and of those the number at their keeper at once.
 const BATCH: usize = 100;
 const AT_ONCE: usize = 8;
 /// Servers that have not heard of the current master key yet may go on using the old one; a few more rounds find what they made.
@@ -51,7 +51,7 @@ pub struct KeyStatus {
     pub bound: i64,
 }
 
-/// What was wrapped anew.
+/// The number of keys that were wrapped anew.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rewrapped {
     /// The master key that wraps it now.
@@ -148,7 +148,7 @@ impl KeyRotation {
                 return self.rewrap_installation_keys(rewrapped).await.map(drop);
             }
         };
-        // What was changed by hand is not signed anew.
+        // A row that was changed by hand is not signed anew.
         let (rows, forged): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| keys::verify(&audit, row).is_ok());
         for row in forged {
             rewrapped.left += 1;
@@ -244,7 +244,7 @@ impl KeyRotation {
     }
 }
 
-/// What is told of a key that cannot be wrapped anew; an error where it is not the key's fault.
+/// The report on a key that cannot be wrapped anew; an error where it is not the key's fault.
 fn problem(error: KeyringError) -> Result<String> {
     match error {
         KeyringError::UnknownKey(_) | KeyringError::WrongKey(_) => Ok(error.to_string()),

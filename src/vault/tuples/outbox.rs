@@ -35,7 +35,7 @@ impl std::fmt::Display for OutboxPartition<'_> {
     }
 }
 
-/// What one row of the outbox does to the tuples.
+/// The change of tuples in one row of the outbox.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::vault) enum Step {

@@ -1,10 +1,10 @@
-//! What a verification finds.
+//! The findings of a verification.
 
 use crate::crypto::StatementError;
 use crate::domain::{ChainId, DataKeyId, EntryId, EventId, ProjectId};
 use crate::vault::keys::{ForgedKey, ForgedSetting};
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Debug, Default)]
 pub struct Verification {
     /// How many events there are.
@@ -13,7 +13,7 @@ pub struct Verification {
     pub chains: usize,
     /// How many signed heads were compared, those kept elsewhere included.
     pub heads: usize,
-    /// What is not as it was recorded.
+    /// The places where something is not as it was recorded.
     pub breaks: Vec<Break>,
 }
 
@@ -86,7 +86,7 @@ pub enum Break {
         /// The last.
         to: i64,
     },
-    /// What a chain's row says of its cut is not what retention wrote.
+    /// A chain's row has another cut than retention wrote.
     #[error("chain {chain}: where its events were cut off by retention was changed")]
     Cut {
         /// Which chain.
@@ -97,7 +97,7 @@ pub enum Break {
     Head {
         /// Which, from 1, newest first.
         number: usize,
-        /// What is wrong with it.
+        /// The problem.
         reason: StatementError,
     },
     /// An entry's row is not the one that its newest change left behind.
@@ -116,7 +116,7 @@ pub enum Break {
     EntryUnlike {
         /// Which entry.
         entry: EntryId,
-        /// What it says otherwise, such as `name`.
+        /// The property that differs, such as `name`.
         what: &'static str,
     },
     /// An entry's row does not have the MAC of what it says, or its data key does not open.
@@ -134,7 +134,7 @@ pub enum Break {
         entry: EntryId,
         /// The name it had.
         name: String,
-        /// Whose it was.
+        /// The project it belonged to.
         project: String,
     },
     /// A project that was deleted has rows.

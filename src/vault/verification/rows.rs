@@ -28,7 +28,8 @@ const DELETED_BATCH: usize = 1_000;
 /// change before it.
 const SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// What explains that an entry is not among the rows: its project or its milestone was deleted. By
+/// The deletions that explain why an entry is not among the rows: of its project or its milestone.
+/// By
 /// project, read when first needed.
 type Erasures = HashMap<String, Vec<EventRow>>;
 

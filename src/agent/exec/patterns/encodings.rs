@@ -48,11 +48,11 @@ fn inner_base64(bytes: &[u8], offset: usize) -> [String; 2] {
 struct Dump {
     /// The number of bytes in a line.
     width: usize,
-    /// What stands before a line, by its offset in bytes. There may be several ways.
+    /// The text before a line, by its offset in bytes; there may be several forms.
     offsets: &'static [fn(usize) -> String],
     /// The digits of a line.
     digits: fn(&[u8]) -> String,
-    /// What follows the digits up to the end of the line.
+    /// The text from the digits to the end of the line.
     rest: fn(&[u8], &str) -> String,
     /// Whether the last line has that as well.
     ends_alike: bool,
@@ -243,7 +243,7 @@ mod tests {
         }
     }
 
-    /// What `printf %s 'gh-7Qm2xVt9Lw4Zr8+/' | TOOL` prints.
+    /// The output of `printf %s 'gh-7Qm2xVt9Lw4Zr8+/' | TOOL`.
     const DUMPED: [&str; 10] = [
         "0000000 67 68 2d 37 51 6d 32 78 56 74 39 4c 77 34 5a 72\n0000020 38 2b 2f\n0000023\n",
         "000000 67 68 2d 37 51 6d 32 78 56 74 39 4c 77 34 5a 72\n000010 38 2b 2f\n000013\n",

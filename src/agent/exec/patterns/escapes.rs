@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 /// How an encoder of JSON goes beyond what RFC 8259 asks for.
 struct Json {
-    /// What it writes as `\uXXXX` besides control characters.
+    /// The characters it writes as `\uXXXX` besides control characters.
     escaped: &'static str,
     /// Whether it writes `\/`.
     slash: bool,
@@ -86,7 +86,7 @@ const URL_KEPT: [&str; 11] = [
     "!$%&'()*+,-./:;=@[\\]^_`{|}~?",
 ];
 
-/// What `"` and `'` become in HTML and XML; `&`, `<` and `>` are the same everywhere.
+/// The forms of `"` and `'` in HTML and XML; `&`, `<` and `>` have one form everywhere.
 const HTML_QUOTES: [(&str, &str); 7] = [
     // Text of an element.
     ("\"", "'"),
@@ -102,7 +102,7 @@ const HTML_QUOTES: [(&str, &str); 7] = [
     ("&#34;", "&#39;"),
 ];
 
-/// What a shell or a language puts a backslash before, between quotes of its own.
+/// The characters that a shell or a language puts a backslash before, inside its own quotes.
 const BACKSLASHED: [&str; 5] = [
     // bash's declare -p and export -p, and other double quotes of shells.
     "\\\"$`",
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn json_is_found_as_each_encoder_writes_it() {
-        // What each printed for this value.
+        // The output of each for this value.
         let value = "a\u{e4}/<b>&'c'=\"+`\\\u{1f511}";
         for (encoder, text) in [
             ("JavaScript", r#"aä/<b>&'c'=\"+`\\🔑"#),

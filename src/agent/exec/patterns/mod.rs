@@ -142,7 +142,7 @@ impl Patterns {
     }
 }
 
-/// What is looked for of a value.
+/// One form of a value to look for.
 struct Units<'a> {
     texts: Vec<&'a str>,
     /// Whether each line stands alone.

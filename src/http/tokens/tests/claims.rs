@@ -1,4 +1,4 @@
-//! What a token says.
+//! The claims of a token.
 
 use super::*;
 use crate::domain::{AgentId, MilestoneId, Narrowing, Principal, ProjectId, RuntimeId, UserId};

@@ -1,4 +1,4 @@
-//! Who signed a token, and how.
+//! The key of a token, and its signature.
 
 use super::super::jwks;
 use super::*;

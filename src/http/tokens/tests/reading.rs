@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// What the server of a key set answers.
+/// An answer of the server of a key set.
 #[derive(Clone)]
 enum Answer {
     Set(String),
