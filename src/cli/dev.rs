@@ -5,7 +5,7 @@ use super::failure::{Failure, Result};
 use super::keyring_command::master_keys;
 use super::server::{self, Addresses, Parts};
 use super::{demo, logs, open, print};
-use crate::config::{Keys, Log, LogSettings, Problems, listen_addresses};
+use crate::config::{KeyConfig, Log, LogSettings, Problems, listen_addresses};
 use crate::domain::{Clock, SystemClock};
 use crate::http::tokens::{IssuerConfig, KeySource, Kind, Verifier};
 use crate::vault::{Installation, Vault};
@@ -67,7 +67,7 @@ impl Dev {
 
         let backend = dir.backend()?;
         let store = open::store(&backend)?;
-        let installation = Installation::new(store.clone(), master_keys(&Keys::in_file(dir.keyring()))?, clock);
+        let installation = Installation::new(store.clone(), master_keys(&KeyConfig::in_file(dir.keyring()))?, clock);
         open::migrate(&backend, &installation, &store, crate::vault::ExistingRows::Refuse).await?;
         let authorizer = open::authorizer(&backend, &installation, &store).await?;
         let vault = Vault::of(installation, authorizer, RETENTION);

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Where the vault of `dev` answers.
 const DEFAULT_URL: &str = "http://127.0.0.1:4000/graphql";
 /// How long a command waits for the vault, retries included.
-const DEFAULT_PATIENCE: u64 = 30;
+const DEFAULT_TIMEOUT_SECONDS: u64 = 30;
 
 /// The variable that holds the token. It is no flag: the arguments of a process are there for everybody to see.
 pub const TOKEN_VARIABLE: &str = "PROJECT_VAULT_TOKEN";
@@ -101,7 +101,8 @@ impl Client {
         let url = reader.text("PROJECT_VAULT_URL", settings.url.as_ref());
         let url = read_url(url.as_deref().unwrap_or(DEFAULT_URL), settings.insecure_http);
         let url = url.map_err(|problem| reader.problem("PROJECT_VAULT_URL", problem)).ok();
-        let patience = reader.number("PROJECT_VAULT_TIMEOUT", settings.timeout.as_ref(), 1..=3_600, DEFAULT_PATIENCE);
+        let patience =
+            reader.number("PROJECT_VAULT_TIMEOUT", settings.timeout.as_ref(), 1..=3_600, DEFAULT_TIMEOUT_SECONDS);
         let project = id(&mut reader, "PROJECT_VAULT_PROJECT", settings.project.as_ref());
         let agent = id(&mut reader, "PROJECT_VAULT_AGENT", settings.agent.as_ref());
         let milestone = id(&mut reader, "PROJECT_VAULT_MILESTONE", settings.milestone.as_ref());

@@ -15,7 +15,7 @@ pub use backend::{Authz, Backend};
 pub use client::{
     Client, ClientSettings, TOKEN_FILE_VARIABLE, TOKEN_HELP, TOKEN_VARIABLE, TokenSettings, client_token,
 };
-pub use keys::{KeyringSource, Keys, Provider};
+pub use keys::{KeyConfig, KeyringSource, Provider};
 pub use log::{Log, LogFormat};
 pub use problems::Problems;
 pub use server::{Server, listen_addresses};
@@ -30,7 +30,7 @@ pub struct Config {
     /// Where the vault keeps things, and who decides.
     pub backend: Backend,
     /// Where the master keys are.
-    pub keys: Keys,
+    pub keys: KeyConfig,
     /// What the server needs besides.
     pub server: Server,
     /// What is logged.
@@ -71,7 +71,7 @@ pub fn of_command(
     keys: &KeySettings,
     log: &LogSettings,
     secrets: &Secrets,
-) -> Result<(Backend, Keys, Log), Problems> {
+) -> Result<(Backend, KeyConfig, Log), Problems> {
     let mut reader = Reader::default();
     let backend = backend::read(&mut reader, backend, secrets);
     let keys = keys::read(&mut reader, keys, secrets);

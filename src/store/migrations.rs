@@ -74,7 +74,7 @@ async fn blocking<T: Send + 'static>(
     let path = url.strip_prefix("sqlite:").unwrap_or(url).to_owned();
     tokio::task::spawn_blocking(move || {
         let mut conn = SqliteConnection::establish(&path).map_err(|e| Error::unreachable(&e))?;
-        for pragmas in [sqlite::PRAGMAS, sqlite::SET_UP_PATIENCE] {
+        for pragmas in [sqlite::PRAGMAS, sqlite::SET_UP_LOCK_TIMEOUT_PRAGMA] {
             diesel::connection::SimpleConnection::batch_execute(&mut conn, pragmas)?;
         }
         work(&mut conn)

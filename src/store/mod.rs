@@ -45,9 +45,9 @@ pub struct Store {
 }
 
 /// How long a transaction waits until it may write.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WRITE_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a set-up waits for another one.
-const SET_UP_PATIENCE: Duration = Duration::from_secs(600);
+const SET_UP_LOCK_TIMEOUT: Duration = Duration::from_secs(600);
 
 #[derive(Clone)]
 enum Backend {
@@ -142,7 +142,7 @@ impl Store {
     /// # Errors
     /// When none can be had in time.
     pub async fn begin(&self) -> Result<Tx> {
-        let turn = self.turn(PATIENCE).await?;
+        let turn = self.turn(WRITE_LOCK_TIMEOUT).await?;
         let mut conn = self.conn().await?;
         match &mut conn {
             Conn::Postgres(conn) => postgres::begin(conn).await?,
@@ -158,7 +158,7 @@ impl Store {
     /// # Errors
     /// As [`Self::begin`].
     pub async fn begin_set_up(&self) -> Result<Tx> {
-        let turn = self.turn(SET_UP_PATIENCE).await?;
+        let turn = self.turn(SET_UP_LOCK_TIMEOUT).await?;
         let mut conn = self.conn().await?;
         match &mut conn {
             Conn::Postgres(conn) => postgres::begin_set_up(conn).await?,

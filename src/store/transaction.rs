@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 /// How long a transaction that was dropped may take to end; then its connection is closed.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A transaction. Dropped without a commit, it is rolled back, and what was not committed is gone.
 pub struct Tx {
@@ -94,7 +94,7 @@ impl Drop for Tx {
         match (self.conn.take(), Handle::try_current()) {
             (Some(Conn::Postgres(mut conn)), Ok(runtime)) => {
                 runtime.spawn(async move {
-                    match tokio::time::timeout(PATIENCE, postgres::rollback(&mut conn)).await {
+                    match tokio::time::timeout(ROLLBACK_TIMEOUT, postgres::rollback(&mut conn)).await {
                         Ok(Ok(())) => drop(conn),
                         Ok(Err(_)) | Err(_) => drop(Object::take(conn)),
                     }

@@ -32,7 +32,7 @@ use std::time::Duration;
 /// Connections one server holds at most.
 const POOL_SIZE: usize = 16;
 /// How long a request waits for a connection, and a connection for the server.
-const PATIENCE: Duration = Duration::from_secs(5);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a connection is not used whose commits do not wait for the disk: the setting is the role's or the database's as well as
 /// the server's, and may change while this runs, so each new connection is asked.
@@ -67,9 +67,9 @@ pub fn open(url: &str, instrument: Option<Instrument>) -> Result<Pool<Connection
     });
     Pool::builder(AsyncDieselConnectionManager::new_with_config("", config))
         .max_size(POOL_SIZE)
-        .wait_timeout(Some(PATIENCE))
-        .create_timeout(Some(PATIENCE))
-        .recycle_timeout(Some(PATIENCE))
+        .wait_timeout(Some(CONNECTION_TIMEOUT))
+        .create_timeout(Some(CONNECTION_TIMEOUT))
+        .recycle_timeout(Some(CONNECTION_TIMEOUT))
         .runtime(deadpool::Runtime::Tokio1)
         .build()
         .map_err(Error::unexpected)

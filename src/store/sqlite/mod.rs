@@ -31,12 +31,12 @@ use std::time::Duration;
 /// Connections one process holds at most: many read, one writes.
 const POOL_SIZE: usize = 8;
 /// How long a request waits for a connection.
-const PATIENCE: Duration = Duration::from_secs(5);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a connection waits for the write lock, in milliseconds.
-const PATIENCE_PRAGMA: &str = "PRAGMA busy_timeout = 5000";
+const LOCK_TIMEOUT_PRAGMA: &str = "PRAGMA busy_timeout = 5000";
 /// How long it waits where others may migrate.
-pub const SET_UP_PATIENCE: &str = "PRAGMA busy_timeout = 600000";
+pub const SET_UP_LOCK_TIMEOUT_PRAGMA: &str = "PRAGMA busy_timeout = 600000";
 
 /// They belong to the connection, not to the file. A commit waits for the disk, and what is deleted is overwritten.
 pub const PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
@@ -63,7 +63,7 @@ pub fn open(path: &str, instrument: Option<Instrument>) -> Result<Pool<Connectio
     });
     Pool::builder(AsyncDieselConnectionManager::new_with_config(path, config))
         .max_size(POOL_SIZE)
-        .wait_timeout(Some(PATIENCE))
+        .wait_timeout(Some(CONNECTION_TIMEOUT))
         .runtime(deadpool::Runtime::Tokio1)
         .build()
         .map_err(Error::unexpected)
@@ -76,9 +76,9 @@ pub async fn begin(conn: &mut Connection) -> QueryResult<()> {
 
 /// As [`begin`], for a set-up: whoever has the write lock may need it for minutes.
 pub async fn begin_set_up(conn: &mut Connection) -> QueryResult<()> {
-    conn.batch_execute(SET_UP_PATIENCE).await?;
+    conn.batch_execute(SET_UP_LOCK_TIMEOUT_PRAGMA).await?;
     let begun = begin(conn).await;
-    conn.batch_execute(PATIENCE_PRAGMA).await?;
+    conn.batch_execute(LOCK_TIMEOUT_PRAGMA).await?;
     begun
 }
 
