@@ -6,7 +6,7 @@ use super::keyring_command::master_keys;
 use super::server::{self, Addresses, Parts};
 use super::{demo, logs, open};
 use crate::command::{Problems, print};
-use crate::config::{Keys, Log, LogSettings, listen_addresses};
+use crate::config::{KeyConfig, Log, LogSettings, listen_addresses};
 use crate::domain::{Clock, SystemClock, TokenKind};
 use crate::http::tokens::{IssuerConfig, KeySource, Verifier};
 use crate::vault::{Installation, Vault};
@@ -68,7 +68,7 @@ impl Dev {
 
         let backend = dir.backend()?;
         let store = open::store(&backend)?;
-        let installation = Installation::new(store.clone(), master_keys(&Keys::in_file(dir.keyring()))?, clock);
+        let installation = Installation::new(store.clone(), master_keys(&KeyConfig::in_file(dir.keyring()))?, clock);
         open::migrate(&backend, &installation, &store, crate::vault::ExistingRows::Refuse).await?;
         let authorizer = open::authorizer(&backend, &installation, &store).await?;
         let vault = Vault::of(installation, authorizer, RETENTION);

@@ -1,8 +1,8 @@
 //! The master keys of a configuration; among them a keyring that a command prints, such as the client of a KMS or HSM.
 
-use crate::config::{KeyringSource, Keys, Provider, SECRET_VARIABLES};
+use crate::config::{KeyConfig, KeyringSource, Provider, SECRET_VARIABLES};
 use crate::crypto::{Keyring, KeyringError};
-use crate::kms::{KeyProvider, KeySource, KeyringProvider, MasterKeys, Transit};
+use crate::kms::{KeyProvider, KeyringLoader, KeyringProvider, MasterKeys, Transit};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{self, Read as _};
 use std::os::unix::process::CommandExt as _;
@@ -41,7 +41,7 @@ impl From<CommandError> for KeyringError {
 }
 
 /// The master keys of a configuration; nothing is read or asked yet.
-pub fn master_keys(keys: &Keys) -> Result<MasterKeys, KeyringError> {
+pub fn master_keys(keys: &KeyConfig) -> Result<MasterKeys, KeyringError> {
     let keyring = keys.keyring.as_ref().map(|source| Box::new(KeyringProvider::new(key_source(source))) as Box<_>);
     let transit = match &keys.transit {
         Some(config) => Some(Box::new(Transit::new(config)?) as Box<dyn KeyProvider>),
@@ -55,7 +55,7 @@ pub fn master_keys(keys: &Keys) -> Result<MasterKeys, KeyringError> {
 }
 
 /// Reads the keyring from where the configuration says, whenever it is asked to.
-fn key_source(source: &KeyringSource) -> KeySource {
+fn key_source(source: &KeyringSource) -> KeyringLoader {
     match source.clone() {
         KeyringSource::File(path) => Arc::new(move || Keyring::read_file(&path)),
         KeyringSource::Command(words) => Arc::new(move || Keyring::parse(&run(&words, COMMAND_TIMEOUT)?)),

@@ -5,7 +5,7 @@ use super::failure::{Failure, Result};
 use super::keyring_command::master_keys;
 use super::logs;
 use crate::authz::Authorizer;
-use crate::config::{self, Authz, Backend, BackendSettings, KeySettings, Keys, Log, LogSettings, Secrets};
+use crate::config::{self, Authz, Backend, BackendSettings, KeyConfig, KeySettings, Log, LogSettings, Secrets};
 use crate::domain::SystemClock;
 use crate::store::Store;
 use crate::vault::{ExistingRows, Installation, Vault};
@@ -89,7 +89,7 @@ impl Place {
 
     /// Opens it for what asks nobody whether it may, with where its master keys are: it works
     /// without the authorizer, and with keys that are missing.
-    pub async fn unasked(&self) -> Result<(Vault, Keys)> {
+    pub async fn unasked(&self) -> Result<(Vault, KeyConfig)> {
         let Parts { store, installation, keys, .. } = self.parts()?;
         require_current(&store).await?;
         Ok((Vault::of(installation, Authorizer::closed(), Duration::MAX), keys))
@@ -110,7 +110,7 @@ impl Place {
             Some(path) => {
                 let log = Log::of(&self.log, "warn")?;
                 let dir = DataDir::open(path)?;
-                (dir.backend()?, Keys::in_file(dir.keyring()), log)
+                (dir.backend()?, KeyConfig::in_file(dir.keyring()), log)
             }
             None => config::of_command(&self.backend, &self.keys, &self.log, &Secrets::from_env())?,
         };
@@ -124,7 +124,7 @@ impl Place {
 /// The vault that a command works on.
 struct Parts {
     backend: Backend,
-    keys: Keys,
+    keys: KeyConfig,
     store: Store,
     installation: Installation,
 }

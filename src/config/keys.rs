@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// Where the master keys are: at least with the provider that wraps; with the other, too, where its settings are given, so that
 /// what it wrapped can still be unwrapped.
-pub struct Keys {
+pub struct KeyConfig {
     /// The provider that wraps data keys.
     pub provider: Provider,
     /// The keyring.
@@ -39,7 +39,7 @@ pub enum KeyringSource {
     Command(Vec<String>),
 }
 
-impl Keys {
+impl KeyConfig {
     /// Of a keyring's file.
     #[must_use]
     pub const fn in_file(path: PathBuf) -> Self {
@@ -47,7 +47,7 @@ impl Keys {
     }
 }
 
-pub(super) fn read(reader: &mut SettingReader, settings: &KeySettings, secrets: &Secrets) -> Option<Keys> {
+pub(super) fn read(reader: &mut SettingReader, settings: &KeySettings, secrets: &Secrets) -> Option<KeyConfig> {
     let words = [("keyring", Provider::Keyring), ("transit", Provider::Transit)];
     let provider = reader.choice("VAULT_KEY_PROVIDER", settings.key_provider.as_ref(), &words).unwrap_or_default();
     // A setting is checked even where it is not needed.
@@ -57,7 +57,7 @@ pub(super) fn read(reader: &mut SettingReader, settings: &KeySettings, secrets: 
         Provider::Keyring => keyring.is_some(),
         Provider::Transit => transit.is_some(),
     };
-    chosen_is_there.then_some(Keys { provider, keyring, transit })
+    chosen_is_there.then_some(KeyConfig { provider, keyring, transit })
 }
 
 fn keyring(reader: &mut SettingReader, settings: &KeySettings, provider: Provider) -> Option<KeyringSource> {

@@ -11,7 +11,7 @@ mod settings;
 mod tests;
 
 pub use backend::{Authz, Backend};
-pub use keys::{KeyringSource, Keys, Provider};
+pub use keys::{KeyConfig, KeyringSource, Provider};
 pub use log::{Log, LogFormat};
 pub use server::{Server, listen_addresses};
 pub use settings::{
@@ -25,7 +25,7 @@ pub struct Config {
     /// Where the vault keeps things, and who decides.
     pub backend: Backend,
     /// Where the master keys are.
-    pub keys: Keys,
+    pub keys: KeyConfig,
     /// The server's other settings.
     pub server: Server,
     /// The settings of the log.
@@ -66,7 +66,7 @@ pub fn of_command(
     keys: &KeySettings,
     log: &LogSettings,
     secrets: &Secrets,
-) -> Result<(Backend, Keys, Log), Problems> {
+) -> Result<(Backend, KeyConfig, Log), Problems> {
     let mut reader = SettingReader::default();
     let backend = backend::read(&mut reader, backend, secrets);
     let keys = keys::read(&mut reader, keys, secrets);

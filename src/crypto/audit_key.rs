@@ -8,7 +8,7 @@ use sha2::Sha256;
 
 /// The kind of record that a MAC is for; no MAC for one kind passes for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Record {
+pub enum MacContext {
     /// An event, at its place in its chain.
     Event,
     /// The beginning of a chain.
@@ -25,7 +25,7 @@ pub enum Record {
     ReplacedDataKey,
 }
 
-impl Record {
+impl MacContext {
     const fn label(self) -> &'static [u8] {
         match self {
             Self::Event => b"audit-event",
@@ -54,7 +54,7 @@ impl AuditKey {
     }
 
     /// The MAC of a record's fields, each the text that `audit export` writes for it, or none where it writes null.
-    pub fn mac<'a>(&self, record: Record, fields: impl IntoIterator<Item = Option<&'a str>>) -> [u8; 32] {
+    pub fn mac<'a>(&self, record: MacContext, fields: impl IntoIterator<Item = Option<&'a str>>) -> [u8; 32] {
         let fields = fields
             .into_iter()
             .fold(Fields::new(record.label()), |fields, field| fields.option(field.map(str::as_bytes)));
@@ -67,7 +67,7 @@ impl AuditKey {
     /// [`CryptoError::NotAuthentic`] unless it is whole and was made with this key over exactly these fields.
     pub fn verify<'a>(
         &self,
-        record: Record,
+        record: MacContext,
         fields: impl IntoIterator<Item = Option<&'a str>>,
         mac: &[u8],
     ) -> Result<(), CryptoError> {
@@ -91,13 +91,13 @@ mod tests {
     #[test]
     fn a_mac_is_for_its_record_and_fields_alone() {
         let key = key();
-        let mac = key.mac(Record::Event, [Some("a"), None]);
-        assert!(key.verify(Record::Event, [Some("a"), None], &mac).is_ok());
-        assert!(key.verify(Record::Cut, [Some("a"), None], &mac).is_err());
-        assert!(key.verify(Record::Event, [Some("a"), Some("")], &mac).is_err());
-        assert!(key.verify(Record::Event, [Some("a")], &mac).is_err());
-        assert!(key.verify(Record::Event, [Some("a"), None], &mac[..31]).is_err());
-        assert!(self::key().verify(Record::Event, [Some("a"), None], &mac).is_err());
+        let mac = key.mac(MacContext::Event, [Some("a"), None]);
+        assert!(key.verify(MacContext::Event, [Some("a"), None], &mac).is_ok());
+        assert!(key.verify(MacContext::Cut, [Some("a"), None], &mac).is_err());
+        assert!(key.verify(MacContext::Event, [Some("a"), Some("")], &mac).is_err());
+        assert!(key.verify(MacContext::Event, [Some("a")], &mac).is_err());
+        assert!(key.verify(MacContext::Event, [Some("a"), None], &mac[..31]).is_err());
+        assert!(self::key().verify(MacContext::Event, [Some("a"), None], &mac).is_err());
     }
 
     #[test]
@@ -106,13 +106,13 @@ mod tests {
         let secret = KeyBytes::copy_of(&bytes(&known.key)).unwrap();
         let key = AuditKey::new(&InstallationKey::new(KeyPurpose::Audit, secret)).unwrap();
         let records = [
-            Record::Event,
-            Record::Chain,
-            Record::Cut,
-            Record::Outbox,
-            Record::Setting,
-            Record::DataKey,
-            Record::ReplacedDataKey,
+            MacContext::Event,
+            MacContext::Chain,
+            MacContext::Cut,
+            MacContext::Outbox,
+            MacContext::Setting,
+            MacContext::DataKey,
+            MacContext::ReplacedDataKey,
         ];
         assert_eq!(known.macs.len(), records.len());
         for (record, one) in records.into_iter().zip(known.macs) {
@@ -126,9 +126,9 @@ mod tests {
         let ring = Keyring::generate().unwrap();
         let own = InstallationKey::generate(KeyPurpose::Audit).unwrap();
         let wrapped = ring.wrap_own(&own).unwrap();
-        let mac = AuditKey::new(&own).unwrap().mac(Record::Event, []);
+        let mac = AuditKey::new(&own).unwrap().mac(MacContext::Event, []);
         let unwrapped = ring.unwrap_own(KeyPurpose::Audit, &wrapped).unwrap();
-        assert_eq!(AuditKey::new(&unwrapped).unwrap().mac(Record::Event, []), mac);
+        assert_eq!(AuditKey::new(&unwrapped).unwrap().mac(MacContext::Event, []), mac);
         assert!(ring.unwrap_own(KeyPurpose::Signing, &wrapped).is_err());
         assert!(Keyring::generate().unwrap().unwrap_own(KeyPurpose::Audit, &wrapped).is_err());
     }

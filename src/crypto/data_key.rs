@@ -15,7 +15,7 @@ const HINT: &[u8] = b"hint";
 
 /// Where a ciphertext stands. It opens there and nowhere else.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct CiphertextContext<'a> {
     /// The project the entry belongs to.
     pub project: &'a ProjectId,
     /// The entry.
@@ -26,7 +26,7 @@ pub struct Place<'a> {
     pub data_key: DataKeyId,
 }
 
-impl Place<'_> {
+impl CiphertextContext<'_> {
     fn associated(&self, purpose: &[u8]) -> Vec<u8> {
         Fields::new(purpose)
             .bytes(self.project.as_str().as_bytes())
@@ -83,25 +83,25 @@ impl DataKey {
     ///
     /// # Errors
     /// [`CryptoError::Randomness`] when the operating system gives none.
-    pub fn seal_value(&self, place: &Place<'_>, value: &SecretString) -> Result<Vec<u8>, CryptoError> {
-        self.seal_value_with(aead::random_nonce()?, place, value)
+    pub fn seal_value(&self, context: &CiphertextContext<'_>, value: &SecretString) -> Result<Vec<u8>, CryptoError> {
+        self.seal_value_with(aead::random_nonce()?, context, value)
     }
 
     fn seal_value_with(
         &self,
         nonce: [u8; NONCE_BYTES],
-        place: &Place<'_>,
+        context: &CiphertextContext<'_>,
         value: &SecretString,
     ) -> Result<Vec<u8>, CryptoError> {
-        aead::seal(&self.value, nonce, &place.associated(VALUE), value.expose_secret().as_bytes())
+        aead::seal(&self.value, nonce, &context.associated(VALUE), value.expose_secret().as_bytes())
     }
 
     /// Opens what [`Self::seal_value`] wrote for the same place.
     ///
     /// # Errors
     /// [`CryptoError::NotAuthentic`] for any other place, key or bytes; [`CryptoError::Form`] for what is not text.
-    pub fn open_value(&self, place: &Place<'_>, sealed: &[u8]) -> Result<SecretString, CryptoError> {
-        let mut plaintext = aead::open(&self.value, &place.associated(VALUE), sealed)?;
+    pub fn open_value(&self, context: &CiphertextContext<'_>, sealed: &[u8]) -> Result<SecretString, CryptoError> {
+        let mut plaintext = aead::open(&self.value, &context.associated(VALUE), sealed)?;
         match String::from_utf8(std::mem::take(&mut *plaintext)) {
             Ok(text) => Ok(SecretString::from(text)),
             Err(error) => {
@@ -116,20 +116,25 @@ impl DataKey {
     ///
     /// # Errors
     /// [`CryptoError::Randomness`] when the operating system gives none.
-    pub fn seal_hint(&self, place: &Place<'_>, hint: &Hint) -> Result<Vec<u8>, CryptoError> {
-        self.seal_hint_with(aead::random_nonce()?, place, hint)
+    pub fn seal_hint(&self, context: &CiphertextContext<'_>, hint: &Hint) -> Result<Vec<u8>, CryptoError> {
+        self.seal_hint_with(aead::random_nonce()?, context, hint)
     }
 
-    fn seal_hint_with(&self, nonce: [u8; NONCE_BYTES], place: &Place<'_>, hint: &Hint) -> Result<Vec<u8>, CryptoError> {
-        aead::seal(&self.hint, nonce, &place.associated(HINT), &hint.write()?)
+    fn seal_hint_with(
+        &self,
+        nonce: [u8; NONCE_BYTES],
+        context: &CiphertextContext<'_>,
+        hint: &Hint,
+    ) -> Result<Vec<u8>, CryptoError> {
+        aead::seal(&self.hint, nonce, &context.associated(HINT), &hint.write()?)
     }
 
     /// Opens what [`Self::seal_hint`] wrote for the same place.
     ///
     /// # Errors
     /// [`CryptoError::NotAuthentic`] for any other place, key or bytes; [`CryptoError::Form`] for a form that is not known.
-    pub fn open_hint(&self, place: &Place<'_>, sealed: &[u8]) -> Result<Hint, CryptoError> {
-        Hint::read(&aead::open(&self.hint, &place.associated(HINT), sealed)?)
+    pub fn open_hint(&self, context: &CiphertextContext<'_>, sealed: &[u8]) -> Result<Hint, CryptoError> {
+        Hint::read(&aead::open(&self.hint, &context.associated(HINT), sealed)?)
     }
 }
 
@@ -146,10 +151,10 @@ mod tests {
         DataKey::from_secret(KeyBytes::copy_of(&[9; 32]).unwrap()).unwrap()
     }
 
-    fn with_place<T>(run: impl FnOnce(Place<'_>) -> T) -> T {
+    fn with_place<T>(run: impl FnOnce(CiphertextContext<'_>) -> T) -> T {
         let project = ProjectId::parse("p1").unwrap();
         let (entry, data_key) = (EntryId(Uuid::from_u128(1)), DataKeyId(Uuid::from_u128(2)));
-        run(Place { project: &project, entry, version: 3, data_key })
+        run(CiphertextContext { project: &project, entry, version: 3, data_key })
     }
 
     fn hint() -> Hint {
@@ -225,12 +230,12 @@ mod tests {
             let sealed_hint = key.seal_hint(&place, &hint()).unwrap();
             let project = ProjectId::parse("p2").unwrap();
             for other in [
-                Place { project: &project, ..place },
-                Place { entry: EntryId(Uuid::from_u128(7)), ..place },
-                Place { version: 4, ..place },
-                Place { version: -3, ..place },
-                Place { data_key: DataKeyId(Uuid::from_u128(7)), ..place },
-                Place { entry: EntryId(place.data_key.0), data_key: DataKeyId(place.entry.0), ..place },
+                CiphertextContext { project: &project, ..place },
+                CiphertextContext { entry: EntryId(Uuid::from_u128(7)), ..place },
+                CiphertextContext { version: 4, ..place },
+                CiphertextContext { version: -3, ..place },
+                CiphertextContext { data_key: DataKeyId(Uuid::from_u128(7)), ..place },
+                CiphertextContext { entry: EntryId(place.data_key.0), data_key: DataKeyId(place.entry.0), ..place },
             ] {
                 assert_eq!(key.open_value(&other, &value).err(), Some(CryptoError::NotAuthentic), "{other:?}");
                 assert_eq!(key.open_hint(&other, &sealed_hint).err(), Some(CryptoError::NotAuthentic), "{other:?}");

@@ -2,7 +2,7 @@
 
 use super::aead::{self, KeyBytes, NONCE_BYTES};
 use super::installation_key::InstallationKey;
-use super::wrapping::{Bound, WrappedKey};
+use super::wrapping::{WrapContext, WrappedKey};
 use super::{CryptoError, DataKey};
 use crate::domain::{DataKeyId, KeyPurpose, ProjectId};
 use std::collections::BTreeMap;
@@ -157,7 +157,7 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError::Crypto`] when the operating system gives no randomness.
     pub fn wrap(&self, project: &ProjectId, id: DataKeyId, key: &DataKey) -> Result<WrappedKey, KeyringError> {
-        self.wrap_secret(key.secret(), &Bound::to_data_key(project, id))
+        self.wrap_secret(key.secret(), &WrapContext::for_data_key(project, id))
     }
 
     /// Wraps a key of the installation, as [`Self::wrap`] does a project's; it is bound to its purpose.
@@ -165,25 +165,25 @@ impl Keyring {
     /// # Errors
     /// As [`Self::wrap`].
     pub fn wrap_own(&self, key: &InstallationKey) -> Result<WrappedKey, KeyringError> {
-        self.wrap_secret(key.secret(), &Bound::to_installation(key.purpose()))
+        self.wrap_secret(key.secret(), &WrapContext::for_installation_key(key.purpose()))
     }
 
     /// Wraps 32 secret bytes, as [`Self::wrap`] does a data key.
     ///
     /// # Errors
     /// As [`Self::wrap`].
-    pub fn wrap_secret(&self, secret: &KeyBytes, bound: &Bound) -> Result<WrappedKey, KeyringError> {
-        self.wrap_with(aead::random_nonce()?, bound, secret)
+    pub fn wrap_secret(&self, secret: &KeyBytes, context: &WrapContext) -> Result<WrappedKey, KeyringError> {
+        self.wrap_with(aead::random_nonce()?, context, secret)
     }
 
     fn wrap_with(
         &self,
         nonce: [u8; NONCE_BYTES],
-        bound: &Bound,
+        context: &WrapContext,
         secret: &KeyBytes,
     ) -> Result<WrappedKey, KeyringError> {
         let master = self.keys.get(&self.current).ok_or_else(|| KeyringError::CurrentNotThere(self.current.clone()))?;
-        let bytes = aead::seal(&master.derive(WRAP)?, nonce, &bound.and(&self.current), secret.expose())?;
+        let bytes = aead::seal(&master.derive(WRAP)?, nonce, &context.and(&self.current), secret.expose())?;
         Ok(WrappedKey { master_key: self.current.clone(), bytes })
     }
 
@@ -193,7 +193,7 @@ impl Keyring {
     /// [`KeyringError::UnknownKey`] when the keyring lacks the master key, [`KeyringError::WrongKey`] when its key of that id
     /// does not open these bytes for this project and data key.
     pub fn unwrap(&self, project: &ProjectId, id: DataKeyId, wrapped: &WrappedKey) -> Result<DataKey, KeyringError> {
-        DataKey::unwrapped(self.unwrap_secret(wrapped, &Bound::to_data_key(project, id))?)
+        DataKey::unwrapped(self.unwrap_secret(wrapped, &WrapContext::for_data_key(project, id))?)
     }
 
     /// Unwraps a key of the installation.
@@ -201,7 +201,7 @@ impl Keyring {
     /// # Errors
     /// As [`Self::unwrap`].
     pub fn unwrap_own(&self, purpose: KeyPurpose, wrapped: &WrappedKey) -> Result<InstallationKey, KeyringError> {
-        let secret = self.unwrap_secret(wrapped, &Bound::to_installation(purpose))?;
+        let secret = self.unwrap_secret(wrapped, &WrapContext::for_installation_key(purpose))?;
         Ok(InstallationKey::unwrapped(purpose, secret))
     }
 
@@ -209,10 +209,10 @@ impl Keyring {
     ///
     /// # Errors
     /// As [`Self::unwrap`].
-    pub fn unwrap_secret(&self, wrapped: &WrappedKey, bound: &Bound) -> Result<KeyBytes, KeyringError> {
+    pub fn unwrap_secret(&self, wrapped: &WrappedKey, context: &WrapContext) -> Result<KeyBytes, KeyringError> {
         let name = &wrapped.master_key;
         let master = self.keys.get(name).ok_or_else(|| KeyringError::UnknownKey(name.clone()))?;
-        aead::open(&master.derive(WRAP)?, &bound.and(name), &wrapped.bytes)
+        aead::open(&master.derive(WRAP)?, &context.and(name), &wrapped.bytes)
             .ok()
             .and_then(|secret| KeyBytes::copy_of(&secret))
             .ok_or_else(|| KeyringError::WrongKey(name.clone()))
@@ -250,7 +250,8 @@ mod tests {
         let place = place.place(&project);
         let ring = Keyring::parse(&known.keyring).unwrap();
         let nonce = bytes(&known.nonce).try_into().unwrap();
-        let wrapped = ring.wrap_with(nonce, &Bound::to_data_key(&project, place.data_key), key.secret()).unwrap();
+        let wrapped =
+            ring.wrap_with(nonce, &WrapContext::for_data_key(&project, place.data_key), key.secret()).unwrap();
         assert_eq!(wrapped.master_key, known.master_key);
         assert_eq!(wrapped.bytes, bytes(&known.bytes));
         let unwrapped = ring.unwrap(&project, place.data_key, &wrapped).unwrap();
@@ -335,7 +336,8 @@ mod tests {
         let ring = Keyring::generate().unwrap();
         let name = ring.current_id().to_owned();
         let wrapping = ring.keys[&name].derive(WRAP).unwrap();
-        let bytes = aead::seal(&wrapping, [0; 12], &Bound::to_data_key(&project(), id()).and(&name), &[1; 31]).unwrap();
+        let bytes =
+            aead::seal(&wrapping, [0; 12], &WrapContext::for_data_key(&project(), id()).and(&name), &[1; 31]).unwrap();
         let wrapped = WrappedKey { master_key: name, bytes };
         assert!(matches!(refusal(&ring, &wrapped), Some(KeyringError::WrongKey(_))));
     }

@@ -26,9 +26,9 @@ mod vectors;
 mod wrapping;
 
 pub use aead::{KeyBytes, OVERHEAD};
-pub use audit_key::{AuditKey, Record};
+pub use audit_key::{AuditKey, MacContext};
 pub use certificate::{Certificate, read_certificate};
-pub use data_key::{DataKey, Place};
+pub use data_key::{CiphertextContext, DataKey};
 pub use hint::Hint;
 pub use installation_key::InstallationKey;
 pub use keyring::{Keyring, KeyringError};
@@ -39,7 +39,7 @@ pub use sealing::{Recipient, RecipientKey, SealedCall, SealedPlace};
 pub use signing_key::{SigningKey, Statement, StatementError, verify_statement};
 #[cfg(feature = "server")]
 pub(crate) use signing_key::{key_set, public_parts};
-pub use wrapping::{Bound, WrappedKey};
+pub use wrapping::{WrapContext, WrappedKey};
 
 /// The format of everything this module writes; a new format gets a new label, and both are told apart by it.
 const FORMAT: &[u8] = b"project-vault/v1";

@@ -2,7 +2,7 @@
 
 use super::DataKey;
 use super::aead::KeyBytes;
-use super::data_key::Place;
+use super::data_key::CiphertextContext;
 use crate::domain::{DataKeyId, EntryId, ProjectId};
 use serde::Deserialize;
 
@@ -103,8 +103,8 @@ impl KnownPlace {
         ProjectId::parse(self.project.as_str()).unwrap()
     }
 
-    pub(super) fn place<'a>(&self, project: &'a ProjectId) -> Place<'a> {
-        Place {
+    pub(super) fn place<'a>(&self, project: &'a ProjectId) -> CiphertextContext<'a> {
+        CiphertextContext {
             project,
             entry: EntryId::parse(&self.entry).unwrap(),
             version: self.version,

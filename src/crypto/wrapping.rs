@@ -18,18 +18,18 @@ pub struct WrappedKey {
 }
 
 /// The context that a wrapped key is bound to: it unwraps for the same one only.
-pub struct Bound(Vec<u8>);
+pub struct WrapContext(Vec<u8>);
 
-impl Bound {
+impl WrapContext {
     /// To a project's data key of this id.
     #[must_use]
-    pub fn to_data_key(project: &ProjectId, id: DataKeyId) -> Self {
+    pub fn for_data_key(project: &ProjectId, id: DataKeyId) -> Self {
         Self(Fields::new(DATA_KEY).bytes(project.as_str().as_bytes()).bytes(id.0.as_bytes()).finish())
     }
 
     /// To the installation's key for a purpose.
     #[must_use]
-    pub fn to_installation(purpose: KeyPurpose) -> Self {
+    pub fn for_installation_key(purpose: KeyPurpose) -> Self {
         Self(Fields::new(INSTALLATION_KEY).bytes(purpose.as_str().as_bytes()).finish())
     }
 

@@ -1,15 +1,15 @@
 //! A keyring in this process: read at first use, and again when it is asked to.
 
-use super::{Answer, KeyProvider};
-use crate::crypto::{Bound, KeyBytes, Keyring, KeyringError, WrappedKey};
+use super::{KeyFuture, KeyProvider};
+use crate::crypto::{KeyBytes, Keyring, KeyringError, WrapContext, WrappedKey};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Reads the keyring. It may block: it is called on a thread for that.
-pub type KeySource = Arc<dyn Fn() -> Result<Keyring, KeyringError> + Send + Sync>;
+pub type KeyringLoader = Arc<dyn Fn() -> Result<Keyring, KeyringError> + Send + Sync>;
 
 /// The master keys of a [`Keyring`].
 pub struct KeyringProvider {
-    source: KeySource,
+    source: KeyringLoader,
     ring: RwLock<Option<Arc<Keyring>>>,
     /// Held while it is read, so that whoever comes meanwhile waits for that instead of reading as well.
     reading: tokio::sync::Mutex<()>,
@@ -18,7 +18,7 @@ pub struct KeyringProvider {
 impl KeyringProvider {
     /// The keyring that `source` reads, at first use.
     #[must_use]
-    pub fn new(source: KeySource) -> Self {
+    pub fn new(source: KeyringLoader) -> Self {
         Self { source, ring: RwLock::default(), reading: tokio::sync::Mutex::default() }
     }
 
@@ -52,23 +52,23 @@ impl KeyProvider for KeyringProvider {
         !master_key.contains(':')
     }
 
-    fn current(&self) -> Answer<'_, String> {
+    fn current(&self) -> KeyFuture<'_, String> {
         Box::pin(async { Ok(self.ring().await?.current_id().to_owned()) })
     }
 
-    fn known(&self) -> Answer<'_, Vec<String>> {
+    fn known(&self) -> KeyFuture<'_, Vec<String>> {
         Box::pin(async { Ok(self.ring().await?.ids().map(ToOwned::to_owned).collect()) })
     }
 
-    fn wrap<'a>(&'a self, secret: &'a KeyBytes, bound: &'a Bound) -> Answer<'a, WrappedKey> {
-        Box::pin(async { self.ring().await?.wrap_secret(secret, bound) })
+    fn wrap<'a>(&'a self, secret: &'a KeyBytes, context: &'a WrapContext) -> KeyFuture<'a, WrappedKey> {
+        Box::pin(async { self.ring().await?.wrap_secret(secret, context) })
     }
 
-    fn unwrap<'a>(&'a self, wrapped: &'a WrappedKey, bound: &'a Bound) -> Answer<'a, KeyBytes> {
-        Box::pin(async { self.ring().await?.unwrap_secret(wrapped, bound) })
+    fn unwrap<'a>(&'a self, wrapped: &'a WrappedKey, context: &'a WrapContext) -> KeyFuture<'a, KeyBytes> {
+        Box::pin(async { self.ring().await?.unwrap_secret(wrapped, context) })
     }
 
-    fn reload(&self) -> Answer<'_, String> {
+    fn reload(&self) -> KeyFuture<'_, String> {
         Box::pin(async {
             let _reading = self.reading.lock().await;
             Ok(self.read().await?.current_id().to_owned())

@@ -4,15 +4,15 @@
 mod keyring;
 mod transit;
 
-pub use keyring::{KeySource, KeyringProvider};
+pub use keyring::{KeyringLoader, KeyringProvider};
 pub use transit::{Transit, TransitConfig, TransitError, TransitUrl, is_key_name};
 
-use crate::crypto::{Bound, KeyBytes, Keyring, KeyringError, WrappedKey};
+use crate::crypto::{KeyBytes, Keyring, KeyringError, WrapContext, WrappedKey};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
 /// A provider's answer, as a future.
-pub type Answer<'a, T> = BoxFuture<'a, Result<T, KeyringError>>;
+pub type KeyFuture<'a, T> = BoxFuture<'a, Result<T, KeyringError>>;
 
 /// Wraps and unwraps 32 secret bytes under named master keys.
 ///
@@ -23,19 +23,19 @@ pub trait KeyProvider: Send + Sync + 'static {
     fn owns(&self, master_key: &str) -> bool;
 
     /// The id of the master key that wraps from now on. Asks whoever knows; nothing older is answered.
-    fn current(&self) -> Answer<'_, String>;
+    fn current(&self) -> KeyFuture<'_, String>;
 
     /// The ids of all master keys that unwrap.
-    fn known(&self) -> Answer<'_, Vec<String>>;
+    fn known(&self) -> KeyFuture<'_, Vec<String>>;
 
     /// Wraps with the current master key.
-    fn wrap<'a>(&'a self, secret: &'a KeyBytes, bound: &'a Bound) -> Answer<'a, WrappedKey>;
+    fn wrap<'a>(&'a self, secret: &'a KeyBytes, context: &'a WrapContext) -> KeyFuture<'a, WrappedKey>;
 
     /// Unwraps what was wrapped for the same place.
-    fn unwrap<'a>(&'a self, wrapped: &'a WrappedKey, bound: &'a Bound) -> Answer<'a, KeyBytes>;
+    fn unwrap<'a>(&'a self, wrapped: &'a WrappedKey, context: &'a WrapContext) -> KeyFuture<'a, KeyBytes>;
 
     /// Takes over what has changed; gives the id of the master key that wraps from now on. Where it fails, all stays as it was.
-    fn reload(&self) -> Answer<'_, String>;
+    fn reload(&self) -> KeyFuture<'_, String>;
 }
 
 /// The master keys of an installation: the provider that wraps, and others that still unwrap what they wrapped. Cheap to clone.
@@ -83,8 +83,8 @@ impl MasterKeys {
     ///
     /// # Errors
     /// When the provider cannot.
-    pub async fn wrap(&self, secret: &KeyBytes, bound: &Bound) -> Result<WrappedKey, KeyringError> {
-        self.first()?.wrap(secret, bound).await
+    pub async fn wrap(&self, secret: &KeyBytes, context: &WrapContext) -> Result<WrappedKey, KeyringError> {
+        self.first()?.wrap(secret, context).await
     }
 
     /// Unwraps what was wrapped for the same place.
@@ -92,9 +92,9 @@ impl MasterKeys {
     /// # Errors
     /// [`KeyringError::UnknownKey`] when there is no such master key, [`KeyringError::WrongKey`] when it does not open this;
     /// [`KeyringError::Provider`] when its keeper cannot answer.
-    pub async fn unwrap(&self, wrapped: &WrappedKey, bound: &Bound) -> Result<KeyBytes, KeyringError> {
+    pub async fn unwrap(&self, wrapped: &WrappedKey, context: &WrapContext) -> Result<KeyBytes, KeyringError> {
         match self.0.iter().find(|provider| provider.owns(&wrapped.master_key)) {
-            Some(provider) => provider.unwrap(wrapped, bound).await,
+            Some(provider) => provider.unwrap(wrapped, context).await,
             None => Err(KeyringError::UnknownKey(wrapped.master_key.clone())),
         }
     }

@@ -5,8 +5,8 @@
 //! (<https://openbao.org/api-docs/secret/transit/>). A master key's id is `transit:NAME:vN`, N as in the ciphertext `vault:vN:...`.
 //! `rewrap` takes no associated data, so a key is moved to a new version by decrypting and encrypting it.
 
-use super::{Answer, KeyProvider};
-use crate::crypto::{Bound, KeyBytes, KeyringError, WrappedKey};
+use super::{KeyFuture, KeyProvider};
+use crate::crypto::{KeyBytes, KeyringError, WrapContext, WrappedKey};
 use crate::domain::{is_loopback_host, with_causes};
 use data_encoding::BASE64;
 use reqwest::header::{HeaderValue, InvalidHeaderValue};
@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 /// An answer is no larger, in bytes.
-const MAX_BYTES: usize = 64 * 1024;
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 /// Where the engine is mounted unless the address says so.
 const MOUNT: &str = "/v1/transit";
 const SCHEME: &str = "transit";
@@ -202,9 +202,9 @@ impl Transit {
         }
         let mut response = request.send().await.map_err(explain)?;
         let status = response.status();
-        let mut answer = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
+        let mut answer = Zeroizing::new(Vec::with_capacity(MAX_RESPONSE_BYTES));
         while let Some(chunk) = response.chunk().await.map_err(explain)? {
-            if answer.len() + chunk.len() > MAX_BYTES {
+            if answer.len() + chunk.len() > MAX_RESPONSE_BYTES {
                 return Err(TransitError::Form(what));
             }
             answer.extend_from_slice(&chunk);
@@ -239,14 +239,14 @@ impl Transit {
 
     /// What a wrapped key is bound to: the place, and the key's name. Its version is told by the ciphertext, which opens with
     /// that version alone.
-    fn associated(&self, bound: &Bound) -> String {
-        BASE64.encode(&bound.and(&format!("{SCHEME}:{}", self.key)))
+    fn associated(&self, context: &WrapContext) -> String {
+        BASE64.encode(&context.and(&format!("{SCHEME}:{}", self.key)))
     }
 
-    async fn encrypt(&self, secret: &KeyBytes, bound: &Bound) -> Result<WrappedKey, TransitError> {
+    async fn encrypt(&self, secret: &KeyBytes, context: &WrapContext) -> Result<WrappedKey, TransitError> {
         const WHAT: &str = "encrypt";
         let plaintext = Zeroizing::new(BASE64.encode(secret.expose()));
-        let body = body(&[("plaintext", &plaintext), ("associated_data", &self.associated(bound))]);
+        let body = body(&[("plaintext", &plaintext), ("associated_data", &self.associated(context))]);
         let (status, answer) = self.ask(Method::POST, WHAT, Some(body)).await?;
         Self::done(WHAT, status)?;
         let Encrypted { ciphertext } = read(WHAT, &answer)?;
@@ -254,14 +254,14 @@ impl Transit {
         Ok(WrappedKey { master_key: self.id(version), bytes: ciphertext.as_bytes().to_vec() })
     }
 
-    async fn decrypt(&self, wrapped: &WrappedKey, bound: &Bound) -> Result<KeyBytes, KeyringError> {
+    async fn decrypt(&self, wrapped: &WrappedKey, context: &WrapContext) -> Result<KeyBytes, KeyringError> {
         const WHAT: &str = "decrypt";
         let wrong = || KeyringError::WrongKey(wrapped.master_key.clone());
         let ciphertext = std::str::from_utf8(&wrapped.bytes).map_err(|_| wrong())?;
         if version_of(ciphertext).map(|version| self.id(version)).as_deref() != Some(&wrapped.master_key) {
             return Err(wrong());
         }
-        let body = body(&[("ciphertext", ciphertext), ("associated_data", &self.associated(bound))]);
+        let body = body(&[("ciphertext", ciphertext), ("associated_data", &self.associated(context))]);
         let (status, answer) = self.ask(Method::POST, WHAT, Some(body)).await?;
         if status == StatusCode::BAD_REQUEST {
             // No such key, a version that may not be used any more, or not what was encrypted for this place.
@@ -305,11 +305,11 @@ impl KeyProvider for Transit {
         })
     }
 
-    fn current(&self) -> Answer<'_, String> {
+    fn current(&self) -> KeyFuture<'_, String> {
         Box::pin(async { Ok(self.id(&self.info().await?.latest_version.to_string())) })
     }
 
-    fn known(&self) -> Answer<'_, Vec<String>> {
+    fn known(&self) -> KeyFuture<'_, Vec<String>> {
         Box::pin(async {
             let info = self.info().await?;
             let mut versions: Vec<u32> = info.keys.keys().filter_map(|version| version.parse().ok()).collect();
@@ -319,15 +319,15 @@ impl KeyProvider for Transit {
         })
     }
 
-    fn wrap<'a>(&'a self, secret: &'a KeyBytes, bound: &'a Bound) -> Answer<'a, WrappedKey> {
-        Box::pin(async { Ok(self.encrypt(secret, bound).await?) })
+    fn wrap<'a>(&'a self, secret: &'a KeyBytes, context: &'a WrapContext) -> KeyFuture<'a, WrappedKey> {
+        Box::pin(async { Ok(self.encrypt(secret, context).await?) })
     }
 
-    fn unwrap<'a>(&'a self, wrapped: &'a WrappedKey, bound: &'a Bound) -> Answer<'a, KeyBytes> {
-        Box::pin(self.decrypt(wrapped, bound))
+    fn unwrap<'a>(&'a self, wrapped: &'a WrappedKey, context: &'a WrapContext) -> KeyFuture<'a, KeyBytes> {
+        Box::pin(self.decrypt(wrapped, context))
     }
 
-    fn reload(&self) -> Answer<'_, String> {
+    fn reload(&self) -> KeyFuture<'_, String> {
         self.current()
     }
 }

@@ -55,7 +55,7 @@ pub use tuples::Tuples;
 pub use verification::{Break, Verification, Verifier};
 pub use wal::Wal;
 
-pub use crate::kms::{KeySource, MasterKeys};
+pub use crate::kms::{KeyringLoader, MasterKeys};
 
 use crate::authz::Authorizer;
 use crate::domain::{Clock, ReservedNames};

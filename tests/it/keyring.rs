@@ -3,7 +3,7 @@
 use crate::support::{World, agent_asks, entry, runtime, service, tool_asks, user};
 use project_vault::crypto::Keyring;
 use project_vault::domain::ProjectStatus;
-use project_vault::vault::{AgentQuestion, KeySource, NewEntry, NewProject, Vault};
+use project_vault::vault::{AgentQuestion, KeyringLoader, NewEntry, NewProject, Vault};
 use secrecy::ExposeSecret as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,7 @@ impl File {
         ring.to_text().expose_secret().clone_into(&mut self.text.lock().unwrap());
     }
 
-    fn source(&self) -> KeySource {
+    fn source(&self) -> KeyringLoader {
         let file = self.clone();
         Arc::new(move || {
             file.reads.fetch_add(1, Ordering::SeqCst);

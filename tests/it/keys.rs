@@ -12,7 +12,7 @@ use crate::support::{World, agent_asks, entry, runtime, tool_asks, user};
 use project_vault::crypto::Keyring;
 use project_vault::domain::{ProjectId, ProjectStatus, Timestamp};
 use project_vault::permission::Operator;
-use project_vault::vault::{KeySource, KeyStatus, MasterKeyUse, Rotation, Vault};
+use project_vault::vault::{KeyStatus, KeyringLoader, MasterKeyUse, Rotation, Vault};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -53,7 +53,7 @@ impl Ringed {
         Vault::new(store.clone(), authorizer.clone(), self.source(), clock.clone(), Duration::from_secs(3600))
     }
 
-    fn source(&self) -> KeySource {
+    fn source(&self) -> KeyringLoader {
         let path = self.path.clone();
         Arc::new(move || Keyring::read_file(&path))
     }

@@ -11,7 +11,7 @@ use crate::domain::{
 use crate::store::records::{CandidateRow, Candidates, EventRow};
 use crate::vault::Caller;
 use crate::vault::audit::{CallRecord, ResolveReceipt};
-use crate::vault::entries::{LeftOut, ciphertext_place};
+use crate::vault::entries::{LeftOut, ciphertext_context};
 use secrecy::SecretString;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -224,7 +224,7 @@ impl AgentSecrets {
         self.decryptions.fetch_add(1, Ordering::Relaxed);
         // A value that was not read is none of this place.
         let sealed = row.value.as_deref().ok_or(CryptoError::NotAuthentic)?;
-        key.open_value(&ciphertext_place(&row.entry, row.version.ciphertext_version), sealed)
+        key.open_value(&ciphertext_context(&row.entry, row.version.ciphertext_version), sealed)
     }
 }
 

@@ -6,7 +6,7 @@
 //! event names another chain's event, which ties the chains to each other.
 
 use super::Audit;
-use crate::crypto::{AuditKey, CryptoError, Record};
+use crate::crypto::{AuditKey, CryptoError, MacContext};
 use crate::domain::{ChainId, EntryId, Error, Result};
 use crate::store::records::{Anchor, ChainRow, ChainedEvent, Cut, EventRow, Link};
 use crate::store::{self, End, Tx};
@@ -43,7 +43,7 @@ impl Chains {
 impl Tip {
     fn append(&mut self, key: &AuditKey, event: &EventRow) -> ChainedEvent {
         let seq = self.seq + 1;
-        let mac = key.mac(Record::Event, fields(self.chain, seq, &self.mac, event).iter().map(Option::as_deref));
+        let mac = key.mac(MacContext::Event, fields(self.chain, seq, &self.mac, event).iter().map(Option::as_deref));
         let prev = std::mem::replace(&mut self.mac, mac.to_vec());
         self.seq = seq;
         ChainedEvent { event: event.clone(), link: Link { chain: self.chain, seq, prev, mac: mac.to_vec() } }
@@ -86,7 +86,7 @@ pub(in crate::vault) fn verify_event(
     ChainedEvent { event, link }: &ChainedEvent,
 ) -> Result<(), CryptoError> {
     let says = fields(link.chain, link.seq, &link.prev, event);
-    key.verify(Record::Event, says.iter().map(Option::as_deref), &link.mac)
+    key.verify(MacContext::Event, says.iter().map(Option::as_deref), &link.mac)
 }
 
 /// The value in place of the MAC before a chain's first event.
@@ -98,20 +98,20 @@ pub(in crate::vault) fn beginning(key: &AuditKey, chain: &ChainRow) -> [u8; 32] 
         anchor.map(|anchor| anchor.seq.to_string()),
         anchor.map(|anchor| HEXLOWER.encode(&anchor.mac)),
     ];
-    key.mac(Record::Chain, fields.iter().map(Option::as_deref))
+    key.mac(MacContext::Chain, fields.iter().map(Option::as_deref))
 }
 
 /// A cut of a chain behind an event, which is the last one that goes.
 pub(super) fn cut_behind(key: &AuditKey, chain: ChainId, seq: i64, event_mac: Vec<u8>) -> Cut {
     let fields = cut_fields(chain, seq, &event_mac);
-    let mac = key.mac(Record::Cut, fields.iter().map(|field| Some(field.as_str()))).to_vec();
+    let mac = key.mac(MacContext::Cut, fields.iter().map(|field| Some(field.as_str()))).to_vec();
     Cut { seq, event_mac, mac }
 }
 
 /// Checks that a cut is one that retention made.
 pub(in crate::vault) fn verify_cut(key: &AuditKey, chain: ChainId, cut: &Cut) -> Result<(), CryptoError> {
     let fields = cut_fields(chain, cut.seq, &cut.event_mac);
-    key.verify(Record::Cut, fields.iter().map(|field| Some(field.as_str())), &cut.mac)
+    key.verify(MacContext::Cut, fields.iter().map(|field| Some(field.as_str())), &cut.mac)
 }
 
 /// The fields that the MAC of a cut covers: the chain, the last event erased, and that event's MAC.

@@ -1,6 +1,6 @@
 //! Writing a new entry, or a new version of one.
 
-use super::rows::{ciphertext_place, sign_entry, sign_version};
+use super::rows::{ciphertext_context, sign_entry, sign_version};
 use super::values::{self, Value};
 use crate::crypto::DataKey;
 use crate::domain::{Category, EntryId, Error, MilestoneId, ProjectId, Result, SecretName, Timestamp, UserId};
@@ -88,7 +88,7 @@ pub(super) async fn insert_version<P: ChangesEntries>(
     now: Timestamp,
 ) -> Result<()> {
     let version = row.current_version;
-    let place = ciphertext_place(row, version);
+    let place = ciphertext_context(row, version);
     let ciphertext = CiphertextRow {
         entry: row.id,
         version,

@@ -21,7 +21,9 @@ pub use input::{Change, EntryChanges, NewEntry, Rollback, Rotation};
 pub(super) use reading::status;
 pub use reading::{Entry, EntryFilter, EntryOrder, EntryQuery, OrderField, SealedHint, Usage, Version, page_versions};
 pub(super) use rekeying::rekeyed;
-pub(super) use rows::{Tampered, ciphertext_place, differs_from_change, verify_candidate, verify_entry, verify_newest};
+pub(super) use rows::{
+    Tampered, ciphertext_context, differs_from_change, verify_candidate, verify_entry, verify_newest,
+};
 
 use super::access::Access;
 use super::audit::Audit;

@@ -1,7 +1,7 @@
 //! Entries as people see them.
 
 use super::Entries;
-use crate::crypto::{Certificate, Place, shown};
+use crate::crypto::{Certificate, CiphertextContext, shown};
 use crate::domain::{
     Category, EntryId, EntryStatus, Error, MilestoneId, ProjectId, Result, Scope, SecretName, Timestamp, UserId,
 };
@@ -369,7 +369,7 @@ impl Entries {
             return Err(Error::internal("a hint was about to be shown under another project's permission"));
         }
         let key = self.installation.open_key(&hint.project, &hint.data_key).await?;
-        let place = Place {
+        let place = CiphertextContext {
             project: &hint.project,
             entry: hint.entry,
             version: hint.ciphertext_version,

@@ -2,7 +2,7 @@
 //! stays; its revision grows, so that the rows under the old key are old ones.
 
 use super::Entries;
-use super::rows::{Tampered, ciphertext_place, sign_entry, sign_version, verify_entry, verify_version};
+use super::rows::{Tampered, ciphertext_context, sign_entry, sign_version, verify_entry, verify_version};
 use crate::crypto::{CryptoError, DataKey};
 use crate::domain::{Error, Result};
 use crate::permission::Rekeying;
@@ -57,7 +57,7 @@ fn reseal(
         if ciphertext.data_key != from.data_key {
             return Err(CryptoError::NotAuthentic);
         }
-        let (was, is) = (ciphertext_place(from, ciphertext.version), ciphertext_place(&to, ciphertext.version));
+        let (was, is) = (ciphertext_context(from, ciphertext.version), ciphertext_context(&to, ciphertext.version));
         ciphertext.value = new.seal_value(&is, &old.open_value(&was, &ciphertext.value)?)?;
         ciphertext.hint = new.seal_hint(&is, &old.open_hint(&was, &ciphertext.hint)?)?;
         ciphertext.data_key = to.data_key;

@@ -1,6 +1,6 @@
 //! Rows that carry a MAC: what it covers, how it is made and checked.
 
-use crate::crypto::{AuditKey, CryptoError, DataKey, EntryFacts, Place, VersionFacts};
+use crate::crypto::{AuditKey, CiphertextContext, CryptoError, DataKey, EntryFacts, VersionFacts};
 use crate::domain::{AuditAction, AuditOutcome, MilestoneId};
 use crate::store::records::{CandidateRow, ChainedEvent, EntryRow, EventRow, VersionRow};
 use crate::vault::audit::{data_key_subject, verify_event};
@@ -45,8 +45,13 @@ fn version_facts<'a>(entry: &'a EntryRow, row: &VersionRow) -> VersionFacts<'a> 
 }
 
 /// The context that the ciphertext of a version is bound to.
-pub(in crate::vault) fn ciphertext_place(entry: &EntryRow, ciphertext_version: i32) -> Place<'_> {
-    Place { project: &entry.project, entry: entry.id, version: ciphertext_version, data_key: entry.data_key }
+pub(in crate::vault) fn ciphertext_context(entry: &EntryRow, ciphertext_version: i32) -> CiphertextContext<'_> {
+    CiphertextContext {
+        project: &entry.project,
+        entry: entry.id,
+        version: ciphertext_version,
+        data_key: entry.data_key,
+    }
 }
 
 pub(super) fn sign_entry(row: &mut EntryRow, key: &DataKey) {

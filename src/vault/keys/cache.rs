@@ -1,7 +1,7 @@
 //! The master keys, and the data keys that were opened with them, which stay in memory for a while.
 
 use super::data_keys::MAX_SEALED;
-use crate::crypto::{Bound, DataKey, KeyBytes, KeyringError, WrappedKey};
+use crate::crypto::{DataKey, KeyBytes, KeyringError, WrapContext, WrappedKey};
 use crate::domain::{Clock, DataKeyId, Error, ProjectId, Result, Timestamp};
 use crate::kms::MasterKeys;
 use moka::future::Cache;
@@ -97,7 +97,7 @@ impl KeyCache {
     }
 
     /// Unwraps a key. Where its master key is missing, the keyring is read again first.
-    pub(super) async fn unwrap(&self, wrapped: &WrappedKey, bound: &Bound) -> Result<KeyBytes, KeyringError> {
+    pub(super) async fn unwrap(&self, wrapped: &WrappedKey, bound: &WrapContext) -> Result<KeyBytes, KeyringError> {
         match self.master.unwrap(wrapped, bound).await {
             Err(KeyringError::UnknownKey(_)) => {
                 self.reload_for_a_missing_key().await;

@@ -3,7 +3,7 @@
 //! would vouch for nothing once that key has leaked.
 
 use super::installation::Installation;
-use crate::crypto::{AuditKey, CryptoError, Record};
+use crate::crypto::{AuditKey, CryptoError, MacContext};
 use crate::domain::{DataKeyId, Error, ProjectId, Result, Timestamp};
 use crate::store::Tx;
 use crate::store::records::{DataKeyRow, ReplacedKeyRow};
@@ -36,27 +36,27 @@ fn with_fields<T>(row: &DataKeyRow, run: impl FnOnce([Option<&str>; 5]) -> T) ->
 
 /// The row under its MAC.
 pub(in crate::vault) fn signed(key: &AuditKey, mut row: DataKeyRow) -> DataKeyRow {
-    row.mac = Some(with_fields(&row, |fields| key.mac(Record::DataKey, fields)).to_vec());
+    row.mac = Some(with_fields(&row, |fields| key.mac(MacContext::DataKey, fields)).to_vec());
     row
 }
 
 /// Checks a data key's row.
 pub(in crate::vault) fn verify(key: &AuditKey, row: &DataKeyRow) -> Result<(), ForgedKey> {
     let mac = row.mac.as_deref().unwrap_or_default();
-    with_fields(row, |fields| key.verify(Record::DataKey, fields, mac)).map_err(|_| ForgedKey::Changed(row.id))?;
+    with_fields(row, |fields| key.verify(MacContext::DataKey, fields, mac)).map_err(|_| ForgedKey::Changed(row.id))?;
     if row.replaced { Err(ForgedKey::PutBack(row.id)) } else { Ok(()) }
 }
 
 /// The row that lists a data key as replaced.
 pub(in crate::vault) fn replaced(key: &AuditKey, id: DataKeyId, project: &ProjectId, now: Timestamp) -> ReplacedKeyRow {
     let mut row = ReplacedKeyRow { id, project: project.clone(), replaced_at: now, mac: vec![] };
-    row.mac = with_replaced_fields(&row, |fields| key.mac(Record::ReplacedDataKey, fields)).to_vec();
+    row.mac = with_replaced_fields(&row, |fields| key.mac(MacContext::ReplacedDataKey, fields)).to_vec();
     row
 }
 
 /// Checks a row that lists a data key as replaced.
 pub(in crate::vault) fn verify_replaced(key: &AuditKey, row: &ReplacedKeyRow) -> Result<(), CryptoError> {
-    with_replaced_fields(row, |fields| key.verify(Record::ReplacedDataKey, fields, &row.mac))
+    with_replaced_fields(row, |fields| key.verify(MacContext::ReplacedDataKey, fields, &row.mac))
 }
 
 fn with_replaced_fields<T>(row: &ReplacedKeyRow, run: impl FnOnce([Option<&str>; 3]) -> T) -> T {

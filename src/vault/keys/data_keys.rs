@@ -7,7 +7,7 @@
 use super::cache::keyring_error;
 use super::data_key_states::{self, ForgedKey, refused};
 use super::installation::Installation;
-use crate::crypto::{AuditKey, Bound, DataKey, KeyringError, WrappedKey};
+use crate::crypto::{AuditKey, DataKey, KeyringError, WrapContext, WrappedKey};
 use crate::domain::{DataKeyId, Error, ProjectId, Result};
 use crate::store::Tx;
 use crate::store::records::DataKeyRow;
@@ -62,7 +62,7 @@ impl Installation {
     pub(in crate::vault) async fn make_data_key(&self, project: &ProjectId) -> Result<OpenedKey> {
         let id = DataKeyId::new();
         let key = DataKey::generate().map_err(Error::internal)?;
-        let bound = Bound::to_data_key(project, id);
+        let bound = WrapContext::for_data_key(project, id);
         let wrapped =
             self.0.cache.master().wrap(key.secret(), &bound).await.map_err(|error| keyring_error(Arc::new(error)))?;
         let row = DataKeyRow {
@@ -141,7 +141,7 @@ impl Installation {
         }
         let open = async {
             let wrapped = WrappedKey { master_key: row.master_key.clone(), bytes: row.wrapped.clone() };
-            let secret = self.0.cache.unwrap(&wrapped, &Bound::to_data_key(project, row.id)).await?;
+            let secret = self.0.cache.unwrap(&wrapped, &WrapContext::for_data_key(project, row.id)).await?;
             DataKey::unwrapped(secret).map(Arc::new)
         };
         Ok(self.0.cache.data_key((project.clone(), row.id, row.wrapped.clone()), open).await?)

@@ -5,7 +5,7 @@ use super::cache::KeyCache;
 use super::installation_keys::InstallationKeys;
 use super::settings::{self, ForgedSetting};
 use crate::authz::{Authorizer, OpenFgaConfig, PinnedModel, SetupError};
-use crate::crypto::{AuditKey, Bound, KeyBytes, KeyringError, WrappedKey};
+use crate::crypto::{AuditKey, KeyBytes, KeyringError, WrapContext, WrappedKey};
 use crate::domain::{Clock, DataKeyId, Error, Result, Timestamp};
 use crate::kms::MasterKeys;
 use crate::store::{Conn, Store, Tx};
@@ -104,7 +104,11 @@ impl Installation {
     }
 
     /// Unwraps a key; where its master key is missing, the keyring is read again first.
-    pub(in crate::vault) async fn unwrap(&self, wrapped: &WrappedKey, bound: &Bound) -> Result<KeyBytes, KeyringError> {
+    pub(in crate::vault) async fn unwrap(
+        &self,
+        wrapped: &WrappedKey,
+        bound: &WrapContext,
+    ) -> Result<KeyBytes, KeyringError> {
         self.0.cache.unwrap(wrapped, bound).await
     }
 

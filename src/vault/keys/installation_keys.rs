@@ -4,7 +4,7 @@
 
 use super::cache::keyring_error;
 use super::installation::Installation;
-use crate::crypto::{AuditKey, Bound, InstallationKey, KeyringError, SigningKey, WrappedKey};
+use crate::crypto::{AuditKey, InstallationKey, KeyringError, SigningKey, WrapContext, WrappedKey};
 use crate::domain::{Error, KeyPurpose, Result, Timestamp};
 use crate::store::records::InstallationKeyRow;
 use crate::store::{Conn, Tx};
@@ -114,13 +114,13 @@ impl Installation {
     }
 
     async fn wrap_installation_key(&self, key: &InstallationKey) -> Result<WrappedKey> {
-        let bound = Bound::to_installation(key.purpose());
+        let bound = WrapContext::for_installation_key(key.purpose());
         self.0.cache.master().wrap(key.secret(), &bound).await.map_err(|error| keyring_error(Arc::new(error)))
     }
 
     async fn unwrap_installation_key(&self, purpose: KeyPurpose, row: InstallationKeyRow) -> Result<InstallationKey> {
         let wrapped = WrappedKey { master_key: row.master_key, bytes: row.wrapped };
-        let secret = self.0.cache.unwrap(&wrapped, &Bound::to_installation(purpose)).await;
+        let secret = self.0.cache.unwrap(&wrapped, &WrapContext::for_installation_key(purpose)).await;
         Ok(InstallationKey::unwrapped(purpose, secret.map_err(|error| keyring_error(Arc::new(error)))?))
     }
 
@@ -139,14 +139,14 @@ impl Installation {
         let mut conn = self.0.store.conn().await?;
         for master_key in conn.master_keys_in_use().await? {
             if let Some(row) = conn.data_key_under(&master_key).await? {
-                let bound = Bound::to_data_key(&row.project, row.id);
+                let bound = WrapContext::for_data_key(&row.project, row.id);
                 samples.push((WrappedKey { master_key: row.master_key, bytes: row.wrapped }, bound));
             }
         }
         for purpose in [KeyPurpose::Audit, KeyPurpose::Signing] {
             match conn.installation_key(purpose).await? {
                 Some(row) => {
-                    let bound = Bound::to_installation(purpose);
+                    let bound = WrapContext::for_installation_key(purpose);
                     samples.push((WrappedKey { master_key: row.master_key, bytes: row.wrapped }, bound));
                 }
                 None if needs(&mut conn, purpose).await? => problems.push(Missing(purpose).to_string()),

@@ -2,7 +2,7 @@
 //! installation's key, so that who writes to the database sets none.
 
 use super::installation::Installation;
-use crate::crypto::{AuditKey, Record};
+use crate::crypto::{AuditKey, MacContext};
 use crate::domain::{Error, Result};
 use crate::store::records::SettingRow;
 use crate::store::{self, Conn};
@@ -36,7 +36,7 @@ impl From<ReadError> for Error {
 /// Checks the MAC of a setting's row.
 pub(in crate::vault) fn verify(key: &AuditKey, row: &SettingRow) -> Result<(), ForgedSetting> {
     let mac = row.mac.as_deref().unwrap_or_default();
-    key.verify(Record::Setting, [Some(row.name.as_str()), Some(&row.value)], mac)
+    key.verify(MacContext::Setting, [Some(row.name.as_str()), Some(&row.value)], mac)
         .map_err(|_| ForgedSetting(row.name.clone()))
 }
 
@@ -49,7 +49,7 @@ pub(super) async fn read(conn: &mut Conn, key: &AuditKey, name: &str) -> Result<
 
 /// Writes a setting.
 pub(super) async fn write(conn: &mut Conn, key: &AuditKey, name: &str, value: &str) -> store::Result<()> {
-    let mac = key.mac(Record::Setting, [Some(name), Some(value)]);
+    let mac = key.mac(MacContext::Setting, [Some(name), Some(value)]);
     conn.save_setting(name, value, &mac).await
 }
 

@@ -1,7 +1,7 @@
 //! The master keys: what is wrapped with which, and wrapping everything with the current one.
 
 use super::KeyRotation;
-use crate::crypto::{Bound, KeyBytes, KeyringError, WrappedKey};
+use crate::crypto::{KeyBytes, KeyringError, WrapContext, WrappedKey};
 use crate::domain::{Actor, AuditAction, DataKeyId, Error, KeyPurpose, RequestId, Result};
 use crate::permission::Operator;
 use crate::store::records::{DataKeyRow, DataKeyTotals, InstallationKeyRow};
@@ -157,7 +157,7 @@ impl KeyRotation {
         let made: Vec<_> = stream::iter(rows)
             .map(|row| async move {
                 let wrapped = WrappedKey { master_key: row.master_key.clone(), bytes: row.wrapped.clone() };
-                let new = self.wrap_again(&wrapped, &Bound::to_data_key(&row.project, row.id)).await;
+                let new = self.wrap_again(&wrapped, &WrapContext::for_data_key(&row.project, row.id)).await;
                 (row, new)
             })
             .buffered(AT_ONCE)
@@ -205,7 +205,7 @@ impl KeyRotation {
         let mut own = Vec::with_capacity(rows.len());
         for (purpose, row) in rows.into_iter().filter(|(_, row)| row.master_key != rewrapped.master_key) {
             let wrapped = WrappedKey { master_key: row.master_key, bytes: row.wrapped };
-            match self.wrap_again(&wrapped, &Bound::to_installation(purpose)).await {
+            match self.wrap_again(&wrapped, &WrapContext::for_installation_key(purpose)).await {
                 Ok(new) => {
                     let new = InstallationKeyRow { master_key: new.master_key, wrapped: new.bytes };
                     own.push((purpose, wrapped.bytes, new));
@@ -218,7 +218,7 @@ impl KeyRotation {
         Ok(own)
     }
 
-    async fn wrap_again(&self, wrapped: &WrappedKey, bound: &Bound) -> Result<WrappedKey, KeyringError> {
+    async fn wrap_again(&self, wrapped: &WrappedKey, bound: &WrapContext) -> Result<WrappedKey, KeyringError> {
         let secret: KeyBytes = self.installation.unwrap(wrapped, bound).await?;
         self.installation.master_keys().wrap(&secret, bound).await
     }

@@ -4,7 +4,7 @@
 use super::Tuples;
 use super::queued::QueuedTx;
 use crate::authz::{Tuple, TupleChange, TupleFilter};
-use crate::crypto::Record;
+use crate::crypto::MacContext;
 use crate::domain::{AgentId, Error, ProjectId, Result, RuntimeId};
 use crate::store::Tx;
 use crate::store::records::EventRow;
@@ -188,7 +188,7 @@ impl Tuples {
     async fn push(&self, tx: &mut Tx, partition: &str, step: &Step) -> Result<Pushed> {
         let key = self.installation.audit_key(tx).await?;
         let step = serde_json::to_string(step).map_err(Error::internal)?;
-        let mac = key.mac(Record::Outbox, [Some(partition), Some(step.as_str())]);
+        let mac = key.mac(MacContext::Outbox, [Some(partition), Some(step.as_str())]);
         Ok((tx.push_outbox(partition, &step, &mac, self.installation.now()).await?, step))
     }
 
@@ -215,7 +215,7 @@ impl Tuples {
         }
         let key = self.installation.audit_key(tx).await?;
         for row in waiting {
-            key.verify(Record::Outbox, [Some(row.partition.as_str()), Some(&row.change)], &row.mac).map_err(
+            key.verify(MacContext::Outbox, [Some(row.partition.as_str()), Some(&row.change)], &row.mac).map_err(
                 |error| {
                     tracing::error!(
                         row = row.seq,

@@ -66,7 +66,7 @@ impl World {
             store.migrate().await.unwrap();
         }
         let clock = Arc::new(ManualClock::new(Timestamp::parse("2031-01-01T00:00:00Z").unwrap()));
-        let keyring: project_vault::vault::KeySource = if setting == Setting::NoKeyring {
+        let keyring: project_vault::vault::KeyringLoader = if setting == Setting::NoKeyring {
             Arc::new(|| Err(KeyringError::NoCurrent))
         } else {
             Arc::new(Keyring::generate)

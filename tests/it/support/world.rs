@@ -7,7 +7,7 @@ use project_vault::crypto::Keyring;
 use project_vault::domain::{Error, ManualClock, ReservedNames, Timestamp};
 use project_vault::store::Store;
 use project_vault::vault::{
-    AuditEvent, AuditQuery, Caller, ExistingRows, Installation, KeySource, MasterKeys, Page, Vault,
+    AuditEvent, AuditQuery, Caller, ExistingRows, Installation, KeyringLoader, MasterKeys, Page, Vault,
 };
 use secrecy::ExposeSecret as _;
 use std::sync::Arc;
@@ -106,7 +106,7 @@ impl World {
     }
 
     /// The vault of another server, with this keyring.
-    pub fn server_with(&self, keys: KeySource) -> Vault {
+    pub fn server_with(&self, keys: KeyringLoader) -> Vault {
         Vault::new(self.store.clone(), self.authorizer.clone(), keys, self.clock.clone(), RETENTION)
     }
 
@@ -193,7 +193,7 @@ async fn set_up(installation: &Installation, openfga: Option<&OpenFgaConfig>) ->
 /// One keyring in memory.
 fn keys() -> MasterKeys {
     let text = Keyring::generate().unwrap().to_text();
-    let source: KeySource = Arc::new(move || Keyring::parse(text.expose_secret()));
+    let source: KeyringLoader = Arc::new(move || Keyring::parse(text.expose_secret()));
     source.into()
 }
 

@@ -6,7 +6,7 @@ use crate::support::{Backend, World, entry, user};
 use project_vault::crypto::{EntryFacts, Keyring, VersionFacts, WrappedKey};
 use project_vault::permission::Operator;
 use project_vault::store::records::{DataKeyRow, EntryRow};
-use project_vault::vault::{Break, ForgedKey, KeySource};
+use project_vault::vault::{Break, ForgedKey, KeyringLoader};
 use secrecy::ExposeSecret as _;
 use std::sync::Arc;
 
@@ -103,7 +103,7 @@ both! {
         let mut world = world;
         let text = Keyring::generate().unwrap().to_text();
         let ring = Keyring::parse(text.expose_secret()).unwrap();
-        let source: KeySource = Arc::new(move || Keyring::parse(text.expose_secret()));
+        let source: KeyringLoader = Arc::new(move || Keyring::parse(text.expose_secret()));
         world.set_up_with(source).await;
         world.demo().await;
         let id = world.add("TOKEN", "a value").await;
@@ -142,7 +142,7 @@ both! {
             not_after: None,
             data_key: old_id,
         };
-        let place = project_vault::crypto::Place { project: &project, entry: id, version: 1, data_key: old_id };
+        let place = project_vault::crypto::CiphertextContext { project: &project, entry: id, version: 1, data_key: old_id };
         let value = leaked.seal_value(&place, &"the attacker's".into()).unwrap();
         let key = world.id(old_id.0);
         let forge = format!(
