@@ -1,8 +1,9 @@
 //! `get NAME`.
 
 use super::Result;
-use super::resolve::{Secret, View, Wanted, require};
+use super::resolve::{Secret, View, require};
 use super::settings::{Client, ClientSettings, TOKEN_HELP};
+use super::wanted::Wanted;
 use super::{AgentFailure, hiding, left_out};
 use crate::command::{in_one_thread, notice, print_exactly, print_json};
 use secrecy::ExposeSecret;

@@ -2,7 +2,7 @@
 //! itself, and what an answer holds that it should not. A vault of an earlier release, or a hostile
 //! one, may answer anything.
 
-use super::resolve::{Outcome, Wanted};
+use super::wanted::{Outcome, Wanted};
 use crate::domain::{ReservedNames, SecretName};
 use serde::Deserialize;
 use std::collections::HashSet;

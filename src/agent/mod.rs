@@ -16,6 +16,7 @@ mod left_out;
 mod program;
 mod resolve;
 mod settings;
+mod wanted;
 mod whoami;
 
 pub use exec::Exec;

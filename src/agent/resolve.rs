@@ -4,6 +4,7 @@ use super::bounded::bounded;
 use super::claims::{self, NarrowedTo};
 use super::left_out::{LeftOut, screen};
 use super::settings::Client;
+use super::wanted::{Outcome, Wanted};
 use super::{AgentFailure, VaultClient};
 use crate::command::Untrusted;
 use crate::crypto::{Recipient, SealedCall, SealedPlace};
@@ -19,40 +20,6 @@ const RESOLVE: &str = "query($input: ResolveSecretsInput!) { resolveSecrets(inpu
     { name outcome sealedValue entryId version category scope expiresAt } leftOut { name reason } } }";
 const PREVIEW: &str = "query($input: PreviewSecretsInput!) { previewSecrets(input: $input) { blockedBy secrets \
     { name outcome scope expiresAt } leftOut { name reason } } }";
-
-/// The outcome for a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Outcome {
-    /// The value is there.
-    Resolved,
-    /// Only an expired entry bears the name.
-    Expired,
-    /// The caller has its own.
-    ProvidedByWorkspace,
-    /// No entry for this agent bears the name.
-    NotFound,
-}
-
-impl Outcome {
-    /// As the API writes it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Resolved => "RESOLVED",
-            Self::Expired => "EXPIRED",
-            Self::ProvidedByWorkspace => "PROVIDED_BY_WORKSPACE",
-            Self::NotFound => "NOT_FOUND",
-        }
-    }
-
-    /// Whether an entry decided it, whose value the caller receives or would without its expiry.
-    pub const fn is_of_entry(self) -> bool {
-        match self {
-            Self::Resolved | Self::Expired => true,
-            Self::ProvidedByWorkspace | Self::NotFound => false,
-        }
-    }
-}
 
 /// The answer for one name.
 #[derive(Deserialize)]
@@ -123,16 +90,6 @@ pub struct Previewed {
     pub scope: Option<Untrusted>,
     /// When that expires.
     pub expires_at: Option<Untrusted>,
-}
-
-/// The secrets to ask for.
-pub struct Wanted<'a> {
-    /// These names; all without.
-    pub names: Option<&'a [String]>,
-    /// Names that the caller has itself.
-    pub provided: &'a [String],
-    /// `CODING_SESSION` or `TOOL_EXECUTION`.
-    pub purpose: &'a str,
 }
 
 /// An agent's view of one project.

@@ -1,7 +1,8 @@
 //! The keyring as text and as a file.
 
 use super::aead::{KEY_BYTES, KeyBytes};
-use super::keyring::{Keyring, KeyringError, is_id};
+use super::keyring::{Keyring, is_id};
+use super::keyring_error::KeyringError;
 use data_encoding::BASE64;
 use secrecy::SecretString;
 use std::collections::BTreeMap;

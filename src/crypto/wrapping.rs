@@ -1,7 +1,7 @@
 //! Wrapped keys: what a master key makes of 32 secret bytes, and what it binds them to.
 
 use super::fields::Fields;
-use super::keyring::KeyringError;
+use super::keyring_error::KeyringError;
 use super::{DataKey, InstallationKey, KeyBytes};
 use crate::domain::{DataKeyId, KeyPurpose, ProjectId};
 

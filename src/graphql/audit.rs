@@ -1,7 +1,7 @@
 //! Audit events as the API shows them.
 
 use super::connections::{connection, map};
-use super::project::Agent;
+use super::references::Agent;
 use super::scalars::{DateTime, VaultAuditAction, VaultAuditOutcome, VaultResolvePurpose, VaultRole};
 use crate::vault::{AuditEvent, AuditQuery, Page};
 use async_graphql::{ID, InputObject, Object};

@@ -1,9 +1,8 @@
 //! `_entities`: each representation is answered by itself. The library fails the whole list for one that it cannot resolve, and
 //! does not tell a resolver which one it is at; this root does both better.
 
-use super::error::coded;
+use super::error::no_such_entity;
 use super::query::Query;
-use crate::domain::ErrorCode;
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
 use async_graphql::resolver_utils::{ContainerType, resolve_container};
@@ -61,10 +60,6 @@ fn is_usable(representation: &Value) -> bool {
     let Value::Object(fields) = representation else { return false };
     matches!(fields.get("__typename"), Some(Value::String(_)))
         && matches!(fields.get("id"), Some(Value::String(_) | Value::Number(_)))
-}
-
-pub(super) fn no_such_entity() -> async_graphql::ServerError {
-    coded("This representation names no entity of the vault, or has no usable key.", ErrorCode::BadUserInput)
 }
 
 impl OutputType for Root {

@@ -9,7 +9,8 @@ use super::loaders::session;
 use super::permissions::{
     CERTIFICATE, EXPOSURES, LAST_RESOLVED_AT, LEFT_OUT_OF_SESSIONS, MASKED_VALUE, RESOLVE_COUNT, VERSIONS, granted,
 };
-use super::project::{Agent, Milestone, Project, User};
+use super::project::{Milestone, Project};
+use super::references::{Agent, User};
 use super::scalars::{DateTime, SecretLeftOutReason, VaultCategory, VaultEntryStatus, VaultScope};
 use crate::domain::{ApprovedNames, Category, EnvironmentNames};
 use crate::permission::{Authorized, CanAdminister, CanList, CanViewMasked};

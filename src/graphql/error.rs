@@ -62,6 +62,11 @@ pub(super) fn coded(message: impl Into<String>, code: ErrorCode) -> ServerError 
     error
 }
 
+/// The error at a representation that names no entity.
+pub(super) fn no_such_entity() -> ServerError {
+    coded("This representation names no entity of the vault, or has no usable key.", ErrorCode::BadUserInput)
+}
+
 fn set(error: &mut ServerError, name: &str, value: impl Into<async_graphql::Value>) {
     error.extensions.get_or_insert_with(ErrorExtensionValues::default).set(name, value);
 }

@@ -19,6 +19,7 @@ mod permissions;
 mod platform;
 mod project;
 mod query;
+mod references;
 mod resolving;
 mod rounds;
 mod scalars;

@@ -11,9 +11,10 @@ use super::permissions::{
     ENTRIES, ENTRY, Guarded, MEMBERS, MILESTONE_ENTRIES, MILESTONE_PHASE, NOT_FOR_YOUR_ROLE, STRENGTHS, Sight, granted,
     sight,
 };
+use super::references::{Agent, Organization, User};
 use super::scalars::{DateTime, VaultEnvironmentNames, VaultProjectStatus, VaultRole};
 use crate::authz::Member;
-use crate::domain::{EntryStatus, Error, MilestoneId, Phase, ProjectId, Result, Role, Timestamp, UserId};
+use crate::domain::{EntryStatus, Error, MilestoneId, Phase, ProjectId, Result, Role, Timestamp};
 use crate::permission::{Authorized, CanAdminister, CanList, CanSee, Held, Permission};
 use crate::vault::{self, AgentAssignment, EntryFilter, EntryOrder, EntryQuery, RoleHolder};
 use async_graphql::{Context, ID, Object, SimpleObject};
@@ -128,36 +129,6 @@ impl From<&vault::Milestone> for VaultPhase {
         let at = |at: Option<Timestamp>| at.map(DateTime);
         Self { open: milestone.open, opens_at: at(opens_at), closes_at: at(closes_at) }
     }
-}
-
-/// A person, known by the `sub` of their tokens.
-#[derive(SimpleObject)]
-#[graphql(unresolvable = "id")]
-pub(super) struct User {
-    /// The person's id: 1 to 200 visible ASCII characters.
-    pub id: ID,
-}
-
-impl From<&UserId> for User {
-    fn from(id: &UserId) -> Self {
-        Self { id: ID(id.as_str().to_owned()) }
-    }
-}
-
-/// An agent, which receives secrets through a runtime.
-#[derive(SimpleObject)]
-#[graphql(unresolvable = "id")]
-pub(super) struct Agent {
-    /// The agent's id: 1 to 200 visible ASCII characters.
-    pub id: ID,
-}
-
-/// An organization that takes part in projects.
-#[derive(SimpleObject)]
-#[graphql(unresolvable = "id")]
-pub(super) struct Organization {
-    /// The organization's id: 1 to 200 visible ASCII characters.
-    pub id: ID,
 }
 
 /// The vault of one project, as far as the viewer may see it.

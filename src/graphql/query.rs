@@ -4,8 +4,8 @@
 
 use super::answer::{nullable, required};
 use super::audit::{VaultAuditEventConnection, VaultAuditFilter, audit_query};
-use super::entities::no_such_entity;
 use super::entry::VaultEntry;
+use super::error::no_such_entity;
 use super::is_runtime;
 use super::loaders::session;
 use super::permissions;

@@ -9,6 +9,7 @@ mod connections;
 mod endpoint;
 mod health;
 mod metrics;
+mod noted;
 mod observe;
 mod server;
 mod shares;

@@ -3,51 +3,18 @@
 
 use super::endpoint::Refusal;
 use super::metrics;
-use crate::domain::{Principal, RequestId};
+use super::noted::{Noted, REQUEST_ID};
 use crate::trace::TraceContext;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures::FutureExt as _;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 use tracing::{Instrument as _, Span};
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Facts about a request beside its answer.
-pub(super) struct Noted {
-    /// Its id.
-    pub(super) request_id: RequestId,
-    principal: OnceLock<&'static str>,
-}
-
-impl Default for Noted {
-    fn default() -> Self {
-        Self { request_id: RequestId::new(), principal: OnceLock::new() }
-    }
-}
-
-impl Noted {
-    fn of(headers: &HeaderMap) -> Self {
-        let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).and_then(RequestId::parse);
-        Self { request_id: given.unwrap_or_else(RequestId::new), principal: OnceLock::new() }
-    }
-
-    /// Takes down what kind of principal calls, not who.
-    pub(super) fn principal(&self, principal: &Principal) {
-        let kind = match principal {
-            Principal::User(_) => "user",
-            Principal::Service(_) => "service",
-            Principal::Runtime(..) => "runtime",
-        };
-        // It is judged once a request.
-        let _ = self.principal.set(kind);
-    }
-}
 
 /// The routes of an address that are logged and counted by their names.
 #[derive(Clone, Copy)]
@@ -136,7 +103,7 @@ impl Drop for Line {
         let Self { method, route, .. } = *self;
         let elapsed = self.began.elapsed();
         let duration_ms = elapsed.as_secs_f64() * 1000.0;
-        let principal = self.noted.principal.get().copied().unwrap_or("none");
+        let principal = self.noted.principal_kind().unwrap_or("none");
         let _in = self.span.enter();
         if let Some(status) = self.status {
             tracing::info!(method, route, status = status.as_u16(), duration_ms, principal, "answered");

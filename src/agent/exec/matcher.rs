@@ -9,6 +9,10 @@ use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::{Anchored, BuildError, dfa, nfa::contiguous};
 use std::collections::HashMap;
 use std::sync::OnceLock;
+use std::sync::{Arc, LazyLock};
+
+/// A matcher that is made when the command first writes something.
+pub type LazyMatcher = Arc<LazyLock<Matcher, Box<dyn FnOnce() -> Matcher + Send>>>;
 
 /// Up to this many bytes of anchors, the automaton has a transition for each state and byte, which is fast and takes up to 512
 /// bytes for a state. Beyond, it is a compact one.

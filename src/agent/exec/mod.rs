@@ -11,16 +11,17 @@ mod run;
 mod terminal;
 
 use crate::agent::left_out::{LeftOut, Why, notices};
-use crate::agent::resolve::{Answer, Outcome, Secret, View, Wanted, require};
+use crate::agent::resolve::{Answer, Secret, View, require};
 use crate::agent::settings::{Client, ClientSettings, TOKEN_HELP};
+use crate::agent::wanted::{Outcome, Wanted};
 use crate::agent::{AgentFailure, Result, hiding};
 use crate::command::{in_one_thread, notice};
 use crate::domain::{NameError, SecretName};
 use environment::Environment;
 use files::{FileOf, Files};
-use matcher::Matcher;
+use matcher::{LazyMatcher, Matcher};
 use patterns::Patterns;
-use run::{Job, Lazy};
+use run::Job;
 use secrecy::ExposeSecret as _;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -196,7 +197,7 @@ impl Exec {
 }
 
 /// Gets ready to look for the values. The automaton is made when the command first writes.
-fn matcher(secrets: &[Secret]) -> Lazy {
+fn matcher(secrets: &[Secret]) -> LazyMatcher {
     let values = secrets.iter().filter_map(|secret| Some((secret.name.clone(), secret.value.clone()?)));
     let (long, short): (Vec<_>, Vec<_>) = values.partition(|(_, value)| patterns::is_long(value.expose_secret()));
     if !short.is_empty() {

@@ -1,7 +1,8 @@
 //! `exec --dry-run`.
 
 use super::environment::Environment;
-use crate::agent::resolve::{Outcome, Preview, Previewed, require};
+use crate::agent::resolve::{Preview, Previewed, require};
+use crate::agent::wanted::Outcome;
 use crate::agent::{AgentFailure, Result};
 use crate::command::{Untrusted, print as print_text};
 

@@ -1,7 +1,7 @@
 //! Passing on what a command writes, redacted.
 
+use super::matcher::LazyMatcher;
 use super::redact::Redactor;
-use super::run::Lazy;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io::{self, ErrorKind, PipeReader, Read as _, Write as _};
@@ -14,7 +14,7 @@ const MAX_PIPE: usize = 1024 * 1024;
 
 /// Passes a pipe on until its end. When the command has ended (`ended` is closed), what is in the pipe by then is the rest, even
 /// where something it left behind keeps the pipe open.
-pub fn pump(from: PipeReader, to: OwnedFd, matcher: &Lazy, ended: &PipeReader) -> io::Result<()> {
+pub fn pump(from: PipeReader, to: OwnedFd, matcher: &LazyMatcher, ended: &PipeReader) -> io::Result<()> {
     let mut from = from;
     let mut to = File::from(to);
     // The automaton is made for a command that writes.

@@ -1,7 +1,7 @@
 //! Running the command between pipes, and what running it has in common on a terminal.
 
 use super::environment::Environment;
-use super::matcher::Matcher;
+use super::matcher::LazyMatcher;
 use super::pump::pump;
 use crate::agent::{AgentFailure, Result};
 use crate::command::CommandFailure;
@@ -13,12 +13,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
-use std::sync::{Arc, LazyLock};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
-
-/// A matcher that is made when the command first writes something.
-pub type Lazy = Arc<LazyLock<Matcher, Box<dyn FnOnce() -> Matcher + Send>>>;
 
 /// A command to run.
 pub struct Job {
@@ -93,7 +89,7 @@ pub fn become_command(job: &Job) -> Result<u8> {
 }
 
 /// Runs the command with its standard input as it is and its output through a redactor each.
-pub async fn run_between_pipes(job: &Job, redacting: Option<Lazy>) -> Result<u8> {
+pub async fn run_between_pipes(job: &Job, redacting: Option<LazyMatcher>) -> Result<u8> {
     let mut signals = Signals::catch().map_err(CommandFailure::Runtime)?;
     let mut command = job.to_command()?;
     // The terminal's signals reach whoever is in its foreground group, and that group alone may read from it. Without one, the

@@ -1,8 +1,9 @@
 //! Running the command on a terminal of its own, whose output is redacted on its way to ours.
 
+use super::matcher::LazyMatcher;
 use super::pump::{PIECE, write_all};
 use super::redact::Redactor;
-use super::run::{Job, Lazy, Signals, code, forward, lost, pid_of, when_ended};
+use super::run::{Job, Signals, code, forward, lost, pid_of, when_ended};
 use crate::agent::{AgentFailure, Result};
 use crate::command::CommandFailure;
 use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -33,7 +34,7 @@ pub fn is_there() -> bool {
 }
 
 /// Runs the command.
-pub async fn run_on_terminal(job: &Job, matcher: Lazy) -> Result<u8> {
+pub async fn run_on_terminal(job: &Job, matcher: LazyMatcher) -> Result<u8> {
     let mut signals = Signals::catch().map_err(CommandFailure::Runtime)?;
     let mut resized = signal(SignalKind::window_change()).map_err(CommandFailure::Runtime)?;
     let settings = tcgetattr(io::stdin()).map_err(|error| CommandFailure::Runtime(error.into()))?;
@@ -163,7 +164,7 @@ fn read_pieces(mut from: Box<dyn Read + Send>, to: &std::sync::mpsc::SyncSender<
     }
 }
 
-fn pass_output(pieces: &Receiver<Vec<u8>>, matcher: &Lazy, ended: &PipeReader) -> io::Result<()> {
+fn pass_output(pieces: &Receiver<Vec<u8>>, matcher: &LazyMatcher, ended: &PipeReader) -> io::Result<()> {
     let mut to = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let mut redactor: Option<Redactor<'_>> = None;
     let mut out = Vec::new();

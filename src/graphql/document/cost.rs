@@ -12,6 +12,7 @@
 
 #[cfg(test)]
 mod tests;
+mod total;
 
 use super::introspection::{Extent, Introspected, Measuring, text};
 use super::measure::{Fragments, extent};
@@ -21,27 +22,7 @@ use async_graphql::parser::types::{Directive, ExecutableDocument, Field, Selecti
 use async_graphql::{Name, Positioned, Variables};
 use async_graphql_value::{ConstValue, Value};
 use std::collections::HashMap;
-
-/// Elements of lists that an operation reads: 100 entries with their 10 versions, or the first page
-/// of 100 vaults.
-const MAX_READ: u64 = 6_000;
-/// Fields that an operation answers, in all elements together.
-const MAX_ANSWERED: u64 = 50_000;
-/// Lists that an operation reads, each with a statement of its own, and entries by name: a page of
-/// entries of the project of each entry on a page of 100, and as much again.
-const MAX_STATEMENTS: u64 = 250;
-/// Bytes that an operation answers, without descriptions and values: 100 entries with everything
-/// that is known of them.
-const MAX_BYTES: u64 = 3 * 1024 * 1024;
-/// The same without a token: the schema's SDL, or all of its introspection.
-const MAX_ANONYMOUS_BYTES: u64 = 256 * 1024;
-/// Bytes of descriptions that an operation answers: 1,000 of the longest.
-const MAX_TEXT: u64 = 12 * 1024 * 1024;
-/// Representations that an operation's `_entities` hold together.
-const MAX_REPRESENTATIONS: u64 = 1_000;
-/// Bytes of arguments, each counted for every time it is used: async-graphql copies a value at each
-/// use.
-const MAX_COPIED: u64 = 8 * 1024 * 1024;
+use total::{MAX_ANSWERED, MAX_BYTES, Total, add};
 
 /// Root fields that never fail.
 const SCHEMA_FIELDS: &[&str] = &["__typename", SERVICE];
@@ -157,23 +138,6 @@ fn elements(field: &str) -> Option<Elements> {
         "entry" | "totalCount" => Elements::Count(1),
         _ => return None,
     })
-}
-
-/// All sums saturate.
-#[derive(Default)]
-struct Total {
-    read: u64,
-    statements: u64,
-    answered: u64,
-    bytes: u64,
-    text: u64,
-    /// Bytes of values.
-    released: u64,
-    /// Selections of `value` and of `sealedValue`.
-    values: u64,
-    sealed: u64,
-    representations: u64,
-    copied: u64,
 }
 
 /// Where a field stands.
@@ -475,42 +439,5 @@ impl Cost<'_> {
             Value::Object(fields) => fields.values().fold(ARGUMENT, sum),
             _ => ARGUMENT,
         }
-    }
-}
-
-fn add(sum: &mut u64, times: u64, one: u64) {
-    *sum = sum.saturating_add(times.saturating_mul(one));
-}
-
-impl Total {
-    fn check(&self, anonymous: bool) -> Result<(), Refusal> {
-        let refused = if self.representations > MAX_REPRESENTATIONS {
-            "An operation has at most 1,000 representations in _entities; send several requests."
-        } else if self.read > MAX_READ {
-            "An operation reads at most 6,000 elements of lists, a nested page counted for each element around it, and \
-             a page of audit events with a filter as 1,000 more; ask for smaller pages with first, or send several requests."
-        } else if self.statements > MAX_STATEMENTS {
-            "An operation reads at most 250 lists, and entries by name, each counted for every element around it; \
-             send several requests."
-        } else if self.answered > MAX_ANSWERED {
-            "An operation answers at most 50,000 fields, those of a list counted for each of its elements; \
-             select fewer fields, or ask for smaller pages with first."
-        } else if anonymous && self.bytes > MAX_ANONYMOUS_BYTES {
-            "Without a token, an operation answers at most 256 KiB; select fewer fields, or use shorter aliases."
-        } else if self.bytes > MAX_BYTES {
-            "An operation answers at most 3 MiB, each field counted with the longest value it can have; select fewer \
-             fields, use shorter aliases, or ask for smaller pages with first."
-        } else if self.text > MAX_TEXT {
-            "An operation answers at most 12 MiB of descriptions, each counted with 2,000 characters; leave the \
-             descriptions out, or ask for smaller pages with first."
-        } else if self.values > 1 || self.sealed > 1 {
-            "An operation selects value and sealedValue at most once each; leave the others out."
-        } else if self.copied > MAX_COPIED {
-            "The arguments of an operation have at most 8 MiB, a variable counted for each of its uses; \
-             send several requests."
-        } else {
-            return Ok(());
-        };
-        Err(Refusal::Limit(refused.to_owned()))
     }
 }

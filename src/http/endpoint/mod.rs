@@ -11,7 +11,7 @@ mod variables;
 
 use super::budget::{Exhausted, Held, MemoryBudget};
 use super::connections::Admission;
-use super::observe::Noted;
+use super::noted::Noted;
 use super::tokens::Verifier;
 use crate::domain::Principal;
 use crate::graphql::{self, Api, Call, Inspected};

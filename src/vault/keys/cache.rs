@@ -1,6 +1,5 @@
 //! The master keys, and the data keys that were opened with them, which stay in memory for a while.
 
-use super::data_keys::MAX_SEALED;
 use crate::crypto::{DataKey, KeyBytes, KeyringError, WrapContext, WrappedKey};
 use crate::domain::{Clock, DataKeyId, Error, ProjectId, Result, Timestamp};
 use crate::kms::MasterKeys;
@@ -15,6 +14,9 @@ const MAX_OPENED: u64 = 10_000;
 const OPENED_TTL: Duration = Duration::from_secs(300);
 /// Minimum time between two readings of the keyring because a master key is missing.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Maximum number of values that one data key seals.
+pub const MAX_SEALED: i64 = 1 << 31;
 
 /// The project, id and wrapped bytes a data key was opened from: a changed row is opened anew.
 type OpenedFrom = (ProjectId, DataKeyId, Vec<u8>);

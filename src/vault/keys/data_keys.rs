@@ -13,9 +13,6 @@ use crate::store::Tx;
 use crate::store::records::DataKeyRow;
 use std::sync::Arc;
 
-/// Maximum number of values that one data key seals.
-pub const MAX_SEALED: i64 = 1 << 31;
-
 /// An opened data key with its row.
 pub(in crate::vault) type OpenedKey = (DataKeyRow, Arc<DataKey>);
 

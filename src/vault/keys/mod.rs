@@ -16,11 +16,11 @@ mod installation_keys;
 mod project_keys;
 mod settings;
 
+pub use cache::MAX_SEALED;
 pub use cache::OnProgress;
 pub(super) use cache::keyring_error;
 pub use data_key_states::ForgedKey;
 pub(super) use data_key_states::{replaced, signed, verify, verify_replaced};
-pub use data_keys::MAX_SEALED;
 pub(super) use installation::SIGNED;
 pub use installation::{ExistingRows, Installation, InstallationError};
 pub(super) use installation_keys::retired_setting;

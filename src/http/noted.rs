@@ -1,0 +1,45 @@
+//! The facts about a request that are logged.
+
+use crate::domain::{Principal, RequestId};
+use http::{HeaderMap, HeaderName};
+use std::sync::OnceLock;
+
+/// The header that carries a request's id.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Facts about a request that its log line and its answer's headers tell.
+pub(super) struct Noted {
+    /// Its id.
+    pub(super) request_id: RequestId,
+    principal: OnceLock<&'static str>,
+}
+
+impl Default for Noted {
+    fn default() -> Self {
+        Self { request_id: RequestId::new(), principal: OnceLock::new() }
+    }
+}
+
+impl Noted {
+    /// Takes the id that the request has, where it is one, else a new one.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).and_then(RequestId::parse);
+        Self { request_id: given.unwrap_or_else(RequestId::new), principal: OnceLock::new() }
+    }
+
+    /// Notes the kind of principal that calls, not its id.
+    pub(super) fn principal(&self, principal: &Principal) {
+        let kind = match principal {
+            Principal::User(_) => "user",
+            Principal::Service(_) => "service",
+            Principal::Runtime(..) => "runtime",
+        };
+        // A request is authenticated once.
+        let _ = self.principal.set(kind);
+    }
+
+    /// The kind of principal that calls, where it is known.
+    pub(super) fn principal_kind(&self) -> Option<&'static str> {
+        self.principal.get().copied()
+    }
+}
