@@ -1,9 +1,9 @@
-//! What the installation's own keys are for.
+//! Purposes of the installation's own keys.
 
 use super::text_enum;
 
 text_enum! {
-    /// What a key of the installation is for.
+    /// The purpose of an installation key.
     pub enum KeyPurpose {
         /// Authenticates the chains of audit events.
         Audit = "AUDIT",
