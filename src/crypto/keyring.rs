@@ -1,4 +1,4 @@
-//! The keyring: the master keys, and wrapping data keys with them.
+//! The keyring: master keys that wrap data keys and the installation's keys.
 
 use super::aead::{self, KeyBytes, NONCE_BYTES};
 use super::installation_key::InstallationKey;
@@ -9,98 +9,99 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 const WRAP: &[u8] = b"project-vault/v1/wrap";
-/// The longest id of a master key.
+/// Maximum length of a master key's id, in bytes.
 const MAX_ID: usize = 64;
 
-/// Why a keyring cannot be read, or does not wrap or unwrap. It names keys by id and files by path, never what is in them.
+/// Why a keyring cannot be read, or cannot wrap or unwrap. Messages name keys by id and files by
+/// path, never their contents.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
-    /// The keyring lacks the key that something was wrapped with.
+    /// The keyring lacks the master key that wraps a key.
     #[error("the keyring lacks the key {0:?}, with which data keys are wrapped; add it to the keyring again")]
     UnknownKey(String),
-    /// There is a master key of this id, but it does not open what was wrapped under that id.
+    /// The master key of this id does not open what was wrapped under the id.
     #[error(
         "the master key {0:?} does not open what was wrapped under this id: it is another key, or the wrapped data key \
          was changed or moved"
     )]
     WrongKey(String),
-    /// The key that encrypts cannot be taken out.
+    /// The current key, which encrypts, cannot be removed.
     #[error("the key {0:?} encrypts; make another one the current key first, with `project-vault keys generate --add`")]
     Current(String),
-    /// Whoever keeps the master keys cannot wrap or unwrap now.
+    /// The provider of the master keys cannot wrap or unwrap now.
     #[error(transparent)]
     Provider(Box<dyn std::error::Error + Send + Sync>),
-    /// There is no file.
+    /// The keyring's file does not exist.
     #[error("there is no keyring at {}; create one with `project-vault keys generate`", .0.display())]
     Missing(PathBuf),
-    /// The file cannot be read.
+    /// The keyring's file cannot be read.
     #[error("the keyring {} cannot be read", path.display())]
     Unreadable {
-        /// Which file.
+        /// The keyring's file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The file is readable or writable to more than its owner, and its group for reading.
+    /// The file's mode permits more than reading and writing by its owner and reading by its group.
     #[error("the keyring {path} has mode {mode:04o}, which is open to others; run `chmod 640 {path}`", path = path.display())]
     Exposed {
-        /// Which file.
+        /// The keyring's file.
         path: PathBuf,
         /// Its permissions.
         mode: u32,
     },
-    /// What is to give the keyring, other than a file, gave none.
+    /// A source other than a file gave no keyring.
     #[error(transparent)]
     Source(Box<dyn std::error::Error + Send + Sync>),
-    /// Larger than a keyring ever is.
-    #[error("{} is too large for a keyring", .0.display())]
+    /// The file is larger than a keyring may be.
+    #[error("{} is too large for a keyring; give the keyring's own file", .0.display())]
     TooLarge(PathBuf),
-    /// Not TOML.
+    /// The text is not TOML.
     #[error("the keyring is not valid TOML at line {line}; keys are written as \"ID\" = \"BASE64\", ids in quotes")]
     Syntax {
-        /// Where.
+        /// The line, from 1.
         line: usize,
     },
-    /// A field, or a form of one, that a keyring does not have.
+    /// A keyring has no such field, or no value of this type in it.
     #[error(
         "line {line} of the keyring is not understood: it has `current = \"ID\"` and a table [keys] of \"ID\" = \"BASE64\""
     )]
     Field {
-        /// Where.
+        /// The line, from 1.
         line: usize,
     },
-    /// An id that is none.
+    /// A key's id is malformed.
     #[error("line {line} of the keyring: a key's id is 1 to 64 of the characters A-Z a-z 0-9 . _ -")]
     Id {
-        /// Where.
+        /// The line, from 1.
         line: usize,
     },
-    /// A name that is there twice.
-    #[error("the keyring has {0:?} twice")]
+    /// A name is there twice.
+    #[error("the keyring has {0:?} twice; remove one of the two")]
     Duplicate(String),
-    /// It is not said which key encrypts.
-    #[error("the keyring does not say which key encrypts: it lacks `current = \"ID\"`")]
+    /// The keyring does not name its current key.
+    #[error("the keyring does not say which key encrypts; add `current = \"ID\"`")]
     NoCurrent,
-    /// The key that encrypts is not there.
-    #[error("the keyring's current key {0:?} is not in its table [keys]")]
+    /// The keyring lacks its current key.
+    #[error("the keyring's current key {0:?} is not in its table [keys]; add it, or name another one")]
     CurrentNotThere(String),
-    /// A key of the wrong form or length.
+    /// A key has the wrong form or length.
     #[error("the keyring's key {0:?} is not the Base64 of 32 bytes")]
     Material(String),
-    /// A key cannot be made or used.
+    /// A key cannot be generated or used.
     #[error(transparent)]
     Crypto(#[from] CryptoError),
 }
 
-/// Master keys of 32 bytes, by id: one encrypts, all decrypt. Zeroized on drop; it cannot be printed, copied or serialized but
-/// by [`Self::to_text`].
+/// Master keys of 32 bytes, by id: one encrypts, all decrypt. Zeroized on drop; it cannot be
+/// printed, copied or serialized except by [`Self::to_text`].
 pub struct Keyring {
     pub(super) current: String,
     pub(super) keys: BTreeMap<String, KeyBytes>,
 }
 
 impl Keyring {
-    /// A keyring of one new key.
+    /// A keyring with one new key.
     ///
     /// # Errors
     /// [`KeyringError::Crypto`] when the operating system gives no randomness.
@@ -110,10 +111,12 @@ impl Keyring {
         Ok(ring)
     }
 
-    /// Adds a new key that encrypts from now on; the others still decrypt. Gives its id: `k-` and eight random hex digits.
+    /// Adds a new key that encrypts from now on; the others still decrypt. Returns its id: `k-` and
+    /// eight random hex digits.
     ///
     /// # Errors
-    /// [`KeyringError::Crypto`] when the operating system gives no randomness; the keyring is then as it was.
+    /// [`KeyringError::Crypto`] when the operating system gives no randomness; the keyring is then
+    /// as it was.
     pub fn add_key(&mut self) -> Result<String, KeyringError> {
         let key = KeyBytes::random()?;
         let id = loop {
@@ -140,10 +143,11 @@ impl Keyring {
         self.keys.keys().map(String::as_str)
     }
 
-    /// Takes a key out.
+    /// Removes a key.
     ///
     /// # Errors
-    /// [`KeyringError::Current`] for the key that encrypts, [`KeyringError::UnknownKey`] for one that is not there.
+    /// [`KeyringError::Current`] for the key that encrypts, [`KeyringError::UnknownKey`] for one
+    /// that is not there.
     pub fn remove_key(&mut self, id: &str) -> Result<(), KeyringError> {
         if id == self.current {
             return Err(KeyringError::Current(id.to_owned()));
@@ -151,8 +155,8 @@ impl Keyring {
         self.keys.remove(id).map(drop).ok_or_else(|| KeyringError::UnknownKey(id.to_owned()))
     }
 
-    /// Wraps a project's data key with the key that encrypts: AES-256-GCM (NIST SP 800-38D), bound to the project, the data
-    /// key's id and the master key's.
+    /// Wraps a project's data key with the current key: AES-256-GCM (NIST SP 800-38D), bound to the
+    /// project, the data key's id and the master key's.
     ///
     /// # Errors
     /// [`KeyringError::Crypto`] when the operating system gives no randomness.
@@ -160,7 +164,8 @@ impl Keyring {
         self.wrap_secret(key.secret(), &WrapContext::for_data_key(project, id))
     }
 
-    /// Wraps a key of the installation, as [`Self::wrap`] does a project's; it is bound to its purpose.
+    /// Wraps a key of the installation, as [`Self::wrap`] does a project's; it is bound to its
+    /// purpose.
     ///
     /// # Errors
     /// As [`Self::wrap`].
@@ -190,8 +195,9 @@ impl Keyring {
     /// Unwraps a project's data key.
     ///
     /// # Errors
-    /// [`KeyringError::UnknownKey`] when the keyring lacks the master key, [`KeyringError::WrongKey`] when its key of that id
-    /// does not open these bytes for this project and data key.
+    /// [`KeyringError::UnknownKey`] when the keyring lacks the master key,
+    /// [`KeyringError::WrongKey`] when its key of that id does not open these bytes for this
+    /// project and data key.
     pub fn unwrap(&self, project: &ProjectId, id: DataKeyId, wrapped: &WrappedKey) -> Result<DataKey, KeyringError> {
         DataKey::unwrapped(self.unwrap_secret(wrapped, &WrapContext::for_data_key(project, id))?)
     }
@@ -205,7 +211,7 @@ impl Keyring {
         Ok(InstallationKey::unwrapped(purpose, secret))
     }
 
-    /// Unwraps what [`Self::wrap_secret`] wrapped for the same place.
+    /// Unwraps what [`Self::wrap_secret`] wrapped with the same context.
     ///
     /// # Errors
     /// As [`Self::unwrap`].
@@ -219,7 +225,7 @@ impl Keyring {
     }
 }
 
-/// Whether a text is an id of a master key. No Base64 of 32 bytes is one: it ends in `=`.
+/// Whether a text is an id of a master key. The Base64 of a key never is, because it ends in `=`.
 pub(super) fn is_id(text: &str) -> bool {
     (1..=MAX_ID).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
