@@ -312,7 +312,7 @@ queries! {
         pub fn chain_rows() -> Vec<ChainRow>;
         /// Adds a chain, which belongs to the caller until it is released.
         pub fn insert_chain(chain: &ChainRow) -> ();
-        /// Claims a released chain; `None` if another process was faster.
+        /// Claims a released chain; `None` if another transaction was faster.
         pub fn claim_chain(chain: ChainId) -> Option<ChainRow>;
         /// Releases these chains, so that other processes can append to them.
         pub fn release_chains(chains: &[ChainId]) -> ();
@@ -436,8 +436,8 @@ queries! {
         /// The embedded authorizer's tuples of these objects that can matter for a decision about
         /// these subjects.
         pub fn tuples_about(objects: &[String], subjects: &[String], links: &[String]) -> Vec<TupleRow>;
-        /// The tuples of one object; with a `subject`, those of every object whose name begins with
-        /// `object`.
+        /// The tuples of one object; with a `subject`, that subject's tuples on every object whose
+        /// name begins with `object`.
         pub fn read_tuples(object: &str, relation: Option<&str>, subject: Option<&str>) -> Vec<TupleRow>;
         /// Adds tuples that do not exist yet.
         pub fn insert_tuples(rows: &[TupleRow]) -> ();

@@ -21,8 +21,8 @@ pub async fn tuples_about(
         .await
 }
 
-/// The tuples of one object; with a `subject`, those of every object whose name begins with
-/// `object`.
+/// The tuples of one object; with a `subject`, that subject's tuples on every object whose name
+/// begins with `object`.
 pub async fn read_tuples(
     conn: &mut Connection,
     object: &str,
