@@ -33,7 +33,7 @@ pub struct BackendSettings {
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Logs, on standard error")]
 pub struct LogSettings {
-    /// What is logged: a level, or levels by module, such as `warn,project_vault=debug` [default:
+    /// The log filter: a level, or levels by module, such as `warn,project_vault=debug` [default:
     /// info for servers, else warn]
     #[arg(long, env = "RUST_LOG", hide_env_values = true, value_name = "FILTER")]
     pub log: Option<OsString>,
@@ -46,8 +46,8 @@ pub struct LogSettings {
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Keys")]
 pub struct KeySettings {
-    /// Who keeps the master keys: `keyring`, or `transit`, an engine of OpenBao or HashiCorp Vault
-    /// [default: keyring]
+    /// The provider of the master keys: `keyring`, or `transit`, an engine of OpenBao or HashiCorp
+    /// Vault [default: keyring]
     #[arg(long, env = "VAULT_KEY_PROVIDER", hide_env_values = true, value_name = "PROVIDER")]
     pub key_provider: Option<OsString>,
     /// The master keyring, a file of mode 0640 at most; `project-vault keys generate` makes one

@@ -205,7 +205,7 @@ mod tests {
         HEX.decode(text.as_bytes()).unwrap()
     }
 
-    /// "Randomness" that is what a vector says.
+    /// "Randomness" from a test vector.
     struct Fixed(Vec<u8>);
 
     impl hpke::rand_core::TryRng for Fixed {

@@ -11,7 +11,7 @@ text_enum! {
         Accountable = "ACCOUNTABLE",
         /// Is asked: sees masked values.
         Consulted = "CONSULTED",
-        /// Is told: lists entries.
+        /// Is informed: lists entries.
         Informed = "INFORMED",
     }
 }

@@ -148,14 +148,14 @@ impl Store {
     /// # Errors
     /// When no connection or write lock is available in time.
     pub async fn begin(&self) -> Result<Tx> {
-        let turn = self.turn(WRITE_LOCK_TIMEOUT).await?;
+        let lock = self.write_lock(WRITE_LOCK_TIMEOUT).await?;
         let mut conn = self.conn().await?;
         match &mut conn {
             Conn::Postgres(conn) => postgres::begin(conn).await?,
             Conn::Sqlite(conn) => sqlite::begin(conn).await?,
         }
         let mut tx = Tx::new(conn);
-        tx.at_end(move |_| drop(turn));
+        tx.at_end(move |_| drop(lock));
         Ok(tx)
     }
 
@@ -164,23 +164,23 @@ impl Store {
     /// # Errors
     /// As [`Self::begin`].
     pub async fn begin_set_up(&self) -> Result<Tx> {
-        let turn = self.turn(SET_UP_LOCK_TIMEOUT).await?;
+        let lock = self.write_lock(SET_UP_LOCK_TIMEOUT).await?;
         let mut conn = self.conn().await?;
         match &mut conn {
             Conn::Postgres(conn) => postgres::begin_set_up(conn).await?,
             Conn::Sqlite(conn) => sqlite::begin_set_up(conn).await?,
         }
         let mut tx = Tx::new(conn);
-        tx.at_end(move |_| drop(turn));
+        tx.at_end(move |_| drop(lock));
         Ok(tx)
     }
 
     /// Waits for SQLite's write lock; PostgreSQL has none.
-    async fn turn(&self, patience: Duration) -> Result<Option<OwnedMutexGuard<()>>> {
+    async fn write_lock(&self, limit: Duration) -> Result<Option<OwnedMutexGuard<()>>> {
         match self.kind() {
             Kind::Postgres => Ok(None),
-            Kind::Sqlite => match tokio::time::timeout(patience, self.writer.clone().lock_owned()).await {
-                Ok(turn) => Ok(Some(turn)),
+            Kind::Sqlite => match tokio::time::timeout(limit, self.writer.clone().lock_owned()).await {
+                Ok(lock) => Ok(Some(lock)),
                 Err(_) => Err(Error::Unavailable("other writers held the write lock for too long".to_owned())),
             },
         }
@@ -421,7 +421,7 @@ queries! {
         pub fn exposures_of(entries: &[EntryId]) -> Vec<ExposureRow>;
     }
     outbox {
-        /// Adds a change of tuples at the end of a partition; gives its sequence number.
+        /// Adds a change of tuples at the end of a partition; returns its sequence number.
         pub fn push_outbox(partition: &str, change: &str, mac: &[u8], now: Timestamp) -> i64;
         /// The changes of a partition, in order.
         pub fn outbox_of(partition: &str) -> Vec<OutboxRow>;

@@ -153,7 +153,7 @@ CREATE TABLE audit_heads (
     statement TEXT NOT NULL
 );
 
--- Events outlive their project, so they reference no table.
+-- Events outlive their project and its entries, so they do not reference them.
 CREATE TABLE audit_events (
     id BLOB PRIMARY KEY,
     occurred_at BIGINT NOT NULL,

@@ -166,8 +166,7 @@ pub async fn truncate_wal(conn: &mut Connection) -> QueryResult<bool> {
     Ok(checkpoint.busy == 0)
 }
 
-/// A chain that nobody appends to. Takes no lock: the transaction already holds the database's one
-/// write lock.
+/// A released chain. Takes no lock: the transaction already holds the database's one write lock.
 pub async fn released_chain(conn: &mut Connection) -> QueryResult<Option<ChainId>> {
     audit_chains::table.filter(audit_chains::released).select(audit_chains::id).first(conn).await.optional()
 }
