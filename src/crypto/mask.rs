@@ -4,8 +4,8 @@ use crate::domain::Category;
 
 /// Replaces what is hidden, whatever its length.
 const HIDDEN: &str = "****";
-/// Minimum length of a value that shows anything, in Unicode scalar values. Six of fewer characters
-/// would be too large a part.
+/// Minimum length of a value that shows anything, in Unicode scalar values. Six characters of a
+/// shorter value would be too large a part.
 const SHORTEST_SHOWN: usize = 20;
 const SHOWN_EACH_SIDE: usize = 3;
 

@@ -15,7 +15,8 @@ pub enum Error {
     /// The database became unreachable during a commit, so the changes may or may not be there.
     #[error("the database went away during a commit: {0}")]
     Unknown(String),
-    /// The database is set up so that commits could be lost; the text names the setting.
+    /// The URL names no database, or the database is set up so that commits could be lost. The text
+    /// says which.
     #[error("{0}")]
     Refused(&'static str),
     /// Anything else.

@@ -69,7 +69,7 @@ pub async fn entry_named(
         .optional()
 }
 
-/// The rows of one scope that bear one of these names and are not deleted.
+/// The entries of these names in one scope that are not deleted.
 pub async fn entries_named(
     conn: &mut Connection,
     project: &ProjectId,
