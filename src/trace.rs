@@ -1,5 +1,5 @@
-//! The distributed trace that a request belongs to (W3C Trace Context): taken over from `traceparent` or begun, written to the
-//! log, and carried down to the calls of other servers.
+//! The distributed trace of a request (W3C Trace Context): continued from `traceparent` or started
+//! here, written to the log, and propagated to the calls of other servers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
-/// The flag that says that the caller records the trace; the only one of version 00.
+/// The flag that the caller records the trace; the only one of version 00.
 const SAMPLED: u8 = 1;
-/// Maximum number of bytes of a `tracestate` that is passed on; the specification asks for at least
-/// this many.
+/// Maximum length of a `tracestate` that is propagated, in bytes; the specification requires at
+/// least this.
 const MAX_STATE: usize = 512;
 
 tokio::task_local! {
     static CURRENT: TraceContext;
 }
 
-/// A request's place in its trace.
+/// A request's trace, its own span and its caller's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceContext {
     trace: u128,
@@ -30,7 +30,7 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// Continues the trace of these headers, or begins one where they name none.
+    /// Continues the trace of these headers, or starts one when they name none.
     #[must_use]
     pub fn of(traceparent: Option<&str>, tracestate: Option<&str>) -> Self {
         let span = random().1;
@@ -42,7 +42,7 @@ impl TraceContext {
                 let state = tracestate.filter(fits).map(Into::into);
                 Self { trace, parent: Some(parent), span, flags: flags & SAMPLED, state }
             }
-            // Nobody records it, so nobody is asked to.
+            // Nothing records this trace, so no server is asked to.
             None => Self { trace: random().0, parent: None, span, flags: 0, state: None },
         }
     }
@@ -59,37 +59,38 @@ impl TraceContext {
         self.parent.map(|parent| format!("{parent:016x}"))
     }
 
-    /// The `tracestate` that is passed on.
+    /// The `tracestate` to propagate.
     #[must_use]
     pub fn state(&self) -> Option<&str> {
         self.state.as_deref()
     }
 
-    /// The trace of what runs now.
+    /// The trace of the current task.
     #[must_use]
     pub fn current() -> Option<Self> {
         CURRENT.try_with(Clone::clone).ok()
     }
 
-    /// Does this work as a part of the trace.
+    /// Runs `work` as part of the trace.
     pub async fn within<F: Future>(self, work: F) -> F::Output {
         CURRENT.scope(self, work).await
     }
 }
 
-/// The value of `traceparent` for the calls that are made in this place of the trace.
+/// The value of `traceparent` for calls made in this span.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.span, self.flags)
     }
 }
 
-/// An id of a trace and one of a span; neither is ever zero, since a UUID's version is not.
+/// A trace id and a span id. Neither is ever zero, because a UUID's version and variant are not.
 fn random() -> (u128, u64) {
     (Uuid::now_v7().as_u128(), Uuid::now_v7().as_u64_pair().1)
 }
 
-/// Reads `traceparent`: trace, parent and flags. Of a later version the same four parts are read, and what follows is not.
+/// Parses `traceparent` into trace, parent and flags. Of a later version, only the same four parts
+/// are read.
 fn parse(text: &str) -> Option<(u128, u64, u8)> {
     let mut parts = text.trim().splitn(5, '-');
     let mut hex = |digits: usize| {
@@ -106,7 +107,8 @@ fn parse(text: &str) -> Option<(u128, u64, u8)> {
     Some((trace, parent, u8::from_str_radix(flags, 16).ok()?))
 }
 
-/// Spawns tasks that belong to the request that asks for them: their log lines carry its ids, their calls its trace.
+/// Spawns tasks that belong to the current request: their log lines carry its ids, their calls its
+/// trace.
 pub struct InRequest {
     runtime: Handle,
     span: Span,
@@ -114,7 +116,7 @@ pub struct InRequest {
 }
 
 impl InRequest {
-    /// Of the request that is being handled.
+    /// Takes the span and trace of the request being handled.
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
@@ -123,7 +125,7 @@ impl InRequest {
         Self { runtime: Handle::current(), span: Span::current(), trace: TraceContext::current() }
     }
 
-    /// Spawns work that `tracker` counts.
+    /// Spawns `work`, counted by `tracker`.
     pub fn spawn<F>(self, tracker: &TaskTracker, work: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,

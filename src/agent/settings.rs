@@ -1,4 +1,4 @@
-//! The settings of the commands that ask a vault on behalf of an agent.
+//! Settings of the commands that ask a vault on behalf of an agent.
 
 use crate::command::{Problems, SettingReader};
 use crate::domain::{AgentId, MilestoneId, ProjectId, is_loopback_host};
@@ -9,22 +9,23 @@ use std::ffi::OsString;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Where the vault of `dev` answers.
+/// The address of the vault that `dev` runs.
 const DEFAULT_URL: &str = "http://127.0.0.1:4000/graphql";
-/// How long a command waits for the vault, retries included.
+/// Time limit for the vault's answer, retries included.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 30;
 
-/// The variable that holds the token. It is no flag: the arguments of a process are there for everybody to see.
+/// The variable that holds the token. There is no flag for it: everyone on the machine can read a
+/// process's arguments.
 pub const TOKEN_VARIABLE: &str = "PROJECT_VAULT_TOKEN";
 /// The variable that names a file with the token instead.
 pub const TOKEN_FILE_VARIABLE: &str = "PROJECT_VAULT_TOKEN_FILE";
 
-/// The text of `--help` about the token.
+/// The part of `--help` about the token.
 pub const TOKEN_HELP: &str = "\
 The token, never an argument:
   PROJECT_VAULT_TOKEN  A runtime's token; here, or in the file or pipe that --token-file names";
 
-/// Which file has the token.
+/// The file with the token.
 #[derive(Args, Clone, Default)]
 pub struct TokenSettings {
     /// A file or pipe that holds the token, such as `<(mint-token)`; it is read once
@@ -38,7 +39,7 @@ pub struct TokenSettings {
     pub token_file: Option<OsString>,
 }
 
-/// Which vault is asked, about what.
+/// The vault to ask, and the agent to ask for.
 #[derive(Args, Clone, Default)]
 pub struct ClientSettings {
     #[command(flatten)]
@@ -47,19 +48,19 @@ pub struct ClientSettings {
     /// The vault's address [default: http://127.0.0.1:4000/graphql]
     #[arg(long, env = "PROJECT_VAULT_URL", hide_env_values = true, value_name = "URL", help_heading = "Vault")]
     pub url: Option<OsString>,
-    /// Sends the token over http to another machine, where everybody on the way can read it
+    /// Sends the token to another machine over http, where anyone on the network can read it
     #[arg(long, help_heading = "Vault")]
     pub insecure_http: bool,
     /// How long to wait for the vault, retries included, in seconds [default: 30]
     #[arg(long, env = "PROJECT_VAULT_TIMEOUT", hide_env_values = true, value_name = "SECONDS", help_heading = "Vault")]
     pub timeout: Option<OsString>,
-    /// Of which project [default: the one the token is narrowed to]
+    /// The project [default: the one the token is narrowed to]
     #[arg(long, env = "PROJECT_VAULT_PROJECT", hide_env_values = true, value_name = "ID", help_heading = "Agent")]
     pub project: Option<OsString>,
-    /// For which agent [default: the one the token is narrowed to]
+    /// The agent [default: the one the token is narrowed to]
     #[arg(long, env = "PROJECT_VAULT_AGENT", hide_env_values = true, value_name = "ID", help_heading = "Agent")]
     pub agent: Option<OsString>,
-    /// On which milestone [default: the one the token is narrowed to, else none]
+    /// The milestone [default: the one the token is narrowed to, else none]
     #[arg(long, env = "PROJECT_VAULT_MILESTONE", hide_env_values = true, value_name = "ID", help_heading = "Agent")]
     pub milestone: Option<OsString>,
     /// The session, for the access records: 1 to 200 printable ASCII characters
@@ -70,31 +71,31 @@ pub struct ClientSettings {
     pub tool: Option<OsString>,
 }
 
-/// The same, validated.
+/// [`ClientSettings`], validated.
 pub struct Client {
     /// The vault's address.
     pub url: Url,
-    /// The token.
+    /// The bearer token.
     pub token: SecretString,
-    /// How long to wait for an answer, retries included.
+    /// Time limit for an answer, retries included.
     pub timeout: Duration,
-    /// Of which project, where it was said.
+    /// The project, if given.
     pub project: Option<ProjectId>,
-    /// For which agent, where it was said.
+    /// The agent, if given.
     pub agent: Option<AgentId>,
-    /// On which milestone.
+    /// The milestone, if given.
     pub milestone: Option<MilestoneId>,
-    /// The session, for the records.
+    /// The session, for the access records.
     pub session: Option<String>,
-    /// The tool, for the records.
+    /// The tool, for the access records.
     pub tool: Option<String>,
 }
 
 impl Client {
-    /// Validates what was given; `token` is what the environment holds.
+    /// Validates the settings; `token` is the one in the environment.
     ///
     /// # Errors
-    /// Every problem there is.
+    /// All problems.
     pub fn of(settings: &ClientSettings, token: Option<&OsString>) -> Result<Self, Problems> {
         let mut reader = SettingReader::default();
         let token = read_token(&mut reader, &settings.token, token);
@@ -117,10 +118,10 @@ impl Client {
     }
 }
 
-/// The token alone.
+/// Validates the token alone.
 ///
 /// # Errors
-/// When there is none, or one that is no token.
+/// When there is no token, or the text is not one.
 pub fn client_token(settings: &TokenSettings, token: Option<&OsString>) -> Result<SecretString, Problems> {
     let mut reader = SettingReader::default();
     let token = read_token(&mut reader, settings, token);
@@ -129,7 +130,7 @@ pub fn client_token(settings: &TokenSettings, token: Option<&OsString>) -> Resul
 
 fn read_token(reader: &mut SettingReader, settings: &TokenSettings, token: Option<&OsString>) -> Option<SecretString> {
     use secrecy::ExposeSecret as _;
-    // The command line is nearer than the environment.
+    // The command line takes precedence over the environment.
     let given = token.filter(|_| settings.token_file.as_ref().is_none_or(|file| file.is_empty()));
     let given_any = given.or(settings.token_file.as_ref()).is_some_and(|given| !given.is_empty());
     let token = reader.secret(TOKEN_VARIABLE, given, settings.token_file.as_ref());
@@ -138,7 +139,7 @@ fn read_token(reader: &mut SettingReader, settings: &TokenSettings, token: Optio
         None if !given_any => {
             reader.problem(TOKEN_VARIABLE, "is not set; put a runtime's token there, or name a file with --token-file");
         }
-        // A header takes nothing else.
+        // A header cannot carry anything else.
         Some(token) if !token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) => {
             reader.problem(TOKEN_VARIABLE, "is no token; a token is one line of visible ASCII");
         }
@@ -149,7 +150,7 @@ fn read_token(reader: &mut SettingReader, settings: &TokenSettings, token: Optio
 
 fn id<T: TryFromId>(reader: &mut SettingReader, setting: &str, given: Option<&OsString>) -> Option<T> {
     let text = reader.text(setting, given)?;
-    T::of(text).map_err(|problem| reader.problem(setting, format_args!("is no id: {problem}"))).ok()
+    T::of(text).map_err(|problem| reader.problem(setting, format_args!("is not an id: {problem}"))).ok()
 }
 
 trait TryFromId: Sized {
@@ -174,22 +175,27 @@ impl TryFromId for MilestoneId {
 fn label(reader: &mut SettingReader, setting: &str, given: Option<&OsString>) -> Option<String> {
     let text = reader.text(setting, given)?;
     if text.len() > 200 || !text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
-        reader.problem(setting, "has more than 200 characters, or other ones than printable ASCII");
+        reader.problem(
+            setting,
+            "is longer than 200 characters or not printable ASCII; give 1 to 200 printable ASCII characters",
+        );
     }
     Some(text)
 }
 
-/// The address is not repeated: it may hold a password.
+/// Errors do not repeat the address, which may contain a password.
 fn read_url(text: &str, insecure: bool) -> Result<Url, &'static str> {
-    let url = Url::from_str(text).map_err(|_| "is no URL; write one such as https://vault.example/graphql")?;
+    let url = Url::from_str(text).map_err(|_| "is not a URL; write one such as https://vault.example/graphql")?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds a user or password; the token is all that the vault takes");
+        return Err("contains a user or password; remove it, the vault takes only the token");
     }
     match url.scheme() {
         "https" => Ok(url),
         "http" if insecure || is_loopback_host(url.host_str().unwrap_or_default()) => Ok(url),
-        "http" => Err("is http, over which everybody on the way can read the token; use https, or say --insecure-http"),
-        _ => Err("is neither https nor http"),
+        "http" => {
+            Err("is http, over which anyone on the network can read the token; use https, or pass --insecure-http")
+        }
+        _ => Err("is neither https nor http; use https"),
     }
 }
 

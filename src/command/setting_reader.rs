@@ -1,5 +1,5 @@
-//! Reading single settings, and collecting what is wrong with them. A problem names its setting and how to mend it, and never
-//! repeats a value, which may be a secret in the wrong place.
+//! Reads single settings and collects their problems. A problem names its setting and says how to
+//! fix it. It never repeats a value, which may be a secret in the wrong setting.
 
 use secrecy::SecretString;
 use std::ffi::OsString;
@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use zeroize::Zeroizing;
 
-/// No setting that is a file, but key sets and keyrings, is larger.
+/// Maximum size of a file that a setting names, in bytes. Key sets and keyrings are read elsewhere.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// Everything that is wrong with a configuration, a line each.
+/// All problems of a configuration, one per line.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct Problems(pub Vec<String>);
 
-/// Reads settings; what is wrong is noted, and the reading goes on.
+/// Reads settings. It notes a problem and continues.
 #[derive(Default)]
 pub struct SettingReader {
     problems: Vec<String>,
@@ -27,7 +27,7 @@ impl SettingReader {
         self.problems.push(format!("{setting}: {what}"));
     }
 
-    /// The value, when nothing was wrong with anything.
+    /// The value, if no setting had a problem.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
         match value {
             Some(value) if self.problems.is_empty() => Ok(value),
@@ -75,7 +75,8 @@ impl SettingReader {
         }
     }
 
-    /// A secret, from its variable or the file that `NAME_FILE` names. The end of its last line is not part of it.
+    /// A secret, from its variable or the file that `NAME_FILE` names, without the end of its last
+    /// line.
     pub fn secret(&mut self, setting: &str, given: Option<&OsString>, file: Option<&OsString>) -> Option<SecretString> {
         let file_setting = format!("{setting}_FILE");
         let own = self.text(setting, given).map(Zeroizing::new);
@@ -88,7 +89,8 @@ impl SettingReader {
             None => own?,
             Some(path) => match read_text(&path) {
                 Ok(text) => text,
-                // The path is not repeated: it could be the secret itself, in the wrong variable.
+                // The error does not repeat the path, which could be the secret itself in the wrong
+                // variable.
                 Err(reason) => {
                     self.problem(&file_setting, format_args!("the file it names cannot be read: {reason}"));
                     return None;
@@ -109,7 +111,7 @@ impl SettingReader {
 pub fn read_text(path: &Path) -> Result<Zeroizing<String>, String> {
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let length = file.metadata().map_or(0, |metadata| metadata.len()).min(MAX_FILE_BYTES);
-    // With room for all, the buffer does not grow and leaves no copy behind.
+    // The buffer has room for the whole file, so it does not grow and leave a copy behind.
     let mut text = Zeroizing::new(String::with_capacity(usize::try_from(length).unwrap_or_default() + 1));
     file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
     if text.len() as u64 > MAX_FILE_BYTES {

@@ -7,7 +7,7 @@ use crate::store::Kind;
 use secrecy::{ExposeSecret as _, SecretString};
 
 const DATABASE_URL: &str = "DATABASE_URL";
-/// The options after the `?` of a URL that PostgreSQL's driver, or the vault beside it, knows.
+/// Options after the `?` of a URL that PostgreSQL's driver or the vault itself understands.
 const OPTIONS: [&str; 19] = [
     "user",
     "password",
@@ -30,7 +30,7 @@ const OPTIONS: [&str; 19] = [
     "channel_binding",
 ];
 
-/// Where the vault keeps things, and who decides.
+/// The database and the authorizer.
 pub struct Backend {
     /// `postgres://...` or `sqlite:PATH`.
     pub database_url: SecretString,
@@ -40,9 +40,9 @@ pub struct Backend {
 
 /// The authorizer.
 pub enum Authz {
-    /// This process, over tuples in the database.
+    /// The embedded authorizer, in this process, over tuples in the database.
     Embedded,
-    /// OpenFGA.
+    /// An OpenFGA server.
     OpenFga(OpenFgaConfig),
 }
 
@@ -63,14 +63,14 @@ pub(super) fn read(reader: &mut SettingReader, settings: &BackendSettings, secre
             Kind::Sqlite => Engine::Embedded,
         })
     });
-    // A setting is checked even where it is not needed.
+    // Settings are validated even when they are not needed.
     let url = openfga_url(reader, settings);
     let store = reader.text("OPENFGA_STORE", settings.openfga_store.as_ref());
     let token = reader.secret("OPENFGA_TOKEN", secrets.openfga_token.as_ref(), settings.openfga_token_file.as_ref());
     if let Some(token) = &token
         && !token.expose_secret().bytes().all(|b| b.is_ascii_graphic())
     {
-        reader.problem("OPENFGA_TOKEN", "holds a character that no header can carry; give the token alone");
+        reader.problem("OPENFGA_TOKEN", "contains a character that a header cannot carry; give the token alone");
     }
     let authz = match engine? {
         Engine::Embedded => Authz::Embedded,
@@ -99,19 +99,20 @@ fn database(reader: &mut SettingReader, settings: &BackendSettings, secrets: &Se
     let problem = match (Kind::of(text), text.strip_prefix("sqlite:")) {
         (Some(Kind::Sqlite), Some("" | "//")) => "names no file; write sqlite:PATH",
         (Some(Kind::Sqlite), Some(path)) if path.contains(":memory:") || path.contains("mode=memory") => {
-            "names a database in memory, which would lose what was answered; write sqlite:PATH"
+            "names a database in memory, which a restart would lose; write sqlite:PATH"
         }
         (Some(Kind::Postgres), _) if !has_known_options(text) => {
-            "has an option after its '?' that PostgreSQL does not know; a '?' of the password is written %3F"
+            "has an option after its '?' that PostgreSQL does not know; write a '?' in the password as %3F"
         }
         (Some(kind), _) => return Some((url, kind)),
-        (None, _) => "names no database that the vault knows; write postgres://... or sqlite:PATH",
+        (None, _) => "does not name a database that the vault supports; write postgres://... or sqlite:PATH",
     };
     reader.problem(DATABASE_URL, problem);
     None
 }
 
-/// The driver's own error would repeat the option, which is a part of the password when that holds a bare `?`.
+/// Whether every option is known. The driver's own error would repeat the option, which is part of
+/// the password when the password contains a bare `?`.
 fn has_known_options(url: &str) -> bool {
     let Some((_, options)) = url.split_once('?') else { return true };
     let mut options = options.split('&').filter(|option| !option.is_empty());
@@ -123,10 +124,10 @@ fn openfga_url(reader: &mut SettingReader, settings: &BackendSettings) -> Option
     let text = reader.text(SETTING, settings.openfga_url.as_ref())?;
     let problem = match reqwest::Url::parse(&text) {
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            "must not hold a user's name or password; give a token as OPENFGA_TOKEN"
+            "must not contain a user name or password; give a token as OPENFGA_TOKEN"
         }
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => return Some(text),
-        _ => "is no address; write OpenFGA's gRPC endpoint as http://HOST:8081 or https://HOST",
+        _ => "is not an address; write OpenFGA's gRPC endpoint as http://HOST:8081 or https://HOST",
     };
     reader.problem(SETTING, problem);
     None

@@ -1,4 +1,4 @@
-//! Where the master keys are.
+//! Settings of the master keys.
 
 use super::settings::{KeySettings, Secrets};
 use crate::command::SettingReader;
@@ -9,18 +9,18 @@ use secrecy::ExposeSecret as _;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Where the master keys are: at least with the provider that wraps; with the other, too, where its settings are given, so that
-/// what it wrapped can still be unwrapped.
+/// The providers of the master keys: the one that wraps, and also the other one when its settings
+/// are given, so that keys it wrapped can still be unwrapped.
 pub struct KeyConfig {
-    /// The provider that wraps data keys.
+    /// The provider that wraps.
     pub provider: Provider,
-    /// The keyring.
+    /// The keyring, if configured.
     pub keyring: Option<KeyringSource>,
-    /// The Transit engine.
+    /// The Transit engine, if configured.
     pub transit: Option<TransitConfig>,
 }
 
-/// The keeper of the master keys, which wraps with them.
+/// A kind of key provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Provider {
     /// A keyring in this process.
@@ -30,17 +30,17 @@ pub enum Provider {
     Transit,
 }
 
-/// Where a keyring comes from.
+/// The source of a keyring.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyringSource {
     /// A file.
     File(PathBuf),
-    /// The output of a program with these arguments.
+    /// The output of this command: a program and its arguments.
     Command(Vec<String>),
 }
 
 impl KeyConfig {
-    /// Of a keyring's file.
+    /// The configuration of a keyring in a file.
     #[must_use]
     pub const fn in_file(path: PathBuf) -> Self {
         Self { provider: Provider::Keyring, keyring: Some(KeyringSource::File(path)), transit: None }
@@ -50,7 +50,7 @@ impl KeyConfig {
 pub(super) fn read(reader: &mut SettingReader, settings: &KeySettings, secrets: &Secrets) -> Option<KeyConfig> {
     let words = [("keyring", Provider::Keyring), ("transit", Provider::Transit)];
     let provider = reader.choice("VAULT_KEY_PROVIDER", settings.key_provider.as_ref(), &words).unwrap_or_default();
-    // A setting is checked even where it is not needed.
+    // Settings are validated even when they are not needed.
     let keyring = keyring(reader, settings, provider);
     let transit = transit(reader, settings, secrets, provider);
     let chosen_is_there = match provider {
@@ -65,7 +65,8 @@ fn keyring(reader: &mut SettingReader, settings: &KeySettings, provider: Provide
     let command = reader.text("VAULT_KEYRING_COMMAND", settings.keyring_command.as_ref());
     match (file, command) {
         (Some(path), None) => {
-            // It is read again when it is used; here, so that what is wrong with it stands beside the other problems.
+            // The keyring is read again when it is used. Reading it here reports its problems with
+            // all others.
             if let Err(error) = Keyring::read_file(&path) {
                 reader.problem("VAULT_KEYRING_FILE", with_causes(&error));
             }
@@ -80,14 +81,15 @@ fn keyring(reader: &mut SettingReader, settings: &KeySettings, provider: Provide
         (None, None) => {
             reader.problem(
                 "VAULT_KEYRING_FILE",
-                "is missing; make a keyring with `project-vault keys generate`, or give VAULT_KEYRING_COMMAND",
+                "is missing; create a keyring with `project-vault keys generate`, or give VAULT_KEYRING_COMMAND",
             );
             None
         }
     }
 }
 
-/// A program and its arguments. No shell takes part, so that nothing in them is expanded or run.
+/// Splits a command into a program and its arguments. No shell is involved, so nothing in them is
+/// expanded or run.
 fn command_words(reader: &mut SettingReader, command: &str) -> Option<Vec<String>> {
     const SETTING: &str = "VAULT_KEYRING_COMMAND";
     match shlex::split(command) {
@@ -139,14 +141,14 @@ fn transit(
     let key = key.filter(|name| {
         let is_name = is_key_name(name);
         if !is_name {
-            reader.problem("VAULT_TRANSIT_KEY", "is no name of a key: letters, digits, and - _ . between them");
+            reader.problem("VAULT_TRANSIT_KEY", "is not a key's name; use letters and digits, with - _ . between them");
         }
         is_name
     });
     let token = token.filter(|token| {
         let is_sendable = token.expose_secret().bytes().all(|b| b.is_ascii_graphic());
         if !is_sendable {
-            reader.problem(TOKEN, "holds a character that no header can carry; give the token alone");
+            reader.problem(TOKEN, "contains a character that a header cannot carry; give the token alone");
         }
         is_sendable
     });

@@ -1,33 +1,33 @@
-//! The settings of the log.
+//! Settings of the log.
 
 use super::settings::LogSettings;
 use crate::command::{Problems, SettingReader};
 use tracing_subscriber::EnvFilter;
 
-/// The settings of the log.
+/// The log's filter and format.
 #[derive(Debug)]
 pub struct Log {
-    /// Which events.
+    /// The events to log.
     pub filter: EnvFilter,
-    /// In which form.
+    /// The format of a line.
     pub format: LogFormat,
 }
 
-/// The form of a line of the log.
+/// The format of a line of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// An object of JSON each.
+    /// A JSON object.
     Json,
 }
 
 impl Log {
-    /// Validates what is to be logged; `default` holds where nothing is said.
+    /// Validates the settings; `default` is the filter when none is given.
     ///
     /// # Errors
-    /// Every problem there is.
+    /// All problems.
     pub fn of(settings: &LogSettings, default: &str) -> Result<Self, Problems> {
         let mut reader = SettingReader::default();
         let log = read(&mut reader, settings, default);
@@ -41,7 +41,7 @@ pub(super) fn read(reader: &mut SettingReader, settings: &LogSettings, default: 
     let format = reader.choice("VAULT_LOG_FORMAT", settings.log_format.as_ref(), &words).unwrap_or_default();
     let filter = EnvFilter::try_new(filter).ok();
     if filter.is_none() {
-        reader.problem("RUST_LOG", "is no filter; write a level, or levels by module: warn,project_vault=debug");
+        reader.problem("RUST_LOG", "is not a filter; write a level, or levels by module: warn,project_vault=debug");
     }
     Some(Log { filter: filter?, format })
 }

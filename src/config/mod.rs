@@ -1,5 +1,5 @@
-//! Every setting, validated together into typed configurations. A bad configuration gives every problem at once, each naming
-//! its setting. Nothing else reads the environment.
+//! All settings, validated together into typed configurations. An invalid configuration reports all
+//! its problems at once, each with the name of its setting. Nothing else reads the environment.
 
 mod backend;
 mod keys;
@@ -22,13 +22,13 @@ use crate::command::{Problems, SettingReader};
 
 /// The configuration of `serve`.
 pub struct Config {
-    /// Where the vault keeps things, and who decides.
+    /// The database and the authorizer.
     pub backend: Backend,
-    /// Where the master keys are.
+    /// The providers of the master keys.
     pub keys: KeyConfig,
-    /// The server's other settings.
+    /// Addresses, issuers and limits.
     pub server: Server,
-    /// The settings of the log.
+    /// The log's filter and format.
     pub log: Log,
 }
 
@@ -36,7 +36,7 @@ impl Config {
     /// Validates all settings of a server.
     ///
     /// # Errors
-    /// Every problem there is.
+    /// All problems.
     pub fn of_server(
         backend: &BackendSettings,
         keys: &KeySettings,
@@ -57,10 +57,10 @@ impl Config {
     }
 }
 
-/// Validates what a command needs that works on the data of a server.
+/// Validates the settings of a command that works on a server's data.
 ///
 /// # Errors
-/// Every problem there is.
+/// All problems.
 pub fn of_command(
     backend: &BackendSettings,
     keys: &KeySettings,

@@ -1,4 +1,4 @@
-//! The server's settings besides its database, authorizer and keys: addresses, issuers, limits.
+//! Settings of a server besides its database, authorizer and keys: addresses, issuers, limits.
 
 use super::settings::ServerSettings;
 use crate::command::{Problems, SettingReader};
@@ -10,40 +10,40 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4000);
-/// Where nothing is given, metrics are for this machine alone, at any free port.
+/// The default address for metrics: loopback only, at any free port.
 const METRICS_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
-const ADDRESS: &str = "is no address; write IP:PORT, such as 127.0.0.1:4000 or [::]:4000";
+const ADDRESS: &str = "is not an address; write IP:PORT, such as 127.0.0.1:4000 or [::]:4000";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The server's settings besides its database, authorizer and keys.
+/// The configuration of a server besides its database, authorizer and keys.
 pub struct Server {
-    /// Where it listens.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// Where it listens for runtimes, when not there as well.
+    /// A second address, for runtimes alone; without it, `listen` serves them too.
     pub runtime_listen: Option<SocketAddr>,
-    /// Where it listens for those who read metrics and health.
+    /// The address that serves metrics and health.
     pub metrics_listen: SocketAddr,
-    /// The certificate, for https.
+    /// The certificate and key for https; without them, http.
     pub tls: Option<TlsFiles>,
     /// The trusted issuers of tokens.
     pub issuers: Vec<IssuerConfig>,
     /// The age at which key sets are read again.
     pub jwks_refresh: Duration,
-    /// How long an allowing decision may be used again.
+    /// How long an allowing decision may be reused; zero asks every time.
     pub authz_max_age: Duration,
     /// Whether clients may ask for the schema.
     pub introspection: bool,
     /// How long a deleted entry can be restored.
     pub retention: Duration,
-    /// How long audit events are kept; for ever where none.
+    /// How long audit events are kept; `None` keeps them for ever.
     pub audit_retention: Option<Duration>,
 }
 
-/// Validates the addresses of a server that needs no other setting: its own, and the one for metrics
-/// where it is given.
+/// Validates the addresses of a server that needs no other setting: the one to listen on, and the
+/// one for metrics if given.
 ///
 /// # Errors
-/// When one is none.
+/// When a text is not an address, or both are the same.
 pub fn listen_addresses(
     listen: Option<&OsString>,
     metrics_listen: Option<&OsString>,
@@ -54,7 +54,7 @@ pub fn listen_addresses(
     reader.finish(Some((listen, metrics)))
 }
 
-/// The address for metrics, which none of the others may be.
+/// The address for metrics, which must differ from the others.
 fn read_metrics_listen(
     reader: &mut SettingReader,
     given: Option<&OsString>,
@@ -174,7 +174,9 @@ fn issuers(reader: &mut SettingReader, settings: &ServerSettings) -> Option<Vec<
             "VAULT_JWT_ISSUER",
             "is missing; give the issuer's iss with VAULT_JWKS_FILE or VAULT_JWKS_URL, or VAULT_ISSUERS_FILE",
         ),
-        (false, true) => reader.problem("VAULT_JWT_ISSUER", "is missing; give the iss of whose keys these are"),
+        (false, true) => {
+            reader.problem("VAULT_JWT_ISSUER", "is missing; give the iss of the issuer that has these keys")
+        }
         (true, false) => {
             reader.problem("VAULT_JWKS_FILE", "is missing; give the issuer's keys with it or VAULT_JWKS_URL");
         }

@@ -1,19 +1,20 @@
-//! The settings as they are given: by flag, or by environment variable where there is no flag. An empty one counts as not given.
+//! The settings as given: by flag, or by environment variable when there is no flag. An empty value
+//! counts as not given.
 //!
-//! Secrets are no flags: the arguments of a process are there for everybody to see.
+//! Secrets have no flags: everyone on the machine can read a process's arguments.
 
 use clap::Args;
 use std::ffi::OsString;
 use zeroize::Zeroize as _;
 
-/// Where the vault keeps things, and who decides.
+/// The database and the authorizer.
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Database and authorizer")]
 pub struct BackendSettings {
     /// A file that holds `DATABASE_URL`: `postgres://...` or `sqlite:PATH`
     #[arg(long, env = "DATABASE_URL_FILE", hide_env_values = true, value_name = "FILE")]
     pub database_url_file: Option<OsString>,
-    /// The authorizer: `openfga`, or `embedded` in this process [default: openfga with PostgreSQL,
+    /// The authorizer: `openfga`, or `embedded`, in this process [default: openfga with PostgreSQL,
     /// embedded with SQLite]
     #[arg(long, env = "VAULT_AUTHZ", hide_env_values = true, value_name = "AUTHORIZER")]
     pub authz: Option<OsString>,
@@ -28,12 +29,12 @@ pub struct BackendSettings {
     pub openfga_token_file: Option<OsString>,
 }
 
-/// The settings of the log, which goes to standard error.
+/// The log, on standard error.
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Logs, on standard error")]
 pub struct LogSettings {
-    /// The level to log, or levels by module, such as `warn,project_vault=debug` [default: info for
-    /// servers, else warn]
+    /// The log filter: a level, or levels by module, such as `warn,project_vault=debug` [default:
+    /// info for servers, else warn]
     #[arg(long, env = "RUST_LOG", hide_env_values = true, value_name = "FILTER")]
     pub log: Option<OsString>,
     /// `text` or `json` [default: text]
@@ -41,19 +42,19 @@ pub struct LogSettings {
     pub log_format: Option<OsString>,
 }
 
-/// Where the master keys are.
+/// The providers of the master keys.
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Keys")]
 pub struct KeySettings {
-    /// The keeper of the master keys: `keyring`, or `transit`, an engine of OpenBao or HashiCorp
+    /// The provider of the master keys: `keyring`, or `transit`, an engine of OpenBao or HashiCorp
     /// Vault [default: keyring]
     #[arg(long, env = "VAULT_KEY_PROVIDER", hide_env_values = true, value_name = "PROVIDER")]
     pub key_provider: Option<OsString>,
     /// The master keyring, a file of mode 0640 at most; `project-vault keys generate` makes one
     #[arg(long, env = "VAULT_KEYRING_FILE", hide_env_values = true, value_name = "FILE")]
     pub keyring_file: Option<OsString>,
-    /// Instead: a program with its arguments that prints the keyring within 10 seconds, for a KMS or HSM. It is run without a
-    /// shell; quote its arguments as for one
+    /// Instead: a program with its arguments that prints the keyring within 10 seconds, for a KMS
+    /// or HSM. It is run without a shell; quote its arguments as for one
     #[arg(long, env = "VAULT_KEYRING_COMMAND", hide_env_values = true, value_name = "COMMAND")]
     pub keyring_command: Option<OsString>,
     /// The Transit engine: https, or http on loopback; without a path, its mount is /v1/transit
@@ -67,7 +68,7 @@ pub struct KeySettings {
     pub transit_token_file: Option<OsString>,
 }
 
-/// The server's other settings.
+/// Settings of a server besides its database, authorizer and keys.
 #[derive(Args, Clone, Default)]
 pub struct ServerSettings {
     /// The address to listen on [default: 127.0.0.1:4000]
@@ -76,8 +77,8 @@ pub struct ServerSettings {
     /// A second address, for runtimes alone [default: none, one address for all]
     #[arg(long, env = "VAULT_RUNTIME_LISTEN", hide_env_values = true, value_name = "IP:PORT", help_heading = "Server")]
     pub runtime_listen: Option<OsString>,
-    /// The address that serves /metrics, and health too, in plain HTTP and without tokens; for your monitoring alone [default:
-    /// 127.0.0.1, a free port that is logged]
+    /// The address that serves /metrics, and health too, in plain HTTP and without tokens; for your
+    /// monitoring alone [default: 127.0.0.1, a free port that is logged]
     #[arg(long, env = "VAULT_METRICS_LISTEN", hide_env_values = true, value_name = "IP:PORT", help_heading = "Server")]
     pub metrics_listen: Option<OsString>,
     /// The certificate chain in PEM, to serve https
@@ -115,7 +116,8 @@ pub struct ServerSettings {
         help_heading = "Server"
     )]
     pub audit_retention_days: Option<OsString>,
-    /// How long an allowing decision may be used again, in milliseconds; 0 asks every time [default: 0]
+    /// How long an allowing decision may be used again, in milliseconds; 0 asks every time
+    /// [default: 0]
     #[arg(long, env = "VAULT_AUTHZ_MAX_AGE_MS", hide_env_values = true, value_name = "MS", help_heading = "Server")]
     pub authz_max_age_ms: Option<OsString>,
 
@@ -128,8 +130,8 @@ pub struct ServerSettings {
     /// Or its address: https, or http on loopback
     #[arg(long, env = "VAULT_JWKS_URL", hide_env_values = true, value_name = "URL", help_heading = "Tokens")]
     pub jwks_url: Option<OsString>,
-    /// Instead, several issuers: TOML, a table `[[issuer]]` each with `iss`, `jwks_url` or `jwks_file`, `kinds` and
-    /// `subject_prefix`
+    /// Instead, several issuers: TOML, a table `[[issuer]]` each with `iss`, `jwks_url` or
+    /// `jwks_file`, `kinds` and `subject_prefix`
     #[arg(long, env = "VAULT_ISSUERS_FILE", hide_env_values = true, value_name = "FILE", help_heading = "Tokens")]
     pub issuers_file: Option<OsString>,
     /// The age at which key sets are read again, in seconds [default: 300]
@@ -143,7 +145,8 @@ pub struct ServerSettings {
     pub jwks_refresh_seconds: Option<OsString>,
 }
 
-/// Secrets, by the variables that hold them. Overwritten on drop; the process' own environment still holds them.
+/// Secrets, by the variables that hold them. Overwritten on drop; the process's own environment
+/// still holds them.
 #[derive(Clone, Default)]
 pub struct Secrets {
     /// `DATABASE_URL`.
@@ -154,14 +157,14 @@ pub struct Secrets {
     pub transit_token: Option<OsString>,
 }
 
-/// The text of `--help` about [`Secrets`].
+/// The part of `--help` about [`Secrets`].
 pub const SECRETS_HELP: &str = "\
 Secrets, from the environment only:
   DATABASE_URL         The database, postgres://... or sqlite:PATH; required, here or in DATABASE_URL_FILE
-  OPENFGA_TOKEN        The bearer token for OpenFGA, where it wants one; here or in OPENFGA_TOKEN_FILE
-  VAULT_TRANSIT_TOKEN  The token for the Transit engine, where that keeps the master key; here or in VAULT_TRANSIT_TOKEN_FILE";
+  OPENFGA_TOKEN        The bearer token for OpenFGA, if it requires one; here or in OPENFGA_TOKEN_FILE
+  VAULT_TRANSIT_TOKEN  The token for the Transit engine, if that keeps the master key; here or in VAULT_TRANSIT_TOKEN_FILE";
 
-/// The variables that hold secrets; a command that is run on behalf of the vault does not get them.
+/// The variables that hold secrets. A command that the vault runs does not get them.
 pub const SECRET_VARIABLES: [&str; 3] = ["DATABASE_URL", "OPENFGA_TOKEN", "VAULT_TRANSIT_TOKEN"];
 
 impl Drop for Secrets {
@@ -175,7 +178,7 @@ impl Drop for Secrets {
 }
 
 impl Secrets {
-    /// Reads them from the environment.
+    /// Reads the secrets from the environment.
     #[must_use]
     pub fn from_env() -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Good configurations, and the problems that bad ones report.
+//! Valid configurations, and the problems that invalid ones report.
 #![allow(clippy::unnecessary_wraps, reason = "settings are given or not")]
 
 use super::*;
@@ -54,7 +54,7 @@ impl Given {
         Config::of_server(&self.backend, &self.keys, &self.server, &self.log, &self.secrets)
     }
 
-    /// What is wrong, by the settings named.
+    /// All problems; each begins with the name of its setting.
     fn problems(&self) -> Vec<String> {
         let Err(Problems(problems)) = self.read() else { return Vec::new() };
         problems

@@ -1,4 +1,4 @@
-//! 32-byte keys and AES-256-GCM with them (NIST SP 800-38D).
+//! 32-byte keys, and AES-256-GCM with them (NIST SP 800-38D).
 
 use super::CryptoError;
 use aes_gcm::aead::{AeadInOut as _, KeyInit as _, Nonce, Tag};
@@ -12,11 +12,12 @@ pub(super) const KEY_BYTES: usize = 32;
 pub(super) const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
 
-/// How much longer a sealed text is than its plaintext: a nonce of 12 bytes in front and a tag of 16 bytes behind.
+/// How much longer a sealed text is than its plaintext, in bytes: a nonce of 12 before it and a tag
+/// of 16 after it.
 pub const OVERHEAD: usize = NONCE_BYTES + TAG_BYTES;
 
-/// 32 secret bytes. On the heap, so that moving the owner leaves no copy behind; zeroized on drop. They cannot be printed, copied
-/// or serialized.
+/// 32 secret bytes. On the heap, so that moving the owner leaves no copy behind; zeroized on drop.
+/// They cannot be printed, copied or serialized.
 pub struct KeyBytes(Box<[u8; KEY_BYTES]>);
 
 impl KeyBytes {
@@ -30,7 +31,7 @@ impl KeyBytes {
         Ok(key)
     }
 
-    /// None unless there are exactly 32 bytes.
+    /// Copies exactly 32 bytes; `None` for any other length.
     pub(crate) fn copy_of(bytes: &[u8]) -> Option<Self> {
         let mut key = Self::zeros();
         (bytes.len() == KEY_BYTES).then(|| {
@@ -43,8 +44,8 @@ impl KeyBytes {
         &self.0
     }
 
-    /// The key for one purpose: HKDF-SHA256 (RFC 5869) without salt. The key is uniformly random already, which is all that
-    /// a salt would see to (section 3.1).
+    /// Derives the key for one purpose with HKDF-SHA256 (RFC 5869), without salt: this key is
+    /// already uniformly random, which is all a salt would ensure (section 3.1).
     pub(super) fn derive(&self, label: &[u8]) -> Result<Self, CryptoError> {
         let mut key = Self::zeros();
         Hkdf::<Sha256>::new(None, &self.0[..]).expand(label, &mut key.0[..]).map_err(|_| CryptoError::Limit)?;
@@ -58,14 +59,14 @@ impl Drop for KeyBytes {
     }
 }
 
-/// A nonce that is random in all of its 96 bits (NIST SP 800-38D, section 8.2.2).
+/// A nonce of 96 random bits (NIST SP 800-38D, section 8.2.2).
 pub(super) fn random_nonce() -> Result<[u8; NONCE_BYTES], CryptoError> {
     let mut nonce = [0; NONCE_BYTES];
     getrandom::fill(&mut nonce).map_err(|_| CryptoError::Randomness)?;
     Ok(nonce)
 }
 
-/// Gives nonce, ciphertext and tag. The caller sees to it that no nonce comes twice with a key.
+/// Returns nonce, ciphertext and tag. The caller must not use a nonce twice with a key.
 pub(super) fn seal(
     key: &KeyBytes,
     nonce: [u8; NONCE_BYTES],
@@ -84,7 +85,8 @@ pub(super) fn seal(
     Ok(sealed)
 }
 
-/// Gives the plaintext, in a buffer of exactly its length, so that turning it into a string copies nothing.
+/// Returns the plaintext in a buffer of exactly its length, so that converting it to a string
+/// copies nothing.
 pub(super) fn open(key: &KeyBytes, associated: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
     let (nonce, rest) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(CryptoError::NotAuthentic)?;
     let (ciphertext, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(CryptoError::NotAuthentic)?;

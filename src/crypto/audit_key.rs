@@ -1,21 +1,21 @@
-//! MACs of the installation's own records: events in chains, the beginnings of chains, where
-//! retention cut them, changes of tuples that wait, settings, and the states of data keys.
+//! MACs of the installation's own records: audit events, the beginnings and cuts of their chains,
+//! pending changes of tuples, settings, and the states of data keys.
 
 use super::fields::Fields;
 use super::{CryptoError, InstallationKey};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// The kind of record that a MAC is for; no MAC for one kind passes for another.
+/// The kind of record that a MAC is of. A MAC of one kind never verifies as another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MacContext {
-    /// An event, at its place in its chain.
+    /// An event and its position in its chain.
     Event,
     /// The beginning of a chain.
     Chain,
-    /// Up to where a chain's events are past their retention.
+    /// The point up to which a chain's events are past their retention.
     Cut,
-    /// A change of tuples that waits to be applied.
+    /// A change of tuples that is still to be applied.
     Outbox,
     /// A setting of the installation.
     Setting,
@@ -39,21 +39,22 @@ impl MacContext {
     }
 }
 
-/// Authenticates records with HMAC-SHA256 (RFC 2104), under a key derived from the installation's. It cannot be printed, copied
-/// or serialized.
+/// Authenticates records with HMAC-SHA256 (RFC 2104), under a key derived from an installation key.
+/// It cannot be printed, copied or serialized.
 pub struct AuditKey(Box<Hmac<Sha256>>);
 
 impl AuditKey {
-    /// The key for records.
+    /// Derives the key from an installation key.
     ///
     /// # Errors
-    /// [`CryptoError::Limit`] never, with a key of 32 bytes.
+    /// Never, with a key of 32 bytes; the type allows [`CryptoError::Limit`].
     pub fn new(key: &InstallationKey) -> Result<Self, CryptoError> {
         let derived = key.secret().derive(b"project-vault/v1/audit")?;
         Ok(Self(Box::new(Hmac::new_from_slice(derived.expose()).map_err(|_| CryptoError::Limit)?)))
     }
 
-    /// The MAC of a record's fields, each the text that `audit export` writes for it, or none where it writes null.
+    /// The MAC of a record's fields. A field is the text that `audit export` writes for it, or
+    /// `None` if it writes null.
     pub fn mac<'a>(&self, record: MacContext, fields: impl IntoIterator<Item = Option<&'a str>>) -> [u8; 32] {
         let fields = fields
             .into_iter()
@@ -64,7 +65,8 @@ impl AuditKey {
     /// Checks a MAC in constant time.
     ///
     /// # Errors
-    /// [`CryptoError::NotAuthentic`] unless it is whole and was made with this key over exactly these fields.
+    /// [`CryptoError::NotAuthentic`] unless the MAC is complete and was made with this key over
+    /// exactly these fields.
     pub fn verify<'a>(
         &self,
         record: MacContext,

@@ -1,4 +1,4 @@
-//! The contents of a certificate.
+//! Reads what a certificate says about itself.
 
 use super::CryptoError;
 use crate::domain::Timestamp;
@@ -16,12 +16,12 @@ use zeroize::Zeroizing;
 
 const CERTIFICATE: &str = "CERTIFICATE";
 
-/// The facts of an X.509 certificate (RFC 5280), all of them public. Nothing is verified: whoever wrote the certificate chose
-/// them.
+/// The facts of an X.509 certificate (RFC 5280), all of them public. Nothing is verified: the
+/// certificate's author chose them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {
-    /// Whose it is, such as `C=DE, O=Example, CN=example.org`: in the certificate's order, special characters escaped as in
-    /// RFC 4514.
+    /// The subject, such as `C=DE, O=Example, CN=example.org`: in the certificate's order, with
+    /// special characters escaped as in RFC 4514.
     pub subject: String,
     /// The issuer, in the same form.
     pub issuer: String,
@@ -49,18 +49,21 @@ mod millis {
     }
 }
 
-/// Reads PEM (RFC 7468) and gives the facts of its first `CERTIFICATE` block. Private keys and further certificates may stand
-/// before and behind; they are neither decoded nor judged. Lines may end and be indented in any way.
+/// Reads PEM (RFC 7468) and returns the facts of its first `CERTIFICATE` block. Private keys and
+/// further certificates may come before and after it; they are neither decoded nor checked. Lines
+/// may end and be indented in any way.
 ///
 /// # Errors
-/// [`CryptoError::NoCertificate`] for a text without such a block, with a block that is not closed by its own label, and where
-/// the first certificate is not Base64 of exactly one X.509 certificate in DER. Never panics, whatever the text.
+/// [`CryptoError::NoCertificate`] when the text has no such block, a block is not closed by its own
+/// label, or the first certificate is not the Base64 of exactly one X.509 certificate in DER. Never
+/// panics, whatever the text.
 pub fn read_certificate(pem: &SecretString) -> Result<Certificate, CryptoError> {
     let der = first_certificate(pem.expose_secret()).ok_or(CryptoError::NoCertificate)?;
     facts(&der).ok_or(CryptoError::NoCertificate)
 }
 
-/// Finds the first certificate's DER. Only that block is copied and decoded, so that no private key is.
+/// Finds the first certificate's DER. Only that block is copied and decoded, so that no private key
+/// is.
 fn first_certificate(pem: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut encoded = Zeroizing::new(Vec::with_capacity(pem.len()));
     let (mut open, mut found) = (None, false);
@@ -110,7 +113,8 @@ fn instant(time: ASN1Time) -> Option<Timestamp> {
     time.timestamp().checked_mul(1_000).map(Timestamp::from_millis)
 }
 
-/// A name as text. Escaped, unlike the parser's own text, so that one attribute's value cannot pass for several attributes.
+/// A name as text. Escaped, unlike the parser's own text, so that one attribute's value cannot pass
+/// for several attributes.
 fn name(name: &X509Name<'_>) -> String {
     let mut text = String::new();
     for (position, set) in name.iter_rdn().enumerate() {
@@ -131,7 +135,7 @@ fn name(name: &X509Name<'_>) -> String {
     text
 }
 
-/// A value of a name's attribute: text where it is, else `#` and its hex.
+/// Appends the value of a name's attribute: as text if it is text, else as `#` and its hex.
 fn push_value(text: &mut String, value: &Any<'_>) {
     match value.tag() {
         Tag::BmpString => {
@@ -157,7 +161,7 @@ fn push_value(text: &mut String, value: &Any<'_>) {
     text.push_str(&HEXLOWER.encode(value.data));
 }
 
-/// Escapes as RFC 4514, section 2.4 does, and control characters besides.
+/// Escapes as in RFC 4514, section 2.4, and control characters as well.
 fn push_escaped(text: &mut String, value: &str) {
     let end = value.chars().count();
     for (position, character) in value.chars().enumerate() {

@@ -1,4 +1,4 @@
-//! A project's data key: seals values and hints for their place.
+//! A project's data key, which seals values and hints.
 
 use super::CryptoError;
 use super::aead::{self, KeyBytes, NONCE_BYTES};
@@ -13,16 +13,16 @@ use zeroize::Zeroize as _;
 const VALUE: &[u8] = b"value";
 const HINT: &[u8] = b"hint";
 
-/// Where a ciphertext stands. It opens there and nowhere else.
+/// What a ciphertext is bound to. It opens with the same context and no other.
 #[derive(Debug, Clone, Copy)]
 pub struct CiphertextContext<'a> {
     /// The project the entry belongs to.
     pub project: &'a ProjectId,
-    /// The entry.
+    /// The entry the ciphertext belongs to.
     pub entry: EntryId,
     /// The version the ciphertext was written for.
     pub version: i32,
-    /// The data key it is sealed with.
+    /// The data key that sealed it.
     pub data_key: DataKeyId,
 }
 
@@ -37,8 +37,9 @@ impl CiphertextContext<'_> {
     }
 }
 
-/// The key of one project's values: 32 random bytes, and the keys for each purpose that are derived from them by HKDF-SHA256
-/// (RFC 5869). Zeroized on drop; it cannot be printed, copied or serialized, only wrapped by a [`super::Keyring`].
+/// The key of one project's values: 32 random bytes, and a key for each purpose, derived from them
+/// with HKDF-SHA256 (RFC 5869). Zeroized on drop; it cannot be printed, copied or serialized, only
+/// wrapped by a [`super::Keyring`].
 pub struct DataKey {
     pub(super) secret: KeyBytes,
     value: KeyBytes,
@@ -65,21 +66,21 @@ impl DataKey {
         })
     }
 
-    /// The key's fingerprint: 32 bytes derived from it, in hex, which do not reveal it.
+    /// Identifies the key without revealing it: 32 bytes derived from it, in lower-case hex.
     ///
     /// # Errors
-    /// [`CryptoError::Limit`] never.
+    /// Never; the type allows [`CryptoError::Limit`].
     pub fn fingerprint(&self) -> Result<String, CryptoError> {
         Ok(data_encoding::HEXLOWER.encode(self.secret.derive(b"project-vault/v1/fingerprint")?.expose()))
     }
 
-    /// The keyed start of a row's MAC.
+    /// The HMAC of a row, keyed and empty.
     pub(super) fn row_mac(&self) -> Hmac<Sha256> {
         (*self.row_mac).clone()
     }
 
-    /// Seals an entry's value for its place: AES-256-GCM with a random 96-bit nonce (NIST SP 800-38D). Gives nonce, ciphertext
-    /// and tag, [`super::OVERHEAD`] bytes more than the value.
+    /// Seals an entry's value for its context: AES-256-GCM with a random 96-bit nonce (NIST SP
+    /// 800-38D). Returns nonce, ciphertext and tag, [`super::OVERHEAD`] bytes more than the value.
     ///
     /// # Errors
     /// [`CryptoError::Randomness`] when the operating system gives none.
@@ -96,10 +97,11 @@ impl DataKey {
         aead::seal(&self.value, nonce, &context.associated(VALUE), value.expose_secret().as_bytes())
     }
 
-    /// Opens what [`Self::seal_value`] wrote for the same place.
+    /// Opens what [`Self::seal_value`] wrote for the same context.
     ///
     /// # Errors
-    /// [`CryptoError::NotAuthentic`] for any other place, key or bytes; [`CryptoError::Form`] for what is not text.
+    /// [`CryptoError::NotAuthentic`] for any other context, key or bytes; [`CryptoError::Form`]
+    /// when the value is not UTF-8.
     pub fn open_value(&self, context: &CiphertextContext<'_>, sealed: &[u8]) -> Result<SecretString, CryptoError> {
         let mut plaintext = aead::open(&self.value, &context.associated(VALUE), sealed)?;
         match String::from_utf8(std::mem::take(&mut *plaintext)) {
@@ -111,8 +113,8 @@ impl DataKey {
         }
     }
 
-    /// Seals what people may see of a value, for the value's place but with a key of its own, so that showing it never opens
-    /// the value.
+    /// Seals what people may see of a value, for the value's context but with another key, so that
+    /// showing it never opens the value.
     ///
     /// # Errors
     /// [`CryptoError::Randomness`] when the operating system gives none.
@@ -129,10 +131,11 @@ impl DataKey {
         aead::seal(&self.hint, nonce, &context.associated(HINT), &hint.write()?)
     }
 
-    /// Opens what [`Self::seal_hint`] wrote for the same place.
+    /// Opens what [`Self::seal_hint`] wrote for the same context.
     ///
     /// # Errors
-    /// [`CryptoError::NotAuthentic`] for any other place, key or bytes; [`CryptoError::Form`] for a form that is not known.
+    /// [`CryptoError::NotAuthentic`] for any other context, key or bytes; [`CryptoError::Form`] for
+    /// an unknown form.
     pub fn open_hint(&self, context: &CiphertextContext<'_>, sealed: &[u8]) -> Result<Hint, CryptoError> {
         Hint::read(&aead::open(&self.hint, &context.associated(HINT), sealed)?)
     }

@@ -1,11 +1,12 @@
-//! The unambiguous encoding of what is authenticated.
+//! The unambiguous encoding of authenticated data.
 
 use super::FORMAT;
 use crate::domain::Timestamp;
 
-/// A list of fields, each with its length in front, so that no two lists have the same encoding.
+/// A list of fields, each prefixed with its length, so that no two lists have the same encoding.
 ///
-/// It begins with the format and the purpose, so that what is written for one purpose never passes for another.
+/// It begins with the format and the purpose, so that an encoding for one purpose is never valid
+/// for another.
 pub(super) struct Fields(Vec<u8>);
 
 impl Fields {
@@ -13,7 +14,7 @@ impl Fields {
         Self(Vec::with_capacity(256)).bytes(FORMAT).bytes(purpose)
     }
 
-    /// Goes on with a list that was begun elsewhere.
+    /// Continues a list from its encoding so far.
     pub(super) fn resume(begun: &[u8]) -> Self {
         Self(begun.to_vec())
     }
@@ -34,7 +35,7 @@ impl Fields {
         self.bytes(&[u8::from(flag)])
     }
 
-    /// None is one byte, 0; anything else begins with the byte 1.
+    /// `None` is the byte 0; a field is the byte 1 and its bytes.
     pub(super) fn option(self, field: Option<&[u8]>) -> Self {
         match field {
             None => self.bytes(&[0]),

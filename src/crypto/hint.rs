@@ -1,20 +1,21 @@
-//! The part of a value that people may see.
+//! Hints: what people may see of a value.
 
 use super::{Certificate, CryptoError};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use zeroize::Zeroizing;
 
-/// What people may see of a value: computed when the value is written, then sealed beside it, so that showing it opens no
-/// value.
+/// What people may see of a value: computed when the value is written, then sealed beside it, so
+/// that showing it never opens the value.
 pub struct Hint {
     /// The value, masked by [`super::mask()`]: a part of it.
     pub masked: Zeroizing<String>,
-    /// The certificate's contents, where the value is one.
+    /// The facts of the value, if it is a certificate.
     pub certificate: Option<Certificate>,
 }
 
-/// A hint as it is sealed: compact JSON. Apart from [`Hint`], so that the public type cannot be serialized by accident.
+/// A hint as it is sealed: compact JSON. Separate from [`Hint`], so that the public type cannot be
+/// serialized by accident.
 #[derive(Serialize, Deserialize)]
 struct Written<'a> {
     masked: Cow<'a, str>,
@@ -24,7 +25,8 @@ struct Written<'a> {
 
 impl Hint {
     pub(super) fn write(&self) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-        // JSON writes a byte as at most six; with room for all, the buffer never grows and leaves no copy behind.
+        // JSON escapes a byte to at most six. The buffer has room for that, so it does not grow and
+        // leave a copy behind.
         let certificate = self.certificate.as_ref();
         let text =
             certificate.map_or(0, |c| c.subject.len() + c.issuer.len() + c.fingerprint.len()) + self.masked.len();

@@ -1,11 +1,11 @@
-//! The keys of the installation itself: they authenticate its records and sign its receipts.
+//! The installation's own keys, which authenticate its records and sign its receipts.
 
 use super::CryptoError;
 use super::aead::KeyBytes;
 use crate::domain::KeyPurpose;
 
-/// 32 random bytes for one purpose: for [`super::AuditKey`] or [`super::SigningKey`]. Zeroized on drop; it cannot be printed, copied or serialized, only wrapped by a
-/// [`super::Keyring`].
+/// 32 random bytes for one purpose, [`super::AuditKey`] or [`super::SigningKey`]. Zeroized on drop;
+/// it cannot be printed, copied or serialized, only wrapped by a [`super::Keyring`].
 pub struct InstallationKey {
     purpose: KeyPurpose,
     secret: KeyBytes,
@@ -30,7 +30,7 @@ impl InstallationKey {
         self.purpose
     }
 
-    /// The bytes that a master key wraps.
+    /// The secret that a master key wraps.
     pub(crate) fn secret(&self) -> &KeyBytes {
         &self.secret
     }

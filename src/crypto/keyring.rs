@@ -1,4 +1,4 @@
-//! The keyring: the master keys, and wrapping data keys with them.
+//! The keyring: master keys that wrap data keys and the installation's keys.
 
 use super::aead::{self, KeyBytes, NONCE_BYTES};
 use super::installation_key::InstallationKey;
@@ -9,18 +9,18 @@ use crate::domain::{DataKeyId, KeyPurpose, ProjectId};
 use std::collections::BTreeMap;
 
 const WRAP: &[u8] = b"project-vault/v1/wrap";
-/// The longest id of a master key.
+/// Maximum length of a master key's id, in bytes.
 const MAX_ID: usize = 64;
 
-/// Master keys of 32 bytes, by id: one encrypts, all decrypt. Zeroized on drop; it cannot be printed, copied or serialized but
-/// by [`Self::to_text`].
+/// Master keys of 32 bytes, by id: one encrypts, all decrypt. Zeroized on drop; it cannot be
+/// printed, copied or serialized except by [`Self::to_text`].
 pub struct Keyring {
     pub(super) current: String,
     pub(super) keys: BTreeMap<String, KeyBytes>,
 }
 
 impl Keyring {
-    /// A keyring of one new key.
+    /// A keyring with one new key.
     ///
     /// # Errors
     /// [`KeyringError::Crypto`] when the operating system gives no randomness.
@@ -30,10 +30,12 @@ impl Keyring {
         Ok(ring)
     }
 
-    /// Adds a new key that encrypts from now on; the others still decrypt. Gives its id: `k-` and eight random hex digits.
+    /// Adds a new key that encrypts from now on; the others still decrypt. Returns its id: `k-` and
+    /// eight random hex digits.
     ///
     /// # Errors
-    /// [`KeyringError::Crypto`] when the operating system gives no randomness; the keyring is then as it was.
+    /// [`KeyringError::Crypto`] when the operating system gives no randomness; the keyring is then
+    /// as it was.
     pub fn add_key(&mut self) -> Result<String, KeyringError> {
         let key = KeyBytes::random()?;
         let id = loop {
@@ -60,10 +62,11 @@ impl Keyring {
         self.keys.keys().map(String::as_str)
     }
 
-    /// Takes a key out.
+    /// Removes a key.
     ///
     /// # Errors
-    /// [`KeyringError::Current`] for the key that encrypts, [`KeyringError::UnknownKey`] for one that is not there.
+    /// [`KeyringError::Current`] for the key that encrypts, [`KeyringError::UnknownKey`] for one
+    /// that is not there.
     pub fn remove_key(&mut self, id: &str) -> Result<(), KeyringError> {
         if id == self.current {
             return Err(KeyringError::Current(id.to_owned()));
@@ -71,8 +74,8 @@ impl Keyring {
         self.keys.remove(id).map(drop).ok_or_else(|| KeyringError::UnknownKey(id.to_owned()))
     }
 
-    /// Wraps a project's data key with the key that encrypts: AES-256-GCM (NIST SP 800-38D), bound to the project, the data
-    /// key's id and the master key's.
+    /// Wraps a project's data key with the current key: AES-256-GCM (NIST SP 800-38D), bound to the
+    /// project, the data key's id and the master key's.
     ///
     /// # Errors
     /// [`KeyringError::Crypto`] when the operating system gives no randomness.
@@ -80,7 +83,8 @@ impl Keyring {
         self.wrap_secret(key.secret(), &WrapContext::for_data_key(project, id))
     }
 
-    /// Wraps a key of the installation, as [`Self::wrap`] does a project's; it is bound to its purpose.
+    /// Wraps a key of the installation, as [`Self::wrap`] does a project's; it is bound to its
+    /// purpose.
     ///
     /// # Errors
     /// As [`Self::wrap`].
@@ -110,8 +114,9 @@ impl Keyring {
     /// Unwraps a project's data key.
     ///
     /// # Errors
-    /// [`KeyringError::UnknownKey`] when the keyring lacks the master key, [`KeyringError::WrongKey`] when its key of that id
-    /// does not open these bytes for this project and data key.
+    /// [`KeyringError::UnknownKey`] when the keyring lacks the master key,
+    /// [`KeyringError::WrongKey`] when its key of that id does not open these bytes for this
+    /// project and data key.
     pub fn unwrap(&self, project: &ProjectId, id: DataKeyId, wrapped: &WrappedKey) -> Result<DataKey, KeyringError> {
         DataKey::unwrapped(self.unwrap_secret(wrapped, &WrapContext::for_data_key(project, id))?)
     }
@@ -125,7 +130,7 @@ impl Keyring {
         Ok(InstallationKey::unwrapped(purpose, secret))
     }
 
-    /// Unwraps what [`Self::wrap_secret`] wrapped for the same place.
+    /// Unwraps what [`Self::wrap_secret`] wrapped with the same context.
     ///
     /// # Errors
     /// As [`Self::unwrap`].
@@ -139,7 +144,7 @@ impl Keyring {
     }
 }
 
-/// Whether a text is an id of a master key. No Base64 of 32 bytes is one: it ends in `=`.
+/// Whether a text is an id of a master key. The Base64 of a key never is, because it ends in `=`.
 pub(super) fn is_id(text: &str) -> bool {
     (1..=MAX_ID).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))

@@ -19,18 +19,20 @@ const HEADER: &str = "\
 ";
 /// The Base64 of a key (RFC 4648, section 4), with its padding.
 const ENCODED_BYTES: usize = 44;
-/// Room for some ten thousand keys.
+/// Maximum size of a keyring's file, in bytes: room for some ten thousand keys.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
-/// Writing for the group, anything for others.
+/// Permissions that a keyring's file must not have: writing for the group, anything for others.
 #[cfg(unix)]
 const EXPOSED: u32 = 0o027;
 
 impl Keyring {
-    /// Reads the text that [`Self::to_text`] writes: TOML with `current`, the id of the key that encrypts, and the table
-    /// `keys` of ids (1 to 64 of `[A-Za-z0-9._-]`) and keys (the Base64 of 32 bytes).
+    /// Reads the text that [`Self::to_text`] writes: TOML with `current`, the id of the key that
+    /// encrypts, and the table `keys` of ids (1 to 64 of `[A-Za-z0-9._-]`) and keys (the Base64 of
+    /// 32 bytes).
     ///
     /// # Errors
-    /// For any other text. The error says the line, or the id where a key itself is at fault, but repeats nothing else.
+    /// For any other text. The error contains the line, or the id of a malformed key, and nothing
+    /// else of the text.
     pub fn parse(text: &str) -> Result<Self, KeyringError> {
         // The parser's own error quotes the line, which may hold a key.
         let table = DeTable::parse(text).map_err(|error| syntax(text, &error))?;
@@ -55,10 +57,11 @@ impl Keyring {
         Ok(Self { current, keys })
     }
 
-    /// The text that [`Self::parse`] reads. It holds the keys: it is for the keyring's file and nothing else.
+    /// The text that [`Self::parse`] reads. It contains the keys: write it to the keyring's file
+    /// and nowhere else.
     #[must_use]
     pub fn to_text(&self) -> SecretString {
-        // With room for all, the buffer never grows and leaves no copy behind.
+        // The buffer has room for everything, so it does not grow and leave a copy behind.
         let room = HEADER.len() + 64 + self.current.len();
         let room = self.keys.keys().fold(room, |room, id| room + id.len() + ENCODED_BYTES + 16);
         let mut text = Zeroizing::new(String::with_capacity(room));
@@ -67,7 +70,7 @@ impl Keyring {
         }
         let mut encoded = Zeroizing::new([0; ENCODED_BYTES]);
         for (id, key) in &self.keys {
-            // In quotes, because of the dots an id may have.
+            // Quoted, because an id may contain dots.
             for part in ["\"", id, "\" = \"", BASE64.encode_mut_str(key.expose(), &mut *encoded), "\"\n"] {
                 text.push_str(part);
             }
@@ -75,11 +78,12 @@ impl Keyring {
         SecretString::from(text.as_str())
     }
 
-    /// Reads a keyring's file. On Unix its mode is at most 0640: nobody but the owner writes it, and others do not read it.
+    /// Reads a keyring's file. On Unix its mode must be at most 0640: only the owner writes it, and
+    /// only the owner and the group read it.
     ///
     /// # Errors
-    /// [`KeyringError::Missing`], [`KeyringError::Exposed`], [`KeyringError::Unreadable`] and [`KeyringError::TooLarge`] for
-    /// the file, which they name with what to do; those of [`Self::parse`] for what is in it.
+    /// [`KeyringError::Missing`], [`KeyringError::Exposed`], [`KeyringError::Unreadable`] and
+    /// [`KeyringError::TooLarge`] for the file; those of [`Self::parse`] for its contents.
     pub fn read_file(path: &Path) -> Result<Self, KeyringError> {
         let unreadable = |source| KeyringError::Unreadable { path: path.to_owned(), source };
         let file = File::open(path).map_err(|error| match error.kind() {
@@ -100,7 +104,7 @@ impl Keyring {
     }
 }
 
-/// Judges the file that is open, not the path, which could name another one by now.
+/// Checks the open file rather than the path, which could name another one by now.
 #[cfg(unix)]
 fn require_private(path: &Path, metadata: &Metadata) -> Result<(), KeyringError> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -132,13 +136,13 @@ fn decode(encoded: &str) -> Option<KeyBytes> {
     if encoded.len() != ENCODED_BYTES {
         return None;
     }
-    // 44 characters hold 33 bytes where they are not padded.
+    // 44 characters without padding decode to 33 bytes.
     let mut bytes = Zeroizing::new([0; KEY_BYTES + 1]);
     let length = BASE64.decode_mut(encoded.as_bytes(), &mut *bytes).ok()?;
     KeyBytes::copy_of(&bytes[..length])
 }
 
-/// A name that is there twice is named; of everything else that is wrong, only the line.
+/// Names a duplicate name; of any other syntax error, gives only the line.
 fn syntax(text: &str, error: &toml::de::Error) -> KeyringError {
     let span = error.span().unwrap_or_default();
     let name = text.get(span.clone()).unwrap_or_default().trim_matches(['"', '\'']);

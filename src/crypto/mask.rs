@@ -1,10 +1,11 @@
-//! Masking values for people (`product.md`, section 3).
+//! Masking: what is shown of a value (`product.md`, section 3).
 
 use crate::domain::Category;
 
-/// Shown in place of what is hidden, whatever its length.
+/// Replaces what is hidden, whatever its length.
 const HIDDEN: &str = "****";
-/// Shorter values show nothing: six characters of them would be too large a part.
+/// Minimum length of a value that shows anything, in Unicode scalar values. Six characters of a
+/// shorter value would be too large a part.
 const SHORTEST_SHOWN: usize = 20;
 const SHOWN_EACH_SIDE: usize = 3;
 
@@ -12,8 +13,9 @@ const fn shows_nothing(category: Category) -> bool {
     matches!(category, Category::Password | Category::Certificate)
 }
 
-/// Masks a value: of 20 Unicode scalar values or more, the first three and the last three with `****` between; of a shorter
-/// value, a PASSWORD and a CERTIFICATE, only `****`. The result tells nothing of the length but whether it is below 20.
+/// Masks a value. One of 20 Unicode scalar values or more shows the first three and the last three,
+/// with `****` between. A shorter value, a PASSWORD and a CERTIFICATE show only `****`. The result
+/// reveals nothing of the length except whether it is below 20.
 #[must_use]
 pub fn mask(value: &str, category: Category) -> String {
     if shows_nothing(category) || value.chars().count() < SHORTEST_SHOWN {
@@ -24,8 +26,9 @@ pub fn mask(value: &str, category: Category) -> String {
     [&value[..first], HIDDEN, &value[last..]].concat()
 }
 
-/// What is shown of a masked value under the entry's present category: only `****` under PASSWORD and CERTIFICATE, else the
-/// masked value as it was written. So a later change of category may hide, but never reveals more.
+/// What is shown of a masked value under the entry's current category: only `****` for PASSWORD and
+/// CERTIFICATE, else the masked value as it was written. So a later change of category may hide
+/// more but never reveals more.
 #[must_use]
 pub fn shown(masked: &str, category: Category) -> String {
     if shows_nothing(category) { HIDDEN.to_owned() } else { masked.to_owned() }

@@ -1,11 +1,14 @@
-//! Sealing, authenticating and masking: everything that touches key material or plaintext. No I/O but the keyring's file.
+//! Sealing, authenticating and masking: everything that touches key material or plaintext. No I/O
+//! except the keyring's file.
 //!
-//! A master key of the [`Keyring`] wraps the data keys of projects; a [`DataKey`] seals values and hints and authenticates
-//! rows. Each purpose has a key of its own, derived with HKDF-SHA256 (RFC 5869), so that no key serves two algorithms.
-//! Sealing is AES-256-GCM (NIST SP 800-38D) with random nonces: one key seals at most 2^32 messages (section 8.3), far more
-//! than a project writes.
+//! A master key of the [`Keyring`] wraps the data keys of projects; a [`DataKey`] seals values and
+//! hints and authenticates rows. Each purpose has a key of its own, derived with HKDF-SHA256 (RFC
+//! 5869), so that no key serves two algorithms. Sealing is AES-256-GCM (NIST SP 800-38D) with
+//! random nonces: one key seals at most 2^32 messages (section 8.3), far more than a project
+//! writes.
 //!
-//! Plaintext and keys live in types that are zeroized on drop and that cannot be printed or serialized.
+//! Plaintext and keys live in types that are zeroized on drop and that cannot be printed or
+//! serialized.
 
 mod aead;
 mod audit_key;
@@ -43,29 +46,29 @@ pub use signing_key::{SigningKey, Statement, StatementError, verify_statement};
 pub(crate) use signing_key::{key_set, public_parts};
 pub use wrapping::{WrapContext, WrappedKey};
 
-/// The format of everything this module writes; a new format gets a new label, and both are told apart by it.
+/// The label of the format of everything this module writes. A new format gets a new label.
 const FORMAT: &[u8] = b"project-vault/v1";
 
-/// Why sealing, opening or checking did not succeed. It says nothing of what was sealed.
+/// Why sealing, opening or checking failed. Messages contain nothing of what was sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CryptoError {
     /// The operating system gave no randomness.
     #[error("the operating system gives no randomness")]
     Randomness,
-    /// More than one key or one message may hold; the limits of RFC 5869 and NIST SP 800-38D.
-    #[error("more than the algorithm takes")]
+    /// A key or message exceeds the limits of RFC 5869 or NIST SP 800-38D.
+    #[error("the input exceeds a limit of the algorithm")]
     Limit,
-    /// Not what this key wrote for this place, or no longer.
-    #[error("authentication fails: this was not written with this key for this place")]
+    /// The bytes were not written by this key in this context, or were changed since.
+    #[error("authentication fails: this was not written with this key for this place, or was changed")]
     NotAuthentic,
-    /// Authentic, but not of the form this program reads: another version wrote it.
+    /// Authentic, but in a form that this version does not read: another version wrote it.
     #[error("authentic, but not in a form this version reads")]
     Form,
-    /// No PEM with an X.509 certificate in it.
+    /// The text is not PEM that contains an X.509 certificate.
     #[error("this is not PEM with an X.509 certificate in it")]
     NoCertificate,
-    /// No public key that a value can be sealed for.
-    #[error("this is no X25519 public key in base64url")]
+    /// The text is not a public key that a value can be sealed for.
+    #[error("this is not an X25519 public key in base64url")]
     Recipient,
 }
 
@@ -86,7 +89,8 @@ mod tests {
     impl<T: Clone> Printable<ByClone> for T {}
     impl<T: serde::Serialize> Printable<BySerialize> for T {}
 
-    /// Compiles only while none of the four traits holds: with one of them, the marker is ambiguous.
+    /// Compiles only while none of the four traits holds: with one of them, the marker is
+    /// ambiguous.
     #[test]
     fn what_holds_keys_or_plaintext_cannot_be_printed_copied_or_serialized() {
         <DataKey as Printable<_>>::holds();

@@ -1,4 +1,4 @@
-//! MACs of rows: what gives an entry or a version its meaning cannot be changed behind the vault's back.
+//! MACs of rows, which detect a change of an entry or version that the vault did not make.
 
 use super::fields::Fields;
 use super::{CryptoError, DataKey};
@@ -8,19 +8,19 @@ use hmac::Mac as _;
 /// The facts that the MAC of an entry's row covers.
 #[derive(Debug, Clone, Copy)]
 pub struct EntryFacts<'a> {
-    /// The project it belongs to.
+    /// The project the entry belongs to.
     pub project: &'a ProjectId,
-    /// Its id.
+    /// The entry's id.
     pub entry: EntryId,
-    /// The milestone it belongs to; the whole project where none.
+    /// The milestone the entry belongs to; `None` for the whole project.
     pub milestone: Option<&'a MilestoneId>,
     /// The name agents receive it under.
     pub name: &'a str,
-    /// Its kind, which decides what is shown of it.
+    /// The kind of credential, which decides what is shown of it.
     pub category: Category,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
-    /// Switched off.
+    /// Whether a person disabled it.
     pub disabled: bool,
     /// When it was deleted.
     pub deleted_at: Option<Timestamp>,
@@ -37,7 +37,7 @@ pub struct EntryFacts<'a> {
 pub struct VersionFacts<'a> {
     /// The project the entry belongs to.
     pub project: &'a ProjectId,
-    /// The entry.
+    /// The entry's id.
     pub entry: EntryId,
     /// The version's number.
     pub version: i32,
@@ -45,7 +45,7 @@ pub struct VersionFacts<'a> {
     pub ciphertext_version: i32,
     /// The version whose value a rollback brought back.
     pub restored_from: Option<i32>,
-    /// A certificate's end.
+    /// When the value expires, if it is a certificate.
     pub not_after: Option<Timestamp>,
     /// The entry's data key.
     pub data_key: DataKeyId,
@@ -84,7 +84,7 @@ impl VersionFacts<'_> {
 }
 
 impl DataKey {
-    /// Authenticates an entry's row: HMAC-SHA256 (RFC 2104) with a key that serves nothing else.
+    /// The MAC of an entry's row: HMAC-SHA256 (RFC 2104) with a key used for row MACs alone.
     #[must_use]
     pub fn entry_mac(&self, facts: &EntryFacts<'_>) -> [u8; 32] {
         self.mac(&facts.encode())
@@ -93,12 +93,13 @@ impl DataKey {
     /// Checks an entry's row in constant time.
     ///
     /// # Errors
-    /// [`CryptoError::NotAuthentic`] unless the MAC is whole and was made with this key over exactly these facts.
+    /// [`CryptoError::NotAuthentic`] unless the MAC is complete and was made with this key over
+    /// exactly these facts.
     pub fn verify_entry_mac(&self, facts: &EntryFacts<'_>, mac: &[u8]) -> Result<(), CryptoError> {
         self.verify(&facts.encode(), mac)
     }
 
-    /// Authenticates a version's row, as [`Self::entry_mac`] does an entry's.
+    /// The MAC of a version's row, made as [`Self::entry_mac`] is.
     #[must_use]
     pub fn version_mac(&self, facts: &VersionFacts<'_>) -> [u8; 32] {
         self.mac(&facts.encode())

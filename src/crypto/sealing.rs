@@ -1,8 +1,10 @@
-//! Sealed delivery: a value that only the process which asked for it can open, whoever reads the answer on its way.
+//! Sealed delivery: only the process that asked for a value can open it, even if others read the
+//! answer on its way.
 //!
-//! HPKE (RFC 9180) in base mode, single-shot: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM. `docs/agents.md` has the bytes
-//! for other implementations. The recipient makes a key pair for each call, so its public key, which HPKE binds, is also
-//! what makes an answer impossible to replay.
+//! HPKE (RFC 9180) in base mode, single-shot: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
+//! `docs/agents.md` has the bytes for other implementations. The recipient makes a key pair for
+//! each call, so its public key, which HPKE binds, is also what makes an answer impossible to
+//! replay.
 
 use super::{CryptoError, fields::Fields};
 use base64::Engine as _;
@@ -21,7 +23,7 @@ type EncappedKey = <Kem as hpke::Kem>::EncappedKey;
 
 /// The length of a public key and of an encapsulated key, in bytes (RFC 9180, section 7.1).
 const KEY_BYTES: usize = 32;
-/// The label that keeps these bytes apart from everything else the vault authenticates.
+/// Labels that keep these bytes apart from everything else the vault authenticates.
 const CALL: &[u8] = b"sealed";
 const VALUE: &[u8] = b"sealed-value";
 
@@ -43,7 +45,7 @@ pub struct SealedPlace<'a> {
     pub entry: &'a str,
     /// The version released.
     pub version: i32,
-    /// The name it is answered under.
+    /// The name it is delivered under.
     pub name: &'a str,
 }
 
@@ -62,23 +64,24 @@ impl SealedPlace<'_> {
     }
 }
 
-/// The public key of whoever asks.
+/// The public key of the recipient.
 pub struct RecipientKey(PublicKey);
 
 impl RecipientKey {
-    /// Reads base64url without padding.
+    /// Parses a public key in base64url without padding.
     ///
     /// # Errors
-    /// [`CryptoError::Recipient`] for what is no 32 bytes.
+    /// [`CryptoError::Recipient`] when the text does not encode 32 bytes.
     pub fn parse(text: &str) -> Result<Self, CryptoError> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| CryptoError::Recipient)?;
         PublicKey::from_bytes(&bytes).map(Self).map_err(|_| CryptoError::Recipient)
     }
 
-    /// Seals a value: base64url of the encapsulated key followed by the ciphertext.
+    /// Seals a value; returns the encapsulated key followed by the ciphertext, in base64url.
     ///
     /// # Errors
-    /// [`CryptoError::Recipient`] when nothing can be sealed for this key, such as one of low order (RFC 9180, section 7.1.4).
+    /// [`CryptoError::Recipient`] when nothing can be sealed for this key, such as one of low order
+    /// (RFC 9180, section 7.1.4).
     pub fn seal(
         &self,
         call: &SealedCall<'_>,
@@ -118,7 +121,7 @@ pub struct Recipient {
 }
 
 impl Recipient {
-    /// A new one.
+    /// A new key pair.
     ///
     /// # Errors
     /// [`CryptoError::Randomness`] when the operating system gives none.
@@ -135,10 +138,11 @@ impl Recipient {
         &self.public
     }
 
-    /// Opens what was sealed for this key, this call and this place.
+    /// Opens what was sealed for this key, this call and this value.
     ///
     /// # Errors
-    /// [`CryptoError::NotAuthentic`] for anything else; [`CryptoError::Form`] for what is not text.
+    /// [`CryptoError::NotAuthentic`] for anything else; [`CryptoError::Form`] when the value is not
+    /// UTF-8.
     pub fn open(
         &self,
         call: &SealedCall<'_>,
@@ -171,7 +175,8 @@ mod tests {
     const CALL: SealedCall<'static> = SealedCall { project: "demo", agent: "builder", request: "r-1" };
     const PLACE: SealedPlace<'static> = SealedPlace { entry: "e-1", version: 2, name: "TOKEN" };
 
-    /// The published vectors of RFC 9180 for this suite in base mode; the first three of its messages.
+    /// The published vectors of RFC 9180 for this suite in base mode; the first three of its
+    /// messages.
     #[derive(Deserialize)]
     struct Vectors {
         info: String,
@@ -200,7 +205,7 @@ mod tests {
         HEX.decode(text.as_bytes()).unwrap()
     }
 
-    /// "Randomness" that is what a vector says.
+    /// "Randomness" from a test vector.
     struct Fixed(Vec<u8>);
 
     impl hpke::rand_core::TryRng for Fixed {

@@ -1,4 +1,4 @@
-//! Signed statements: receipts, and where the chains of events stood.
+//! Signed statements: receipts and audit heads.
 
 use super::{CryptoError, InstallationKey};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -11,21 +11,22 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// The kind of a statement, in its header `typ`, so that none passes for another.
+/// The kind of a statement. It is in the header `typ`, so that no statement passes for another
+/// kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Statement {
-    /// Which values were released to whom.
+    /// A receipt of the values that were released to an agent.
     ResolveReceipt,
-    /// A statement of what was erased.
+    /// A receipt of what was erased.
     ErasureReceipt,
-    /// Where the chains of events stood.
+    /// An audit head: the positions of the chains of events.
     AuditHead,
 }
 
 impl Statement {
     const ALL: [Self; 3] = [Self::ResolveReceipt, Self::ErasureReceipt, Self::AuditHead];
 
-    /// As it stands in the header.
+    /// The value in the header.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -36,21 +37,24 @@ impl Statement {
     }
 }
 
-/// Why a statement is not taken.
+/// Why a statement is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StatementError {
-    /// It is no compact JWS of these kinds.
-    #[error("this is no receipt or head of Project Vault: a compact JWS is expected")]
+    /// The text is not a compact JWS of one of these kinds.
+    #[error("this is not a receipt or head of Project Vault; give a compact JWS that it signed")]
     Form,
     /// None of the keys has its `kid`.
-    #[error("it was signed with another key than those of this key set")]
+    #[error(
+        "it was signed with a key that is not in this key set; give the key set of the installation that signed it"
+    )]
     UnknownKey,
-    /// The signature is another one's, or the text was changed.
+    /// The signature does not verify with the key.
     #[error("its signature does not verify: it was changed, or another installation signed it")]
     NotAuthentic,
 }
 
-/// The Ed25519 key (RFC 8032) that signs an installation's statements. It cannot be printed, copied or serialized.
+/// The Ed25519 key (RFC 8032) that signs an installation's statements. It cannot be printed, copied
+/// or serialized.
 pub struct SigningKey {
     key: EncodingKey,
     x: String,
@@ -61,7 +65,7 @@ impl SigningKey {
     /// The key pair whose private part is the installation's key.
     ///
     /// # Errors
-    /// [`CryptoError::Limit`] never, with a key of 32 bytes.
+    /// Never, with a key of 32 bytes; the type allows [`CryptoError::Limit`].
     pub fn new(key: &InstallationKey) -> Result<Self, CryptoError> {
         let pair = Ed25519KeyPair::from_seed_unchecked(key.secret().expose()).map_err(|_| CryptoError::Limit)?;
         let pkcs8 = pair.to_pkcs8v1().map_err(|_| CryptoError::Limit)?;
@@ -69,16 +73,16 @@ impl SigningKey {
         Ok(Self { key: EncodingKey::from_ed_der(pkcs8.as_ref()), x, kid })
     }
 
-    /// The key set that its statements are verified with (RFC 7517).
+    /// The key set (RFC 7517) that verifies its statements.
     #[must_use]
     pub fn jwks(&self) -> Value {
         key_set(&self.x, &self.kid)
     }
 
-    /// A statement as a compact JWS (RFC 7515).
+    /// Signs claims as a compact JWS (RFC 7515).
     ///
     /// # Errors
-    /// [`CryptoError::Form`] for claims that are no JSON object.
+    /// [`CryptoError::Form`] when the claims are not a JSON object.
     pub fn sign(&self, statement: Statement, claims: &impl Serialize) -> Result<String, CryptoError> {
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(statement.as_str().to_owned());
@@ -87,7 +91,7 @@ impl SigningKey {
     }
 }
 
-/// The public key in base64url, and its thumbprint (RFC 7638), which makes a `kid` of its own for each key.
+/// The public key in base64url, and its thumbprint (RFC 7638), which gives each key its own `kid`.
 pub(crate) fn public_parts(pair: &Ed25519KeyPair) -> (String, String) {
     let x = URL_SAFE_NO_PAD.encode(pair.public_key());
     // The members in the order and form that RFC 7638, section 3, and RFC 8037, section 2, ask for.
@@ -101,10 +105,10 @@ pub(crate) fn key_set(x: &str, kid: &str) -> Value {
     json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": kid, "x": x }] })
 }
 
-/// Verifies a statement with a key set; gives its kind and what it says.
+/// Verifies a statement with a key set; returns its kind and claims.
 ///
 /// # Errors
-/// When it is none, or its signature is not one of these keys'.
+/// When the text is not a statement, no key has its `kid`, or the signature does not verify.
 pub fn verify_statement<T: DeserializeOwned + Clone>(
     text: &str,
     keys: &JwkSet,
@@ -117,7 +121,7 @@ pub fn verify_statement<T: DeserializeOwned + Clone>(
     let key = keys.find(&kid).ok_or(StatementError::UnknownKey)?;
     let key = DecodingKey::from_jwk(key).map_err(|_| StatementError::UnknownKey)?;
     let mut validation = Validation::new(Algorithm::EdDSA);
-    // A statement says what was; it does not end.
+    // A statement is about the past, so it does not expire.
     validation.required_spec_claims.clear();
     validation.validate_exp = false;
     validation.validate_aud = false;

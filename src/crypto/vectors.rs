@@ -1,4 +1,5 @@
-//! The known answers of `tests/vectors/crypto.json`, which `scripts/vectors.py` computes with another implementation.
+//! The known answers of `tests/vectors/crypto.json`, which `scripts/vectors.py` computes with
+//! another implementation.
 
 use super::DataKey;
 use super::aead::KeyBytes;

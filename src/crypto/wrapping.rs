@@ -1,4 +1,4 @@
-//! Wrapped keys: what a master key makes of 32 secret bytes, and what it binds them to.
+//! Wrapped keys: 32 secret bytes, encrypted by a master key and bound to a context.
 
 use super::fields::Fields;
 use super::keyring_error::KeyringError;
@@ -13,27 +13,27 @@ const INSTALLATION_KEY: &[u8] = b"installation-key";
 pub struct WrappedKey {
     /// The id of the master key it is wrapped with.
     pub master_key: String,
-    /// The provider's ciphertext; with a keyring: nonce, ciphertext and tag.
+    /// The provider's ciphertext of the key; a keyring's is nonce, ciphertext and tag.
     pub bytes: Vec<u8>,
 }
 
-/// The context that a wrapped key is bound to: it unwraps for the same one only.
+/// What a wrapped key is bound to. It unwraps with the same context and no other.
 pub struct WrapContext(Vec<u8>);
 
 impl WrapContext {
-    /// To a project's data key of this id.
+    /// The context of a project's data key.
     #[must_use]
     pub fn for_data_key(project: &ProjectId, id: DataKeyId) -> Self {
         Self(Fields::new(DATA_KEY).bytes(project.as_str().as_bytes()).bytes(id.0.as_bytes()).finish())
     }
 
-    /// To the installation's key for a purpose.
+    /// The context of the installation's key for a purpose.
     #[must_use]
     pub fn for_installation_key(purpose: KeyPurpose) -> Self {
         Self(Fields::new(INSTALLATION_KEY).bytes(purpose.as_str().as_bytes()).finish())
     }
 
-    /// The associated data: this, and at its end what names the master key.
+    /// The associated data: the context, then the name of the master key.
     #[must_use]
     pub fn and(&self, master_key: &str) -> Vec<u8> {
         Fields::resume(&self.0).bytes(master_key.as_bytes()).finish()
@@ -41,12 +41,12 @@ impl WrapContext {
 }
 
 impl DataKey {
-    /// The kinds of keys that a master key wraps.
+    /// The secret that a master key wraps.
     pub(crate) fn secret(&self) -> &KeyBytes {
         &self.secret
     }
 
-    /// The key whose secret was unwrapped.
+    /// The key of an unwrapped secret.
     ///
     /// # Errors
     /// [`super::CryptoError::Limit`] never, with 32 bytes.
@@ -56,7 +56,7 @@ impl DataKey {
 }
 
 impl InstallationKey {
-    /// The key whose secret was unwrapped.
+    /// The key of an unwrapped secret.
     pub(crate) fn unwrapped(purpose: KeyPurpose, secret: KeyBytes) -> Self {
         Self::new(purpose, secret)
     }

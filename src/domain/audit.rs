@@ -1,9 +1,9 @@
-//! The words of audit events and of resolving.
+//! Enums of audit events and of resolving.
 
 use super::text_enum;
 
 text_enum! {
-    /// An action that was done or attempted.
+    /// The action that an audit event records, done or attempted.
     pub enum AuditAction {
         /// An entry was created.
         EntryCreated = "ENTRY_CREATED",
@@ -25,21 +25,21 @@ text_enum! {
         EntryPurged = "ENTRY_PURGED",
         /// An agent received a value, or was refused one.
         SecretResolved = "SECRET_RESOLVED",
-        /// Somebody asked what an agent would receive.
+        /// A caller asked what an agent would receive.
         SecretsPreviewed = "SECRETS_PREVIEWED",
         /// A person got a role.
         RoleAssigned = "ROLE_ASSIGNED",
         /// A person lost a role.
         RoleRevoked = "ROLE_REVOKED",
-        /// An agent was put on a project or milestone.
+        /// An agent was assigned to a project or milestone.
         AgentAssigned = "AGENT_ASSIGNED",
-        /// An agent was taken off.
+        /// An agent's assignment was removed.
         AgentUnassigned = "AGENT_UNASSIGNED",
         /// A project got its vault.
         ProjectRegistered = "PROJECT_REGISTERED",
         /// A project's status was changed.
         ProjectStatusChanged = "PROJECT_STATUS_CHANGED",
-        /// Which names reach a project's sessions was changed.
+        /// The rule for the names that reach a project's sessions was changed.
         ProjectEnvironmentChanged = "PROJECT_ENVIRONMENT_CHANGED",
         /// A project's vault was erased.
         ProjectDeleted = "PROJECT_DELETED",
@@ -75,13 +75,13 @@ text_enum! {
 }
 
 text_enum! {
-    /// How it ended.
+    /// How the action ended.
     pub enum AuditOutcome {
-        /// It was done.
+        /// The action was done.
         Allowed = "ALLOWED",
-        /// The caller may not.
+        /// The caller lacks the permission.
         Denied = "DENIED",
-        /// The caller may, but it could not be done.
+        /// The caller has the permission, but the action failed.
         Failed = "FAILED",
     }
 }
@@ -91,19 +91,19 @@ text_enum! {
     pub enum Purpose {
         /// The environment of a sandbox.
         CodingSession = "CODING_SESSION",
-        /// One tool's need.
+        /// The execution of one tool.
         ToolExecution = "TOOL_EXECUTION",
     }
 }
 
 text_enum! {
-    /// The outcome of one name (`product.md`, section 4).
+    /// The outcome of a resolve for one name (`product.md`, section 4).
     pub enum SecretOutcome {
-        /// The value is there.
+        /// A live entry bears the name.
         Resolved = "RESOLVED",
         /// Only an expired entry bears the name.
         Expired = "EXPIRED",
-        /// The workspace has its own; the vault's stays closed.
+        /// The workspace provides the name itself, so the vault's value is not opened.
         ProvidedByWorkspace = "PROVIDED_BY_WORKSPACE",
         /// No entry for agents bears the name.
         NotFound = "NOT_FOUND",

@@ -1,9 +1,9 @@
-//! An error with its causes, for people who read one line of it.
+//! Formats an error with its causes in one line.
 
 use std::error::Error;
 
-/// An error with what caused it, in one line: the outermost error first, causes after a colon each. A
-/// cause that the line ends with already is not repeated.
+/// Joins an error and its causes with colons, outermost first. Skips a cause whose text the line
+/// already ends with.
 #[must_use]
 pub fn with_causes(error: &dyn Error) -> String {
     causes(error).fold(error.to_string(), |line, cause| {
@@ -12,7 +12,7 @@ pub fn with_causes(error: &dyn Error) -> String {
     })
 }
 
-/// The innermost cause of an error, or the error itself where it has none.
+/// The innermost cause of an error, or the error itself when it has none.
 #[must_use]
 pub fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     causes(error).last().unwrap_or(error)

@@ -1,17 +1,20 @@
-//! Reading of .env text, to the letter of one small dialect.
+//! Parses .env text in one small, strict dialect.
 //!
-//! - `[export] NAME=VALUE` a line; LF or CRLF ends it; a byte order mark at the beginning is ignored. Blank lines and lines
-//!   that begin with `#`, after white space or not, are skipped. White space may stand around the `=`.
-//! - A value without quotes is trimmed and ends before white space followed by `#`: `A=x#y` is `x#y`.
+//! - A line is `[export] NAME=VALUE` and ends with LF or CRLF. A byte order mark at the beginning
+//!   is ignored. Blank lines and lines that begin with `#`, after white space or not, are skipped.
+//!   White space may surround the `=`.
+//! - A value without quotes is trimmed and ends before white space followed by `#`: `A=x#y` is
+//!   `x#y`.
 //! - Single quotes and backticks are literal and may span lines.
 //! - Double quotes may span lines and know `\n`, `\r`, `\t`, `\"`, `\\` and `\$`.
 //! - After a closing quote only white space and a comment may follow.
 //! - Nothing is substituted: a `$` is a `$`.
 //!
-//! Every other line is refused with its number, and so is an empty value, a NUL in a value, a name that no entry may bear,
-//! and a name that stands twice. A carriage return outside quotes that ends no line is refused too: read as text, it would
-//! hide the following lines of a file with such line ends in one value or comment. Line ends within quotes are kept as they
-//! are. White space is ASCII white space.
+//! Every other line is rejected with its number, and so is an empty value, a NUL in a value, a name
+//! that no entry may bear, and a duplicate name. A carriage return outside quotes that does not end
+//! a line is rejected too: read as text, it would hide the following lines of a file with such line
+//! ends in one value or comment. Line ends within quotes are kept. White space is ASCII white
+//! space.
 
 use super::SecretName;
 use secrecy::SecretString;
@@ -22,37 +25,38 @@ const NO_ASSIGNMENT: &str = "write NAME=VALUE, or start the line with '#' to mak
 const EMPTY: &str = "the value is empty; give a value, or leave the line out";
 const NUL: &str = "the value has a NUL character, which no environment variable can hold; remove it";
 const CARRIAGE_RETURN: &str =
-    "a carriage return stands within the line; end lines with LF or CRLF, or write \\r in double quotes";
+    "the line contains a carriage return; end lines with LF or CRLF, or write \\r in double quotes";
 const UNTERMINATED: &str = "the quote that starts here is never closed; close it with the same character";
 const ESCAPE: &str =
     "double quotes know only \\n, \\r, \\t, \\\", \\\\ and \\$; write \\\\ for a backslash, or use single quotes";
 const AFTER_QUOTE: &str =
     "only white space and a '#' comment may follow a closing quote; quote the whole value, or escape the quote in it";
 
-/// One assignment of a .env text. It has no printed form, because its value is a secret.
+/// One assignment of a .env text. It cannot be printed, because its value is a secret.
 pub struct Line {
     /// The physical line on which the assignment begins, counted from 1.
     pub line: usize,
-    /// The name.
+    /// The name that is assigned.
     pub name: SecretName,
     /// The value: never empty, and without NUL.
     pub value: SecretString,
 }
 
-/// A line that does not fit. Neither the name nor the value is repeated.
+/// Why a line is rejected. It contains neither the name nor the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}")]
 pub struct DotenvError {
     /// The physical line on which the bad assignment begins, counted from 1.
     pub line: usize,
-    /// How to mend it.
+    /// What is wrong and how to fix it.
     pub message: String,
 }
 
-/// Reads all lines, in their order; the cost is linear in the text. A text without assignments gives an empty list.
+/// Parses all lines in order, in time linear in the length of the text. A text without assignments
+/// gives an empty list.
 ///
 /// # Errors
-/// The first line that does not fit.
+/// The first line that is rejected.
 pub fn parse(text: &str) -> Result<Vec<Line>, DotenvError> {
     let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut number = 1;
@@ -74,7 +78,8 @@ pub fn parse(text: &str) -> Result<Vec<Line>, DotenvError> {
     Ok(lines)
 }
 
-/// What begins the text, and how many bytes it takes with its line end: an assignment, or nothing for a comment or a blank.
+/// The first statement of the text, and its length in bytes with its line end. The statement is an
+/// assignment, or `None` for a comment or blank line.
 fn statement(text: &str) -> Result<(Option<(SecretName, SecretString)>, usize), String> {
     let (line, length) = physical_line(text);
     let trimmed = line.trim_ascii();
@@ -121,13 +126,13 @@ fn without_export(name: &str) -> &str {
     }
 }
 
-/// The value in what follows the `=`: a `#` begins a comment only after white space.
+/// The value in the text after the `=`: a `#` begins a comment only after white space.
 fn unquoted(raw: &str) -> &str {
     let comment = raw.as_bytes().windows(2).position(|pair| pair[0].is_ascii_whitespace() && pair[1] == b'#');
     comment.map_or(raw, |at| &raw[..at]).trim_ascii()
 }
 
-/// The value of a text that begins with this quote, and the length in bytes of both quotes and what is between them.
+/// The value of a text that begins with this quote, and its length in bytes with both quotes.
 fn quoted(text: &str, quote: char) -> Result<(SecretString, usize), String> {
     let content = &text[1..];
     if quote != '"' {
@@ -147,7 +152,7 @@ fn quoted(text: &str, quote: char) -> Result<(SecretString, usize), String> {
     Ok((secret(&value)?, end + 2))
 }
 
-/// Room for the whole value is made at once: a buffer that grew would leave copies behind.
+/// Allocates room for the whole value at once: a buffer that grew would leave copies behind.
 fn unescaped(content: &str) -> Result<Zeroizing<String>, String> {
     let mut value = Zeroizing::new(String::with_capacity(content.len()));
     let mut chars = content.chars();

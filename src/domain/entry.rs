@@ -1,4 +1,4 @@
-//! The properties of an entry besides its value.
+//! Properties of an entry besides its value.
 
 use super::{Timestamp, text_enum};
 
@@ -13,7 +13,7 @@ text_enum! {
         Secret = "SECRET",
         /// A PEM certificate, with or without its private key.
         Certificate = "CERTIFICATE",
-        /// A password: nothing of it is ever shown.
+        /// A password; no part of it is ever shown.
         Password = "PASSWORD",
         /// A secret that signs or checks webhooks.
         WebhookSecret = "WEBHOOK_SECRET",
@@ -23,11 +23,11 @@ text_enum! {
 }
 
 text_enum! {
-    /// To what an entry belongs.
+    /// Whether an entry belongs to a project or to a milestone.
     pub enum Scope {
-        /// To the whole project.
+        /// The whole project.
         Project = "PROJECT",
-        /// To one milestone.
+        /// One milestone of the project.
         Milestone = "MILESTONE",
     }
 }
@@ -47,8 +47,9 @@ text_enum! {
 }
 
 impl EntryStatus {
-    /// The one rule that tells an entry's status: DELETED if deleted, else DISABLED if disabled, else EXPIRED once
-    /// `expires_at` has passed, else ACTIVE.
+    /// The status of an entry: DELETED if deleted, else DISABLED if disabled, else EXPIRED once
+    /// `expires_at` has passed, else ACTIVE. No other code decides a status, except SQL that
+    /// repeats this rule.
     #[must_use]
     pub fn of(deleted: bool, disabled: bool, expires_at: Option<Timestamp>, now: Timestamp) -> Self {
         if deleted {
@@ -63,24 +64,24 @@ impl EntryStatus {
     }
 }
 
-/// When a milestone's entries exist for agents. A bound left out is open.
+/// The period in which agents see a milestone's entries. A missing bound is unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Phase {
     /// The first instant of the phase.
     pub opens_at: Option<Timestamp>,
-    /// The first instant after it.
+    /// The first instant after the phase.
     pub closes_at: Option<Timestamp>,
 }
 
 impl Phase {
-    /// Open: `opens_at` null or past, and `closes_at` null or to come.
+    /// Whether `opens_at` is null or has come, and `closes_at` is null or still to come.
     #[must_use]
     pub fn is_open(&self, now: Timestamp) -> bool {
         self.opens_at.is_none_or(|at| at <= now) && self.closes_at.is_none_or(|at| at > now)
     }
 
-    /// The phase once it is closed: `closes_at` is now, and an `opens_at` still to come as well. A phase that has
-    /// ended already stays as it is.
+    /// The phase closed at `now`: `closes_at` becomes `now`, and so does an `opens_at` still to
+    /// come. A phase that has already ended is unchanged.
     #[must_use]
     pub fn closed(self, now: Timestamp) -> Self {
         if self.closes_at.is_some_and(|at| at <= now) {

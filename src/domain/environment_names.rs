@@ -1,9 +1,9 @@
-//! Which names a project lets into the environment of its sessions (`product.md`, section 3).
+//! Which entry names reach the environment of a project's sessions (`product.md`, section 3).
 
 use super::{ReservedNames, SecretName, text_enum};
 
-/// The endings of names that say they hold a credential, or something that belongs to one.
-/// No program's own variable of these endings is known that is not among [`ReservedNames`].
+/// Endings of names of credentials and of what belongs to them. Every variable with such an ending
+/// that a program is known to read for itself is among [`ReservedNames`].
 const SUFFIXES: &[&str] = &[
     "_KEY",
     "_TOKEN",
@@ -35,7 +35,7 @@ text_enum! {
     pub enum EnvironmentNames {
         /// Every name that is not reserved.
         Any = "ANY",
-        /// Those that end as names of credentials do, and those that were approved.
+        /// Names with a credential's ending, and approved names.
         Suffixed = "SUFFIXED",
     }
 }
@@ -45,7 +45,8 @@ text_enum! {
     pub enum LeftOutReason {
         /// Its name is reserved.
         ReservedName = "RESERVED_NAME",
-        /// The project takes names with certain endings, and approved ones; this is neither.
+        /// The project lets in only names with a credential's ending and approved names, and this
+        /// name is neither.
         NameNotSuffixed = "NAME_NOT_SUFFIXED",
     }
 }
@@ -69,8 +70,8 @@ fn is_suffixed(name: &str) -> bool {
     SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }
 
-/// The names that an Accountable person lets into sessions although they end otherwise: at most
-/// [`ApprovedNames::MAX`], each once, in byte order.
+/// Names that an Accountable person approved for sessions although they lack a credential's ending:
+/// at most [`ApprovedNames::MAX`], without duplicates, in byte order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApprovedNames(String);
 
@@ -78,7 +79,7 @@ impl ApprovedNames {
     /// Maximum number of approved names of a project.
     pub const MAX: usize = 100;
 
-    /// Takes names, in any order; `None` when there are more than [`Self::MAX`].
+    /// Sorts and deduplicates names; `None` when there are more than [`Self::MAX`].
     #[must_use]
     pub fn new(names: impl IntoIterator<Item = SecretName>) -> Option<Self> {
         let mut names: Vec<SecretName> = names.into_iter().collect();
@@ -87,7 +88,7 @@ impl ApprovedNames {
         if names.len() > Self::MAX {
             return None;
         }
-        // A blank before each name and after the last one, so that ` NAME ` finds a whole name.
+        // A space before each name and after the last one, so that ` NAME ` finds a whole name.
         let mut text: String = names.iter().flat_map(|name| [" ", name.as_str()]).collect();
         if !text.is_empty() {
             text.push(' ');
@@ -95,14 +96,15 @@ impl ApprovedNames {
         Some(Self(text))
     }
 
-    /// Takes the stored form; `None` when it is not one.
+    /// Parses the stored form; `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let names = text.split_ascii_whitespace().map(|name| SecretName::existing(name).ok());
         Self::new(names.collect::<Option<Vec<_>>>()?).filter(|names| names.0 == text)
     }
 
-    /// The stored form: each name with a blank before it and after it; empty without names.
+    /// The stored form: names separated by single spaces, with a space at both ends; empty without
+    /// names.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,4 +1,4 @@
-//! Errors, in the product's terms.
+//! Errors in the product's terms. Only `graphql/error.rs` turns them into GraphQL errors.
 
 use super::ErrorCode;
 use std::time::Duration;
@@ -6,50 +6,50 @@ use std::time::Duration;
 /// The path of an input field that has to change, such as `["input", "name"]`.
 pub type Field = Vec<&'static str>;
 
-/// The result of everything the vault does.
+/// The result of a vault operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why the vault did not do what it was asked. Messages are for the caller: they say what to do next and repeat neither
-/// values nor internals.
+/// Why the vault refused or failed an operation. Messages are for the caller: they say what to do
+/// next and contain neither values nor internals.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An input breaks a rule; nothing was written.
     #[error("{message}")]
     InvalidInput {
-        /// Which one.
+        /// The input field to change.
         field: Field,
-        /// How to mend it.
+        /// What is wrong and how to fix it.
         message: String,
     },
-    /// There is no such thing, or the caller may not know of it.
+    /// The object does not exist, or the caller may not know that it does.
     #[error("{0}")]
     NotFound(&'static str),
-    /// The state of things forbids it now.
+    /// The current state does not allow the operation.
     #[error("{0}")]
     Conflict(String),
-    /// More than the vault takes.
+    /// A limit of the vault is exceeded.
     #[error("{message}")]
     LimitExceeded {
-        /// Which input, where it is one.
+        /// The input field over the limit; empty when the limit is not about an input.
         field: Field,
         /// The limit, and how to stay below it.
         message: String,
     },
-    /// The caller may see the thing but not do this.
+    /// The caller may see the object but lacks the permission for the operation.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// The caller was refused too often: this refusal is only counted, and its reason is not told.
+    /// The caller was denied too often: this denial is only counted, and its reason is withheld.
     #[error("You were refused too often; check what you ask for, and try again in {} s.", retry_after.as_secs())]
     RateLimited {
-        /// Until the next refusal is answered with its reason again; whole seconds, at least one.
+        /// How long until denials state their reason again; whole seconds, at least one.
         retry_after: Duration,
     },
-    /// A part that the answer needs cannot be reached.
+    /// A service that the operation needs cannot be reached.
     #[error("{message}")]
     Unavailable {
-        /// The problem, and what to do.
+        /// What the caller should do.
         message: &'static str,
-        /// The change is committed and will take effect without being asked for again.
+        /// Whether the change is committed and will take effect without a retry.
         will_take_effect: bool,
     },
     /// Anything unexpected. Its text is for the log only.
@@ -58,28 +58,29 @@ pub enum Error {
 }
 
 impl Error {
-    /// An input that breaks a rule.
+    /// An error for an input field that breaks a rule.
     pub fn invalid(field: &[&'static str], message: impl Into<String>) -> Self {
         Self::InvalidInput { field: field.to_vec(), message: message.into() }
     }
 
-    /// An input beyond a limit.
+    /// An error for an input field that exceeds a limit.
     pub fn limit(field: &[&'static str], message: impl Into<String>) -> Self {
         Self::LimitExceeded { field: field.to_vec(), message: message.into() }
     }
 
-    /// Something unexpected, with a text for the log.
+    /// An unexpected error; its text is for the log only.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(source.into())
     }
 
-    /// A part cannot be reached, and nothing happened.
+    /// An error for a service that cannot be reached; nothing was changed.
     #[must_use]
     pub const fn unavailable(message: &'static str) -> Self {
         Self::Unavailable { message, will_take_effect: false }
     }
 
-    /// Refused too often; to be tried again after `wait`, rounded up to whole seconds.
+    /// An error for a caller that was denied too often and may retry after `wait`, rounded up to
+    /// whole seconds.
     #[must_use]
     pub fn rate_limited(wait: Duration) -> Self {
         let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

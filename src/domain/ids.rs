@@ -1,16 +1,17 @@
-//! Identifiers. Those of other systems are opaque text (`product.md`, section 1); our own are UUIDs.
+//! Ids. Other systems' ids are opaque text (`product.md`, section 1); the vault's own are UUIDs.
 
 use percent_encoding::{AsciiSet, percent_decode_str, utf8_percent_encode};
 use uuid::Uuid;
 
-/// The longest id another system may hand in, in bytes.
+/// Maximum length of another system's id, in bytes.
 const MAX_BYTES: usize = 200;
-/// The longest encoded form: with its type in front it stays below OpenFGA's 256 characters for an object.
+/// Maximum length of an encoded id, in bytes: with its type in front it stays below OpenFGA's limit
+/// of 256 characters for an object.
 const MAX_ENCODED_BYTES: usize = 240;
-/// The characters that OpenFGA reads as syntax. `percent_encoding` writes upper-case hex.
+/// Characters that OpenFGA reads as syntax. `percent_encoding` writes upper-case hex.
 const ENCODED: &AsciiSet = &AsciiSet::EMPTY.add(b'%').add(b':').add(b'#').add(b'*');
 
-/// Why a text is no id of another system.
+/// Why a text is not an id of another system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// Empty, too long, or with a character that is not visible ASCII.
@@ -44,10 +45,10 @@ macro_rules! external_id {
         pub struct $name(String);
 
         impl $name {
-            /// Takes a text that another system handed in.
+            /// Parses an id that another system sent.
             ///
             /// # Errors
-            /// When the text has not the form of an id.
+            /// [`IdError`] when the text does not have the form of an id.
             pub fn parse(text: impl Into<String>) -> Result<Self, IdError> {
                 let text = text.into();
                 check(&text)?;
@@ -66,8 +67,8 @@ macro_rules! external_id {
                 encode(&self.0)
             }
 
-            /// Reads the form that [`Self::encoded`] writes, and no other: an encoding that would not be written
-            /// this way names nobody.
+            /// Decodes what [`Self::encoded`] writes; `None` for any other encoding, so that an id
+            /// has only one.
             #[must_use]
             pub fn decode(encoded: &str) -> Option<Self> {
                 let text = percent_decode_str(encoded).decode_utf8().ok()?;
@@ -117,7 +118,8 @@ macro_rules! own_id {
                 Self(Uuid::now_v7())
             }
 
-            /// Reads the hyphenated lower-case form that the API writes; none for any other text.
+            /// Parses the hyphenated lower-case form that the API writes; `None` for any other
+            /// text.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 let id = Uuid::try_parse(text).ok()?;
@@ -144,19 +146,19 @@ own_id! {
     ChainId;
 }
 
-/// Names one request in answers, logs and audit events: 1 to 200 visible ASCII characters.
+/// Identifies a request in answers, logs and audit events: 1 to 200 visible ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(String);
 
 impl RequestId {
-    /// A new one, for a request that brought none.
+    /// A new id, for a request that came without one.
     #[must_use]
     #[allow(clippy::new_without_default, reason = "a default id would hide that each is another")]
     pub fn new() -> Self {
         Self(Uuid::now_v7().to_string())
     }
 
-    /// Takes over the caller's; none when it has not the form.
+    /// Parses the caller's id; `None` when it does not have the form of one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=MAX_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());

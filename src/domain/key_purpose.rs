@@ -1,9 +1,9 @@
-//! The purposes of the installation's own keys.
+//! Purposes of the installation's own keys.
 
 use super::text_enum;
 
 text_enum! {
-    /// The purpose of a key of the installation.
+    /// The purpose of an installation key.
     pub enum KeyPurpose {
         /// Authenticates the chains of audit events.
         Audit = "AUDIT",

@@ -1,9 +1,9 @@
-//! Which hosts are this machine.
+//! Recognizes loopback hosts.
 
 use std::net::IpAddr;
 
-/// Whether the host of a URL is this machine: `localhost`, or a loopback address, an IPv6 one with or
-/// without its brackets.
+/// Whether the host of a URL is this machine: `localhost`, or a loopback address. An IPv6 address
+/// may be in brackets.
 #[must_use]
 pub fn is_loopback_host(host: &str) -> bool {
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);

@@ -1,4 +1,4 @@
-//! Plain values of the product that cannot be wrong once they exist. No I/O.
+//! Plain values that are valid by construction. No I/O.
 
 mod audit;
 mod causes;
@@ -36,7 +36,7 @@ pub use roles::{ProjectStatus, Role};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
 pub use token_kind::TokenKind;
 
-/// Gives a field-less enum its one stored and printed form, in both directions.
+/// Declares a field-less enum whose values have one text form, for writing and parsing.
 macro_rules! text_enum {
     ($(#[$meta:meta])* pub enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*
@@ -47,13 +47,13 @@ macro_rules! text_enum {
             /// Every value, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The form in the database, the API and the logs.
+            /// The text form in the database, the API and the logs.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }
 
-            /// The value of this form; none for any other text.
+            /// Parses the text form; `None` for any other text.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 match text { $($text => Some(Self::$variant),)+ _ => None }

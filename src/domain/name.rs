@@ -2,13 +2,13 @@
 
 use super::ReservedNames;
 
-/// The longest name, in bytes.
+/// Maximum length of a name, in bytes.
 const MAX_BYTES: usize = 128;
 
 /// Why a text cannot name an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// It is no environment variable's name.
+    /// It is not the name of an environment variable.
     #[error("a name starts with a letter or '_', followed by at most 127 letters, digits or '_'")]
     Form,
     /// It is one of [`ReservedNames`].
@@ -24,15 +24,15 @@ pub enum NameError {
 pub struct SecretName(String);
 
 impl SecretName {
-    /// Takes a name for a new entry.
+    /// Parses a name for a new entry.
     ///
     /// # Errors
-    /// When the text has not the form of a name, or is reserved in any letter case.
+    /// When the text does not have the form of a name, or is reserved in any letter case.
     pub fn parse(text: impl Into<String>) -> Result<Self, NameError> {
         Self::parse_with(text, ReservedNames::built_in())
     }
 
-    /// As [`Self::parse`], by another list of reserved names.
+    /// As [`Self::parse`], with another list of reserved names.
     ///
     /// # Errors
     /// As [`Self::parse`].
@@ -41,11 +41,11 @@ impl SecretName {
         if reserved.contains(&name.0) { Err(NameError::Reserved) } else { Ok(name) }
     }
 
-    /// Takes a name that an entry may bear already: one that was created before its name became
-    /// reserved keeps it.
+    /// Parses a name that an existing entry may bear: an entry keeps its name when the name becomes
+    /// reserved later.
     ///
     /// # Errors
-    /// When the text has not the form of a name.
+    /// When the text does not have the form of a name.
     pub fn existing(text: impl Into<String>) -> Result<Self, NameError> {
         let text = text.into();
         if Self::has_form(&text) { Ok(Self(text)) } else { Err(NameError::Form) }

@@ -1,16 +1,16 @@
-//! Callers.
+//! Callers, and the authors of audit events.
 
 use super::{AgentId, MilestoneId, ProjectId, RuntimeId, ServiceId, UserId};
 use std::collections::BTreeSet;
 
-/// The principal that a verified token speaks for.
+/// The caller that a verified token identifies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
     /// A person.
     User(UserId),
     /// The platform that owns projects.
     Service(ServiceId),
-    /// An agent runtime, with what its token is narrowed to.
+    /// An agent runtime, with the limits of its token.
     Runtime(RuntimeId, Narrowing),
 }
 
@@ -37,18 +37,19 @@ pub struct Narrowing {
     pub names: Option<BTreeSet<String>>,
 }
 
-/// The author of an event: a principal, or a part of the system.
+/// The author of an audit event: a principal, or a part of the system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {
     /// A caller.
     Principal(Principal),
     /// An operator's command.
     Operator,
-    /// The background job that erases what is past its retention.
+    /// The background job that erases what has passed its retention.
     Sweeper,
     /// The background job that finishes changes of tuples.
     Outbox,
-    /// What counts refusals that are not recorded one by one, for an event that stands for several callers.
+    /// The limiter that counts denials instead of recording each, as the author of an event that
+    /// stands for several callers.
     RateLimiter,
 }
 

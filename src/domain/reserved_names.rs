@@ -1,13 +1,13 @@
 //! Names that no new entry may bear, because of what programs do with variables of these names
-//! (`product.md`, section 3). The list is data, `reserved_names.txt`, which says how it is written.
+//! (`product.md`, section 3). The list is `reserved_names.txt`, which documents its own format.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 static BUILT_IN: LazyLock<ReservedNames> = LazyLock::new(|| ReservedNames::parse(include_str!("reserved_names.txt")));
 
-/// A list of reserved names: whole names, and families of names. A session asks about each of its
-/// names, so families are found by the one byte that every name of theirs has in common.
+/// A list of reserved names: whole names, and families of names. A session looks up each of its
+/// names, so families are indexed by a byte that all their names share, the first or the last.
 #[derive(Debug, Default)]
 pub struct ReservedNames {
     names: HashSet<String>,
@@ -22,7 +22,7 @@ struct Family {
     exceptions: Vec<Pattern>,
 }
 
-/// Upper-case text that a name begins with, and with a `*` what it ends in.
+/// A whole name, or with a `*` the beginning and end of one; upper case.
 #[derive(Debug, Clone)]
 struct Pattern {
     prefix: String,
@@ -36,7 +36,7 @@ impl ReservedNames {
         &BUILT_IN
     }
 
-    /// Parses a list. Every text is one: a word that is no pattern of a name reserves nothing.
+    /// Parses a list. No text is an error: a word that is not a pattern of a name reserves nothing.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let mut list = Self::default();

@@ -3,7 +3,7 @@
 use super::text_enum;
 
 text_enum! {
-    /// A RACI role in a project. What it allows is `model.fga`'s to say.
+    /// A RACI role in a project. `model.fga` defines what it allows.
     pub enum Role {
         /// Does the work: creates and changes entries.
         Responsible = "RESPONSIBLE",
@@ -11,7 +11,7 @@ text_enum! {
         Accountable = "ACCOUNTABLE",
         /// Is asked: sees masked values.
         Consulted = "CONSULTED",
-        /// Is told: lists entries.
+        /// Is informed: lists entries.
         Informed = "INFORMED",
     }
 }

@@ -21,8 +21,8 @@ impl Timestamp {
         self.0
     }
 
-    /// Reads RFC 3339, any offset; what is finer than a millisecond is cut off. None for any other text, and outside
-    /// the years 0 to 9999, which RFC 3339 cannot write.
+    /// Parses RFC 3339 with any offset, truncated to milliseconds. `None` for any other text, and
+    /// outside the years 0 to 9999, which RFC 3339 cannot write.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let instant = DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
@@ -38,22 +38,22 @@ impl Timestamp {
             .to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 
-    /// This instant and `duration` later; stays at the last one there is.
+    /// The instant `duration` later, saturating at the last one.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// This instant and `duration` earlier; stays at the first one there is.
+    /// The instant `duration` earlier, saturating at the first one.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 }
 
-/// Where every part of the program gets the time from, so that tests can move it.
+/// The source of time for every part of the program, so that tests can move it.
 pub trait Clock: Send + Sync + 'static {
-    /// The present instant.
+    /// The current instant.
     fn now(&self) -> Timestamp;
 }
 
@@ -67,7 +67,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands until it is moved, for tests.
+/// A clock for tests, which stands still until it is moved.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);
 

@@ -1,22 +1,22 @@
-//! A keyring in this process: read at first use, and again when it is asked to.
+//! A keyring in this process, read at first use and again on reload.
 
 use super::{KeyFuture, KeyProvider};
 use crate::crypto::{KeyBytes, Keyring, KeyringError, WrapContext, WrappedKey};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Reads the keyring. It may block: it is called on a thread for that.
+/// Reads the keyring. It may block: it is called on a thread for blocking work.
 pub type KeyringLoader = Arc<dyn Fn() -> Result<Keyring, KeyringError> + Send + Sync>;
 
 /// The master keys of a [`Keyring`].
 pub struct KeyringProvider {
     source: KeyringLoader,
     ring: RwLock<Option<Arc<Keyring>>>,
-    /// Held while it is read, so that whoever comes meanwhile waits for that instead of reading as well.
+    /// Held during a read, so that concurrent callers wait for it instead of reading as well.
     reading: tokio::sync::Mutex<()>,
 }
 
 impl KeyringProvider {
-    /// The keyring that `source` reads, at first use.
+    /// The provider of the keyring that `source` reads; it is read at first use.
     #[must_use]
     pub fn new(source: KeyringLoader) -> Self {
         Self { source, ring: RwLock::default(), reading: tokio::sync::Mutex::default() }
@@ -47,7 +47,7 @@ impl KeyringProvider {
 }
 
 impl KeyProvider for KeyringProvider {
-    /// Other providers put a colon into their ids, which a keyring's do not have.
+    /// Other providers' ids contain a colon; a keyring's never do.
     fn owns(&self, master_key: &str) -> bool {
         !master_key.contains(':')
     }

@@ -1,5 +1,6 @@
-//! Key providers: who keeps the master keys, and wraps and unwraps with them. A keyring in this process, or a service that never
-//! shows its keys; another one is a file here that implements [`KeyProvider`], and its settings in `config/keys.rs`.
+//! Key providers, which keep the master keys and wrap and unwrap with them: a keyring in this
+//! process, or a service that never reveals its keys. To add one, implement [`KeyProvider`] in a
+//! file here and add its settings to `config/keys.rs`.
 
 mod keyring;
 mod transit;
@@ -11,18 +12,20 @@ use crate::crypto::{KeyBytes, Keyring, KeyringError, WrapContext, WrappedKey};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
-/// A provider's answer, as a future.
+/// A provider's answer.
 pub type KeyFuture<'a, T> = BoxFuture<'a, Result<T, KeyringError>>;
 
 /// Wraps and unwraps 32 secret bytes under named master keys.
 ///
-/// An id of a master key tells providers apart, and is part of what a wrapped key is bound to. [`KeyringError::UnknownKey`] and
-/// [`KeyringError::WrongKey`] name it; a provider that cannot answer now gives [`KeyringError::Provider`].
+/// A master key's id tells providers apart, and is part of what a wrapped key is bound to.
+/// [`KeyringError::UnknownKey`] and [`KeyringError::WrongKey`] name it; a provider that cannot
+/// answer now gives [`KeyringError::Provider`].
 pub trait KeyProvider: Send + Sync + 'static {
-    /// Whether a master key of this id is one of its own, as far as the id tells.
+    /// Whether this provider keeps the master key of this id, judging by the id alone.
     fn owns(&self, master_key: &str) -> bool;
 
-    /// The id of the master key that wraps from now on. Asks whoever knows; nothing older is answered.
+    /// The id of the current master key, which wraps. A service is asked each time; nothing cached
+    /// is returned.
     fn current(&self) -> KeyFuture<'_, String>;
 
     /// The ids of all master keys that unwrap.
@@ -31,38 +34,40 @@ pub trait KeyProvider: Send + Sync + 'static {
     /// Wraps with the current master key.
     fn wrap<'a>(&'a self, secret: &'a KeyBytes, context: &'a WrapContext) -> KeyFuture<'a, WrappedKey>;
 
-    /// Unwraps what was wrapped for the same place.
+    /// Unwraps what was wrapped with the same context.
     fn unwrap<'a>(&'a self, wrapped: &'a WrappedKey, context: &'a WrapContext) -> KeyFuture<'a, KeyBytes>;
 
-    /// Takes over what has changed; gives the id of the master key that wraps from now on. Where it fails, all stays as it was.
+    /// Reloads the keys; returns the id of the current master key. When it fails, nothing changes.
     fn reload(&self) -> KeyFuture<'_, String>;
 }
 
-/// The master keys of an installation: the provider that wraps, and others that still unwrap what they wrapped. Cheap to clone.
+/// The master keys of an installation: the provider that wraps, and others that still unwrap what
+/// they wrapped. Cheap to clone.
 #[derive(Clone)]
 pub struct MasterKeys(Arc<Vec<Box<dyn KeyProvider>>>);
 
 impl MasterKeys {
-    /// Of one provider.
+    /// The master keys of one provider.
     pub fn new(provider: impl KeyProvider) -> Self {
         Self(Arc::new(vec![Box::new(provider)]))
     }
 
-    /// Of the provider that wraps, and others that unwrap: for moving from one to another.
+    /// The master keys of the provider that wraps and of others that only unwrap, for moving from
+    /// one provider to another.
     #[must_use]
     pub fn with_older(provider: Box<dyn KeyProvider>, older: impl IntoIterator<Item = Box<dyn KeyProvider>>) -> Self {
         Self(Arc::new(std::iter::once(provider).chain(older).collect()))
     }
 
-    /// The one that wraps. There is always one: whoever makes this gives it.
+    /// The provider that wraps. Every constructor takes one.
     fn first(&self) -> Result<&dyn KeyProvider, KeyringError> {
         self.0.first().map(|provider| &**provider).ok_or(KeyringError::NoCurrent)
     }
 
-    /// The id of the master key that wraps from now on.
+    /// The id of the current master key, which wraps.
     ///
     /// # Errors
-    /// When the provider cannot tell.
+    /// When the provider cannot answer.
     pub async fn current(&self) -> Result<String, KeyringError> {
         self.first()?.current().await
     }
@@ -70,7 +75,7 @@ impl MasterKeys {
     /// The ids of all master keys that unwrap.
     ///
     /// # Errors
-    /// When a provider cannot tell.
+    /// When a provider cannot answer.
     pub async fn known(&self) -> Result<Vec<String>, KeyringError> {
         let mut known = Vec::new();
         for provider in &*self.0 {
@@ -82,16 +87,17 @@ impl MasterKeys {
     /// Wraps with the current master key.
     ///
     /// # Errors
-    /// When the provider cannot.
+    /// When the provider cannot wrap.
     pub async fn wrap(&self, secret: &KeyBytes, context: &WrapContext) -> Result<WrappedKey, KeyringError> {
         self.first()?.wrap(secret, context).await
     }
 
-    /// Unwraps what was wrapped for the same place.
+    /// Unwraps what was wrapped with the same context.
     ///
     /// # Errors
-    /// [`KeyringError::UnknownKey`] when there is no such master key, [`KeyringError::WrongKey`] when it does not open this;
-    /// [`KeyringError::Provider`] when its keeper cannot answer.
+    /// [`KeyringError::UnknownKey`] when there is no such master key; [`KeyringError::WrongKey`]
+    /// when it does not open this key in this context; [`KeyringError::Provider`] when its provider
+    /// cannot answer.
     pub async fn unwrap(&self, wrapped: &WrappedKey, context: &WrapContext) -> Result<KeyBytes, KeyringError> {
         match self.0.iter().find(|provider| provider.owns(&wrapped.master_key)) {
             Some(provider) => provider.unwrap(wrapped, context).await,
@@ -99,10 +105,10 @@ impl MasterKeys {
         }
     }
 
-    /// Takes over what has changed at each provider; gives the id of the master key that wraps from now on.
+    /// Reloads every provider; returns the id of the current master key.
     ///
     /// # Errors
-    /// When one cannot; what it had stays.
+    /// When a provider cannot reload; it then keeps the keys it had.
     pub async fn reload(&self) -> Result<String, KeyringError> {
         let mut ids = Vec::with_capacity(self.0.len());
         for provider in &*self.0 {

@@ -1,9 +1,10 @@
-//! The Transit engine of OpenBao or HashiCorp Vault as the keeper of the master key, over its HTTP API: the master key never
-//! leaves it.
+//! The Transit engine of OpenBao or HashiCorp Vault as a key provider, over its HTTP API. The
+//! master key never leaves the engine.
 //!
-//! `POST encrypt/NAME` and `POST decrypt/NAME` with `associated_data`, and `GET keys/NAME` for the key's versions
-//! (<https://openbao.org/api-docs/secret/transit/>). A master key's id is `transit:NAME:vN`, N as in the ciphertext `vault:vN:...`.
-//! `rewrap` takes no associated data, so a key is moved to a new version by decrypting and encrypting it.
+//! `POST encrypt/NAME` and `POST decrypt/NAME` with `associated_data`, and `GET keys/NAME` for the
+//! key's versions (<https://openbao.org/api-docs/secret/transit/>). A master key's id is
+//! `transit:NAME:vN`, N as in the ciphertext `vault:vN:...`. `rewrap` takes no associated data, so
+//! a key is moved to a new version by decrypting and encrypting it.
 
 use super::{KeyFuture, KeyProvider};
 use crate::crypto::{KeyBytes, KeyringError, WrapContext, WrappedKey};
@@ -17,15 +18,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// How long it may take to connect, and to answer.
+/// Time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time limit for a request, connecting included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
-/// An answer is no larger, in bytes.
+/// Maximum size of a response, in bytes.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
-/// Where the engine is mounted unless the address says so.
+/// The path of the engine when its address has none.
 const MOUNT: &str = "/v1/transit";
 const SCHEME: &str = "transit";
-/// The types of keys that bind associated data.
+/// The types of keys that support associated data.
 const TYPES: [&str; 4] = ["aes256-gcm96", "aes128-gcm96", "chacha20-poly1305", "xchacha20-poly1305"];
 
 /// The address of an engine: https, or http on loopback.
@@ -33,23 +35,27 @@ const TYPES: [&str; 4] = ["aes256-gcm96", "aes128-gcm96", "chacha20-poly1305", "
 pub struct TransitUrl(String);
 
 impl TransitUrl {
-    /// Checks an address; without a path it is that of the mount `/v1/transit`.
+    /// Validates an address; without a path, it gets `/v1/transit`.
     ///
     /// # Errors
-    /// When keys must not be sent there; the text says why.
+    /// Why keys must not be sent there, and what to give instead.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let mut url = reqwest::Url::parse(text).map_err(|_| "is no URL")?;
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no host")?;
+        let mut url =
+            reqwest::Url::parse(text).map_err(|_| "is not a URL; write one such as https://bao.example:8200")?;
+        let host = url
+            .host_str()
+            .filter(|host| !host.is_empty())
+            .ok_or("has no host; write one such as https://bao.example:8200")?;
         let is_loopback = is_loopback_host(host);
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("must not hold a user's name or password; give a token as VAULT_TRANSIT_TOKEN");
+            return Err("must not contain a user name or password; give a token as VAULT_TRANSIT_TOKEN");
         }
-        // Whoever sits on the way would see token and keys.
+        // Over http, anyone on the network could read the token and the keys.
         if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
-            return Err("must be https; http is for loopback addresses only");
+            return Err("is not https; use https, or http for a loopback address");
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err("has something after its path; give the address alone");
+            return Err("has a query or fragment; give the address without it");
         }
         if url.path() == "/" {
             url.set_path(MOUNT);
@@ -58,10 +64,10 @@ impl TransitUrl {
     }
 }
 
-/// Where the engine is, which key it is to use, and the token for it.
+/// The address of an engine, the key to use, and the token.
 #[derive(Clone)]
 pub struct TransitConfig {
-    /// The engine.
+    /// The engine's address.
     pub url: TransitUrl,
     /// The key's name.
     pub key: String,
@@ -69,7 +75,8 @@ pub struct TransitConfig {
     pub token: SecretString,
 }
 
-/// Whether a text is a name that the engine gives keys.
+/// Whether a text can name a key of the engine: at most 128 letters, digits, `_`, `-` and `.`,
+/// neither beginning nor ending with `-` or `.`.
 #[must_use]
 pub fn is_key_name(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
@@ -78,40 +85,43 @@ pub fn is_key_name(text: &str) -> bool {
     bytes.len() <= 128 && bytes.iter().copied().all(inner) && end(bytes.first()) && end(bytes.last())
 }
 
-/// Why the engine did not do it. It names settings and statuses, never what was sent or answered.
+/// Why a request to the engine failed. Messages name settings and statuses, never what was sent or
+/// received.
 #[derive(Debug, thiserror::Error)]
 pub enum TransitError {
-    /// It cannot be reached, or not in time.
+    /// The engine cannot be reached in time.
     #[error("VAULT_TRANSIT_URL: the engine cannot be reached: {0}")]
     Unreachable(String),
-    /// The token may not do this.
+    /// The token does not permit the operation.
     #[error(
         "VAULT_TRANSIT_TOKEN: the engine answers 403 to {0}: the token has expired, or its policy does not allow this"
     )]
     Forbidden(&'static str),
-    /// There is no such key.
+    /// The engine has no such key.
     #[error(
         "VAULT_TRANSIT_KEY: the engine has no key of this name, or VAULT_TRANSIT_URL names another mount ({0} answers 404)"
     )]
     NoKey(&'static str),
-    /// The key cannot do what it is for.
+    /// The key does not support associated data.
     #[error(
-        "VAULT_TRANSIT_KEY: the key cannot bind what it wraps to its place; use one of type aes256-gcm96 that is not derived"
+        "VAULT_TRANSIT_KEY: the key does not support associated data; use one of type aes256-gcm96 that is not derived"
     )]
     NoUse,
-    /// Another status than documented.
+    /// An undocumented status.
     #[error("VAULT_TRANSIT_URL: the engine answers {status} to {what}")]
     Status {
-        /// The operation that was asked for.
+        /// The operation.
         what: &'static str,
         /// The status.
         status: u16,
     },
-    /// Not what the engine is documented to answer.
-    #[error("VAULT_TRANSIT_URL: the answer to {0} is not what OpenBao's Transit engine answers")]
+    /// The response does not have the documented form.
+    #[error(
+        "VAULT_TRANSIT_URL: the answer to {0} is not one of OpenBao's Transit engine; check that the address is the engine's"
+    )]
     Form(&'static str),
-    /// The client or the token's header cannot be made.
-    #[error("VAULT_TRANSIT_TOKEN: it cannot be sent: {0}")]
+    /// The HTTP client or the token's header cannot be built.
+    #[error("VAULT_TRANSIT_TOKEN: the token cannot be sent: {0}")]
     Client(String),
 }
 
@@ -142,7 +152,7 @@ struct Encrypted<'a> {
 
 #[derive(Deserialize)]
 struct Decrypted<'a> {
-    /// Borrowed from the answer, which is zeroized.
+    /// Borrowed from the response, which is zeroized.
     plaintext: &'a str,
 }
 
@@ -164,17 +174,17 @@ const fn first() -> u32 {
 }
 
 impl Transit {
-    /// Connects at first use.
+    /// A provider for this key; it connects at first use.
     ///
     /// # Errors
-    /// When the token cannot be part of a header, or there is no TLS to be had.
+    /// When a header cannot carry the token, or TLS is not available.
     pub fn new(config: &TransitConfig) -> Result<Self, TransitError> {
         let mut client = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT);
         if config.url.0.starts_with("http:") {
-            // A proxy would see token and keys.
+            // A proxy would see the token and the keys.
             client = client.no_proxy();
         }
         let client = client.build().map_err(|error| TransitError::Client(with_causes(&error)))?;
@@ -184,7 +194,7 @@ impl Transit {
         Ok(Self { client, url: config.url.0.clone(), key: config.key.clone(), token })
     }
 
-    /// Sends a request; gives the status and the answer, which may hold a key.
+    /// Sends a request; returns the status and the response, which may contain a key.
     async fn ask(
         &self,
         method: Method,
@@ -194,10 +204,11 @@ impl Transit {
         let explain = |error: reqwest::Error| TransitError::Unreachable(with_causes(&error.without_url()));
         let url = format!("{}/{what}/{}", self.url, self.key);
         let mut request = self.client.request(method, url).header("X-Vault-Token", self.token.clone());
-        // Against requests that others have a browser or a proxy send; the engine's agent wants it.
+        // Protects against requests that others make a browser or proxy send; the engine's agent
+        // requires it.
         request = request.header("X-Vault-Request", "true");
         if let Some(body) = body {
-            // The client keeps it in buffers of its own: zeroizing can be promised for ours only.
+            // The client copies the body into buffers of its own; only ours is zeroized.
             request = request.header("Content-Type", "application/json").body(body.to_vec());
         }
         let mut response = request.send().await.map_err(explain)?;
@@ -212,7 +223,7 @@ impl Transit {
         Ok((status, answer))
     }
 
-    /// The answer of a request that was done.
+    /// Turns every status but 200 into an error.
     fn done(what: &'static str, status: StatusCode) -> Result<(), TransitError> {
         match status {
             StatusCode::OK => Ok(()),
@@ -237,8 +248,8 @@ impl Transit {
         format!("{SCHEME}:{}:v{version}", self.key)
     }
 
-    /// What a wrapped key is bound to: the place, and the key's name. Its version is told by the ciphertext, which opens with
-    /// that version alone.
+    /// The associated data in Base64: the context and the key's name. The ciphertext names the
+    /// key's version and opens with that version alone.
     fn associated(&self, context: &WrapContext) -> String {
         BASE64.encode(&context.and(&format!("{SCHEME}:{}", self.key)))
     }
@@ -264,7 +275,8 @@ impl Transit {
         let body = body(&[("ciphertext", ciphertext), ("associated_data", &self.associated(context))]);
         let (status, answer) = self.ask(Method::POST, WHAT, Some(body)).await?;
         if status == StatusCode::BAD_REQUEST {
-            // No such key, a version that may not be used any more, or not what was encrypted for this place.
+            // There is no such key, its version may no longer be used, or the context is another
+            // one.
             return Err(wrong());
         }
         Self::done(WHAT, status)?;
@@ -274,9 +286,10 @@ impl Transit {
     }
 }
 
-/// An object of JSON whose buffer does not grow and leaves no copy behind. The values are Base64 or a ciphertext.
+/// A JSON object in a buffer that does not grow, so that it leaves no copy behind. The values are
+/// Base64 or a ciphertext.
 fn body(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
-    // JSON writes a byte as at most six.
+    // JSON escapes a byte to at most six.
     let room = fields.iter().fold(2, |room, (name, value)| room + 6 * (name.len() + value.len()) + 6);
     let mut body = Zeroizing::new(Vec::with_capacity(room));
     let fields: BTreeMap<&str, &str> = fields.iter().copied().collect();
@@ -286,7 +299,7 @@ fn body(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
 }
 
 fn read<'a, T: Deserialize<'a>>(what: &'static str, answer: &'a [u8]) -> Result<T, TransitError> {
-    // The parser's own error could repeat what it read.
+    // The parser's own error could repeat its input.
     let answered: Answered<T> = serde_json::from_slice(answer).map_err(|_| TransitError::Form(what))?;
     Ok(answered.data)
 }

@@ -1,4 +1,4 @@
-//! The domain's values as columns, the same for both databases but for our own ids.
+//! The domain's values as columns: the same for both databases, except the vault's own ids.
 
 use crate::domain::{
     AgentId, ApprovedNames, AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EnvironmentNames,

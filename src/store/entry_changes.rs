@@ -1,12 +1,12 @@
-//! Writing entries takes the proof of a permission that allows it, for the entry's own project: a missing or wrong check does
-//! not compile.
+//! Writes to entries. Each takes the proof of a permission that allows it, for the entry's own
+//! project, so that a missing or wrong check does not compile.
 
 use super::records::{CiphertextRow, EntryRow, VersionRow};
 use super::{Error, Result, Tx};
 use crate::permission::{Authorized, ChangesEntries, Rekeying};
 
 impl Tx {
-    /// Adds an entry without versions.
+    /// Adds an entry that has no versions yet.
     ///
     /// # Errors
     /// When the database refuses or cannot answer, or the permission is for another project.
@@ -15,7 +15,7 @@ impl Tx {
         self.insert_entry_row(row).await
     }
 
-    /// Writes what can change of an entry, under the project's lock.
+    /// Writes the columns of an entry that can change, under the project's lock.
     ///
     /// # Errors
     /// As [`Self::insert_entry`].
@@ -24,7 +24,7 @@ impl Tx {
         self.save_entry_row(row).await
     }
 
-    /// Adds a version to an entry, with its ciphertext where it has one of its own.
+    /// Adds a version to an entry, with its ciphertext if it has one of its own.
     ///
     /// # Errors
     /// As [`Self::insert_entry`].
@@ -42,7 +42,7 @@ impl Tx {
         self.insert_version_row(version).await
     }
 
-    /// Puts an entry and everything below it under another data key.
+    /// Moves an entry with its versions and ciphertexts to another data key.
     ///
     /// # Errors
     /// As [`Self::insert_entry`].
@@ -59,7 +59,8 @@ impl Tx {
         self.rekey_rows(entry, versions, ciphertexts).await
     }
 
-    /// Erases the versions of an entry before `oldest`, with the ciphertexts nothing refers to any more.
+    /// Erases the versions of an entry before `oldest`, and the ciphertexts that nothing refers to
+    /// any more.
     ///
     /// # Errors
     /// As [`Self::insert_entry`].

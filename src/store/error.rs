@@ -3,19 +3,20 @@
 use crate::domain;
 use diesel::result::{DatabaseErrorKind, Error as Diesel};
 
-/// Why a query did not do its work.
+/// Why a query failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A constraint that keeps two things apart; by name, where the database tells it.
+    /// A uniqueness constraint was violated; its name, or the database's message.
     #[error("the database refused a second row: {0}")]
     Unique(String),
-    /// The database cannot be reached, is busy, or has no room. Nothing was written.
+    /// The database cannot be reached, is busy, or is full. Nothing was written.
     #[error("the database cannot answer: {0}")]
     Unavailable(String),
-    /// The database went away while it was asked to commit: whether it did cannot be known.
+    /// The database became unreachable during a commit, so the changes may or may not be there.
     #[error("the database went away during a commit: {0}")]
     Unknown(String),
-    /// The database setting named would lose what was answered.
+    /// The URL names no database, or the database is set up so that commits could be lost. The text
+    /// says which.
     #[error("{0}")]
     Refused(&'static str),
     /// Anything else.
@@ -33,8 +34,8 @@ impl Error {
     }
 }
 
-/// What the databases say when they cannot go on, by the beginning or a part of their message. `diesel` hands their codes on
-/// only as text.
+/// Parts of the messages of databases that cannot continue. `diesel` passes their codes on only as
+/// text.
 const CANNOT_GO_ON: &[&str] = &[
     "database is locked",
     "database or disk is full",
@@ -85,12 +86,14 @@ impl From<Error> for domain::Error {
             Error::Unknown(reason) => {
                 tracing::error!(%reason, "the database went away during a commit");
                 Self::unavailable(
-                    "The vault's database went away while this was being saved; look whether it was before you try again.",
+                    "The vault's database went away while this was being saved; check whether it was saved before you try again.",
                 )
             }
-            Error::Unique(_) => Self::Conflict("Something with this id or name exists already.".to_owned()),
+            Error::Unique(_) => {
+                Self::Conflict("Something with this id or name exists already; choose another one.".to_owned())
+            }
             Error::Refused(reason) => {
-                tracing::error!(reason, "the database is not used as it is set up");
+                tracing::error!(reason, "the database cannot be used with its present settings");
                 Self::unavailable("The vault's database cannot be used now; nothing was changed.")
             }
             Error::Unexpected(_) => Self::internal(error),

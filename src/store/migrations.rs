@@ -1,4 +1,4 @@
-//! Bringing the tables up to date.
+//! Migrations, which bring the tables up to date.
 
 use super::{Error, Kind, Result, postgres, sqlite};
 use diesel::Connection as _;
@@ -9,10 +9,10 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
-/// The advisory lock that lets one migration run at a time; any constant that nobody else takes.
+/// The advisory lock that lets one migration run at a time; a constant that no other lock uses.
 const LOCK: i64 = 0x7076_6d69_6772_6174;
 
-/// Applies what is missing, in one transaction.
+/// Applies the pending migrations in one transaction.
 pub async fn run(kind: Kind, url: &str) -> Result<()> {
     match kind {
         Kind::Postgres => {
@@ -41,7 +41,7 @@ pub async fn run(kind: Kind, url: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether nothing is missing.
+/// Whether no migration is pending.
 pub async fn are_applied(kind: Kind, url: &str) -> Result<bool> {
     let pending = match kind {
         Kind::Postgres => {
@@ -59,7 +59,7 @@ async fn connect(url: &str) -> Result<postgres::backend::Connection> {
     postgres::Address::read(url)?.connect().await.map_err(|e| Error::unreachable(&e))
 }
 
-/// Works with the migrations on a thread that may wait: the harness blocks the one that it is called on.
+/// Runs `work` on a thread for blocking work, because the harness blocks its thread.
 async fn with_harness<T: Send + 'static>(
     conn: postgres::backend::Connection,
     work: impl FnOnce(AsyncMigrationHarness<postgres::backend::Connection>) -> Result<T> + Send + 'static,
@@ -74,7 +74,7 @@ async fn blocking<T: Send + 'static>(
     let path = url.strip_prefix("sqlite:").unwrap_or(url).to_owned();
     tokio::task::spawn_blocking(move || {
         let mut conn = SqliteConnection::establish(&path).map_err(|e| Error::unreachable(&e))?;
-        for pragmas in [sqlite::PRAGMAS, sqlite::SET_UP_BUSY_TIMEOUT] {
+        for pragmas in [sqlite::PRAGMAS, sqlite::SET_UP_LOCK_TIMEOUT_PRAGMA] {
             diesel::connection::SimpleConnection::batch_execute(&mut conn, pragmas)?;
         }
         work(&mut conn)

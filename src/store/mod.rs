@@ -1,5 +1,6 @@
-//! All SQL. One set of queries, compiled for PostgreSQL and for SQLite; [`Conn`] picks the backend. The store holds rows and
-//! ciphertext and decides nothing: who writes an entry shows the permission that was granted for it.
+//! All SQL. One set of queries, compiled for PostgreSQL and for SQLite; [`Conn`] picks the backend.
+//! The store holds rows and ciphertext and decides nothing: to write an entry, a caller presents
+//! proof of a permission that was granted for it.
 
 mod columns;
 mod entry_changes;
@@ -38,16 +39,17 @@ pub type Instrument = Arc<dyn Fn() -> Box<dyn diesel::connection::Instrumentatio
 #[derive(Clone)]
 pub struct Store {
     pool: Backend,
-    /// It may hold the database's password.
+    /// It may contain the database's password.
     url: SecretString,
-    /// SQLite has one write lock: who waits for it waits here, not with a connection that others could read with.
+    /// SQLite has one write lock. Writers wait for it here, without a connection, so that readers
+    /// can use the connection.
     writer: Arc<Mutex<()>>,
 }
 
-/// How long a transaction waits until it may write.
-const WRITER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a set-up waits for another one.
-const SET_UP_WRITER_TIMEOUT: Duration = Duration::from_secs(600);
+/// Maximum time a transaction waits for SQLite's write lock.
+const WRITE_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum time a set-up waits for another one.
+const SET_UP_LOCK_TIMEOUT: Duration = Duration::from_secs(600);
 
 #[derive(Clone)]
 enum Backend {
@@ -55,7 +57,7 @@ enum Backend {
     Sqlite(Pool<sqlite::backend::Connection>),
 }
 
-/// Which database a URL names.
+/// A kind of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// PostgreSQL.
@@ -77,7 +79,7 @@ impl Kind {
 }
 
 impl Store {
-    /// Names the database; connects at first use.
+    /// Opens the database of a URL; connects at first use. `instrument` observes each connection.
     ///
     /// # Errors
     /// When the URL names neither PostgreSQL nor SQLite.
@@ -85,7 +87,11 @@ impl Store {
         let pool = match (Kind::of(url), url.strip_prefix("sqlite:")) {
             (Some(Kind::Postgres), _) => Backend::Postgres(postgres::open(url, instrument)?),
             (Some(Kind::Sqlite), Some(path)) => Backend::Sqlite(sqlite::open(path, instrument)?),
-            _ => return Err(Error::Refused("the database's URL is postgres://... or sqlite:PATH")),
+            _ => {
+                return Err(Error::Refused(
+                    "the database's URL is neither postgres://... nor sqlite:PATH; give one of them",
+                ));
+            }
         };
         Ok(Self { pool, url: SecretString::from(url), writer: Arc::default() })
     }
@@ -115,7 +121,7 @@ impl Store {
         migrations::are_applied(self.kind(), self.url.expose_secret()).await
     }
 
-    /// Refuses a database that would lose what was answered, as every new connection does.
+    /// Rejects a database whose commits could be lost, as every new connection does.
     ///
     /// # Errors
     /// When PostgreSQL runs with `synchronous_commit` off, or cannot be reached.
@@ -123,10 +129,10 @@ impl Store {
         self.conn().await.map(drop)
     }
 
-    /// A connection without a transaction, for reading.
+    /// Takes a connection without a transaction, for reading.
     ///
     /// # Errors
-    /// When none can be had in time, or it would lose what was answered.
+    /// When none is available in time, or its commits could be lost.
     pub async fn conn(&self) -> Result<Conn> {
         match &self.pool {
             Backend::Postgres(pool) => {
@@ -137,45 +143,45 @@ impl Store {
         }
     }
 
-    /// A transaction that may write. Dropped without [`Tx::commit`], it leaves nothing behind.
+    /// Begins a transaction that may write. Dropped without [`Tx::commit`], it is rolled back.
     ///
     /// # Errors
-    /// When none can be had in time.
+    /// When no connection or write lock is available in time.
     pub async fn begin(&self) -> Result<Tx> {
-        let writer = self.lock_writer(WRITER_TIMEOUT).await?;
+        let lock = self.write_lock(WRITE_LOCK_TIMEOUT).await?;
         let mut conn = self.conn().await?;
         match &mut conn {
             Conn::Postgres(conn) => postgres::begin(conn).await?,
             Conn::Sqlite(conn) => sqlite::begin(conn).await?,
         }
         let mut tx = Tx::new(conn);
-        tx.at_end(move |_| drop(writer));
+        tx.at_end(move |_| drop(lock));
         Ok(tx)
     }
 
-    /// As [`Self::begin`], for a set-up, which waits for another one however long that takes: ten minutes at most.
+    /// As [`Self::begin`], for a set-up, which waits up to ten minutes for another one.
     ///
     /// # Errors
     /// As [`Self::begin`].
     pub async fn begin_set_up(&self) -> Result<Tx> {
-        let writer = self.lock_writer(SET_UP_WRITER_TIMEOUT).await?;
+        let lock = self.write_lock(SET_UP_LOCK_TIMEOUT).await?;
         let mut conn = self.conn().await?;
         match &mut conn {
             Conn::Postgres(conn) => postgres::begin_set_up(conn).await?,
             Conn::Sqlite(conn) => sqlite::begin_set_up(conn).await?,
         }
         let mut tx = Tx::new(conn);
-        tx.at_end(move |_| drop(writer));
+        tx.at_end(move |_| drop(lock));
         Ok(tx)
     }
 
-    /// Waits for the write lock, where there is one.
-    async fn lock_writer(&self, patience: Duration) -> Result<Option<OwnedMutexGuard<()>>> {
+    /// Waits for SQLite's write lock; PostgreSQL has none.
+    async fn write_lock(&self, limit: Duration) -> Result<Option<OwnedMutexGuard<()>>> {
         match self.kind() {
             Kind::Postgres => Ok(None),
-            Kind::Sqlite => match tokio::time::timeout(patience, self.writer.clone().lock_owned()).await {
-                Ok(writer) => Ok(Some(writer)),
-                Err(_) => Err(Error::Unavailable("others write for too long".to_owned())),
+            Kind::Sqlite => match tokio::time::timeout(limit, self.writer.clone().lock_owned()).await {
+                Ok(lock) => Ok(Some(lock)),
+                Err(_) => Err(Error::Unavailable("other writers held the write lock for too long".to_owned())),
             },
         }
     }
@@ -210,7 +216,7 @@ macro_rules! queries {
 
 queries! {
     projects {
-        /// Which of these projects have a vault.
+        /// Those of these projects that have a vault.
         pub fn projects_by_id(ids: &[ProjectId]) -> Vec<ProjectRow>;
         /// Adds a project.
         pub fn insert_project(id: &ProjectId, status: ProjectStatus, now: Timestamp) -> ();
@@ -220,11 +226,11 @@ queries! {
         pub fn approved_names(ids: &[ProjectId]) -> Vec<(ProjectId, ApprovedNames)>;
         /// Sets which names reach a project's sessions.
         pub fn set_environment_names(id: &ProjectId, names: EnvironmentNames, approved: &ApprovedNames) -> ();
-        /// Whether a project of this id was deleted; with the receipt of it.
+        /// The receipt of a deleted project; the outer `None` if no project of this id was deleted.
         pub fn tombstone(id: &ProjectId) -> Option<Option<String>>;
-        /// Remembers that a project was deleted, with the receipt of it.
+        /// Records that a project was deleted, with its receipt.
         pub fn insert_tombstone(id: &ProjectId, receipt: &str, now: Timestamp) -> ();
-        /// Which of these milestones exist.
+        /// Those of these milestones that exist.
         pub fn milestones_by_id(ids: &[MilestoneId]) -> Vec<MilestoneRow>;
         /// The milestones of these projects, by id.
         pub fn milestones_of(of: &[ProjectId]) -> Vec<MilestoneRow>;
@@ -242,28 +248,27 @@ queries! {
         pub fn settings() -> Vec<SettingRow>;
         /// Writes a setting of the installation.
         pub fn save_setting(name: &str, value: &str, mac: &[u8]) -> ();
-        /// Writes a setting as it is, to see whether the database can be written to.
+        /// Writes a setting unchanged, to check that the database can be written to.
         pub fn touch_setting(name: &str) -> ();
         /// The installation's key for a purpose, wrapped.
         pub fn installation_key(purpose: KeyPurpose) -> Option<InstallationKeyRow>;
         /// The installation's keys.
         pub fn installation_keys() -> Vec<(KeyPurpose, InstallationKeyRow)>;
-        /// Adds the installation's key for a purpose; whether there was none.
+        /// Adds the installation's key for a purpose; false if there was one.
         pub fn insert_installation_key(purpose: KeyPurpose, key: &InstallationKeyRow, now: Timestamp) -> bool;
-        /// Puts an installation key's new wrapping in the place of the old one; whether that was
-        /// still there.
+        /// Replaces an installation key's wrapping; false if the old one was no longer there.
         pub fn rewrap_installation_key(purpose: KeyPurpose, old: &[u8], new: &InstallationKeyRow) -> bool;
         /// Whether there are events, chains or rows that only the AUDIT key can have authenticated.
         pub fn needs_audit_key() -> bool;
         /// Whether there are heads or receipts that only the SIGNING key can have signed.
         pub fn needs_signing_key() -> bool;
-        /// Whether rows of settings or data keys were ever signed.
+        /// Whether any row of settings or data keys was ever signed.
         pub fn has_signed_rows() -> bool;
     }
     keys {
         /// Adds a data key.
         pub fn insert_data_key(key: &DataKeyRow, now: Timestamp) -> ();
-        /// Writes a data key's row anew; whether the old one was still there.
+        /// Replaces a data key's row; false if the old row was no longer there.
         pub fn update_data_key(old: &DataKeyRow, new: &DataKeyRow) -> bool;
         /// The data key that encrypts what is written next.
         pub fn encrypting_key(project: &ProjectId) -> DataKeyRow;
@@ -273,70 +278,74 @@ queries! {
         pub fn master_keys_in_use() -> Vec<String>;
         /// A project's data keys.
         pub fn data_keys_of(project: &ProjectId) -> Vec<DataKeyRow>;
-        /// Data keys of all projects, by id, after one.
+        /// Data keys of all projects with ids after `after`, by id; at most `limit`.
         pub fn data_keys_after(after: DataKeyId, limit: i64) -> Vec<DataKeyRow>;
-        /// Some data key that this master key wraps.
+        /// Any one data key that this master key wraps.
         pub fn data_key_under(master_key: &str) -> Option<DataKeyRow>;
-        /// Counts values that are about to be sealed with a data key; their number since it was made.
+        /// Counts values that are about to be sealed with a data key; returns their number since
+        /// the key was made.
         pub fn count_sealed(id: DataKeyId, count: i64) -> i64;
-        /// Projects with a data key to be replaced, by id, after one.
+        /// Projects with a data key to be replaced and ids after `after`, by id; at most `limit`.
         pub fn projects_outgoing(after: &str, limit: i64) -> Vec<ProjectId>;
         /// How many projects have a data key to be replaced.
         pub fn count_projects_outgoing() -> i64;
         /// Entries of a project under data keys that are to be replaced.
         pub fn entries_outgoing(project: &ProjectId) -> Vec<EntryId>;
-        /// Erases the project's data keys that encrypt nothing any more and that nothing names;
-        /// which.
+        /// Erases the project's data keys that no longer encrypt and that nothing refers to;
+        /// returns their ids.
         pub fn erase_unused_data_keys(project: &ProjectId) -> Vec<DataKeyId>;
-        /// Lists a data key as replaced.
+        /// Records a data key as replaced.
         pub fn insert_replaced_key(row: &ReplacedKeyRow) -> ();
-        /// Data keys that were replaced, by id, after one.
+        /// Replaced data keys with ids after `after`, by id; at most `limit`.
         pub fn replaced_keys_after(after: DataKeyId, limit: i64) -> Vec<ReplacedKeyRow>;
-        /// Data keys that other master keys wrap than this one, by id, after one.
+        /// Data keys that other master keys wrap, with ids after `after`, by id; at most `limit`.
         pub fn data_keys_not_under(master_key: &str, after: DataKeyId, limit: i64) -> Vec<DataKeyRow>;
-        /// How many data keys other master keys wrap than this one.
+        /// The number of data keys that other master keys wrap.
         pub fn count_data_keys_not_under(master_key: &str) -> i64;
         /// How many data keys each master key wraps.
         pub fn data_keys_by_master() -> Vec<(String, i64)>;
-        /// All data keys together; `bound` is how many values one may seal.
+        /// Totals of all data keys; `bound` is the maximum number of values one may seal.
         pub fn data_key_totals(bound: i64) -> DataKeyTotals;
     }
     chains {
         /// Every chain of events.
         pub fn chain_rows() -> Vec<ChainRow>;
-        /// Begins a chain, which nobody else appends to.
+        /// Adds a chain, which belongs to the caller until it is released.
         pub fn insert_chain(chain: &ChainRow) -> ();
-        /// Takes a chain that nobody appends to; none where somebody was faster.
+        /// Claims a released chain; `None` if another transaction was faster.
         pub fn claim_chain(chain: ChainId) -> Option<ChainRow>;
-        /// Lets others append to these chains.
+        /// Releases these chains, so that other processes can append to them.
         pub fn release_chains(chains: &[ChainId]) -> ();
-        /// A chain's last event.
+        /// The link of a chain's last event.
         pub fn last_link(chain: ChainId) -> Option<Link>;
-        /// The newest event of all.
+        /// The link of the newest event of all chains.
         pub fn newest_link() -> Option<Link>;
-        /// Where every chain stands that has events.
+        /// The last position of every chain that has events.
         pub fn chain_tips() -> Vec<TipRow>;
-        /// Keeps a signed head.
+        /// Stores a signed head.
         pub fn insert_head(statement: &str, now: Timestamp) -> ();
         /// Signed heads, newest first.
         pub fn heads(limit: i64) -> Vec<String>;
-        /// Forgets all but the newest heads.
+        /// Deletes all but the newest `keep` heads.
         pub fn prune_heads(keep: i64) -> ();
         /// One chain.
         pub fn chain_row(chain: ChainId) -> Option<ChainRow>;
-        /// A chain's events after a place.
+        /// A chain's events after position `after`; at most `limit`.
         pub fn chain_events(chain: ChainId, after: i64, limit: i64) -> Vec<ChainedEvent>;
-        /// Erases a chain's events up to a cut, but an entry's newest change; how many are gone.
+        /// Erases a chain's events up to a cut, except each entry's newest change; returns how
+        /// many.
         pub fn cut_chain(chain: ChainId, cut: &Cut) -> usize;
-        /// The newest changes of entries, by entry, after one, with the entries' rows.
+        /// The newest changes of entries with ids after `after`, by entry, with the entries' rows;
+        /// at most `limit`.
         pub fn newest_changes(after: EntryId, limit: i64) -> Vec<(ChainedEvent, Option<EntryRow>)>;
-        /// Entries without an event of a change, by id, after one, with their revisions.
+        /// Entries with ids after `after` that have no event of a change, by id, with their
+        /// revisions; at most `limit`.
         pub fn entries_without_change(after: EntryId, limit: i64) -> Vec<(EntryId, i32)>;
         /// A project's events of these kinds.
         pub fn events_of_kind(project: &ProjectId, actions: &[AuditAction]) -> Vec<ChainedEvent>;
     }
     entries {
-        /// Entries as people see them.
+        /// These entries, as people see them.
         pub fn entries_by_id(ids: &[EntryId]) -> Vec<EntryView>;
         /// The entry of a name in one scope, unless it is deleted.
         pub fn entry_named(project: &ProjectId, milestone: Option<&MilestoneId>, name: &str) -> Option<EntryView>;
@@ -346,17 +355,18 @@ queries! {
         pub fn entry_row(id: EntryId) -> Option<EntryRow>;
         /// The event of an entry's newest change.
         pub fn newest_change(entry: EntryId) -> Option<ChainedEvent>;
-        /// How many entries of a project are not deleted.
+        /// The number of a project's entries that are not deleted.
         pub fn count_live(project: &ProjectId) -> i64;
         /// The names of a project's entries that are not deleted, each once.
         pub fn entry_names(project: &ProjectId) -> Vec<String>;
-        /// How many entries a list has.
+        /// The number of entries in a selection.
         pub fn count_entries(project: &ProjectId, selection: &EntrySelection) -> i64;
-        /// One page of a list.
+        /// One page of a selection.
         pub fn entries_page(project: &ProjectId, selection: &EntrySelection, page: &EntryPage) -> Vec<EntryView>;
         /// The versions of entries, by entry, newest first.
         pub fn versions_of(ids: &[EntryId]) -> Vec<VersionView>;
-        /// What an agent may receive of these names, or of all; with the values that are wanted.
+        /// The entries of these names, or of all names, that an agent may receive, with the wanted
+        /// values.
         pub fn candidates(project: &ProjectId, milestone: Option<&MilestoneId>, names: Option<&[String]>, values: Option<WantedValues<'_>>) -> Candidates;
     }
     entry_writes {
@@ -366,27 +376,30 @@ queries! {
         pub fn version_rows(entry: EntryId) -> Vec<VersionRow>;
         /// All ciphertexts of an entry.
         pub fn ciphertext_rows(entry: EntryId) -> Vec<CiphertextRow>;
-        /// Writes what another data key changes of an entry and of everything below it.
+        /// Writes the rows of an entry, its versions and its ciphertexts after a change of data
+        /// key.
         fn rekey_rows(row: &EntryRow, of_entry: &[VersionRow], sealed: &[CiphertextRow]) -> ();
         /// The ids of a project's entries, deleted ones included.
         pub fn entry_ids_of_project(project: &ProjectId) -> Vec<EntryId>;
         /// The ids of a milestone's entries, deleted ones included.
         pub fn entry_ids_of_milestone(milestone: &MilestoneId) -> Vec<EntryId>;
-        /// Entries that were deleted before an instant, oldest deletion first, after one.
+        /// Entries that were deleted before an instant, oldest deletion first, after `after` in
+        /// that order; at most `limit`.
         pub fn entries_deleted_before(before: Timestamp, after: (Timestamp, EntryId), limit: i64) -> Vec<DeletedEntryRow>;
         /// Adds an entry without versions.
         fn insert_entry_row(row: &EntryRow) -> ();
-        /// Writes what can change of an entry, under the project's lock.
+        /// Writes the columns of an entry that can change, under the project's lock.
         fn save_entry_row(row: &EntryRow) -> ();
         /// Adds a ciphertext.
         fn insert_ciphertext_row(row: &CiphertextRow) -> ();
         /// Adds a version.
         fn insert_version_row(row: &VersionRow) -> ();
-        /// Erases the versions of an entry before `oldest`, with the ciphertexts nothing refers to any more.
+        /// Erases the versions of an entry before `oldest`, and the ciphertexts that nothing refers
+        /// to any more.
         fn prune_versions_rows(entry: EntryId, oldest: i32) -> ();
         /// Erases entries with their versions, ciphertexts and usage.
         pub fn erase_entries(ids: &[EntryId]) -> ErasedRows;
-        /// Erases what a project has besides entries.
+        /// Erases everything of a project except its entries.
         pub fn erase_project(project: &ProjectId) -> ();
     }
     events {
@@ -394,42 +407,46 @@ queries! {
         pub fn events_page(selection: &EventSelection) -> Vec<EventRow>;
         /// The project that the events of an entry are in.
         pub fn project_of_events(entry: EntryId) -> Option<String>;
-        /// The event at a place, from 1, of what an index finds of a selection; none where there are fewer.
+        /// The event at a position, from 1, in a selection by its index alone; `None` if there are
+        /// fewer.
         pub fn event_at(selection: &EventSelection, place: i64) -> Option<(Timestamp, EventId)>;
-        /// Events with their places, oldest first, after a place in that order.
+        /// Events with their links, oldest first, after `after` in that order.
         pub fn events_after(selection: &EventSelection, after: Option<(Timestamp, EventId)>) -> Vec<ChainedEvent>;
-        /// How many events a selection has.
+        /// The number of events in a selection.
         pub fn count_events(selection: &EventSelection) -> i64;
         /// Erases all decoys.
         pub fn erase_decoys() -> ();
-        /// Which agents received the current version of entries: from when on, and when last.
+        /// The agents that received the current version of entries, and when they first and last
+        /// did.
         pub fn exposures_of(entries: &[EntryId]) -> Vec<ExposureRow>;
     }
     outbox {
-        /// Adds a change of tuples at the end of a partition; gives its sequence number.
+        /// Adds a change of tuples at the end of a partition; returns its sequence number.
         pub fn push_outbox(partition: &str, change: &str, mac: &[u8], now: Timestamp) -> i64;
         /// The changes of a partition, in order.
         pub fn outbox_of(partition: &str) -> Vec<OutboxRow>;
-        /// The partitions with changes.
+        /// The partitions that have changes.
         pub fn outbox_partitions() -> Vec<String>;
         /// Whether a change in any partition names this object.
         pub fn outbox_mentions(object: &str) -> bool;
-        /// Forgets a change that was applied.
+        /// Deletes a change that was applied.
         pub fn delete_outbox(seq: i64) -> ();
     }
     tuples {
-        /// The embedded authorizer's tuples of objects that a decision about these subjects can rest on.
+        /// The embedded authorizer's tuples of these objects that can matter for a decision about
+        /// these subjects.
         pub fn tuples_about(objects: &[String], subjects: &[String], links: &[String]) -> Vec<TupleRow>;
-        /// The tuples of one object, or with `subject` of every object whose name begins with `object`.
+        /// The tuples of one object; with a `subject`, that subject's tuples on every object whose
+        /// name begins with `object`.
         pub fn read_tuples(object: &str, relation: Option<&str>, subject: Option<&str>) -> Vec<TupleRow>;
-        /// Adds tuples that are not there.
+        /// Adds tuples that do not exist yet.
         pub fn insert_tuples(rows: &[TupleRow]) -> ();
-        /// Removes tuples that are there.
+        /// Removes tuples that exist.
         pub fn delete_tuples(rows: &[TupleRow]) -> ();
     }
 }
 
-/// As [`queries`], for what the backends do each in their own way.
+/// As [`queries`], for queries that each backend implements in its own way.
 macro_rules! backend_queries {
     ($($(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty;)+) => {
         impl Conn {$(
@@ -448,19 +465,20 @@ macro_rules! backend_queries {
 }
 
 backend_queries! {
-    /// Takes the lock under which everything of a project is changed, until the transaction ends; its status, or none
-    /// where there is no such project.
+    /// Takes the lock under which everything of a project is changed, until the transaction ends.
+    /// Returns the project's status, or `None` if there is no such project.
     fn lock_project(id: &ProjectId) -> Option<ProjectStatus>;
     /// Takes a lock by name, until the transaction ends.
     fn lock_name(name: &str) -> ();
-    /// A chain that nobody appends to now.
+    /// A released chain, which no process appends to.
     fn released_chain() -> Option<ChainId>;
     /// Adds audit events.
     fn insert_events(events: &[ChainedEvent]) -> ();
     /// Adds decoys of audit events.
     fn insert_decoys(decoys: &[ChainedEvent]) -> ();
-    /// Counts this many uses of each entry; each is named once.
+    /// Adds to the number of uses of each entry. Each entry is named once.
     fn record_usage(used: &[(EntryId, i64)], now: Timestamp) -> ();
-    /// Makes the file forget what was erased, outside a transaction; whether it could.
+    /// Removes erased content from the database's files, outside a transaction; false if it could
+    /// not.
     fn truncate_wal() -> bool;
 }

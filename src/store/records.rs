@@ -1,4 +1,4 @@
-//! The arguments and results of queries: rows in the domain's types. They hold ciphertext, never
+//! Rows in the domain's types, which the queries take and return. They hold ciphertext, never
 //! plaintext.
 
 use crate::domain::{
@@ -17,7 +17,7 @@ pub struct ProjectRow {
     pub id: ProjectId,
     /// Its state.
     pub status: ProjectStatus,
-    /// Which names reach its sessions.
+    /// The rule for the names that reach its sessions.
     pub environment_names: EnvironmentNames,
 }
 
@@ -32,12 +32,13 @@ pub struct MilestoneRow {
     pub opens_at: Option<Timestamp>,
     /// The first instant after its phase.
     pub closes_at: Option<Timestamp>,
-    /// Closed by a person.
+    /// Whether a person closed it.
     pub closed: bool,
 }
 
 impl MilestoneRow {
-    /// Whether its entries exist for agents. What a person closed is not opened by a clock that is behind.
+    /// Whether agents see its entries. If a person closed it, a clock that is behind does not
+    /// reopen it.
     #[must_use]
     pub fn is_open(&self, now: Timestamp) -> bool {
         !self.closed && self.phase().is_open(now)
@@ -57,17 +58,17 @@ pub struct EntryRow {
     pub id: EntryId,
     /// The project it belongs to.
     pub project: ProjectId,
-    /// To which milestone it belongs; to the whole project where none.
+    /// The milestone it belongs to; `None` for the whole project.
     pub milestone: Option<MilestoneId>,
-    /// The name it bears.
+    /// Its name.
     pub name: String,
-    /// The note people wrote about it.
+    /// People's notes about it.
     pub description: Option<String>,
-    /// Its kind.
+    /// The kind of credential.
     pub category: Category,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
-    /// Switched off.
+    /// Whether a person disabled it.
     pub disabled: bool,
     /// When it was deleted.
     pub deleted_at: Option<Timestamp>,
@@ -79,22 +80,22 @@ pub struct EntryRow {
     pub rotation_interval_days: Option<i32>,
     /// When it was created.
     pub created_at: Timestamp,
-    /// By whom.
+    /// The person who created it.
     pub created_by: UserId,
     /// When it was last changed.
     pub updated_at: Timestamp,
-    /// By whom.
+    /// The person who last changed it.
     pub updated_by: UserId,
     /// The data key of its MAC, its versions' MACs and their ciphertexts.
     pub data_key: DataKeyId,
-    /// Authenticates what gives the row its meaning.
+    /// Authenticates the facts of the row.
     pub mac: Vec<u8>,
 }
 
 /// A row of `versions`.
 #[derive(Clone, Queryable)]
 pub struct VersionRow {
-    /// Of which entry.
+    /// The entry it belongs to.
     pub entry: EntryId,
     /// Its number, from 1.
     pub version: i32,
@@ -102,11 +103,11 @@ pub struct VersionRow {
     pub ciphertext_version: i32,
     /// The version whose value a rollback brought back.
     pub restored_from: Option<i32>,
-    /// A certificate's end.
+    /// When the value expires, if it is a certificate.
     pub not_after: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// By whom.
+    /// The person who created it.
     pub created_by: UserId,
     /// Authenticates the row.
     pub mac: Vec<u8>,
@@ -115,7 +116,7 @@ pub struct VersionRow {
 /// A row of `ciphertexts`.
 #[derive(Queryable)]
 pub struct CiphertextRow {
-    /// Of which entry.
+    /// The entry it belongs to.
     pub entry: EntryId,
     /// The version it was written for.
     pub version: i32,
@@ -130,9 +131,9 @@ pub struct CiphertextRow {
 /// How often agents received a value of an entry, and when last.
 #[derive(Debug, Clone, Copy, Queryable)]
 pub struct UsageRow {
-    /// How often.
+    /// The number of times.
     pub count: i64,
-    /// When last.
+    /// The last time.
     pub last: Option<Timestamp>,
 }
 
@@ -147,7 +148,7 @@ pub struct EntryView {
     pub hint: Vec<u8>,
     /// The data key that opens it.
     pub data_key: DataKeyRow,
-    /// Its use by agents; none where nothing was counted.
+    /// Its use by agents; `None` if none was counted.
     pub usage: Option<UsageRow>,
 }
 
@@ -158,13 +159,13 @@ pub struct VersionView {
     pub version: VersionRow,
     /// Its sealed hint.
     pub hint: Vec<u8>,
-    /// The project, for the place of the ciphertext.
+    /// The project, which the ciphertext is bound to.
     pub project: ProjectId,
     /// The data key that opens it.
     pub data_key: DataKeyRow,
 }
 
-/// An entry an agent may receive, as far as the database tells.
+/// An entry that an agent may receive, judging by the database alone.
 pub struct CandidateRow {
     /// The entry.
     pub entry: EntryRow,
@@ -174,11 +175,11 @@ pub struct CandidateRow {
     pub ciphertext_data_key: DataKeyId,
     /// The size of the sealed value, in bytes.
     pub size: i32,
-    /// The sealed value, of what may be released as far as the row tells.
+    /// The sealed value, if the row says that it may be released.
     pub value: Option<Vec<u8>>,
     /// The data key of the entry.
     pub data_key: DataKeyRow,
-    /// The event of the change that left the row's revision behind.
+    /// The event of the change that made the row's revision.
     pub change: ChainedEvent,
     /// The highest revision that an event of the entry names.
     pub newest_revision: i32,
@@ -186,25 +187,26 @@ pub struct CandidateRow {
     pub approved: bool,
 }
 
-/// Which values a resolve reads: of entries that are live now, and whose names the workspace does not provide.
+/// The values a resolve reads: those of entries that are live now and whose names the workspace
+/// does not provide.
 #[derive(Clone, Copy)]
 pub struct WantedValues<'a> {
     /// The instant that divides expired from live.
     pub now: Timestamp,
-    /// The names the workspace provides.
+    /// The names that the workspace provides.
     pub provided: &'a [&'a str],
 }
 
-/// Everything a resolve needs to know, from one statement.
+/// Everything a resolve reads, from one statement.
 pub struct Candidates {
-    /// The project; none where it has no vault.
+    /// The project; `None` if it has no vault.
     pub project: Option<ProjectRow>,
-    /// The milestone that was asked for; none where it is not this project's.
+    /// The requested milestone; `None` if it is not this project's.
     pub milestone: Option<MilestoneRow>,
     /// The project's entries that are not deleted, and that milestone's.
     pub entries: Vec<CandidateRow>,
-    /// Entries of which a row is missing that every entry has: the current version, its ciphertext,
-    /// the data key, or the event of the newest change.
+    /// Entries that lack a row every entry has: the current version, its ciphertext, the data key,
+    /// or the event of the newest change.
     pub incomplete: Vec<EntryRow>,
 }
 
@@ -215,33 +217,33 @@ pub struct EventRow {
     pub id: EventId,
     /// When it happened.
     pub occurred_at: Timestamp,
-    /// In which project.
+    /// The project it happened in.
     pub project: Option<String>,
     /// The action.
     pub action: AuditAction,
-    /// How it ended.
+    /// The outcome of the action.
     pub outcome: AuditOutcome,
     /// Why it was denied or failed.
     pub reason: Option<String>,
-    /// How many it stands for.
+    /// The number of occurrences it stands for.
     pub count: i64,
-    /// The principal that acted.
+    /// The author.
     pub actor: String,
-    /// The subject of the change; for changes of entries and data keys, the data key.
+    /// The subject it concerned; for a change of an entry or of data keys, the data key.
     pub subject: Option<String>,
-    /// Which role it was about.
+    /// The role it concerned.
     pub role: Option<Role>,
     /// The agent a runtime acted for.
     pub agent: Option<String>,
-    /// Which entry it was about.
+    /// The entry it concerned.
     pub entry: Option<EntryId>,
-    /// The entry's name then.
+    /// The entry's name at that time.
     pub entry_name: Option<String>,
-    /// The entry's version then.
+    /// The entry's version at that time.
     pub entry_version: Option<i32>,
-    /// The revision a change left behind.
+    /// The entry's revision after a change.
     pub entry_revision: Option<i32>,
-    /// Which milestone it was about.
+    /// The milestone it concerned.
     pub milestone: Option<String>,
     /// The purpose of a resolve.
     pub purpose: Option<Purpose>,
@@ -253,25 +255,25 @@ pub struct EventRow {
     pub request_id: String,
 }
 
-/// An event's place in a chain.
+/// An event's position in a chain.
 #[derive(Clone, Queryable)]
 pub struct Link {
-    /// Which chain.
+    /// The chain.
     pub chain: ChainId,
-    /// Its place, from 1.
+    /// Its position, from 1.
     pub seq: i64,
-    /// The MAC of the event before it; of the first, that of the chain's beginning.
+    /// The MAC of the event before it; for the first event, that of the chain's beginning.
     pub prev: Vec<u8>,
-    /// Authenticates the event at its place.
+    /// Authenticates the event at its position.
     pub mac: Vec<u8>,
 }
 
 /// An event in its chain.
 #[derive(Clone, Queryable)]
 pub struct ChainedEvent {
-    /// The content.
+    /// Its content.
     pub event: EventRow,
-    /// Where it stands.
+    /// Its position.
     pub link: Link,
 }
 
@@ -282,27 +284,27 @@ pub struct ChainRow {
     pub id: ChainId,
     /// When it began.
     pub opened_at: Timestamp,
-    /// Another chain's event that was there then.
+    /// Another chain's event that existed when this one began.
     pub anchor: Option<Anchor>,
-    /// Up to where its events are past their retention and gone.
+    /// The point up to which its events are past their retention and erased.
     pub cut: Option<Cut>,
 }
 
-/// An event of another chain, by its place and MAC.
+/// An event of another chain, by its position and MAC.
 #[derive(Clone, Queryable)]
 pub struct Anchor {
-    /// Which chain.
+    /// The chain.
     pub chain: ChainId,
-    /// Its place.
+    /// Its position.
     pub seq: i64,
     /// Its MAC.
     pub mac: Vec<u8>,
 }
 
-/// Where retention cut a chain.
+/// The point up to which retention erased a chain.
 #[derive(Clone)]
 pub struct Cut {
-    /// The last event that is gone.
+    /// The position of the last event that was erased.
     pub seq: i64,
     /// That event's MAC.
     pub event_mac: Vec<u8>,
@@ -310,12 +312,12 @@ pub struct Cut {
     pub mac: Vec<u8>,
 }
 
-/// Where a chain stands.
+/// The last position of a chain.
 #[derive(Clone, Queryable)]
 pub struct TipRow {
-    /// Which chain.
+    /// The chain.
     pub chain: ChainId,
-    /// Its last event.
+    /// The position of its last event.
     pub seq: i64,
     /// That event's MAC.
     pub mac: Vec<u8>,
@@ -324,7 +326,7 @@ pub struct TipRow {
 /// A change of tuples that is committed and not yet known to be applied.
 #[derive(Debug, Clone, Queryable)]
 pub struct OutboxRow {
-    /// Its place in the order.
+    /// Its sequence number.
     pub seq: i64,
     /// The partition; rows of one partition are applied in order. Column `lane`.
     pub partition: String,
@@ -334,7 +336,7 @@ pub struct OutboxRow {
     pub mac: Vec<u8>,
 }
 
-/// An entry that is deleted, as far as its erasure needs it.
+/// The columns of a deleted entry that its erasure needs.
 #[derive(Debug, Clone, Queryable)]
 pub struct DeletedEntryRow {
     /// Its id.
@@ -345,29 +347,29 @@ pub struct DeletedEntryRow {
     pub deleted_at: Timestamp,
 }
 
-/// The number of rows erased.
+/// Numbers of rows that were erased.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ErasedRows {
-    /// How many entries, deleted ones included.
+    /// Number of entries, deleted ones included.
     pub entries: i64,
-    /// How many versions.
+    /// Number of versions.
     pub versions: i64,
 }
 
-/// Which entries of a project a list shows.
+/// A filter of a project's entries; every condition that is set must hold.
 #[derive(Debug, Clone, Default)]
 pub struct EntrySelection {
-    /// A part of the name, in any case of letters; literal.
+    /// A literal part of the name, in any letter case.
     pub name_contains: Option<String>,
-    /// One of these kinds.
+    /// One of these categories.
     pub categories: Option<Vec<Category>>,
-    /// Only the project's own entries (true), or only milestones' (false).
+    /// Only the project's own entries (true), or only those of milestones (false).
     pub of_project: Option<bool>,
-    /// Only this milestone's.
+    /// Only entries of this milestone.
     pub milestone: Option<MilestoneId>,
     /// Of one of these names.
     pub names: Option<Vec<String>>,
-    /// In one of these states.
+    /// One of these statuses.
     pub statuses: Vec<crate::domain::EntryStatus>,
     /// Expiring before this instant, and neither disabled nor deleted.
     pub expires_before: Option<Timestamp>,
@@ -375,7 +377,7 @@ pub struct EntrySelection {
     pub now: Option<Timestamp>,
 }
 
-/// How a list of entries is sorted; ties by id.
+/// The order of a list of entries; equal ones are ordered by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EntrySort {
     /// By name, byte by byte.
@@ -389,7 +391,7 @@ pub enum EntrySort {
     ExpiresAt,
 }
 
-/// After which entry a page begins.
+/// The sort key of the entry that a page begins after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SortKey {
     /// For [`EntrySort::Name`].
@@ -403,24 +405,24 @@ pub enum SortKey {
 pub struct EntryPage {
     /// The order.
     pub sort: EntrySort,
-    /// Backwards.
+    /// Whether the order is reversed.
     pub descending: bool,
-    /// After this entry.
+    /// The entry that the page begins after.
     pub after: Option<(SortKey, EntryId)>,
     /// Maximum number of rows.
     pub limit: i64,
 }
 
-/// Which events a list shows, newest first.
+/// A filter of events, newest first; every condition that is set must hold.
 #[derive(Debug, Clone, Default)]
 pub struct EventSelection {
-    /// Of this project; of all without.
+    /// Of this project; `None` for all projects.
     pub project: Option<String>,
     /// About this entry.
     pub entry: Option<EntryId>,
-    /// Of one of these kinds.
+    /// With one of these actions.
     pub actions: Option<Vec<AuditAction>>,
-    /// With one of these ends.
+    /// With one of these outcomes.
     pub outcomes: Option<Vec<AuditOutcome>>,
     /// From this instant on.
     pub since: Option<Timestamp>,
@@ -428,7 +430,7 @@ pub struct EventSelection {
     pub until: Option<Timestamp>,
     /// After (older than) this event.
     pub after: Option<(Timestamp, EventId)>,
-    /// Down to this event, which is the last one that may be looked at.
+    /// Down to and including this event.
     pub down_to: Option<(Timestamp, EventId)>,
     /// Maximum number of rows.
     pub limit: i64,
@@ -437,7 +439,7 @@ pub struct EventSelection {
 /// A tuple of the embedded authorizer, in OpenFGA's notation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Queryable)]
 pub struct TupleRow {
-    /// Of what.
+    /// The object.
     pub object: String,
     /// The relation.
     pub relation: String,
@@ -448,12 +450,12 @@ pub struct TupleRow {
 /// An agent that received the current version of an entry.
 #[derive(Debug, Clone, Queryable)]
 pub struct ExposureRow {
-    /// Which entry.
+    /// The entry.
     pub entry: Option<EntryId>,
-    /// Which agent.
+    /// The agent.
     pub agent: Option<String>,
-    /// When first.
+    /// When the agent first received it.
     pub since: Option<Timestamp>,
-    /// When last.
+    /// When the agent last received it.
     pub last: Option<Timestamp>,
 }

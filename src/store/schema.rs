@@ -1,4 +1,5 @@
-//! The tables, as `migrations/` makes them. Compiled once for each backend: only the type of our own ids differs.
+//! The tables that `migrations/` creates, compiled once for each backend. Only the type of the
+//! vault's own ids differs.
 
 #![allow(clippy::wildcard_imports, reason = "diesel's tables name their types so")]
 

@@ -1,14 +1,14 @@
-//! Transactions: whichever way one ends, nothing half-done stays, and its connection serves the next.
+//! Transactions. However one ends, nothing half-done stays, and its connection can serve the next.
 
 use super::{Conn, Error, Result, postgres, sqlite};
 use diesel_async::pooled_connection::deadpool::Object;
 use std::time::Duration;
 use tokio::runtime::Handle;
 
-/// How long a transaction that was dropped may take to end; then its connection is closed.
+/// Maximum time for rolling back a dropped transaction; then its connection is closed.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A transaction. Dropped without a commit, it is rolled back, and what was not committed is gone.
+/// A transaction. Dropped without a commit, it is rolled back.
 pub struct Tx {
     conn: Option<Conn>,
     end: End,
@@ -18,15 +18,15 @@ pub struct Tx {
 /// How a transaction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It is durable.
+    /// The changes are durable.
     Committed,
-    /// Nothing of it is there.
+    /// No change was made.
     RolledBack,
-    /// The database went away while it was asked to commit.
+    /// The database became unreachable during the commit, so the changes may or may not be there.
     Unknown,
 }
 
-/// Told how a transaction ended.
+/// Called with the way a transaction ended.
 type Hook = Box<dyn FnOnce(End) + Send>;
 
 impl Tx {
@@ -34,17 +34,18 @@ impl Tx {
         Self { conn: Some(conn), end: End::RolledBack, at_end: Vec::new() }
     }
 
-    /// Has `hook` told how the transaction ends, whichever way that is, once it holds no lock any more.
+    /// Calls `hook` with the way the transaction ended, once it holds no lock any more.
     pub fn at_end(&mut self, hook: impl FnOnce(End) + Send + 'static) {
         self.at_end.push(Box::new(hook));
     }
 
-    /// Makes it durable.
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// When the database cannot; then nothing of it is there.
+    /// [`Error::Unknown`] when the database becomes unreachable during the commit. After any other
+    /// error, no change was made.
     pub async fn commit(mut self) -> Result<()> {
-        // Whoever drops this while it waits does not know either.
+        // If this future is dropped while it waits, the outcome is unknown too.
         self.end = End::Unknown;
         let committed = match &mut *self {
             Conn::Postgres(conn) => postgres::commit(conn).await,
@@ -64,10 +65,10 @@ impl Tx {
         }
     }
 
-    /// Ends it without a trace and gives the connection back.
+    /// Rolls the transaction back and returns its connection to the pool.
     ///
     /// # Errors
-    /// When the database cannot be reached; then nothing of it is there either.
+    /// When the database cannot be reached; no change was made then either.
     pub async fn rollback(mut self) -> Result<()> {
         match &mut *self {
             Conn::Postgres(conn) => postgres::rollback(conn).await?,
@@ -77,17 +78,18 @@ impl Tx {
         Ok(())
     }
 
-    /// Lets the pool have the connection, which holds no open transaction any more.
+    /// Returns the connection, which has no open transaction any more, to the pool.
     fn give_back(mut self) {
         drop(self.conn.take());
     }
 }
 
 impl Drop for Tx {
-    /// The pool looks at a connection only when it hands it out again: an open transaction that lay there would keep its
-    /// locks until then. So it ends first. That waits for PostgreSQL, which takes one statement after the other, the one that was
-    /// under way included; a refused request would otherwise cost a new connection. SQLite's is closed at once: the next writer
-    /// waits for its lock.
+    /// Rolls back before the pool gets the connection. The pool checks a connection only when it
+    /// hands it out again, and an open transaction would keep its locks until then. On PostgreSQL
+    /// the rollback waits for the statement under way; closing the connection instead would cost
+    /// each refused request a new one. On SQLite the connection is closed at once, because the next
+    /// writer waits for its lock.
     fn drop(&mut self) {
         let (end, at_end) = (self.end, std::mem::take(&mut self.at_end));
         let told = move || at_end.into_iter().for_each(|hook| hook(end));
@@ -110,8 +112,8 @@ impl Drop for Tx {
     }
 }
 
-/// Only what consumes a transaction takes its connection.
-const HELD: &str = "a transaction holds its connection until it is gone";
+/// Only methods that consume the transaction take its connection.
+const HELD: &str = "a transaction holds its connection until it ends";
 
 impl std::ops::Deref for Tx {
     type Target = Conn;

@@ -1,6 +1,7 @@
 -- Instants are milliseconds since 1970. Ids of other systems are text compared by byte.
 
--- What this installation pins for all its servers, such as the ids of the authorization store and model.
+-- Settings that all servers of the installation share, such as the ids of the authorization store
+-- and model.
 CREATE TABLE installation (
     name TEXT COLLATE "C" PRIMARY KEY,
     value TEXT COLLATE "C" NOT NULL
@@ -12,11 +13,12 @@ CREATE TABLE projects (
     registered_at BIGINT NOT NULL
 );
 
--- Tombstones: an id is never registered twice, since tuples that outlived the project would come to life again.
+-- Tombstones. An id is never registered twice, because tuples that outlived the project would apply
+-- again.
 CREATE TABLE deleted_projects (
     id TEXT COLLATE "C" PRIMARY KEY,
     deleted_at BIGINT NOT NULL,
-    -- What was erased, signed; answered again when the deletion is repeated.
+    -- The signed receipt of what was erased; returned again when the deletion is repeated.
     receipt TEXT COLLATE "C"
 );
 
@@ -25,7 +27,7 @@ CREATE TABLE milestones (
     project_id TEXT COLLATE "C" NOT NULL REFERENCES projects (id),
     opens_at BIGINT,
     closes_at BIGINT,
-    -- Closed by a person: no server's clock opens it again.
+    -- Whether a person closed it; no server's clock reopens it then.
     closed BOOLEAN NOT NULL,
     UNIQUE (project_id, id),
     CHECK (opens_at IS NULL OR closes_at IS NULL OR opens_at <= closes_at)
@@ -34,14 +36,15 @@ CREATE TABLE milestones (
 CREATE TABLE data_keys (
     id UUID PRIMARY KEY,
     project_id TEXT COLLATE "C" NOT NULL REFERENCES projects (id),
-    -- Which master key wraps it.
+    -- The id of the master key that wraps it.
     master_key TEXT COLLATE "C" NOT NULL,
     wrapped BYTEA NOT NULL,
-    -- The one that encrypts what is written next.
+    -- Whether it encrypts what is written next.
     encrypting BOOLEAN NOT NULL,
-    -- How many ciphertexts of values were made with it, at most; as many of hints, with another subkey.
+    -- Upper bound of the number of values sealed with it; as many hints are sealed with another
+    -- subkey.
     sealed BIGINT NOT NULL DEFAULT 0,
-    -- To be replaced: entries are moved to the encrypting one, and then it is erased.
+    -- Whether it is being replaced: entries are moved to the encrypting key, then it is erased.
     outgoing BOOLEAN NOT NULL DEFAULT FALSE,
     created_at BIGINT NOT NULL
 );
@@ -49,7 +52,8 @@ CREATE UNIQUE INDEX data_keys_encrypting ON data_keys (project_id) WHERE encrypt
 CREATE INDEX data_keys_master_key ON data_keys (master_key);
 CREATE INDEX data_keys_outgoing ON data_keys (project_id) WHERE outgoing;
 
--- The installation's own keys, wrapped by a master key: one for the chains of events, one that signs receipts and heads.
+-- The installation's own keys, wrapped by a master key: one for the chains of events, one that
+-- signs receipts and heads.
 CREATE TABLE installation_keys (
     purpose TEXT COLLATE "C" PRIMARY KEY CHECK (purpose IN ('AUDIT', 'SIGNING')),
     master_key TEXT COLLATE "C" NOT NULL,
@@ -57,7 +61,8 @@ CREATE TABLE installation_keys (
     created_at BIGINT NOT NULL
 );
 
--- An entry belongs to its milestone where it has one, else to the whole project: a scope without its milestone cannot be written down.
+-- An entry belongs to its milestone if it has one, else to the whole project. The scope is no
+-- column, so it cannot contradict the milestone.
 CREATE TABLE entries (
     id UUID PRIMARY KEY,
     project_id TEXT COLLATE "C" NOT NULL REFERENCES projects (id),
@@ -80,11 +85,11 @@ CREATE TABLE entries (
     mac BYTEA NOT NULL,
     FOREIGN KEY (project_id, milestone_id) REFERENCES milestones (project_id, id)
 );
--- No two entries that are not deleted bear one name in one scope.
+-- Names are unique among the entries of a scope that are not deleted.
 CREATE UNIQUE INDEX entries_project_name ON entries (project_id, name) WHERE milestone_id IS NULL AND deleted_at IS NULL;
 CREATE UNIQUE INDEX entries_milestone_name ON entries (project_id, milestone_id, name) WHERE milestone_id IS NOT NULL AND deleted_at IS NULL;
 CREATE INDEX entries_project ON entries (project_id);
--- For erasing data keys that nothing names any more.
+-- For erasing data keys that nothing refers to any more.
 CREATE INDEX entries_data_key ON entries (data_key_id);
 CREATE INDEX entries_milestone ON entries (milestone_id) WHERE milestone_id IS NOT NULL;
 CREATE INDEX entries_deleted ON entries (deleted_at) WHERE deleted_at IS NOT NULL;
@@ -106,7 +111,7 @@ CREATE TABLE versions (
     -- The version its ciphertext was written for.
     ciphertext_version INTEGER NOT NULL,
     restored_from INTEGER,
-    -- A certificate's end, so that a rollback need not decrypt.
+    -- When a certificate expires, so that a rollback need not decrypt.
     not_after BIGINT,
     created_at BIGINT NOT NULL,
     created_by TEXT COLLATE "C" NOT NULL,
@@ -115,24 +120,25 @@ CREATE TABLE versions (
     FOREIGN KEY (entry_id, ciphertext_version) REFERENCES ciphertexts (entry_id, version)
 );
 
--- Apart from entries, so that a resolve never rewrites a row that carries a MAC.
+-- Separate from entries, so that a resolve never rewrites a row that carries a MAC.
 CREATE TABLE entry_usage (
     entry_id UUID PRIMARY KEY REFERENCES entries (id),
     resolve_count BIGINT NOT NULL,
     last_resolved_at BIGINT
 );
 
--- Chains of events. One is appended to by one transaction at a time; a process takes those that nobody has, and opens new ones.
+-- Chains of events. One transaction at a time appends to a chain. A process claims released chains
+-- and opens new ones.
 CREATE TABLE audit_chains (
     id UUID PRIMARY KEY,
     opened_at BIGINT NOT NULL,
-    -- Another chain's event that was there when this one began; its first event names both.
+    -- Another chain's event that existed when this one began; the first event names both.
     anchor_chain UUID,
     anchor_seq BIGINT,
     anchor_mac BYTEA,
-    -- No process appends to it now.
+    -- Whether no process appends to it now.
     released BOOLEAN NOT NULL,
-    -- Events up to this one are past their retention and gone; authenticated by cut_mac.
+    -- Events up to this one are past their retention and erased; authenticated by cut_mac.
     cut_seq BIGINT NOT NULL,
     cut_event_mac BYTEA,
     cut_mac BYTEA,
@@ -140,14 +146,14 @@ CREATE TABLE audit_chains (
     CHECK ((cut_seq = 0) = (cut_mac IS NULL) AND (cut_mac IS NULL) = (cut_event_mac IS NULL))
 );
 
--- Where the chains stood, signed, newest last.
+-- Signed heads: the last positions of the chains. Newest last.
 CREATE TABLE audit_heads (
     seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     signed_at BIGINT NOT NULL,
     statement TEXT COLLATE "C" NOT NULL
 );
 
--- Survives its project, so it refers to nothing.
+-- Events outlive their project and its entries, so they do not reference them.
 CREATE TABLE audit_events (
     id UUID PRIMARY KEY,
     occurred_at BIGINT NOT NULL,
@@ -163,7 +169,7 @@ CREATE TABLE audit_events (
     entry_id UUID,
     entry_name TEXT COLLATE "C",
     entry_version INTEGER,
-    -- The revision a change left behind; what shows an old row that was put back.
+    -- The entry's revision after a change, which reveals an old row that was put back.
     entry_revision INTEGER,
     milestone_id TEXT COLLATE "C",
     purpose TEXT COLLATE "C",
@@ -171,9 +177,9 @@ CREATE TABLE audit_events (
     tool TEXT COLLATE "C",
     request_id TEXT COLLATE "C" NOT NULL,
     chain_id UUID NOT NULL REFERENCES audit_chains (id),
-    -- Its place in the chain, from 1.
+    -- Its position in the chain, from 1.
     seq BIGINT NOT NULL CHECK (seq >= 1),
-    -- The MAC of the one before it; of the first, that of the chain's beginning.
+    -- The MAC of the event before it; for the first event, that of the chain's beginning.
     prev BYTEA NOT NULL,
     mac BYTEA NOT NULL,
     UNIQUE (chain_id, seq)
@@ -183,12 +189,13 @@ CREATE INDEX audit_events_project ON audit_events (project_id, occurred_at, id);
 CREATE INDEX audit_events_change ON audit_events (entry_id, entry_revision) WHERE entry_revision IS NOT NULL;
 CREATE INDEX audit_events_entry ON audit_events (entry_id, occurred_at, id) WHERE entry_id IS NOT NULL;
 
--- Changes of tuples that are committed and not yet known to be applied. Those of one lane are applied in order.
+-- Changes of tuples that are committed and not yet known to be applied. Changes of one lane
+-- (partition) are applied in order.
 CREATE TABLE outbox (
     seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     lane TEXT COLLATE "C" NOT NULL,
     change TEXT COLLATE "C" NOT NULL,
-    -- Only the vault can make it: who writes rows here grants nothing.
+    -- Only the vault can make it, so writing a row here grants nothing.
     mac BYTEA NOT NULL,
     created_at BIGINT NOT NULL
 );

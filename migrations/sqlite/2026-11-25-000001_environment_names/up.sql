@@ -1,4 +1,4 @@
--- Which names of entries reach sessions: ANY, or those with certain endings and those approved.
--- Approved names stand with a blank before each and after the last one; '' without any.
+-- Which entry names reach sessions: ANY, or those with certain endings and approved ones. Approved
+-- names have a space before each and after the last one; '' without any.
 ALTER TABLE projects ADD COLUMN environment_names TEXT NOT NULL DEFAULT 'ANY' CHECK (environment_names IN ('ANY', 'SUFFIXED'));
 ALTER TABLE projects ADD COLUMN approved_names TEXT NOT NULL DEFAULT '';

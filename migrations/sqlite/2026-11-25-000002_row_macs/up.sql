@@ -1,10 +1,10 @@
 -- Rows that decide what the vault trusts carry a MAC under the installation's key. A migration does
--- not have that key: `project-vault migrate` signs what is there right after it, and rows without a
--- MAC are refused from then on.
+-- not have that key: `project-vault migrate` signs the existing rows right after it, and rows
+-- without a MAC are refused from then on.
 ALTER TABLE installation ADD COLUMN mac BLOB;
 ALTER TABLE data_keys ADD COLUMN mac BLOB;
 
--- Data keys that were replaced and erased. One that is put back is never opened again.
+-- Data keys that were replaced and erased. A key that is put back is never opened again.
 CREATE TABLE replaced_data_keys (
     id BLOB PRIMARY KEY,
     project_id TEXT NOT NULL REFERENCES projects (id),

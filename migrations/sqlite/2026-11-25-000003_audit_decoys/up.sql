@@ -1,6 +1,6 @@
--- Rows that stand for the event of a denial where there is nothing to deny, so that refusing what does not exist costs the
--- same as refusing what the caller may not see: the columns and indexes of audit_events. Nothing reads them; they are erased
--- within seconds.
+-- Decoys: rows written instead of an event when the requested object does not exist, so that this
+-- denial costs the same as that of an object the caller may not see. The columns and indexes are
+-- those of audit_events. Nothing reads the rows; they are erased within seconds.
 CREATE TABLE audit_decoys (
     id BLOB PRIMARY KEY,
     occurred_at BIGINT NOT NULL,
@@ -27,12 +27,12 @@ CREATE TABLE audit_decoys (
     prev BLOB NOT NULL,
     mac BLOB NOT NULL
 );
--- Not unique: a decoy takes the place that the next event of its chain will have.
+-- Not unique: a decoy has the position that the next event of its chain will have.
 CREATE INDEX audit_decoys_seq ON audit_decoys (chain_id, seq);
 CREATE INDEX audit_decoys_time ON audit_decoys (occurred_at, id);
 CREATE INDEX audit_decoys_project ON audit_decoys (project_id, occurred_at, id);
 CREATE INDEX audit_decoys_change ON audit_decoys (entry_id, entry_revision) WHERE entry_revision IS NOT NULL;
 CREATE INDEX audit_decoys_entry ON audit_decoys (entry_id, occurred_at, id) WHERE entry_id IS NOT NULL;
 
--- What they were before.
+-- The previous form of decoys.
 DELETE FROM installation WHERE name LIKE 'nothing.%';

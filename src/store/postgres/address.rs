@@ -1,4 +1,4 @@
-//! Where the PostgreSQL server is, and how much of TLS is asked of it.
+//! The address of the PostgreSQL server, and the TLS that is required of it.
 
 use super::backend::Connection;
 use super::tls::{MakeTls, Trust};
@@ -11,21 +11,22 @@ use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 
-/// How long a server may leave what was sent unacknowledged until the connection is given up, where
-/// the URL says nothing else.
+/// Maximum time a server may leave sent data unacknowledged before the connection is closed, unless
+/// the URL sets another one.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// A server's URL, with what follows from its `sslmode` and `sslrootcert`. Cheap to clone.
+/// A server's URL, and the TLS that its `sslmode` and `sslrootcert` ask for. Cheap to clone.
 #[derive(Clone)]
 pub struct Address {
-    /// As the driver takes it.
+    /// The URL in the driver's form.
     url: SecretString,
     tls: MakeTls,
 }
 
 impl Address {
-    /// Reads a URL: `sslmode` is `disable`, `prefer` (the default), `require`, or `verify-full`, which is another word for
-    /// `require`; `sslrootcert` names the certificates that may vouch for the server, instead of the system's.
+    /// Parses a URL. `sslmode` is `disable`, `prefer` (the default), `require`, or `verify-full`,
+    /// which means the same as `require`. `sslrootcert` names a file of root certificates to trust
+    /// instead of the system's.
     ///
     /// # Errors
     /// When the certificates cannot be read.
@@ -42,7 +43,8 @@ impl Address {
         }
         let url = if kept.is_empty() { place.to_owned() } else { format!("{place}?{}", kept.join("&")) };
         let mode = url.parse::<Config>().map_or(SslMode::Prefer, |config| config.get_ssl_mode());
-        // Who may be answered in clear text may as well be answered by anybody: without `require`, TLS keeps off who only listens.
+        // Without `require`, the server could answer in clear text anyway, so TLS only protects
+        // against eavesdroppers and no certificate is verified.
         let trust = match mode {
             SslMode::Require => Trust::Verified(roots.as_deref().map(Path::new)),
             _ => Trust::Anybody,
@@ -51,7 +53,7 @@ impl Address {
         Ok(Self { url: url.into(), tls })
     }
 
-    /// Connects, with TLS as far as it is asked for.
+    /// Connects, with the TLS that the URL asks for.
     pub async fn connect(&self) -> ConnectionResult<Connection> {
         let bad = |error: tokio_postgres::Error| {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -59,7 +61,7 @@ impl Address {
         };
         let mut config: Config = self.url.expose_secret().parse().map_err(bad)?;
         if config.get_tcp_user_timeout().is_none() {
-            // After a failover, nobody answers for the old connections.
+            // After a failover, no server answers on the old connections.
             config.tcp_user_timeout(SILENCE);
         }
         let (client, connection) = config.connect(self.tls.clone()).await.map_err(bad)?;

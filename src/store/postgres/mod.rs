@@ -29,16 +29,18 @@ use queries::events::{NewDecoy, NewEvent, ROWS_PER_STATEMENT};
 use schema::{audit_chains, audit_decoys, audit_events, projects};
 use std::time::Duration;
 
-/// Connections one server holds at most.
+/// Maximum number of connections of one server.
 const POOL_SIZE: usize = 16;
-/// How long a request waits for a connection, and a connection for the server.
+/// Maximum time a request waits for a connection, and a connection for the server.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a connection is not used whose commits do not wait for the disk: the setting is the role's or the database's as well as
-/// the server's, and may change while this runs, so each new connection is asked.
-const NOT_DURABLE: &str = "PostgreSQL runs with synchronous_commit off, which loses what was answered; set it to on";
+/// Why a connection is rejected when its commits do not wait for the disk. Each new connection is
+/// checked, because the role and the database can change the setting as well as the server, and at
+/// any time.
+const NOT_DURABLE: &str =
+    "PostgreSQL runs with synchronous_commit off, so a crash can lose committed changes; set it to on";
 
-/// Tells that reason from others for which there is no connection.
+/// The error for [`NOT_DURABLE`]; `None` for any other reason why there is no connection.
 pub fn not_durable(error: &impl std::fmt::Display) -> Option<Error> {
     error.to_string().contains(NOT_DURABLE).then_some(Error::Refused(NOT_DURABLE))
 }
@@ -81,14 +83,15 @@ struct Setting {
     setting: String,
 }
 
-/// Whether a commit waits for the disk. What was answered must survive a crash.
+/// Whether a commit waits for the disk: what the vault has confirmed must survive a crash.
 async fn is_durable(conn: &mut Connection) -> QueryResult<bool> {
     let row: Setting =
         diesel::sql_query("SELECT current_setting('synchronous_commit') AS setting").get_result(conn).await?;
     Ok(row.setting != "off")
 }
 
-/// The isolation that the locks are made for, whatever the server's default; and a bound to waiting for them.
+/// Begins with the isolation level that the locks are designed for, whatever the server's default,
+/// and limits the wait for a lock.
 pub async fn begin(conn: &mut Connection) -> QueryResult<()> {
     AnsiTransactionManager::begin_transaction_sql(
         conn,
@@ -97,7 +100,7 @@ pub async fn begin(conn: &mut Connection) -> QueryResult<()> {
     .await
 }
 
-/// As [`begin`], for a set-up: whoever has its lock may need it for minutes.
+/// As [`begin`], for a set-up: another one may hold its lock for minutes.
 pub async fn begin_set_up(conn: &mut Connection) -> QueryResult<()> {
     begin(conn).await?;
     conn.batch_execute("SET LOCAL lock_timeout = '10min'").await
@@ -111,7 +114,8 @@ pub async fn rollback(conn: &mut Connection) -> QueryResult<()> {
     AnsiTransactionManager::rollback_transaction(conn).await
 }
 
-/// Takes the lock under which everything of a project is changed. Inserts that refer to the row do not wait for it.
+/// Takes the lock under which everything of a project is changed. Inserts that refer to the row do
+/// not wait for it.
 pub async fn lock_project(conn: &mut Connection, id: &ProjectId) -> QueryResult<Option<ProjectStatus>> {
     projects::table.find(id).select(projects::status).for_no_key_update().first(conn).await.optional()
 }
@@ -143,8 +147,8 @@ pub async fn insert_decoys(conn: &mut Connection, decoys: &[ChainedEvent]) -> Qu
     Ok(())
 }
 
-/// Counts so many uses of each entry. The rows are locked in one order, so that two resolves never wait for each other. A counter that
-/// is gone begins anew, unless its entry is gone by now as well.
+/// Adds to the number of uses of each entry. The rows are locked in one order, so that two resolves
+/// never deadlock. A missing counter starts anew, unless its entry is gone as well.
 pub async fn record_usage(conn: &mut Connection, used: &[(EntryId, i64)], now: Timestamp) -> QueryResult<()> {
     let (entries, times): (Vec<EntryId>, Vec<i64>) = used.iter().copied().unzip();
     diesel::sql_query(
@@ -170,12 +174,12 @@ pub async fn record_usage(conn: &mut Connection, used: &[(EntryId, i64)], now: T
     Ok(())
 }
 
-/// Erased pages are the server's to reuse; nothing to do here.
+/// Does nothing: the server reuses erased pages.
 pub async fn truncate_wal(_: &mut Connection) -> QueryResult<bool> {
     Ok(true)
 }
 
-/// A chain that nobody appends to. Never waits for one that another transaction is about to take.
+/// A released chain. Never waits for one that another transaction is about to claim.
 pub async fn released_chain(conn: &mut Connection) -> QueryResult<Option<ChainId>> {
     audit_chains::table
         .filter(audit_chains::released)

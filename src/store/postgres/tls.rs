@@ -1,4 +1,4 @@
-//! TLS to PostgreSQL, by rustls.
+//! TLS to PostgreSQL, with rustls.
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -20,15 +20,16 @@ use tokio_rustls::client::TlsStream as Stream;
 /// The servers that are trusted.
 #[derive(Clone, Copy)]
 pub enum Trust<'a> {
-    /// Whoever has a certificate for its name, from one of the authorities in a file, or of the system's without.
+    /// Servers with a certificate for their name, from an authority in this file, or without a file
+    /// from one of the system's.
     Verified(Option<&'a Path>),
-    /// Whoever answers.
+    /// Any server.
     Anybody,
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Makes connections use TLS.
+/// Encrypts the driver's connections.
 #[derive(Clone)]
 pub struct MakeTls(Arc<ClientConfig>);
 
@@ -59,13 +60,13 @@ fn roots(path: Option<&Path>) -> Result<RootCertStore, Failure> {
                 store.add(certificate.map_err(unread)?)?;
             }
         }
-        // One that cannot be read vouches for nobody; the others still do.
+        // A certificate that cannot be read is skipped.
         None => drop(store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
     }
     Ok(store)
 }
 
-/// Takes every certificate, and still has the server prove that it holds the key to it.
+/// Accepts every certificate, but requires that the server proves that it holds the key.
 #[derive(Debug)]
 struct Unverified(Arc<CryptoProvider>);
 
@@ -134,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Conne
 pub struct Encrypted<S>(Stream<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Encrypted<S> {
-    /// Passwords are not bound to it: a verified certificate does as much.
+    /// Passwords are not bound to the TLS channel: a verified certificate protects as much.
     fn channel_binding(&self) -> ChannelBinding {
         ChannelBinding::none()
     }

@@ -98,7 +98,7 @@ pub async fn newest_link(conn: &mut Connection) -> QueryResult<Option<Link>> {
         .optional()
 }
 
-/// An index lookup for each chain.
+/// One index lookup per chain.
 pub async fn chain_tips(conn: &mut Connection) -> QueryResult<Vec<TipRow>> {
     let newer = diesel::alias!(audit_events as newer);
     audit_chains::table
@@ -128,7 +128,7 @@ pub async fn heads(conn: &mut Connection, limit: i64) -> QueryResult<Vec<String>
     audit_heads::table.order(audit_heads::seq.desc()).limit(limit).select(audit_heads::statement).load(conn).await
 }
 
-/// Forgets all but the newest heads.
+/// Deletes all but the newest `keep` heads.
 pub async fn prune_heads(conn: &mut Connection, keep: i64) -> QueryResult<()> {
     let oldest: Option<i64> = audit_heads::table
         .order(audit_heads::seq.desc())
@@ -164,9 +164,9 @@ pub async fn chain_events(
         .await
 }
 
-/// Erases a chain's events up to its cut, but an entry's newest change, and remembers the cut. How
-/// many are gone. Which change is the newest is for the events to say: a row that was put back
-/// would have its own kept, and the newer one erased.
+/// Erases a chain's events up to its cut, except each entry's newest change, and records the cut.
+/// Returns how many were erased. The events decide which change is the newest: an old row that was
+/// put back would keep its own event and have the newer one erased.
 pub async fn cut_chain(conn: &mut Connection, chain: ChainId, cut: &Cut) -> QueryResult<usize> {
     diesel::update(audit_chains::table.find(chain))
         .set((
@@ -193,8 +193,8 @@ pub async fn cut_chain(conn: &mut Connection, chain: ChainId, cut: &Cut) -> Quer
     .await
 }
 
-/// The newest changes of entries, by entry, after one, with the entries' rows. An entry has several
-/// where events of several changes name one revision.
+/// The newest changes of entries with ids after `after`, by entry, with the entries' rows. An entry
+/// has several if events of several changes name one revision.
 pub async fn newest_changes(
     conn: &mut Connection,
     after: EntryId,
@@ -216,7 +216,7 @@ pub async fn newest_changes(
         .await
 }
 
-/// Entries without an event of a change, by id, after one.
+/// Entries with ids after `after` that have no event of a change, by id.
 pub async fn entries_without_change(
     conn: &mut Connection,
     after: EntryId,

@@ -1,4 +1,4 @@
-//! Reading entries, versions and what an agent may receive.
+//! Reads entries, versions and what an agent may receive.
 
 use super::super::backend::{Connection, Db};
 use super::super::schema::{
@@ -69,7 +69,7 @@ pub async fn entry_named(
         .optional()
 }
 
-/// The rows of one scope that bear one of these names and are not deleted.
+/// The entries of these names in one scope that are not deleted.
 pub async fn entries_named(
     conn: &mut Connection,
     project: &ProjectId,
@@ -205,7 +205,7 @@ fn scope(milestone: Option<&MilestoneId>) -> String {
     milestone.map_or_else(String::new, |id| id.as_str().to_owned())
 }
 
-/// A text in which LIKE finds no pattern.
+/// Escapes a text so that LIKE matches it literally.
 fn literal(text: &str) -> String {
     text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
@@ -224,7 +224,8 @@ pub async fn versions_of(conn: &mut Connection, ids: &[EntryId]) -> QueryResult<
         .await
 }
 
-/// What one row of [`candidates`] has of an entry: all of it, or what is left of it.
+/// The columns of an entry in one row of [`candidates`]; `None` where a row of the entry is
+/// missing.
 type Found = (
     Option<EntryRow>,
     Option<VersionRow>,
@@ -235,9 +236,9 @@ type Found = (
     Option<bool>,
 );
 
-/// One statement for a resolve: the project and the milestone, with every entry of theirs that is
-/// not deleted and bears one of `names` (any without). Values are read of those that `values`
-/// wants, and of none without. The joins are flat: `SQLite` would materialize an inner join below
+/// One statement for a resolve: the project and the milestone, with each of their entries that is
+/// not deleted and bears one of `names`, or any name without them. Reads the values that `values`
+/// wants, and none without it. The joins are flat: `SQLite` would materialize an inner join below
 /// an outer one.
 pub async fn candidates(
     conn: &mut Connection,
@@ -297,8 +298,8 @@ pub async fn candidates(
                     .filter(newer.field(audit_events::entry_revision).is_not_null())
                     .select(diesel::dsl::max(newer.field(audit_events::entry_revision)))
                     .single_value(),
-                // `ApprovedNames` is stored so that ` NAME ` finds a whole name in it. Taking that
-                // away is the one case-sensitive search for a text that both databases have.
+                // `ApprovedNames` is stored so that ` NAME ` finds a whole name in it. Removing
+                // that text is the one case-sensitive search that both databases have.
                 replace(projects::approved_names, " ".into_sql::<Text>().concat(entries::name).concat(" "), "")
                     .ne(projects::approved_names)
                     .nullable(),

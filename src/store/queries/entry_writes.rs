@@ -1,4 +1,4 @@
-//! Writing and erasing entries.
+//! Writes and erases entries.
 
 use super::super::backend::Connection;
 use super::super::schema::{
@@ -42,7 +42,8 @@ pub async fn insert_entry_row(conn: &mut Connection, row: &EntryRow) -> QueryRes
     Ok(())
 }
 
-/// Writes what can change of an entry. The caller holds the project's lock and has read the row under it.
+/// Writes the columns of an entry that can change. The caller holds the project's lock and has read
+/// the row under it.
 pub async fn save_entry_row(conn: &mut Connection, row: &EntryRow) -> QueryResult<()> {
     diesel::update(entries::table.find(row.id))
         .set((
@@ -109,7 +110,7 @@ pub async fn ciphertext_rows(conn: &mut Connection, entry: EntryId) -> QueryResu
     ciphertexts::table.filter(ciphertexts::entry_id.eq(entry)).order(ciphertexts::version).load(conn).await
 }
 
-/// Writes what another data key changes of an entry and of everything below it.
+/// Writes the rows of an entry, its versions and its ciphertexts after a change of data key.
 pub async fn rekey_rows(
     conn: &mut Connection,
     row: &EntryRow,
@@ -139,7 +140,8 @@ pub async fn rekey_rows(
     Ok(())
 }
 
-/// Erases the versions of an entry before `oldest`, and the ciphertexts that no version refers to any more.
+/// Erases the versions of an entry before `oldest`, and the ciphertexts that no version refers to
+/// any more.
 pub async fn prune_versions_rows(conn: &mut Connection, entry: EntryId, oldest: i32) -> QueryResult<()> {
     diesel::delete(versions::table.filter(versions::entry_id.eq(entry)).filter(versions::version.lt(oldest)))
         .execute(conn)
@@ -162,8 +164,8 @@ pub async fn entry_ids_of_milestone(conn: &mut Connection, milestone: &Milestone
     entries::table.filter(entries::milestone_id.eq(milestone)).select(entries::id).load(conn).await
 }
 
-/// Entries that were deleted before `before`, oldest deletion first, after one in that order; at
-/// most `limit`.
+/// Entries that were deleted before `before`, oldest deletion first, after `after` in that order;
+/// at most `limit`.
 pub async fn entries_deleted_before(
     conn: &mut Connection,
     before: Timestamp,
@@ -182,7 +184,7 @@ pub async fn entries_deleted_before(
         .await
 }
 
-/// Erases entries with everything below them.
+/// Erases entries with their versions, ciphertexts and usage.
 pub async fn erase_entries(conn: &mut Connection, ids: &[EntryId]) -> QueryResult<ErasedRows> {
     let mut erased = ErasedRows::default();
     for chunk in ids.chunks(1_000) {
@@ -196,8 +198,8 @@ pub async fn erase_entries(conn: &mut Connection, ids: &[EntryId]) -> QueryResul
     Ok(erased)
 }
 
-/// Erases what is left of a project once its entries are gone: data keys and the list of replaced
-/// ones, milestones, the project's row.
+/// Erases the rest of a project whose entries are erased: data keys and the list of replaced ones,
+/// milestones, and the project's row.
 pub async fn erase_project(conn: &mut Connection, project: &ProjectId) -> QueryResult<()> {
     diesel::delete(data_keys::table.filter(data_keys::project_id.eq(project))).execute(conn).await?;
     diesel::delete(replaced_data_keys::table.filter(replaced_data_keys::project_id.eq(project))).execute(conn).await?;

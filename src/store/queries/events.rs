@@ -100,7 +100,7 @@ columns! {
     LINK = chain_id, seq, prev, mac,
 }
 
-/// The part that all queries of a selection share.
+/// Builds the query that all reads of a selection share.
 macro_rules! selected {
     ($selection:ident) => {{
         let mut query = audit_events::table.into_boxed::<Db>();
@@ -126,8 +126,8 @@ macro_rules! selected {
     }};
 }
 
-/// Restricts a query to the events between two, newest first. The comparison of instants alone,
-/// which the other one implies, is what both databases use as the bound of an index.
+/// Restricts a query to the events between two, newest first. Both databases bound the index scan
+/// by the comparison of instants alone, which the full comparison implies.
 macro_rules! between {
     ($query:ident, $selection:ident) => {
         if let Some((at, id)) = $selection.after {
@@ -143,7 +143,7 @@ macro_rules! between {
     };
 }
 
-/// In which project the events of an entry are: all are in one.
+/// The project of an entry's events; all of them are in one project.
 pub async fn project_of_events(conn: &mut Connection, entry: EntryId) -> QueryResult<Option<String>> {
     let newest = audit_events::table
         .filter(audit_events::entry_id.eq(entry))
@@ -152,8 +152,8 @@ pub async fn project_of_events(conn: &mut Connection, entry: EntryId) -> QueryRe
     Ok(newest.first::<Option<String>>(conn).await.optional()?.flatten())
 }
 
-/// The event that many places below the beginning of a selection, of which only what an index is
-/// ordered by counts: its entry or its project, and the bounds in time. None where there are fewer.
+/// The event at a position of a selection, from 1; `None` if there are fewer. Only the parts of the
+/// selection that an index is ordered by apply: its entry or project, and its bounds in time.
 pub async fn event_at(
     conn: &mut Connection,
     selection: &EventSelection,
@@ -210,7 +210,8 @@ pub async fn erase_decoys(conn: &mut Connection) -> QueryResult<()> {
     Ok(())
 }
 
-/// A version that a rollback made has an old one's value: who received that one holds it.
+/// A version that a rollback made has an older version's value, so the agents that received the
+/// older version count too.
 pub async fn exposures_of(conn: &mut Connection, of: &[EntryId]) -> QueryResult<Vec<ExposureRow>> {
     let received = diesel::alias!(versions as received);
     audit_events::table

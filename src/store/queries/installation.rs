@@ -30,7 +30,7 @@ pub async fn save_setting(conn: &mut Connection, name: &str, value: &str, mac: &
     Ok(())
 }
 
-/// The row stays as it is; what is tried is whether it can be written.
+/// Leaves the row as it is, and fails if the database cannot be written to.
 pub async fn touch_setting(conn: &mut Connection, name: &str) -> QueryResult<()> {
     diesel::update(installation::table.find(name))
         .set(installation::value.eq(installation::value))

@@ -1,4 +1,4 @@
-//! Data keys: those there are, and those that were replaced.
+//! Data keys, present and replaced.
 
 use super::super::backend::Connection;
 use super::super::schema::{ciphertexts, data_keys, entries, replaced_data_keys};
@@ -42,7 +42,7 @@ pub async fn insert_data_key(conn: &mut Connection, key: &DataKeyRow, now: Times
     Ok(())
 }
 
-/// Writes a data key's row anew; whether the old one was still there.
+/// Replaces a data key's row; false if the old row was no longer there.
 pub async fn update_data_key(conn: &mut Connection, old: &DataKeyRow, new: &DataKeyRow) -> QueryResult<bool> {
     let had_no_mac = old.mac.is_none().into_sql::<Bool>();
     let same = data_keys::table
@@ -84,7 +84,7 @@ pub async fn data_keys_of(conn: &mut Connection, project: &ProjectId) -> QueryRe
         .await
 }
 
-/// By id, after one.
+/// Data keys with ids after `after`, by id.
 pub async fn data_keys_after(conn: &mut Connection, after: DataKeyId, limit: i64) -> QueryResult<Vec<DataKeyRow>> {
     data_keys::table
         .filter(data_keys::id.gt(after))
@@ -108,7 +108,8 @@ pub async fn data_key_under(conn: &mut Connection, master_key: &str) -> QueryRes
         .optional()
 }
 
-/// Counts values that are about to be sealed with a data key. Gives their number since it was made.
+/// Counts values that are about to be sealed with a data key. Returns their number since the key
+/// was made.
 pub async fn count_sealed(conn: &mut Connection, id: DataKeyId, count: i64) -> QueryResult<i64> {
     diesel::update(data_keys::table.find(id))
         .set(data_keys::sealed.eq(data_keys::sealed + count))
@@ -117,7 +118,7 @@ pub async fn count_sealed(conn: &mut Connection, id: DataKeyId, count: i64) -> Q
         .await
 }
 
-/// Projects with a data key to be replaced, by id, after one.
+/// Projects with a data key to be replaced and ids after `after`, by id.
 pub async fn projects_outgoing(conn: &mut Connection, after: &str, limit: i64) -> QueryResult<Vec<ProjectId>> {
     data_keys::table
         .filter(data_keys::outgoing)
@@ -151,8 +152,8 @@ pub async fn entries_outgoing(conn: &mut Connection, project: &ProjectId) -> Que
         .await
 }
 
-/// Erases the project's data keys that encrypt nothing any more and that nothing names; which. The
-/// caller holds the project's lock.
+/// Erases the project's data keys that no longer encrypt and that nothing refers to; returns their
+/// ids. The caller holds the project's lock.
 pub async fn erase_unused_data_keys(conn: &mut Connection, project: &ProjectId) -> QueryResult<Vec<DataKeyId>> {
     let of_project = data_keys::table.filter(data_keys::project_id.eq(project)).filter(data_keys::encrypting.eq(false));
     let ids: Vec<DataKeyId> = of_project.select(data_keys::id).load(conn).await?;
@@ -170,7 +171,7 @@ pub async fn erase_unused_data_keys(conn: &mut Connection, project: &ProjectId) 
     Ok(erased)
 }
 
-/// Lists a data key as replaced; passed over where it is.
+/// Records a data key as replaced; does nothing if it is recorded already.
 pub async fn insert_replaced_key(conn: &mut Connection, row: &ReplacedKeyRow) -> QueryResult<()> {
     diesel::insert_into(replaced_data_keys::table)
         .values((
@@ -185,7 +186,7 @@ pub async fn insert_replaced_key(conn: &mut Connection, row: &ReplacedKeyRow) ->
     Ok(())
 }
 
-/// Data keys that were replaced, by id, after one.
+/// Replaced data keys with ids after `after`, by id.
 pub async fn replaced_keys_after(
     conn: &mut Connection,
     after: DataKeyId,
@@ -199,7 +200,7 @@ pub async fn replaced_keys_after(
         .await
 }
 
-/// Data keys that other master keys wrap than this one, by id, after one.
+/// Data keys that other master keys wrap, with ids after `after`, by id.
 pub async fn data_keys_not_under(
     conn: &mut Connection,
     master_key: &str,
@@ -216,7 +217,7 @@ pub async fn data_keys_not_under(
         .await
 }
 
-/// How many data keys other master keys wrap than this one.
+/// The number of data keys that other master keys wrap.
 pub async fn count_data_keys_not_under(conn: &mut Connection, master_key: &str) -> QueryResult<i64> {
     data_keys::table.filter(data_keys::master_key.ne(master_key)).count().get_result(conn).await
 }
@@ -231,7 +232,7 @@ pub async fn data_keys_by_master(conn: &mut Connection) -> QueryResult<Vec<(Stri
         .await
 }
 
-/// All data keys together; `bound` is how many values one may seal.
+/// Totals of all data keys; `bound` is the maximum number of values one may seal.
 pub async fn data_key_totals(conn: &mut Connection, bound: i64) -> QueryResult<DataKeyTotals> {
     let (count, most_sealed): (i64, Option<i64>) =
         data_keys::table.select((diesel::dsl::count_star(), diesel::dsl::max(data_keys::sealed))).first(conn).await?;

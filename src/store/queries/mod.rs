@@ -1,4 +1,5 @@
-//! The queries, written once and compiled for each backend: `backend` and `schema` are the including module's.
+//! The queries, written once and compiled for each backend: `backend` and `schema` are the
+//! including module's.
 
 pub mod chains;
 pub mod entries;

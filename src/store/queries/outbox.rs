@@ -7,8 +7,8 @@ use crate::store::records::OutboxRow;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-/// Gives the row's place. A database that takes the row and keeps none, as a trigger can make it,
-/// is an error.
+/// Returns the row's sequence number. If the database accepts the row but does not store it, as a
+/// trigger can cause, that is an error.
 pub async fn push_outbox(
     conn: &mut Connection,
     partition: &str,

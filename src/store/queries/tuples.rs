@@ -6,8 +6,8 @@ use crate::store::records::TupleRow;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-/// The tuples of objects that a decision about these subjects can rest on: their own, usersets, and those of relations that
-/// lead to other objects.
+/// The tuples of these objects that can matter for a decision about these subjects: the subjects'
+/// own, usersets, and those of relations that lead to other objects.
 pub async fn tuples_about(
     conn: &mut Connection,
     objects: &[String],
@@ -21,7 +21,8 @@ pub async fn tuples_about(
         .await
 }
 
-/// The tuples of one object, or with `subject` of every object whose name begins with `object`.
+/// The tuples of one object; with a `subject`, that subject's tuples on every object whose name
+/// begins with `object`.
 pub async fn read_tuples(
     conn: &mut Connection,
     object: &str,
@@ -41,7 +42,7 @@ pub async fn read_tuples(
     Ok(found)
 }
 
-/// Adds tuples that are not there.
+/// Adds tuples that do not exist yet.
 pub async fn insert_tuples(conn: &mut Connection, rows: &[TupleRow]) -> QueryResult<()> {
     for row in rows {
         diesel::insert_into(tuples::table)
@@ -57,7 +58,7 @@ pub async fn insert_tuples(conn: &mut Connection, rows: &[TupleRow]) -> QueryRes
     Ok(())
 }
 
-/// Removes tuples that are there.
+/// Removes tuples that exist.
 pub async fn delete_tuples(conn: &mut Connection, rows: &[TupleRow]) -> QueryResult<()> {
     for row in rows {
         diesel::delete(tuples::table.find((&row.object, &row.relation, &row.subject))).execute(conn).await?;

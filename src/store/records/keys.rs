@@ -1,4 +1,4 @@
-//! Rows of keys and of what the installation's key vouches for.
+//! Rows of keys and settings.
 
 use crate::domain::{DataKeyId, ProjectId, Timestamp};
 use diesel::Queryable;
@@ -14,13 +14,13 @@ pub struct DataKeyRow {
     pub master_key: String,
     /// The wrapped key.
     pub wrapped: Vec<u8>,
-    /// It encrypts what is written next.
+    /// Whether it encrypts what is written next.
     pub encrypting: bool,
-    /// It is being replaced: entries are moved away from it, and then it is erased.
+    /// Whether it is being replaced: entries are moved to another key, then it is erased.
     pub outgoing: bool,
-    /// Authenticates the row; none where a release before this one wrote it.
+    /// Authenticates the row; `None` if an earlier release wrote it.
     pub mac: Option<Vec<u8>>,
-    /// It is listed among the replaced ones, so the row was put back.
+    /// Whether it is among the replaced keys, which means that the row was put back.
     pub replaced: bool,
 }
 
@@ -37,19 +37,19 @@ pub struct ReplacedKeyRow {
     pub mac: Vec<u8>,
 }
 
-/// All data keys together.
+/// Totals of all data keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DataKeyTotals {
-    /// How many there are.
+    /// Number of data keys.
     pub count: i64,
-    /// How many are to be replaced by a rotation that has not ended.
+    /// Number of keys that an unfinished rotation is to replace.
     pub outgoing: i64,
-    /// How many encrypt nothing any more, those of an unended rotation apart, and still open what
-    /// they encrypted.
+    /// Number of keys that no longer encrypt but still open what they encrypted, without those of
+    /// an unfinished rotation.
     pub older: i64,
-    /// The most values that were sealed with one of them.
+    /// The largest number of values that one of them has sealed.
     pub most_sealed: i64,
-    /// How many have sealed as many values as one may.
+    /// Number of keys that have sealed the maximum number of values.
     pub past_bound: i64,
 }
 
@@ -69,6 +69,6 @@ pub struct SettingRow {
     pub name: String,
     /// Its value.
     pub value: String,
-    /// Authenticates name and value; none where a release before this one wrote it.
+    /// Authenticates name and value; `None` if an earlier release wrote the row.
     pub mac: Option<Vec<u8>>,
 }

@@ -28,17 +28,18 @@ use schema::{audit_chains, audit_decoys, audit_events, entries, entry_usage, pro
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Connections one process holds at most: many read, one writes.
+/// Maximum number of connections of one process: many read, one writes.
 const POOL_SIZE: usize = 8;
-/// How long a request waits for a connection.
+/// Maximum time a request waits for a connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection waits for the write lock, in milliseconds.
-const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 5000";
-/// How long it waits where others may migrate.
-pub const SET_UP_BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 600000";
+/// Maximum time a connection waits for the write lock, in milliseconds.
+const LOCK_TIMEOUT_PRAGMA: &str = "PRAGMA busy_timeout = 5000";
+/// The same while others may migrate, in milliseconds.
+pub const SET_UP_LOCK_TIMEOUT_PRAGMA: &str = "PRAGMA busy_timeout = 600000";
 
-/// They belong to the connection, not to the file. A commit waits for the disk, and what is deleted is overwritten.
+/// Settings of each connection; SQLite does not store them in the file. A commit waits for the
+/// disk, and deleted content is overwritten.
 pub const PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                        PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;";
 
@@ -69,16 +70,17 @@ pub fn open(path: &str, instrument: Option<Instrument>) -> Result<Pool<Connectio
         .map_err(Error::unexpected)
 }
 
-/// Begins with the write lock, so that a read never has to become a write beside another process.
+/// Takes the write lock at the beginning, so that a transaction never has to upgrade from reading
+/// while another process writes.
 pub async fn begin(conn: &mut Connection) -> QueryResult<()> {
     conn.spawn_blocking(|conn| AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")).await
 }
 
-/// As [`begin`], for a set-up: whoever has the write lock may need it for minutes.
+/// As [`begin`], for a set-up: another one may hold the write lock for minutes.
 pub async fn begin_set_up(conn: &mut Connection) -> QueryResult<()> {
-    conn.batch_execute(SET_UP_BUSY_TIMEOUT).await?;
+    conn.batch_execute(SET_UP_LOCK_TIMEOUT_PRAGMA).await?;
     let begun = begin(conn).await;
-    conn.batch_execute(BUSY_TIMEOUT).await?;
+    conn.batch_execute(LOCK_TIMEOUT_PRAGMA).await?;
     begun
 }
 
@@ -90,17 +92,18 @@ pub async fn rollback(conn: &mut Connection) -> QueryResult<()> {
     <Connection as AsyncConnection>::TransactionManager::rollback_transaction(conn).await
 }
 
-/// The transaction holds the database's one write lock already.
+/// Takes no lock: the transaction already holds the database's one write lock.
 pub async fn lock_project(conn: &mut Connection, id: &ProjectId) -> QueryResult<Option<ProjectStatus>> {
     projects::table.find(id).select(projects::status).first(conn).await.optional()
 }
 
-/// The transaction holds the database's one write lock already.
+/// Takes no lock: the transaction already holds the database's one write lock.
 pub async fn lock_name(_: &mut Connection, _: &str) -> QueryResult<()> {
     Ok(())
 }
 
-/// Adds audit events, many in one statement, which `diesel` offers for SQLite on its blocking connection only.
+/// Adds audit events, many in one statement. For SQLite, `diesel` offers that on its blocking
+/// connection only.
 pub async fn insert_events(conn: &mut Connection, events: &[ChainedEvent]) -> QueryResult<()> {
     let events = events.to_vec();
     conn.spawn_blocking(move |conn| {
@@ -126,7 +129,7 @@ pub async fn insert_decoys(conn: &mut Connection, decoys: &[ChainedEvent]) -> Qu
     .await
 }
 
-/// Counts this many uses of each entry. A counter that is gone begins anew.
+/// Adds to the number of uses of each entry. A missing counter starts anew.
 pub async fn record_usage(conn: &mut Connection, used: &[(EntryId, i64)], now: Timestamp) -> QueryResult<()> {
     let mut by_times = BTreeMap::<i64, Vec<EntryId>>::new();
     for (entry, times) in used {
@@ -156,14 +159,14 @@ struct Checkpoint {
     busy: i32,
 }
 
-/// `secure_delete` overwrites the pages, but their old content stays in the write-ahead log until that is cut off. Whether it was:
-/// not while somebody still reads in it, which is no error.
+/// Truncates the write-ahead log. `secure_delete` overwrites pages, but their old content stays in
+/// the log until then. Returns false while a reader still uses the log, which is not an error.
 pub async fn truncate_wal(conn: &mut Connection) -> QueryResult<bool> {
     let checkpoint: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(conn).await?;
     Ok(checkpoint.busy == 0)
 }
 
-/// A chain that nobody appends to. The transaction holds the database's one write lock already.
+/// A released chain. Takes no lock: the transaction already holds the database's one write lock.
 pub async fn released_chain(conn: &mut Connection) -> QueryResult<Option<ChainId>> {
     audit_chains::table.filter(audit_chains::released).select(audit_chains::id).first(conn).await.optional()
 }
