@@ -225,7 +225,7 @@ impl ProjectVault {
     /// The rule that decides which entry names reach the project's sessions.
     async fn environment_names(&self, ctx: &Context<'_>) -> async_graphql::Result<VaultEnvironmentNames> {
         let read = async {
-            // Whoever sees the vault holds it, unless it was taken away since.
+            // A viewer of the vault holds CanSee, unless it was revoked since the vault was loaded.
             let access = session(ctx)?.may(&self.0.id, CanSee::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?;
             Ok(access.environment_names.into())
         };
@@ -259,7 +259,7 @@ impl ProjectVault {
     async fn participants(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Organization>> {
         let read = async {
             let session = session(ctx)?;
-            // Whoever sees the vault holds it, unless it was taken away since.
+            // A viewer of the vault holds CanSee, unless it was revoked since the vault was loaded.
             let access = session.may(&self.0.id, CanSee::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?;
             let by = access.decision.authorize::<CanSee>().ok_or(NOT_FOR_YOUR_ROLE)?;
             let participants = session.vault.members().participants(&by).await?;
