@@ -29,7 +29,7 @@ macro_rules! connection {
         /// An element with its cursor.
         #[derive(async_graphql::SimpleObject)]
         pub(super) struct $edge {
-            /// The element.
+            /// The element at the cursor.
             node: $node,
             /// Pass it as `after` to get the elements that follow this one.
             cursor: String,

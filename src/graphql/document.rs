@@ -42,7 +42,7 @@ pub use introspection::{Introspected, WHOLE};
 pub use measure::MAX_LEVELS;
 pub use size::{MAX_SUBJECT, json_length};
 
-/// Root fields, how often one operation may select each, and what to do instead.
+/// Root fields with the maximum number of their selections in one operation, and the error beyond it.
 const BOUNDED: &[(&str, usize, &str)] = &[
     (RESOLVE_SECRETS, 1, "An operation selects resolveSecrets at most once; ask for all names in one selection."),
     ("previewSecrets", 5, "An operation selects previewSecrets at most 5 times; send several requests."),
@@ -52,7 +52,7 @@ const RESOLVE_SECRETS: &str = "resolveSecrets";
 /// The root field of a query that tells the SDL, and the field below it that does.
 const SERVICE: &str = "_service";
 const SDL: &str = "sdl";
-const SDL_ONCE: &str = "An operation selects sdl at most once; use the answer again.";
+const SDL_ONCE: &str = "An operation selects sdl at most once; reuse its answer.";
 /// Upper bound of the memory that one lexical token of a parsed document takes, in bytes.
 const TOKEN_MEMORY: usize = 288;
 /// The root field in which gateways merge fetches under aliases, and whose objects are of several types.

@@ -1,5 +1,5 @@
-//! `_entities`: each representation is answered by itself. The library fails the whole list for one that it cannot resolve, and
-//! does not tell a resolver which one it is at; this root does both better.
+//! Answers each representation of `_entities` by itself. The library alone would fail the whole list for one that it cannot
+//! resolve, and does not tell a resolver the index of its representation.
 
 use super::error::no_such_entity;
 use super::query::Query;

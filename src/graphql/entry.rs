@@ -5,7 +5,7 @@
 use super::answer::{nullable, required};
 use super::connections::connection;
 use super::document::MAX_SUBJECT;
-use super::loaders::session;
+use super::loaders::request;
 use super::permissions::{
     CERTIFICATE, EXPOSURES, LAST_RESOLVED_AT, LEFT_OUT_OF_SESSIONS, MASKED_VALUE, RESOLVE_COUNT, VERSIONS, granted,
 };
@@ -126,7 +126,7 @@ impl VaultEntry {
     async fn masked_value(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<String>> {
         let read = async {
             let by = granted(ctx, &self.0.project, &MASKED_VALUE).await?.by;
-            session(ctx)?.vault.entries().masked(&by, &self.0.hint, self.0.category).await.map(Some)
+            request(ctx)?.vault.entries().masked(&by, &self.0.hint, self.0.category).await.map(Some)
         };
         nullable(read.await)
     }
@@ -143,7 +143,7 @@ impl VaultEntry {
     ) -> Option<async_graphql::Result<VaultEntryVersionConnection>> {
         let read = async {
             let by = granted(ctx, &self.0.project, &VERSIONS).await?.by;
-            let versions = session(ctx)?.versions(self.0.id).await?;
+            let versions = request(ctx)?.versions(self.0.id).await?;
             let page = page_versions(self.0.id, &versions, first, after.as_deref())?;
             let shown = |version| VaultEntryVersion { version, category: self.0.category, by: by.clone() };
             Ok(Some(VaultEntryVersionConnection { page: super::connections::map(page, shown) }))
@@ -168,7 +168,7 @@ impl VaultEntry {
     async fn exposures(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<VaultExposure>>> {
         let read = async {
             granted(ctx, &self.0.project, &EXPOSURES).await?;
-            let exposures = session(ctx)?.exposures(self.0.id).await?;
+            let exposures = request(ctx)?.exposures(self.0.id).await?;
             let shown = exposures.into_iter().map(|exposure| VaultExposure {
                 agent: Agent { id: ID(exposure.agent) },
                 since: exposure.since.into(),
@@ -184,12 +184,12 @@ impl VaultEntry {
     async fn left_out_of_sessions(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<SecretLeftOutReason>> {
         let read = async {
             let names = granted(ctx, &self.0.project, &LEFT_OUT_OF_SESSIONS).await?.access.environment_names;
-            let session = session(ctx)?;
+            let request = request(ctx)?;
             let approved = match names {
                 EnvironmentNames::Any => ApprovedNames::default(),
-                EnvironmentNames::Suffixed => session.approved_names(&self.0.project).await?,
+                EnvironmentNames::Suffixed => request.approved_names(&self.0.project).await?,
             };
-            Ok(session.vault.entries().left_out(names, &approved, &self.0.name).map(Into::into))
+            Ok(request.vault.entries().left_out(names, &approved, &self.0.name).map(Into::into))
         };
         nullable(read.await)
     }
@@ -201,7 +201,7 @@ impl VaultEntry {
                 return Ok(None);
             }
             let by = granted(ctx, &self.0.project, &CERTIFICATE).await?.by;
-            let certificate = session(ctx)?.vault.entries().certificate(&by, &self.0).await?;
+            let certificate = request(ctx)?.vault.entries().certificate(&by, &self.0).await?;
             Ok(certificate.map(|certificate| VaultCertificate {
                 subject: shortened(certificate.subject),
                 issuer: shortened(certificate.issuer),
@@ -214,7 +214,7 @@ impl VaultEntry {
     }
 }
 
-/// A certificate's name as it is shown: whoever wrote the certificate chose its length.
+/// A certificate's name, cut to [`MAX_SUBJECT`] characters: the certificate's author chose its length.
 fn shortened(mut name: String) -> String {
     if let Some((end, _)) = name.char_indices().nth(MAX_SUBJECT) {
         name.truncate(end);
@@ -257,7 +257,7 @@ impl VaultEntryVersion {
     /// The value's first and last three characters, such as `sk-****abc`, or `****` alone, as in
     /// VaultEntry.maskedValue.
     async fn masked_value(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
-        let vault = &required(session(ctx))?.vault;
+        let vault = &required(request(ctx))?.vault;
         required(vault.entries().masked(&self.by, &self.version.hint, self.category).await)
     }
 
@@ -291,7 +291,7 @@ connection!(
     {
         /// Number of elements in the whole list.
         async fn total_count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
-            let vault = &required(session(ctx))?.vault;
+            let vault = &required(request(ctx))?.vault;
             let count = required(vault.entries().count(&self.by, self.deleted.as_ref(), &self.filter).await)?;
             Ok(i32::try_from(count).unwrap_or(i32::MAX))
         }

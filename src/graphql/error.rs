@@ -4,7 +4,7 @@ use super::document::Refusal;
 use crate::domain::{Error, ErrorCode, RequestId, with_causes};
 use async_graphql::{ErrorExtensionValues, ErrorExtensions as _, PathSegment, Response, ServerError};
 
-/// The beginning of async-graphql's messages about a value's place and fault.
+/// How async-graphql's messages about an invalid value begin; the argument and the fault follow.
 const INVALID_VALUE: &str = "Invalid value for argument ";
 /// The same, of a variable's default value.
 const INVALID_DEFAULT: &str = "Invalid default value for argument: ";
@@ -31,9 +31,10 @@ const WITHOUT_VALUES: &[&str] = &[
 ];
 const NOT_VALID: &str = "The document is not valid against the schema.";
 
-/// Maximum number of faults of a document that are reported; more help nobody.
+/// Maximum number of validation errors in a response.
 const MAX_FAULTS: usize = 20;
-/// The longest message of the library that is passed on, in bytes: it quotes names of the document, of any length.
+/// Maximum length in bytes of a library message that is passed on: it quotes the document's names, of
+/// any length.
 const MAX_MESSAGE: usize = 600;
 
 /// Turns an error of the vault into one of the API. The text of what was unexpected goes to the log only.
@@ -87,7 +88,7 @@ impl From<&Refusal> for ServerError {
 
 /// Gives every error a code and the request's id, and rewords what the library says where that may repeat a value.
 pub(super) fn complete(mut response: Response, request: &RequestId) -> Response {
-    // Of what was executed, each field is told of.
+    // Errors of execution have a path, and each belongs to a field of its own.
     if response.errors.iter().all(|error| error.path.is_empty()) {
         response.errors.truncate(MAX_FAULTS);
     }
@@ -113,15 +114,15 @@ fn reword(message: &str, executed: bool) -> (String, ErrorCode) {
             let fault = if fault.starts_with("expected type") || fault.ends_with("is required but not provided") {
                 fault
             } else if fault.starts_with("unknown field") {
-                "it has a field that its type has not"
+                "its type has no such field"
             } else {
-                "it is not one of its type's values"
+                "it is not a value of its type"
             };
             return (format!("{prefix}{place}: {fault}."), ErrorCode::BadUserInput);
         }
     }
     if executed {
-        return ("The value of an argument has not the form of its type.".to_owned(), ErrorCode::BadUserInput);
+        return ("The value of an argument does not have the form of its type.".to_owned(), ErrorCode::BadUserInput);
     }
     let told = message.len() <= MAX_MESSAGE && WITHOUT_VALUES.iter().any(|prefix| message.starts_with(prefix));
     (if told { message } else { NOT_VALID }.to_owned(), ErrorCode::ValidationFailed)

@@ -1,9 +1,14 @@
-//! A schema that executes requests, traced or not. Tracing a request costs something for each of
-//! its fields, so the tracing is in a second build of the schema, which is made when the first
-//! request asks for it; the others do not pass by it at all.
+//! A schema that executes requests, traced or not. Tracing costs something for each field, so it is in
+//! a second build of the schema, which is made for the first traced request. Other requests do not pay
+//! for it.
 //!
-//! async-graphql renders the SDL whenever `_service` is asked for. It is rendered once here, and
-//! answered by a schema of its own that has no other field.
+//! async-graphql answers `_service` before any resolver of ours runs, and renders the SDL each time.
+//! Callers without a token may ask for it, so that must be cheap. Three paths answer it:
+//!
+//! - `{ _service { sdl } }`, which gateways send, gets bytes that all untraced responses share.
+//! - Other selections of `_service` and `__typename` alone run on a schema that holds the rendered SDL.
+//! - `_service` beside other fields is rendered by the whole schema. Without a token, only
+//!   introspection may stand beside it, and only where it is on.
 
 use super::document::{Introspected, WHOLE, json_length};
 use super::federated_tracing::FederatedTracing;

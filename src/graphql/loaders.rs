@@ -1,8 +1,7 @@
-//! The state of one request: its caller, and loaders that batch the reads of its fields and
-//! remember the answers.
+//! The context of one request: its caller, and loaders that batch and cache what its fields read.
 
 use super::pacing::Concealment;
-use super::rounds::{NoDelay, Waiting};
+use super::rounds::{NoDelay, PendingLoads};
 use crate::domain::{ApprovedNames, EntryId, Error, MilestoneId, ProjectId, with_causes};
 use crate::permission::Permission;
 use crate::vault::{Caller, Entry, Exposure, Milestone, PermissionOn, ProjectAccess, Vault, Version};
@@ -11,10 +10,7 @@ use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub(super) type Asked = PermissionOn;
-
-/// Maximum number of keys that a loader reads at once: more than an operation can ask for, so that
-/// none is read apart.
+/// Maximum number of keys in one batch: more than any operation can ask for, so that no batch is split.
 const MAX_KEYS: usize = 100_000;
 
 /// An error that several fields share.
@@ -22,8 +18,8 @@ type Shared = Arc<Error>;
 
 type Cached<T> = DataLoader<T, HashMapCache>;
 
-/// One request of one caller.
-pub(super) struct Session {
+/// The caller of one request, and its loaders.
+pub(super) struct RequestContext {
     pub vault: Vault,
     pub caller: Caller,
     pub concealment: Concealment,
@@ -42,12 +38,12 @@ struct Exposures(Vault);
 struct Milestones(Vault);
 struct Approved(Vault);
 
-impl Loader<Asked> for Decisions {
-    /// None for a no, so that it is remembered as well.
+impl Loader<PermissionOn> for Decisions {
+    /// `None` when the permission is not held, so that a no is cached too.
     type Value = Option<ProjectAccess>;
     type Error = Shared;
 
-    async fn load(&self, keys: &[Asked]) -> Result<HashMap<Asked, Self::Value>, Shared> {
+    async fn load(&self, keys: &[PermissionOn]) -> Result<HashMap<PermissionOn, Self::Value>, Shared> {
         let mut held = self.0.access().decide(&self.1, keys).await?;
         Ok(keys.iter().map(|key| (key.clone(), held.remove(key))).collect())
     }
@@ -98,7 +94,7 @@ impl Loader<ProjectId> for Approved {
     }
 }
 
-/// One field's own copy of an error that several share.
+/// A copy of a shared error for one field.
 fn own(error: &Shared) -> Error {
     match &**error {
         Error::Unavailable { message, will_take_effect } => {
@@ -108,30 +104,30 @@ fn own(error: &Shared) -> Error {
     }
 }
 
-fn cached<T>(loader: T, waiting: &Waiting) -> Cached<T> {
-    DataLoader::with_cache(loader, waiting.clone(), NoDelay, HashMapCache::default()).max_batch_size(MAX_KEYS)
+fn cached<T>(loader: T, loads: &PendingLoads) -> Cached<T> {
+    DataLoader::with_cache(loader, loads.clone(), NoDelay, HashMapCache::default()).max_batch_size(MAX_KEYS)
 }
 
-impl Session {
-    pub(super) fn new(vault: Vault, caller: Caller, waiting: &Waiting, concealment: Concealment) -> Self {
+impl RequestContext {
+    pub(super) fn new(vault: Vault, caller: Caller, loads: &PendingLoads, concealment: Concealment) -> Self {
         Self {
-            access: cached(Decisions(vault.clone(), caller.clone()), waiting),
-            entries: cached(Entries(vault.clone()), waiting),
-            versions: cached(Versions(vault.clone()), waiting),
-            exposures: cached(Exposures(vault.clone()), waiting),
-            milestones: cached(Milestones(vault.clone()), waiting),
-            approved: cached(Approved(vault.clone()), waiting),
+            access: cached(Decisions(vault.clone(), caller.clone()), loads),
+            entries: cached(Entries(vault.clone()), loads),
+            versions: cached(Versions(vault.clone()), loads),
+            exposures: cached(Exposures(vault.clone()), loads),
+            milestones: cached(Milestones(vault.clone()), loads),
+            approved: cached(Approved(vault.clone()), loads),
             vault,
             caller,
             concealment,
         }
     }
 
-    /// Which of these permissions the caller holds.
+    /// The permissions of `keys` that the caller holds.
     pub(super) async fn access(
         &self,
-        keys: impl IntoIterator<Item = Asked>,
-    ) -> Result<HashMap<Asked, ProjectAccess>, Error> {
+        keys: impl IntoIterator<Item = PermissionOn>,
+    ) -> Result<HashMap<PermissionOn, ProjectAccess>, Error> {
         let answers = self.access.load_many(keys).await.map_err(|error| own(&error))?;
         Ok(answers.into_iter().filter_map(|(key, access)| Some((key, access?))).collect())
     }
@@ -158,7 +154,7 @@ impl Session {
         Ok(self.exposures.load_one(id).await.map_err(|error| own(&error))?.unwrap_or_default())
     }
 
-    /// Reads the versions of these entries at once, for fields that will ask for them one by one.
+    /// Loads the versions of these entries in one batch, for fields that will read them one by one.
     pub(super) async fn know_versions(&self, ids: impl IntoIterator<Item = EntryId>) -> Result<(), Error> {
         self.versions.load_many(ids).await.map(drop).map_err(|error| own(&error))
     }
@@ -177,14 +173,14 @@ impl Session {
         Ok(self.approved.load_one(project.clone()).await.map_err(|error| own(&error))?.unwrap_or_default())
     }
 
-    /// Remembers milestones that were read as a list.
+    /// Caches milestones that were read as a list.
     pub(super) async fn know(&self, milestones: &[Milestone]) {
         self.milestones.feed_many(milestones.iter().map(|milestone| (milestone.id.clone(), milestone.clone()))).await;
     }
 
-    /// Forgets what was remembered: a change makes it old.
+    /// Clears the caches, since a change makes them stale.
     pub(super) fn forget(&self) {
-        self.access.clear::<Asked>();
+        self.access.clear::<PermissionOn>();
         self.entries.clear::<EntryId>();
         self.versions.clear::<EntryId>();
         self.exposures.clear::<EntryId>();
@@ -193,10 +189,11 @@ impl Session {
     }
 }
 
-/// The request's session. [`super::Api::execute`] puts it there for everyone with a token, and without one no resolver runs.
+/// The context of the request. [`super::Api::execute`] sets it for every caller with a token; without
+/// a token no resolver runs.
 ///
 /// # Errors
-/// INTERNAL where it is not.
-pub(super) fn session<'a>(ctx: &Context<'a>) -> Result<&'a Session, Error> {
-    ctx.data::<Session>().map_err(|_| Error::internal("a resolver ran without a caller"))
+/// INTERNAL when it is not set.
+pub(super) fn request<'a>(ctx: &Context<'a>) -> Result<&'a RequestContext, Error> {
+    ctx.data::<RequestContext>().map_err(|_| Error::internal("a resolver ran without a caller"))
 }

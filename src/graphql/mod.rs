@@ -39,12 +39,12 @@ use document::json_length;
 use entities::{Begun, Root};
 use executor::{Build, Executor, is_built_in, sdl_of};
 use federated_tracing::{EXTENSION, Tracer, trace_length};
-use loaders::Session;
+use loaders::RequestContext;
 use mutation::ByPeople;
 use pacing::Concealment;
 use platform::ByPlatform;
 use query::Query;
-use rounds::{Waiting, in_rounds};
+use rounds::{PendingLoads, run_with_loads};
 use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -75,7 +75,7 @@ fn is_runtime(ctx: &Context<'_>) -> bool {
     if ctx.data_opt::<EveryType>().is_some() {
         return true;
     }
-    ctx.data_opt::<Session>().is_some_and(|session| matches!(session.caller.principal, Principal::Runtime(..)))
+    ctx.data_opt::<RequestContext>().is_some_and(|request| matches!(request.caller.principal, Principal::Runtime(..)))
 }
 
 /// The name in a type, whatever lists are around it.
@@ -111,9 +111,9 @@ const INTROSPECTION_OFF: &str =
 const INTROSPECTION_UNKNOWN: &str =
     "The schema cannot be introspected; read it from `project-vault schema` or `_service { sdl }`.";
 
-const NO_INPUT_TYPE: &str = "The type of a variable is not an input type of the schema; mend its definition.";
+const NO_INPUT_TYPE: &str = "The type of a variable is not an input type of the schema; correct its definition.";
 
-const VARIABLE_MISSING: &str = "A variable that must have a value has none; give it in variables.";
+const VARIABLE_MISSING: &str = "A required variable has no value; give it one in variables.";
 
 /// An operation that may be executed.
 pub struct Call {
@@ -250,15 +250,15 @@ impl Api {
         request.introspection_mode =
             if self.introspection { IntrospectionMode::Enabled } else { IntrospectionMode::Disabled };
         request.set_parsed_query(call.operation.document);
-        let waiting = Waiting::default();
+        let loads = PendingLoads::default();
         if let Some(caller) = call.caller {
-            request = request.data(Session::new(self.vault.clone(), caller, &waiting, concealment.clone()));
+            request = request.data(RequestContext::new(self.vault.clone(), caller, &loads, concealment.clone()));
         }
         let tracer = call.traced.then(Tracer::begin);
         if let Some(tracer) = &tracer {
             request = request.data(tracer.clone());
         }
-        let response = in_rounds(self.schema.execute(request, build), &waiting).await;
+        let response = run_with_loads(self.schema.execute(request, build), &loads).await;
         let mut response = error::complete(response, &call.request_id);
         let conceals = concealment.wait(began).await;
         if let Some(tracer) = tracer {

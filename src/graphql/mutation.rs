@@ -4,7 +4,7 @@ use super::inputs::{
     CreateVaultEntryInput, ImportVaultEntriesInput, RollbackVaultEntryInput, RotateVaultEntryInput,
     SetVaultEnvironmentNamesInput, UpdateVaultEntryInput, VaultAgentInput, VaultRoleInput,
 };
-use super::loaders::session;
+use super::loaders::request;
 use super::payloads::{
     ImportVaultEntriesPayload, Payload, PurgeVaultEntryPayload, VaultAgentPayload, VaultEntryPayload,
     VaultEnvironmentNamesPayload, VaultMilestonePayload, VaultRolePayload, settle,
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 /// A mutation's field: null with an error, or a payload.
 pub(super) type Settled<P> = Option<async_graphql::Result<P>>;
 
-/// Makes a change, and forgets what the request knew before it: the payload shows what is there now.
+/// Makes a change and clears the request's caches, so that the payload shows the state after it.
 pub(super) async fn change<'a, P: Payload, F>(
     ctx: &Context<'a>,
     make: impl FnOnce(&'a Vault, &'a Caller) -> F,
@@ -25,15 +25,15 @@ pub(super) async fn change<'a, P: Payload, F>(
 where
     F: Future<Output = Result<P::Done>>,
 {
-    let session = match session(ctx) {
-        Ok(session) => session,
+    let request = match request(ctx) {
+        Ok(request) => request,
         Err(error) => return settle(Err(error)),
     };
     let began = Instant::now();
-    let done = make(&session.vault, &session.caller).await;
-    session.forget();
+    let done = make(&request.vault, &request.caller).await;
+    request.forget();
     if let Err(error) = &done {
-        session.concealment.pace_change(error, began).await;
+        request.concealment.delay_failed_change(error, began).await;
     }
     settle(done)
 }

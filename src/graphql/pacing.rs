@@ -1,7 +1,8 @@
-//! When an answer leaves that must not tell a hidden object from a missing one. The vault does the
-//! same work for both, but a row that is found takes some microseconds longer to read than one that
-//! is not, and with enough questions that shows. So the answer waits for the next of a few fixed
-//! instants, which hides every difference that does not reach from one into the next.
+//! Delays answers that must not distinguish a hidden object from a missing one by their time.
+//!
+//! The vault does the same work for both, but reading a row that exists takes some microseconds longer,
+//! and with enough requests the difference can be measured. So such an answer waits for the next
+//! multiple of [`STEP`], which hides every difference that does not cross a multiple.
 
 use crate::domain::Error;
 use std::sync::Arc;
@@ -9,40 +10,39 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The time between the instants, counted from the operation's beginning: several times what the
-/// work takes, so that nearly all answers leave at the first one, and short enough for a page that
-/// a gateway puts together.
+/// Answers are delayed to a multiple of this time since the operation began. It is several times what
+/// the work takes, so nearly all answers leave at the first multiple, and short enough for a page that
+/// a gateway assembles from several requests.
 pub(super) const STEP: Duration = Duration::from_millis(20);
 
-/// Whether an operation has met something that is hidden from the caller, or missing. Cheap to
-/// clone.
+/// Whether an operation met an object that is hidden from the caller, or missing. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Concealment(Arc<AtomicBool>);
 
 impl Concealment {
-    /// Something is hidden or missing.
+    /// Notes that an object is hidden or missing.
     pub(super) fn note(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// As [`Self::note`], where an error may stand for that.
+    /// As [`Self::note`], if the error may conceal an object.
     pub(super) fn note_error(&self, error: &Error) {
         if may_conceal(error) {
             self.note();
         }
     }
 
-    /// Notes how a change ended that was begun then; where its error may conceal something, waits for
-    /// a step of its own. Changes of an operation are made one after another, and what each of them
-    /// tells by its time would add up.
-    pub(super) async fn pace_change(&self, error: &Error, began: Instant) {
+    /// Delays a change that began at `began` to the next step, if its error may conceal an object.
+    /// The changes of one operation run one after another, so each waits for a step of its own;
+    /// otherwise their differences in time would add up.
+    pub(super) async fn delay_failed_change(&self, error: &Error, began: Instant) {
         if may_conceal(error) {
             self.note();
             until_next_step(began).await;
         }
     }
 
-    /// Waits until the operation that began then may be answered; whether it had to.
+    /// Waits until the operation that began at `began` may be answered. Returns whether it had to wait.
     pub(super) async fn wait(&self, began: Instant) -> bool {
         let conceals = self.0.load(Ordering::Relaxed);
         if conceals {
@@ -55,7 +55,7 @@ impl Concealment {
 fn may_conceal(error: &Error) -> bool {
     match error {
         Error::NotFound(_) | Error::Forbidden(_) | Error::RateLimited { .. } | Error::Unavailable { .. } => true,
-        // Told only to those who may know of the object, or before anything is looked up.
+        // Only callers who may see the object get these, or they come before any lookup.
         Error::InvalidInput { .. } | Error::Conflict(_) | Error::LimitExceeded { .. } | Error::Internal(_) => false,
     }
 }
@@ -78,7 +78,7 @@ mod tests {
         let concealment = Concealment::default();
         for (error, paced) in [(Error::NotFound("No such entry."), true), (Error::Conflict(String::new()), false)] {
             let began = Instant::now();
-            concealment.pace_change(&error, began).await;
+            concealment.delay_failed_change(&error, began).await;
             assert_eq!(began.elapsed() >= STEP, paced, "{error:?}");
         }
     }

@@ -1,12 +1,12 @@
 //! The permission that a field needs: declared once, by type, for the field and for the look-ahead.
 
-use super::loaders::{Asked, Session, session};
+use super::loaders::{RequestContext, request};
 use crate::domain::{Error, ProjectId, Result};
 use crate::permission::{
     Authorized, CanAdminister, CanAudit, CanList, CanManageMembers, CanViewAgents, CanViewMasked, CanWrite, Held,
     Permission,
 };
-use crate::vault::ProjectAccess;
+use crate::vault::{PermissionOn, ProjectAccess};
 use async_graphql::{Context, SelectionField};
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
@@ -103,7 +103,7 @@ impl<P: Held> Granted<P> {
 /// # Errors
 /// FORBIDDEN without it.
 pub(super) async fn granted<P: Held>(ctx: &Context<'_>, project: &ProjectId, _: &Guarded<P>) -> Result<Granted<P>> {
-    Granted::of(session(ctx)?.may(project, P::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?)
+    Granted::of(request(ctx)?.may(project, P::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?)
 }
 
 /// The answer to a viewer who selects a guarded field.
@@ -120,10 +120,14 @@ pub(super) enum Sight<P: Held> {
 ///
 /// # Errors
 /// When the authorizer or the database cannot be asked.
-pub(super) async fn sight<P: Held>(session: &Session, project: Option<&ProjectId>, _: &Guarded<P>) -> Result<Sight<P>> {
-    let asked = |permission| -> Asked { (project.cloned(), permission) };
+pub(super) async fn sight<P: Held>(
+    request: &RequestContext,
+    project: Option<&ProjectId>,
+    _: &Guarded<P>,
+) -> Result<Sight<P>> {
+    let asked = |permission| -> PermissionOn { (project.cloned(), permission) };
     let keys = [asked(P::PERMISSION), asked(Permission::CanSee)];
-    let mut answers = session.access(keys.clone()).await?;
+    let mut answers = request.access(keys.clone()).await?;
     Ok(match (answers.remove(&keys[0]), answers.remove(&keys[1])) {
         (Some(access), _) => Sight::Granted(Granted::of(access)?),
         (None, Some(_)) => Sight::Forbidden,

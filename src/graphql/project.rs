@@ -5,7 +5,7 @@ use super::audit::{VaultAuditEventConnection, VaultAuditFilter, audit_query};
 use super::connections::map;
 use super::entry::{VaultEntry, VaultEntryConnection};
 use super::inputs::{VaultEntryFilter, VaultEntryOrder};
-use super::loaders::session;
+use super::loaders::request;
 use super::permissions::{
     self, AGENTS, APPROVED_NAMES, AUDIT_EVENTS, CAN_ADMINISTER, CAN_AUDIT, CAN_LIST, CAN_VIEW_MASKED, CAN_WRITE,
     ENTRIES, ENTRY, Guarded, MEMBERS, MILESTONE_ENTRIES, MILESTONE_PHASE, NOT_FOR_YOUR_ROLE, STRENGTHS, Sight, granted,
@@ -42,11 +42,11 @@ pub(super) async fn find_vault(ctx: &Context<'_>, project: &ProjectId) -> Result
     let mut permissions = permissions::selected(ctx);
     permissions.insert(Permission::CanSee);
     let keys = permissions.into_iter().map(|permission| (Some(project.clone()), permission));
-    let session = session(ctx)?;
-    let mut answers = session.access(keys).await?;
+    let request = request(ctx)?;
+    let mut answers = request.access(keys).await?;
     let seen = answers.remove(&(Some(project.clone()), Permission::CanSee));
     if seen.is_none() {
-        session.concealment.note();
+        request.concealment.note();
     }
     Ok(seen.map(|access| ProjectVault(access.project)))
 }
@@ -62,14 +62,14 @@ impl Milestone {
         ctx: &Context<'_>,
         field: &Guarded<CanList>,
     ) -> Result<Option<(vault::Milestone, Authorized<CanList>)>> {
-        let session = session(ctx)?;
-        let milestone = session.milestone(self.0.clone()).await?;
+        let request = request(ctx)?;
+        let milestone = request.milestone(self.0.clone()).await?;
         let project = milestone.as_ref().map(|milestone| &milestone.project);
-        match (milestone.as_ref(), sight(session, project, field).await?) {
+        match (milestone.as_ref(), sight(request, project, field).await?) {
             (Some(milestone), Sight::Granted(granted)) => Ok(Some((milestone.clone(), granted.by))),
             (Some(_), Sight::Forbidden) => Err(NOT_FOR_YOUR_ROLE),
             (None, _) | (Some(_), Sight::Hidden) => {
-                session.concealment.note();
+                request.concealment.note();
                 Ok(None)
             }
         }
@@ -187,7 +187,7 @@ impl ProjectVault {
         let read = async {
             let by = granted(ctx, &self.0.id, &ENTRY).await?.by;
             let milestone = milestone_id.map(|id| id.0);
-            let found = session(ctx)?.vault.entries().by_name(&by, &name, milestone.as_deref()).await?;
+            let found = request(ctx)?.vault.entries().by_name(&by, &name, milestone.as_deref()).await?;
             Ok(found.map(VaultEntry))
         };
         nullable(read.await)
@@ -196,8 +196,8 @@ impl ProjectVault {
     /// The rule that decides which entry names reach the project's sessions.
     async fn environment_names(&self, ctx: &Context<'_>) -> async_graphql::Result<VaultEnvironmentNames> {
         let read = async {
-            // Whoever sees the vault holds it, unless it was taken away since.
-            let access = session(ctx)?.may(&self.0.id, CanSee::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?;
+            // A viewer of the vault holds CanSee, unless it was revoked since the vault was loaded.
+            let access = request(ctx)?.may(&self.0.id, CanSee::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?;
             Ok(access.environment_names.into())
         };
         required(read.await)
@@ -208,7 +208,7 @@ impl ProjectVault {
     async fn approved_names(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<String>>> {
         let read = async {
             granted(ctx, &self.0.id, &APPROVED_NAMES).await?;
-            let approved = session(ctx)?.approved_names(&self.0.id).await?;
+            let approved = request(ctx)?.approved_names(&self.0.id).await?;
             Ok(Some(approved.iter().map(ToOwned::to_owned).collect()))
         };
         nullable(read.await)
@@ -217,10 +217,10 @@ impl ProjectVault {
     /// The project's milestones, which the platform's service creates.
     async fn milestones(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Milestone>> {
         let read = async {
-            let session = session(ctx)?;
-            let milestones = session.vault.milestones().of_projects(std::slice::from_ref(&self.0.id)).await?;
+            let request = request(ctx)?;
+            let milestones = request.vault.milestones().of_projects(std::slice::from_ref(&self.0.id)).await?;
             let milestones = milestones.into_values().flatten().collect::<Vec<_>>();
-            session.know(&milestones).await;
+            request.know(&milestones).await;
             Ok(milestones.into_iter().map(|milestone| Milestone(milestone.id)).collect())
         };
         required(read.await)
@@ -229,11 +229,11 @@ impl ProjectVault {
     /// The organizations that take part in the project.
     async fn participants(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Organization>> {
         let read = async {
-            let session = session(ctx)?;
-            // Whoever sees the vault holds it, unless it was taken away since.
-            let access = session.may(&self.0.id, CanSee::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?;
+            let request = request(ctx)?;
+            // A viewer of the vault holds CanSee, unless it was revoked since the vault was loaded.
+            let access = request.may(&self.0.id, CanSee::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?;
             let by = access.decision.authorize::<CanSee>().ok_or(NOT_FOR_YOUR_ROLE)?;
-            let participants = session.vault.members().participants(&by).await?;
+            let participants = request.vault.members().participants(&by).await?;
             Ok(participants.into_iter().map(|id| Organization { id: ID(id.as_str().to_owned()) }).collect())
         };
         required(read.await)
@@ -243,7 +243,7 @@ impl ProjectVault {
     async fn agents(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<VaultAgentAssignment>>> {
         let read = async {
             let by = granted(ctx, &self.0.id, &AGENTS).await?.by;
-            let agents = session(ctx)?.vault.members().agents(&by).await?;
+            let agents = request(ctx)?.vault.members().agents(&by).await?;
             Ok(Some(agents.into_iter().map(Into::into).collect()))
         };
         nullable(read.await)
@@ -253,7 +253,7 @@ impl ProjectVault {
     async fn members(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<VaultMember>>> {
         let read = async {
             let by = granted(ctx, &self.0.id, &MEMBERS).await?.by;
-            let members = session(ctx)?.vault.members().people(&by).await?;
+            let members = request(ctx)?.vault.members().people(&by).await?;
             Ok(Some(members.into_iter().map(Into::into).collect()))
         };
         nullable(read.await)
@@ -275,7 +275,7 @@ impl ProjectVault {
         let read = async {
             let by = granted(ctx, &self.0.id, &AUDIT_EVENTS).await?.by;
             let query = audit_query(first, after, filter);
-            let page = session(ctx)?.vault.audit().project_events(&by, &query).await?;
+            let page = request(ctx)?.vault.audit().project_events(&by, &query).await?;
             Ok(Some(page.into()))
         };
         nullable(read.await)
@@ -284,21 +284,21 @@ impl ProjectVault {
 
 /// A page of entries. DELETED ones are in it where they are asked for and the viewer may administer.
 async fn list(ctx: &Context<'_>, by: Authorized<CanList>, query: EntryQuery) -> Result<VaultEntryConnection> {
-    let session = session(ctx)?;
+    let request = request(ctx)?;
     let wants_deleted = query.filter.statuses.as_ref().is_some_and(|statuses| statuses.contains(&EntryStatus::Deleted));
-    let administers = if wants_deleted { session.may(by.project(), CanAdminister::PERMISSION).await? } else { None };
+    let administers = if wants_deleted { request.may(by.project(), CanAdminister::PERMISSION).await? } else { None };
     let deleted = administers.and_then(|access| access.decision.authorize::<CanAdminister>());
-    let page = session.vault.entries().list(&by, deleted.as_ref(), &query).await?;
+    let page = request.vault.entries().list(&by, deleted.as_ref(), &query).await?;
     let selected = ctx.look_ahead();
     let selects = |name| {
         selected.field("nodes").field(name).exists() || selected.field("edges").field("node").field(name).exists()
     };
     let ids = || page.items.iter().map(|(entry, _)| entry.id);
     if selects("versions") {
-        session.know_versions(ids()).await?;
+        request.know_versions(ids()).await?;
     }
     if selects("exposures") {
-        session.know_exposures(ids()).await?;
+        request.know_exposures(ids()).await?;
     }
     Ok(VaultEntryConnection { page: map(page, VaultEntry), by, deleted, filter: query.filter })
 }
@@ -318,7 +318,7 @@ impl VaultViewer {
 
     async fn strongest(&self, ctx: &Context<'_>) -> Result<Option<VaultRole>> {
         let keys = STRENGTHS.map(|permission| (Some(self.0.clone()), permission));
-        let held = session(ctx)?.access(keys.clone()).await?;
+        let held = request(ctx)?.access(keys.clone()).await?;
         let roles = [Role::Accountable, Role::Responsible, Role::Consulted, Role::Informed];
         let strongest = keys.iter().zip(roles).find(|(key, _)| held.contains_key(*key));
         Ok(strongest.map(|(_, role)| role.into()))

@@ -7,7 +7,7 @@ use super::audit::{VaultAuditEventConnection, VaultAuditFilter, audit_query};
 use super::entry::VaultEntry;
 use super::error::no_such_entity;
 use super::is_runtime;
-use super::loaders::session;
+use super::loaders::request;
 use super::permissions;
 use super::project::{Milestone, Project, ProjectVault, find_vault};
 use super::resolving::{PreviewSecretsInput, ResolveSecretsInput, ResolvedSecrets, SecretsPreview};
@@ -29,19 +29,19 @@ impl Query {
     /// The entry, if the viewer may list its project; a DELETED one if they may administer it. Asks for what is selected below at
     /// once, and about nowhere where there is no such entry.
     pub(super) async fn find_entry(ctx: &Context<'_>, id: &str) -> Result<Option<VaultEntry>> {
-        let session = session(ctx)?;
+        let request = request(ctx)?;
         let entry = match EntryId::parse(id) {
-            Some(id) => session.entry(id).await?,
+            Some(id) => request.entry(id).await?,
             None => None,
         };
         let needed = entry.as_ref().map_or(Permission::CanList, crate::vault::Entry::permission_to_see);
         let mut permissions = permissions::selected(ctx);
         permissions.insert(needed);
         let project = entry.as_ref().map(|entry| entry.project.clone());
-        let held = session.access(permissions.into_iter().map(|permission| (project.clone(), permission))).await?;
+        let held = request.access(permissions.into_iter().map(|permission| (project.clone(), permission))).await?;
         let shown = entry.filter(|_| held.contains_key(&(project, needed)));
         if shown.is_none() {
-            session.concealment.note();
+            request.concealment.note();
         }
         Ok(shown.map(VaultEntry))
     }
@@ -86,10 +86,10 @@ impl Query {
         #[graphql(desc = "Selects the events to list. Left out: all.")] filter: Option<VaultAuditFilter>,
     ) -> Option<async_graphql::Result<VaultAuditEventConnection>> {
         let read = async {
-            let session = session(ctx)?;
+            let request = request(ctx)?;
             let query = audit_query(first, after, filter);
-            let by = session.vault.access().authorize_auditor(&session.caller).await?;
-            session.vault.audit().vault_events(&by, project_id.map(|id| id.0), &query).await
+            let by = request.vault.access().authorize_auditor(&request.caller).await?;
+            request.vault.audit().vault_events(&by, project_id.map(|id| id.0), &query).await
         };
         nullable(read.await.map(|page| Some(page.into())))
     }
@@ -102,9 +102,9 @@ impl Query {
         #[graphql(desc = "The agent, the project and the names to preview.")] input: PreviewSecretsInput,
     ) -> Option<async_graphql::Result<SecretsPreview>> {
         let read = async {
-            let session = session(ctx)?;
-            let seen = session.vault.agents().preview(&session.caller, input.into()).await;
-            seen.inspect_err(|error| session.concealment.note_error(error))
+            let request = request(ctx)?;
+            let seen = request.vault.agents().preview(&request.caller, input.into()).await;
+            seen.inspect_err(|error| request.concealment.note_error(error))
         };
         nullable(read.await.map(|preview| Some(preview.into())))
     }
@@ -119,10 +119,10 @@ impl Query {
         #[graphql(desc = "The agent, the project and the names to resolve.")] input: ResolveSecretsInput,
     ) -> async_graphql::Result<ResolvedSecrets> {
         let read = async {
-            let session = session(ctx)?;
-            let resolved = session.vault.agents().resolve(&session.caller, input.into()).await;
-            let resolved = resolved.inspect_err(|error| session.concealment.note_error(error))?;
-            Ok(ResolvedSecrets::new(resolved, &session.caller.request_id))
+            let request = request(ctx)?;
+            let resolved = request.vault.agents().resolve(&request.caller, input.into()).await;
+            let resolved = resolved.inspect_err(|error| request.concealment.note_error(error))?;
+            Ok(ResolvedSecrets::new(resolved, &request.caller.request_id))
         };
         required(read.await)
     }

@@ -3,7 +3,7 @@
 use super::answer::nullable;
 use super::entry::VaultEntry;
 use super::is_runtime;
-use super::loaders::session;
+use super::loaders::request;
 use super::scalars::{
     DateTime, SecretLeftOutReason, SecretOutcome, SecretsBlock, VaultCategory, VaultResolvePurpose, VaultScope,
 };
@@ -172,8 +172,8 @@ impl ResolvedSecrets {
     /// A signed statement (JWS, EdDSA) of what was released to whom, when, and under which records;
     /// it holds no value. Verify it with the keys at /.well-known/project-vault/jwks.json.
     async fn receipt(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<String>> {
-        let signed = match session(ctx) {
-            Ok(session) => session.vault.audit().sign_receipt(&self.receipt).await.map(Some),
+        let signed = match request(ctx) {
+            Ok(request) => request.vault.audit().sign_receipt(&self.receipt).await.map(Some),
             Err(error) => Err(error),
         };
         nullable(signed)

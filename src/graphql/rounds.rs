@@ -1,8 +1,9 @@
-//! When loaders ask: once the operation can do nothing more by itself.
+//! Runs the loads of data loaders when the operation is idle.
 //!
-//! A loader gathers the keys of all fields that are resolved side by side. How long that takes, a clock cannot know: a busy
-//! processor would split one batch into several. So what loaders ask runs on the operation's own task, in rounds. A round
-//! begins when every field waits, and what is asked for meanwhile waits for the next one.
+//! A loader collects the keys of all fields that are resolved concurrently. A timer cannot tell when
+//! it has them all: on a busy processor it would split one batch into several. So loads run on the
+//! operation's own task, in rounds. A round starts when every field waits for a load; loads requested
+//! during a round run in the next one.
 
 use async_graphql::runtime::Timer;
 use futures::future::{BoxFuture, ready};
@@ -16,24 +17,24 @@ use std::time::Duration;
 
 type Load = FutureObj<'static, ()>;
 
-/// The loads of the next round.
+/// The loads of the next round. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Waiting(Arc<Mutex<Vec<Load>>>);
+pub(super) struct PendingLoads(Arc<Mutex<Vec<Load>>>);
 
-impl Waiting {
+impl PendingLoads {
     fn take(&self) -> Vec<Load> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Spawn for Waiting {
+impl Spawn for PendingLoads {
     fn spawn_obj(&self, load: Load) -> Result<(), SpawnError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(load);
         Ok(())
     }
 }
 
-/// A loader waits for its round, and for no time.
+/// The timer of loaders, which wait for their round instead of a time.
 pub(super) struct NoDelay;
 
 impl Timer for NoDelay {
@@ -42,32 +43,32 @@ impl Timer for NoDelay {
     }
 }
 
-/// Tells whether a future woke itself while it was polled: then it has not done all it can.
-struct Noticing {
+/// Whether a future woke itself while it was polled: then it is not idle yet.
+struct WakeFlag {
     woken: AtomicBool,
     task: Waker,
 }
 
-impl Wake for Noticing {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.woken.store(true, Ordering::SeqCst);
         self.task.wake_by_ref();
     }
 }
 
-/// Runs an operation, and the loads that wait for it to wait.
-pub(super) async fn in_rounds<T>(operation: impl Future<Output = T>, waiting: &Waiting) -> T {
+/// Runs an operation and, whenever it is idle, the loads that its fields wait for.
+pub(super) async fn run_with_loads<T>(operation: impl Future<Output = T>, loads: &PendingLoads) -> T {
     let mut operation = pin!(operation);
     let mut round = FuturesUnordered::new();
     std::future::poll_fn(|cx| {
         loop {
-            let noticing = Arc::new(Noticing { woken: AtomicBool::new(false), task: cx.waker().clone() });
-            let polled = operation.as_mut().poll(&mut Context::from_waker(&noticing.clone().into()));
-            if polled.is_ready() || noticing.woken.load(Ordering::SeqCst) {
+            let wake_flag = Arc::new(WakeFlag { woken: AtomicBool::new(false), task: cx.waker().clone() });
+            let polled = operation.as_mut().poll(&mut Context::from_waker(&wake_flag.clone().into()));
+            if polled.is_ready() || wake_flag.woken.load(Ordering::SeqCst) {
                 return polled;
             }
             if round.is_empty() {
-                round.extend(waiting.take());
+                round.extend(loads.take());
             }
             if round.is_empty() {
                 return Poll::Pending;
@@ -103,7 +104,7 @@ mod tests {
         }
     }
 
-    /// Waits for its turn again and again, as a future does that has done its share for now.
+    /// Yields to the scheduler so many times.
     async fn dawdle(times: usize) {
         for _ in 0..times {
             tokio::task::yield_now().await;
@@ -112,23 +113,23 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_asked_side_by_side_is_asked_at_once_however_slow_it_is() {
-        let waiting = Waiting::default();
+        let loads = PendingLoads::default();
         let counted = Counted::default();
-        let loader = DataLoader::with_cache(counted.clone(), waiting.clone(), NoDelay, HashMapCache::default());
+        let loader = DataLoader::with_cache(counted.clone(), loads.clone(), NoDelay, HashMapCache::default());
         let operation = join_all((0..100).map(async |n| {
             std::thread::sleep(Duration::from_micros(200));
             let first = loader.load_one(n).await.unwrap().unwrap();
             join_all((0..40).map(async |m| loader.load_one(1_000 + (first + m) % 70).await)).await.len()
         }));
-        assert_eq!(in_rounds(operation, &waiting).await, vec![40; 100]);
+        assert_eq!(run_with_loads(operation, &loads).await, vec![40; 100]);
         assert_eq!(*counted.0.lock().unwrap(), [100, 70]);
     }
 
     #[tokio::test]
     async fn an_operation_that_gave_way_is_not_waiting() {
-        let waiting = Waiting::default();
+        let loads = PendingLoads::default();
         let counted = Counted::default();
-        let loader = DataLoader::with_cache(counted.clone(), waiting.clone(), NoDelay, HashMapCache::default());
+        let loader = DataLoader::with_cache(counted.clone(), loads.clone(), NoDelay, HashMapCache::default());
         let loader = &loader;
         let operation = join_all((0..60).map(async |n| {
             std::future::poll_fn(|cx| {
@@ -139,14 +140,14 @@ mod tests {
             .await;
             loader.load_one(n).await.unwrap()
         }));
-        in_rounds(operation, &waiting).await;
+        run_with_loads(operation, &loads).await;
         assert_eq!(*counted.0.lock().unwrap(), [60]);
-        // A load that nobody waits for any more ends too.
+        // An operation that drops its loads ends too.
         let abandoned = async {
             let _ = futures::poll!(std::pin::pin!(loader.load_one(1_000)));
             dawdle(3).await;
             7
         };
-        assert_eq!(in_rounds(abandoned, &waiting).await, 7);
+        assert_eq!(run_with_loads(abandoned, &loads).await, 7);
     }
 }

@@ -71,6 +71,24 @@ test('a change that breaks clients would be refused, and one that adds something
   assert.equal((await diff(ours, more)).passes, true);
 });
 
+/** Each description with what it describes, such as ['The entry to create.', 'input: CreateVaultEntryInput!']. */
+function descriptions(sdl) {
+  const found = sdl.matchAll(/"""\n([^]*?)\n\s*"""\n\s*(.*)/g);
+  return Array.from(found, ([, text, of]) => [text.replace(/\s+/g, ' ').trim(), of]);
+}
+
+/** Descriptions that leave out what they are about, such as 'Which one.' and 'By whom.'. */
+const isEmpty = (text) => text.split(' ').length < 3 || /^(What|Which|Whose|Whom|By|In|To|Of) [^.:;]{0,24}\.$/.test(text);
+
+test('every description says what it describes', () => {
+  const all = descriptions(ours);
+  assert.ok(all.length > 400, `the descriptions were not read: ${all.length}`);
+  assert.deepEqual(all.filter(([text]) => isEmpty(text)), []);
+  for (const text of ['Which one.', 'By whom.', 'What is to be done.', 'In which project.', 'The name.']) {
+    assert.ok(isEmpty(text), text);
+  }
+});
+
 test('it obeys the rules of eslint.config.js', async () => {
   const eslint = new ESLint({ cwd: here, overrideConfigFile: join(here, 'eslint.config.js') });
   const lint = async (sdl) => {

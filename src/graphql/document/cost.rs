@@ -10,9 +10,9 @@
 //! Descriptions and released values have limits of their own, because only callers with a role, or
 //! a runtime's permission, receive them; any caller with a token can ask for all the rest.
 
+mod limits;
 #[cfg(test)]
 mod tests;
-mod total;
 
 use super::introspection::{Extent, Introspected, Measuring, text};
 use super::measure::{Fragments, extent};
@@ -21,8 +21,8 @@ use super::{ENTITIES, INTROSPECTION, RESOLVE_SECRETS, Refusal, SERVICE};
 use async_graphql::parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet};
 use async_graphql::{Name, Positioned, Variables};
 use async_graphql_value::{ConstValue, Value};
+use limits::{MAX_ANSWERED, MAX_BYTES, Total};
 use std::collections::HashMap;
-use total::{MAX_ANSWERED, MAX_BYTES, Total, add};
 
 /// Root fields that never fail.
 const SCHEMA_FIELDS: &[&str] = &["__typename", SERVICE];
@@ -96,7 +96,7 @@ pub(super) fn check(
         let fragments = &document.fragments;
         let mut cost = Cost { fragments, values, weights, circumstances, total: Total::default() };
         cost.directives(&operation.node.directives, 1);
-        cost.set(&operation.node.selection_set.node, 1, Place::default());
+        cost.set(&operation.node.selection_set.node, 1, FieldContext::default());
         cost.total.check(circumstances.anonymous)?;
         let Total { bytes, text, released, answered, statements, .. } = cost.total;
         let bytes = bytes.saturating_add(text).saturating_add(released);
@@ -140,27 +140,27 @@ fn elements(field: &str) -> Option<Elements> {
     })
 }
 
-/// Where a field stands.
+/// What a field's cost depends on beside its own selection.
 #[derive(Clone, Copy, Default)]
-struct Place<'a> {
+struct FieldContext<'a> {
     /// The name of the field above it.
     parent: &'a str,
     /// The bytes of the path to it, in an error.
     path: u64,
     /// The elements of the page around it; none outside of connections.
     page: u64,
-    /// The names that are asked for, below `resolveSecrets` and `previewSecrets`.
-    asked: Asked,
+    /// What is asked of an agent's secrets, below `resolveSecrets` and `previewSecrets`.
+    asked: AskedNames,
     /// The lines of the text below `importVaultEntries`.
     lines: u64,
 }
 
 /// The names that an agent asks for.
 #[derive(Clone, Copy, Default)]
-struct Asked {
-    /// How many.
+struct AskedNames {
+    /// The number of names.
     count: u64,
-    /// The bytes of the longest answer's names, taken evenly.
+    /// The bytes of one name as JSON, averaged over the names.
     each: u64,
 }
 
@@ -180,53 +180,53 @@ struct Cost<'a> {
 }
 
 impl Cost<'_> {
-    /// Counts a selection set that is resolved this many times.
-    fn set(&mut self, set: &SelectionSet, times: u64, place: Place<'_>) {
+    /// Counts a selection set that is resolved `times` times.
+    fn set(&mut self, set: &SelectionSet, times: u64, context: FieldContext<'_>) {
         for selection in &set.items {
             self.directives(selection.node.directives(), times);
             match &selection.node {
-                Selection::Field(field) => self.field(&field.node, times, place),
-                Selection::InlineFragment(inline) => self.set(&inline.node.selection_set.node, times, place),
+                Selection::Field(field) => self.field(&field.node, times, context),
+                Selection::InlineFragment(inline) => self.set(&inline.node.selection_set.node, times, context),
                 Selection::FragmentSpread(spread) => {
                     let fragments = self.fragments;
                     if let Some(fragment) = fragments.get(&spread.node.fragment_name.node) {
-                        self.set(&fragment.node.selection_set.node, times, place);
+                        self.set(&fragment.node.selection_set.node, times, context);
                     }
                 }
             }
         }
     }
 
-    fn field(&mut self, field: &Field, times: u64, place: Place<'_>) {
+    fn field(&mut self, field: &Field, times: u64, context: FieldContext<'_>) {
         add(&mut self.total.answered, times, 1);
         self.arguments(&field.arguments, times);
         let key = field.response_key().node.len() as u64 + 4;
         add(&mut self.total.bytes, times, key);
         let name = field.name.node.as_str();
-        if place.parent.is_empty() && INTROSPECTION.contains(&name) {
+        if context.parent.is_empty() && INTROSPECTION.contains(&name) {
             return self.introspection(field);
         }
-        let place = Place { path: place.path.saturating_add(key), ..place };
+        let context = FieldContext { path: context.path.saturating_add(key), ..context };
         let before = self.total.bytes;
         let by_name = name == "entry" && field.get_argument("name").is_some();
-        let counted = name == "totalCount" && STATEMENTS.contains(&place.parent);
+        let counted = name == "totalCount" && STATEMENTS.contains(&context.parent);
         if STATEMENTS.contains(&name) || by_name || counted {
             add(&mut self.total.statements, times, 1);
         }
         if field.selection_set.node.items.is_empty() {
-            self.leaf(size::leaf(place.parent, name), times, place);
+            self.leaf(size::leaf(context.parent, name), times, context);
         } else {
-            self.object(field, times, place);
+            self.object(field, times, context);
         }
-        if size::can_fail(name) || (place.parent.is_empty() && !SCHEMA_FIELDS.contains(&name)) {
-            self.or_errors(before, times, place);
+        if size::can_fail(name) || (context.parent.is_empty() && !SCHEMA_FIELDS.contains(&name)) {
+            self.or_errors(before, times, context);
         }
     }
 
     /// A field with a selection of its own.
-    fn object(&mut self, field: &Field, times: u64, place: Place<'_>) {
+    fn object(&mut self, field: &Field, times: u64, context: FieldContext<'_>) {
         let name = field.name.node.as_str();
-        let mut below = self.below(field, place);
+        let mut below = self.below(field, context);
         let elements = if name == ENTITIES {
             let count = self.list_length(field, "representations");
             add(&mut self.total.representations, times, count);
@@ -236,7 +236,7 @@ impl Cost<'_> {
             let looked_at = count.saturating_add(self.scanned(field));
             add(&mut self.total.read, times, looked_at);
             match name {
-                "nodes" | "edges" => place.page,
+                "nodes" | "edges" => context.page,
                 // Its elements are in its `nodes` and `edges`.
                 _ if CONNECTIONS.contains(&name) => {
                     below.page = count;
@@ -258,30 +258,30 @@ impl Cost<'_> {
 
     /// Counts errors at a place instead of what was counted since then, where they are longer:
     /// either stands in the answer.
-    fn or_errors(&mut self, mut before: u64, times: u64, place: Place<'_>) {
-        let error = size::ERROR.saturating_add(self.circumstances.request_id).saturating_add(place.path);
+    fn or_errors(&mut self, mut before: u64, times: u64, context: FieldContext<'_>) {
+        let error = size::ERROR.saturating_add(self.circumstances.request_id).saturating_add(context.path);
         add(&mut before, times, error);
         self.total.bytes = self.total.bytes.max(before);
     }
 
     /// Where the fields of a selection stand.
-    fn below<'f>(&self, field: &'f Field, place: Place<'f>) -> Place<'f> {
+    fn below<'f>(&self, field: &'f Field, context: FieldContext<'f>) -> FieldContext<'f> {
         let name = field.name.node.as_str();
-        let path = place.path.saturating_add(size::INDEX);
+        let path = context.path.saturating_add(size::INDEX);
         let asked = match name {
             RESOLVE_SECRETS | "previewSecrets" => self.asked(field),
-            _ => place.asked,
+            _ => context.asked,
         };
         let lines = match name {
             "importVaultEntries" => self.lines(field),
-            _ => place.lines,
+            _ => context.lines,
         };
-        Place { parent: name, path, page: 0, asked, lines }
+        FieldContext { parent: name, path, page: 0, asked, lines }
     }
 
     /// A field without a selection.
-    fn leaf(&mut self, leaf: Leaf, times: u64, place: Place<'_>) {
-        let Place { asked, lines, .. } = place;
+    fn leaf(&mut self, leaf: Leaf, times: u64, context: FieldContext<'_>) {
+        let FieldContext { asked, lines, .. } = context;
         let values = asked.count.saturating_mul(VALUE).min(RELEASED);
         match leaf {
             Leaf::Bytes(bytes) => add(&mut self.total.bytes, times, bytes),
@@ -319,13 +319,13 @@ impl Cost<'_> {
     /// The number of elements a field reads; 0 where its parent has brought what it answers. A list
     /// without pages counts as one page, and an empty page as one element, since it is a statement
     /// too.
-    fn read(&self, field: &Field, place: Place<'_>) -> u64 {
+    fn read(&self, field: &Field, context: FieldContext<'_>) -> u64 {
         match elements(&field.name.node) {
             Some(Elements::Page) => self.page(field),
             Some(Elements::Versions) => self.page(field).min(VERSIONS),
             Some(Elements::Count(count)) => count,
-            Some(Elements::Asked) => place.asked.count,
-            Some(Elements::Lines) => place.lines,
+            Some(Elements::Asked) => context.asked.count,
+            Some(Elements::Lines) => context.lines,
             None => 0,
         }
     }
@@ -389,7 +389,7 @@ impl Cost<'_> {
 
     /// The names that a resolve or a preview asks for, which are answered as they came; all that a
     /// project has without.
-    fn asked(&self, field: &Field) -> Asked {
+    fn asked(&self, field: &Field) -> AskedNames {
         let measured = |text: Option<&str>| text.map_or(0, size::json_length);
         let of_variable = |value: &ConstValue| match value {
             ConstValue::String(text) => measured(Some(text)),
@@ -397,7 +397,7 @@ impl Cost<'_> {
         };
         let of_literal = |value: &Value| measured(text(value, |name| self.values.get(name).copied()));
         let names: Vec<u64> = match self.input(field, "names") {
-            None => return Asked { count: ENTRIES, each: size::NAME },
+            None => return AskedNames { count: ENTRIES, each: size::NAME },
             Some(Given::Variable(ConstValue::List(names))) => names.iter().map(of_variable).collect(),
             Some(Given::Literal(Value::List(names))) => names.iter().map(of_literal).collect(),
             // One value is taken for a list of one.
@@ -405,7 +405,7 @@ impl Cost<'_> {
             Some(Given::Literal(name)) => vec![of_literal(name)],
         };
         let count = (names.len() as u64).clamp(1, ASKED);
-        Asked { count, each: names.into_iter().fold(0, u64::saturating_add).div_ceil(count) }
+        AskedNames { count, each: names.into_iter().fold(0, u64::saturating_add).div_ceil(count) }
     }
 
     /// The lines of an import, each of which may be an entry.
@@ -440,4 +440,8 @@ impl Cost<'_> {
             _ => ARGUMENT,
         }
     }
+}
+
+fn add(sum: &mut u64, times: u64, one: u64) {
+    *sum = sum.saturating_add(times.saturating_mul(one));
 }

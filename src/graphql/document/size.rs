@@ -48,7 +48,7 @@ pub(super) const INDEX: u64 = 8;
 pub(super) enum Leaf {
     /// Its bytes.
     Bytes(u64),
-    /// The same, of text that people wrote, which only those see who have a role in its project.
+    /// The bytes of text that people wrote. Only callers with a role in its project see it.
     Text(u64),
     /// The name of a secret, which may be whatever the caller asked for.
     AskedName,
@@ -149,12 +149,12 @@ fn is_word(field: &str) -> bool {
     )
 }
 
-/// The receipt of a resolve that released this many values: it names each, and is base64.
+/// The bytes of the receipt of a resolve that released this many values: it names each, in base64.
 pub(super) fn receipt(released: u64) -> u64 {
     RECEIPT.saturating_add(released.saturating_mul(RELEASED))
 }
 
-/// The names of an import of this many lines.
+/// The bytes of the names of an import of this many lines.
 pub(super) fn names(lines: u64) -> u64 {
     lines.saturating_mul(NAME + 1).saturating_add(2)
 }

@@ -1,52 +1,48 @@
-//! The sums of an operation's costs, and their limits.
+//! The limits of one operation, and the sums they are checked against.
 
-use super::Refusal;
+use crate::graphql::document::Refusal;
 
-/// Elements of lists that an operation reads: 100 entries with their 10 versions, or the first page
-/// of 100 vaults.
+/// Maximum number of list elements that an operation reads: 100 entries with their 10 versions, or
+/// the first page of 100 vaults.
 const MAX_READ: u64 = 6_000;
-/// Fields that an operation answers, in all elements together.
+/// Maximum number of fields that an operation answers, in all elements together.
 pub(super) const MAX_ANSWERED: u64 = 50_000;
-/// Lists that an operation reads, each with a statement of its own, and entries by name: a page of
+/// Maximum number of statements for lists that nothing batches, and for entries by name: a page of
 /// entries of the project of each entry on a page of 100, and as much again.
 const MAX_STATEMENTS: u64 = 250;
-/// Bytes that an operation answers, without descriptions and values: 100 entries with everything
-/// that is known of them.
+/// Maximum number of bytes that an operation answers, without descriptions and values: 100 entries
+/// with everything that is known of them.
 pub(super) const MAX_BYTES: u64 = 3 * 1024 * 1024;
-/// The same without a token: the schema's SDL, or all of its introspection.
+/// Maximum number of bytes that an operation answers without a token: the schema's SDL, or all of
+/// its introspection.
 const MAX_ANONYMOUS_BYTES: u64 = 256 * 1024;
-/// Bytes of descriptions that an operation answers: 1,000 of the longest.
+/// Maximum number of bytes of descriptions that an operation answers: 1,000 of the longest.
 const MAX_TEXT: u64 = 12 * 1024 * 1024;
-/// Representations that an operation's `_entities` hold together.
+/// Maximum number of representations in all `_entities` of an operation.
 const MAX_REPRESENTATIONS: u64 = 1_000;
-/// Bytes of arguments, each counted for every time it is used: async-graphql copies a value at each
-/// use.
+/// Maximum number of bytes of arguments, each counted for every use: async-graphql copies a value
+/// at each use.
 const MAX_COPIED: u64 = 8 * 1024 * 1024;
 
-/// The costs of an operation. All sums saturate.
+/// What an operation amounts to, fields of lists counted for each element. All sums saturate.
 #[derive(Default)]
 pub(super) struct Total {
-    pub(super) read: u64,
-    pub(super) statements: u64,
-    pub(super) answered: u64,
-    pub(super) bytes: u64,
-    pub(super) text: u64,
+    pub read: u64,
+    pub statements: u64,
+    pub answered: u64,
+    pub bytes: u64,
+    pub text: u64,
     /// Bytes of values.
-    pub(super) released: u64,
+    pub released: u64,
     /// Selections of `value` and of `sealedValue`.
-    pub(super) values: u64,
-    pub(super) sealed: u64,
-    pub(super) representations: u64,
-    pub(super) copied: u64,
-}
-
-/// Adds something that occurs this many times.
-pub(super) fn add(sum: &mut u64, times: u64, one: u64) {
-    *sum = sum.saturating_add(times.saturating_mul(one));
+    pub values: u64,
+    pub sealed: u64,
+    pub representations: u64,
+    pub copied: u64,
 }
 
 impl Total {
-    /// Refuses an operation whose sums exceed a limit.
+    /// Refuses an operation that exceeds a limit.
     pub(super) fn check(&self, anonymous: bool) -> Result<(), Refusal> {
         let refused = if self.representations > MAX_REPRESENTATIONS {
             "An operation has at most 1,000 representations in _entities; send several requests."
