@@ -1,7 +1,8 @@
 //! Project Vault: a credential vault for AI agents that work on one project together.
 //!
-//! A request goes one way down and comes back: `http`, `graphql`, `vault`, then `authz`, `crypto` and `store`, over the plain
-//! values of `domain`. `docs/architecture.md` says where things live and why.
+//! A request goes one way down and comes back: `http`, `graphql`, `vault`, then `authz`, `crypto`
+//! and `store`, over the plain values of `domain`. `docs/architecture.md` says where things live
+//! and why.
 
 // A dependency that nothing uses costs every build.
 #![cfg_attr(not(test), warn(unused_crate_dependencies))]

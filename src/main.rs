@@ -1,7 +1,7 @@
 //! The program.
 
-/// Gives memory back to the system soon after a flood of requests, which glibc's allocator does not:
-/// `scripts/test attack::bodies` measures it.
+/// Gives memory back to the system soon after a flood of requests, which glibc's allocator does
+/// not: `scripts/test attack::bodies` measures it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,5 @@
-//! Asking a vault over HTTP. Everything asked here can be asked again: a resolve changes nothing but its own records.
+//! Asking a vault over HTTP. Everything asked here can be asked again: a resolve changes nothing
+//! but its own records.
 
 use super::AgentFailure;
 use super::bounded::bounded;
@@ -40,8 +41,8 @@ enum Attempt<T> {
     Failed(AgentFailure),
 }
 
-/// An answer as far as every GraphQL server gives it. What it does not name is read over, never built in memory: a few bytes of JSON
-/// become fifty times as many of a tree.
+/// An answer as far as every GraphQL server gives it. What it does not name is read over, never
+/// built in memory: a few bytes of JSON become fifty times as many of a tree.
 #[derive(Deserialize)]
 struct Envelope {
     data: Option<IgnoredAny>,
@@ -95,7 +96,8 @@ impl VaultClient {
             .connect_timeout(CONNECT)
             .user_agent(concat!("project-vault/", env!("CARGO_PKG_VERSION")));
         if url.scheme() == "http" {
-            // A proxy would see the token; and reading the machine's certificates takes longer than the whole call.
+            // A proxy would see the token; and reading the machine's certificates takes longer than
+            // the whole call.
             builder = builder.no_proxy().tls_certs_only([]);
         }
         let http = builder
@@ -229,7 +231,8 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Option<reqwest::Error>>
     Ok(body)
 }
 
-/// Between half of a span and all of it, so that many who were refused at once do not come back at once.
+/// Between half of a span and all of it, so that many who were refused at once do not come back at
+/// once.
 fn jittered(span: Duration) -> Duration {
     let random = getrandom::u32().unwrap_or(u32::MAX);
     span / 2 + (span / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))

@@ -32,7 +32,8 @@ pub struct Get {
     /// Its name
     #[arg(value_name = "NAME")]
     name: String,
-    /// `text` writes the value and nothing else, not even a line's end; `json` what there is about it
+    /// `text` writes the value and nothing else, not even a line's end; `json` what there is about
+    /// it
     #[arg(long, value_name = "FORM", value_enum, default_value = "text")]
     output: Output,
     /// Writes the value into the JSON as well

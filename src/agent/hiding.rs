@@ -1,5 +1,5 @@
-//! Keeping the token to this process: nobody else of the same user may dump or trace it, and its environment does not hold the
-//! token once it works.
+//! Keeping the token to this process: nobody else of the same user may dump or trace it, and its
+//! environment does not hold the token once it works.
 
 use super::settings::{TOKEN_FILE_VARIABLE, TOKEN_VARIABLE};
 use std::ffi::OsString;
@@ -16,18 +16,20 @@ const HANDED_OVER: &str = "PROJECT_VAULT_TOKEN_FD";
 /// As much as a pipe holds on every Linux.
 const MAX_TOKEN: usize = 32 * 1024;
 
-/// Forbids others of the same user to dump or trace this process, and core dumps with it. `/proc/PID/environ`, `mem` and `maps`
-/// are root's alone from now on.
+/// Forbids others of the same user to dump or trace this process, and core dumps with it.
+/// `/proc/PID/environ`, `mem` and `maps` are root's alone from now on.
 pub fn forbid_dumps() {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
     // Where the kernel does not know it, the rest holds.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
-/// The token of the environment, which this process' environment does not hold any more when it has returned.
+/// The token of the environment, which this process' environment does not hold any more when it has
+/// returned.
 ///
-/// The kernel shows the environment a process was started with for as long as it lives, to root whatever is forbidden. So the
-/// program starts itself anew, in the same process, and hands the token over on a pipe.
+/// The kernel shows the environment a process was started with for as long as it lives, to root
+/// whatever is forbidden. So the program starts itself anew, in the same process, and hands the
+/// token over on a pipe.
 pub fn take_token() -> Option<OsString> {
     forbid_dumps();
     if let Some(token) = handed_over() {

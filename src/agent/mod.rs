@@ -1,8 +1,8 @@
-//! The agent's side: the commands that run where an agent works, and what they share. It asks a vault
-//! over HTTP, opens sealed answers, and keeps the token to itself.
+//! The agent's side: the commands that run where an agent works, and what they share. It asks a
+//! vault over HTTP, opens sealed answers, and keeps the token to itself.
 //!
-//! It uses nothing of the server but names of token claims, the reserved names (both in `domain`) and
-//! `crypto/sealing`, so that `project-vault-agent` can be built without the server
+//! It uses nothing of the server but names of token claims, the reserved names (both in `domain`)
+//! and `crypto/sealing`, so that `project-vault-agent` can be built without the server
 //! (`--no-default-features`).
 
 mod bounded;

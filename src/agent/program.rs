@@ -5,7 +5,8 @@ use crate::command::{parse_arguments, report};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// The agent's side of Project Vault, a credential vault for AI agents: fetches secrets for a sandbox.
+/// The agent's side of Project Vault, a credential vault for AI agents: fetches secrets for a
+/// sandbox.
 #[derive(Parser)]
 #[command(name = "project-vault-agent", version, arg_required_else_help = true, subcommand_required = true)]
 struct Program {
@@ -15,7 +16,8 @@ struct Program {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs a command with the project's secrets in its environment, and keeps them out of its output
+    /// Runs a command with the project's secrets in its environment, and keeps them out of its
+    /// output
     Exec(Box<Exec>),
     /// Resolves one secret for a tool, and writes its value to standard output
     Get(Box<Get>),

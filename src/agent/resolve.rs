@@ -138,7 +138,8 @@ impl View {
     /// Resolves. The answer can be opened by this process alone, and is opened here.
     ///
     /// # Errors
-    /// When the vault says no or cannot be asked, or when somebody on the way changed what it answered.
+    /// When the vault says no or cannot be asked, or when somebody on the way changed what it
+    /// answered.
     pub async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Answer, AgentFailure> {
         let recipient = Recipient::generate()
             .map_err(|error| AgentFailure::Unreachable(format!("no key can be made for this call: {error}")))?;
@@ -148,7 +149,8 @@ impl View {
         input["tool"] = self.tool.as_deref().into();
         input["recipientKey"] = recipient.public_key().into();
         let Resolved { request_id, secrets, mut left_out } = self.vault.ask(RESOLVE, input).await?;
-        // Whoever opened the connection could seal for this call too: nothing comes in that was not asked for.
+        // Whoever opened the connection could seal for this call too: nothing comes in that was not
+        // asked for.
         let (mut secrets, screened) = screen(secrets, |secret| (&secret.name, secret.outcome), wanted);
         left_out.extend(screened);
         let (project, agent) = (self.project.as_str(), self.agent.as_str());
@@ -192,7 +194,8 @@ fn open(secret: &Secret, recipient: &Recipient, call: &SealedCall<'_>) -> Result
     }
 }
 
-/// The names that were asked for and are not there, if any; those that are missing go before those that have expired.
+/// The names that were asked for and are not there, if any; those that are missing go before those
+/// that have expired.
 pub fn require(answers: impl Iterator<Item = (String, Outcome)>) -> Result<(), AgentFailure> {
     let (mut missing, mut expired) = (Vec::new(), Vec::new());
     for (name, outcome) in answers {

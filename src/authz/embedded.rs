@@ -1,4 +1,5 @@
-//! The embedded authorizer: evaluates the model over tuples in the database, in at most three statements a batch.
+//! The embedded authorizer: evaluates the model over tuples in the database, in at most three
+//! statements a batch.
 
 use super::model::{Model, Rewrite};
 use super::{Question, Tuple, TupleChange, TupleFilter};
@@ -52,7 +53,8 @@ impl Embedded {
             .collect())
     }
 
-    /// Whether a subject stands in a relation to an object. What would lead deeper than the facts were read is a no.
+    /// Whether a subject stands in a relation to an object. What would lead deeper than the facts
+    /// were read is a no.
     fn holds(&self, facts: &Facts, subject: &str, relation: &str, object: &str, level: usize) -> bool {
         level < LEVELS
             && self
@@ -88,7 +90,8 @@ impl Embedded {
         }
     }
 
-    /// Applies a change in the transaction of `conn`. Tuples that are there, or gone, already are passed over, as with OpenFGA.
+    /// Applies a change in the transaction of `conn`. Tuples that are there, or gone, already are
+    /// passed over, as with OpenFGA.
     pub(super) async fn apply(&self, conn: &mut Conn, change: &TupleChange) -> Result<()> {
         for tuple in &change.write {
             self.model.check(tuple).map_err(Error::internal)?;

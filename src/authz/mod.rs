@@ -1,5 +1,5 @@
-//! Who may do what. One model, `model/model.fga`, is evaluated by OpenFGA or in this process, and both
-//! give the same answers. Only this module turns an answer into an [`Authorized`].
+//! Who may do what. One model, `model/model.fga`, is evaluated by OpenFGA or in this process, and
+//! both give the same answers. Only this module turns an answer into an [`Authorized`].
 
 mod embedded;
 mod model;
@@ -90,7 +90,8 @@ impl Authorizer {
         Self { engine: Arc::new(engine), asked: Arc::default(), remembered: None }
     }
 
-    /// Reuses an allowing decision for `max_age` from the moment it was asked for. Zero reuses none.
+    /// Reuses an allowing decision for `max_age` from the moment it was asked for. Zero reuses
+    /// none.
     #[must_use]
     pub fn with_max_age(self, max_age: Duration, clock: Arc<dyn Clock>) -> Self {
         let yes = || Cache::builder().max_capacity(REMEMBERED).time_to_live(max_age).build();
@@ -114,7 +115,8 @@ impl Authorizer {
         openfga::set_up(config, known, may_create).await
     }
 
-    /// Writes the stand-in for projects that are not there to the database, for the embedded authorizer. Safe to repeat.
+    /// Writes the stand-in for projects that are not there to the database, for the embedded
+    /// authorizer. Safe to repeat.
     ///
     /// # Errors
     /// When the database cannot be reached.
@@ -137,8 +139,9 @@ impl Authorizer {
         Ok(Tuple::of_nowhere().iter().all(|tuple| held.contains(tuple)))
     }
 
-    /// Answers questions in their order, asking about the same thing once; about nowhere as often as it stands for something,
-    /// so that as much is asked about projects that are not there as about others.
+    /// Answers questions in their order, asking about the same thing once; about nowhere as often
+    /// as it stands for something, so that as much is asked about projects that are not there as
+    /// about others.
     ///
     /// # Errors
     /// UNAVAILABLE when not all of them can be answered: nobody may do anything then.
@@ -171,7 +174,8 @@ impl Authorizer {
             .collect())
     }
 
-    /// As [`Self::decide`], within a transaction and never from memory: for a decision that must not be older than a lock.
+    /// As [`Self::decide`], within a transaction and never from memory: for a decision that must
+    /// not be older than a lock.
     ///
     /// # Errors
     /// As [`Self::decide`].
@@ -196,11 +200,12 @@ impl Authorizer {
         }
     }
 
-    /// Writes and removes tuples: in the transaction of `conn` where the database keeps them, else in OpenFGA, at once. What is
-    /// there, or gone, already is passed over.
+    /// Writes and removes tuples: in the transaction of `conn` where the database keeps them, else
+    /// in OpenFGA, at once. What is there, or gone, already is passed over.
     ///
     /// # Errors
-    /// UNAVAILABLE when it cannot be known to be done. INTERNAL for a tuple that the model does not allow.
+    /// UNAVAILABLE when it cannot be known to be done. INTERNAL for a tuple that the model does not
+    /// allow.
     pub async fn apply(&self, conn: &mut Conn, change: &TupleChange) -> Result<()> {
         if change.write.is_empty() && change.delete.is_empty() {
             return Ok(());

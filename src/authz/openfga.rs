@@ -1,5 +1,5 @@
-//! OpenFGA over gRPC. Every call is bounded in time, and every question is asked with HIGHER_CONSISTENCY, so that what was
-//! taken away a moment ago stays away.
+//! OpenFGA over gRPC. Every call is bounded in time, and every question is asked with
+//! HIGHER_CONSISTENCY, so that what was taken away a moment ago stays away.
 
 mod set_up;
 

@@ -22,7 +22,8 @@ fn subject(principal: &Principal) -> String {
 }
 
 impl Question {
-    /// Whether a caller may do something in a project; about a stand-in where there is none, so that the work is the same.
+    /// Whether a caller may do something in a project; about a stand-in where there is none, so
+    /// that the work is the same.
     #[must_use]
     pub fn on_project(principal: &Principal, permission: Permission, project: Option<&ProjectId>) -> Self {
         let object = project.map_or_else(|| NOWHERE.to_owned(), Object::project);
@@ -73,7 +74,8 @@ impl Question {
         }
     }
 
-    /// A question in the model's own words, which the corpus of cases asks. Its answer gives no [`Authorized`].
+    /// A question in the model's own words, which the corpus of cases asks. Its answer gives no
+    /// [`Authorized`].
     #[must_use]
     pub fn of_relation(subject: &str, permission: Permission, object: &str) -> Self {
         Self { subject: subject.to_owned(), permission, object: object.to_owned(), project: None }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// The one object that stands for the whole vault.
 pub(super) const VAULT: &str = "vault:main";
-/// Stands in for a project that is not there, so that asking about it costs the same work. No id is encoded like this.
+/// Stands in for a project that is not there, so that asking about it costs the same work. No id is
+/// encoded like this.
 pub(super) const NOWHERE: &str = "project:%nowhere";
 
 /// `subject relation object`, such as `user:alice accountable project:demo`.

@@ -27,8 +27,8 @@ enum Command {
     /// Exit status: 0 everything is as it was recorded, 1 it is not, 6 it could not be looked at.
     #[command(after_help = SECRETS_HELP)]
     Verify {
-        /// Checks against the heads in this file too, a line each, as `audit head` printed them: only what is kept elsewhere
-        /// shows that the whole database was put back
+        /// Checks against the heads in this file too, a line each, as `audit head` printed them:
+        /// only what is kept elsewhere shows that the whole database was put back
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
         #[command(flatten)]
@@ -52,7 +52,8 @@ enum Command {
         /// Before this instant, RFC 3339
         #[arg(long, value_name = "INSTANT", value_parser = instant)]
         until: Option<Timestamp>,
-        /// Writes at the end what another verifier needs: the wrapped key of the chains, their beginnings and cuts
+        /// Writes at the end what another verifier needs: the wrapped key of the chains, their
+        /// beginnings and cuts
         #[arg(long)]
         chains: bool,
         #[command(flatten)]

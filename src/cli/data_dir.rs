@@ -1,4 +1,5 @@
-//! The data directory of a `dev` vault: a database, a keyring and the key of an issuer, for their owner alone.
+//! The data directory of a `dev` vault: a database, a keyring and the key of an issuer, for their
+//! owner alone.
 
 use super::failure::{Failure, Result};
 use super::private_file;

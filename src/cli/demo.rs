@@ -1,6 +1,7 @@
-//! The demo: two organizations on one project, everybody who has a role in it, and made-up credentials. It goes into the vault
-//! by the front door, as the principals who may do these things. Each step changes nothing where it was done before, so that
-//! a start that was interrupted is made up for by the next.
+//! The demo: two organizations on one project, everybody who has a role in it, and made-up
+//! credentials. It goes into the vault by the front door, as the principals who may do these
+//! things. Each step changes nothing where it was done before, so that a start that was interrupted
+//! is made up for by the next.
 
 use crate::domain::{
     Category, Clock as _, EntryStatus, Error, Phase, Principal, ProjectId, ProjectStatus, RequestId, Result, Role,
@@ -25,7 +26,8 @@ const ROLES: [(&str, Role); 4] =
 const AGENTS: [(&str, &str, Option<&str>); 2] = [("builder", "acme", None), ("deployer", "globex", Some(MILESTONE))];
 const RUNTIMES: [(&str, &str); 2] = [("acme-runtime", "acme"), ("globex-runtime", "globex")];
 
-/// An entry of the demo. The values open nothing, and look like none that a scanner for leaked keys knows.
+/// An entry of the demo. The values open nothing, and look like none that a scanner for leaked keys
+/// knows.
 struct Demo {
     name: &'static str,
     category: Category,

@@ -15,12 +15,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a deleted entry can be restored, and the age at which key sets are read again; the defaults of `serve`.
+/// How long a deleted entry can be restored, and the age at which key sets are read again; the
+/// defaults of `serve`.
 const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const REFRESH: Duration = Duration::from_secs(300);
 
-/// Runs the whole vault in one process, for trying it: SQLite, the embedded authorizer, its own keys and its own issuer of
-/// tokens, with a demo in it.
+/// Runs the whole vault in one process, for trying it: SQLite, the embedded authorizer, its own
+/// keys and its own issuer of tokens, with a demo in it.
 #[derive(clap::Args)]
 pub struct Dev {
     /// Where it keeps its data; created when missing

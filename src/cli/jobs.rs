@@ -1,5 +1,5 @@
-//! What a server does besides answering: finishes changes of tuples, records repeated denials, erases what is past its
-//! retention, and has the database's files forget it.
+//! What a server does besides answering: finishes changes of tuples, records repeated denials,
+//! erases what is past its retention, and has the database's files forget it.
 
 use crate::domain::Result;
 use crate::vault::Vault;
@@ -17,8 +17,8 @@ const RETENTION: Duration = Duration::from_secs(60 * 60);
 
 type Job = Box<dyn Fn(Vault) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
-/// Runs until it is told to stop, then records what is left of the denials and signs where the chains stand. Events are erased
-/// once they are older than `audit_retention`, where there is one.
+/// Runs until it is told to stop, then records what is left of the denials and signs where the
+/// chains stand. Events are erased once they are older than `audit_retention`, where there is one.
 pub async fn run(vault: Vault, audit_retention: Option<Duration>, stop: CancellationToken) {
     let every = |period, what, job: Job| repeat(&vault, &stop, period, what, job);
     let sweep_events: Job = Box::new(move |vault| {

@@ -1,4 +1,5 @@
-//! The master keys of a configuration; among them a keyring that a command prints, such as the client of a KMS or HSM.
+//! The master keys of a configuration; among them a keyring that a command prints, such as the
+//! client of a KMS or HSM.
 
 use crate::config::{KeyConfig, KeyringSource, Provider, SECRET_VARIABLES};
 use crate::crypto::{Keyring, KeyringError};
@@ -109,7 +110,8 @@ fn ended(child: &mut Child, until: Instant) -> io::Result<Option<std::process::E
     }
 }
 
-/// Ends a process that has not been waited for, with those it started. What cannot be done is left undone.
+/// Ends a process that has not been waited for, with those it started. What cannot be done is left
+/// undone.
 fn kill(child: &mut Child) {
     let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
     let _ = child.kill();

@@ -26,7 +26,8 @@ pub struct Keys {
 enum Command {
     /// Prints a new keyring, or adds a key to one and prints the key's id
     Generate {
-        /// Adds a key to this keyring instead, and makes it the one that encrypts; send servers SIGHUP then
+        /// Adds a key to this keyring instead, and makes it the one that encrypts; send servers
+        /// SIGHUP then
         #[arg(long, value_name = "FILE")]
         add: Option<PathBuf>,
     },
@@ -35,13 +36,15 @@ enum Command {
     Status(Box<Status>),
     /// Wraps every data key with the current master key, or replaces data keys
     ///
-    /// It works beside running servers and other runs of itself, and goes on where one was cut off. Values are touched only where
-    /// data keys are replaced: then each is opened and sealed anew, entry by entry.
+    /// It works beside running servers and other runs of itself, and goes on where one was cut off.
+    /// Values are touched only where data keys are replaced: then each is opened and sealed anew,
+    /// entry by entry.
     #[command(after_help = SECRETS_HELP)]
     Rotate(Box<Rotate>),
     /// Takes a key out of a keyring file; refused while anything is wrapped with it
     ///
-    /// Rotate first, and have every server read the new keyring, so that none wraps with the old key any more.
+    /// Rotate first, and have every server read the new keyring, so that none wraps with the old
+    /// key any more.
     #[command(after_help = SECRETS_HELP)]
     Retire(Box<Retire>),
 }
@@ -100,8 +103,8 @@ fn add(path: &Path) -> Result<String> {
     Ok(id)
 }
 
-/// A keyring's file, with a lock, so that of two changes at once neither is lost. The file itself is replaced, so the lock is on
-/// its folder.
+/// A keyring's file, with a lock, so that of two changes at once neither is lost. The file itself
+/// is replaced, so the lock is on its folder.
 fn locked(path: &Path) -> Result<(PathBuf, File)> {
     // A link stays a link.
     let file = path.canonicalize().unwrap_or_else(|_| path.to_owned());

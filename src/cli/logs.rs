@@ -34,8 +34,9 @@ pub fn begin(log: Log) {
     };
 }
 
-/// The fields of an event or span as text: whatever a caller or another server put there stays on its line and steers no terminal.
-/// The library's own formatter escapes some characters, of messages only.
+/// The fields of an event or span as text: whatever a caller or another server put there stays on
+/// its line and steers no terminal. The library's own formatter escapes some characters, of
+/// messages only.
 struct PrintableFields;
 
 impl<'a> MakeVisitor<Writer<'a>> for PrintableFields {
@@ -104,8 +105,9 @@ impl<W: Write> Write for PrintableJson<W> {
     }
 }
 
-/// What an operator asked for, but nothing that others than we log below `info`: PostgreSQL's driver writes the parameters of
-/// statements there, HTTP's the frames, TLS' the messages. Only of our own part is it known that it holds no data.
+/// What an operator asked for, but nothing that others than we log below `info`: PostgreSQL's
+/// driver writes the parameters of statements there, HTTP's the frames, TLS' the messages. Only of
+/// our own part is it known that it holds no data.
 fn without_data<S: tracing::Subscriber + for<'a> LookupSpan<'a>>(asked: EnvFilter) -> impl Filter<S> {
     asked.and(filter_fn(holds_no_data))
 }
@@ -156,7 +158,8 @@ mod tests {
         lines.text()
     }
 
-    /// What a caller may put into a header, or an issuer into its name: a title, a cleared screen, a line overwritten, another line.
+    /// What a caller may put into a header, or an issuer into its name: a title, a cleared screen,
+    /// a line overwritten, another line.
     const HOSTILE: &str = "x\u{1b}]0;pwned\u{7}\u{1b}[2J\r\nERROR forged\u{9b}31m\u{202e}";
 
     fn logs_hostile(subscriber: impl tracing::Subscriber + Send + Sync) {

@@ -1,4 +1,5 @@
-//! The command line: one file per command. Each parses, puts the pieces together and runs; rules of the vault are elsewhere.
+//! The command line: one file per command. Each parses, puts the pieces together and runs; rules of
+//! the vault are elsewhere.
 
 mod audit;
 mod auditor;
@@ -31,8 +32,9 @@ use std::time::Duration;
 
 /// How long threads that are blocked may go on when a command has ended.
 const STRAGGLERS: Duration = Duration::from_secs(2);
-/// The stack of a worker, in bytes. The deepest document that is accepted needs more than the usual 2 MiB in a debug build, and a
-/// stack that overflows ends the process. What is not used of it is no memory.
+/// The stack of a worker, in bytes. The deepest document that is accepted needs more than the usual
+/// 2 MiB in a debug build, and a stack that overflows ends the process. What is not used of it is
+/// no memory.
 const STACK: usize = 16 * 1024 * 1024;
 
 /// A credential vault for AI agents that work on one project: a GraphQL federation subgraph.
@@ -55,14 +57,15 @@ struct Cli {
 enum Command {
     /// Runs the whole vault in one process, with a demo in it, for trying it
     ///
-    /// It keeps everything in one directory: a SQLite database, a keyring, and the key of an issuer of its own, whose tokens
-    /// `project-vault token` makes.
+    /// It keeps everything in one directory: a SQLite database, a keyring, and the key of an issuer
+    /// of its own, whose tokens `project-vault token` makes.
     Dev(dev::Dev),
     /// Runs the server
     ///
-    /// Every setting is an environment variable and, unless it is secret, a flag. A flag wins over its variable; an empty
-    /// variable counts as not set. SIGTERM and SIGINT stop the server: it accepts nothing new, finishes what runs within 20
-    /// seconds, and exits with 0. At SIGHUP it reads its keyring again.
+    /// Every setting is an environment variable and, unless it is secret, a flag. A flag wins over
+    /// its variable; an empty variable counts as not set. SIGTERM and SIGINT stop the server: it
+    /// accepts nothing new, finishes what runs within 20 seconds, and exits with 0. At SIGHUP it
+    /// reads its keyring again.
     Serve(Box<serve::Serve>),
     /// Brings the database, and the authorization model in OpenFGA, up to date
     ///
@@ -80,7 +83,8 @@ enum Command {
     Audit(audit::Audit),
     /// Makes and replaces keys, and says which are in use
     Keys(keys::Keys),
-    /// Runs a command with the project's secrets in its environment, and keeps them out of its output
+    /// Runs a command with the project's secrets in its environment, and keeps them out of its
+    /// output
     Exec(Box<Exec>),
     /// Resolves one secret for a tool, and writes its value to standard output
     Get(Box<Get>),

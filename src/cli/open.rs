@@ -19,7 +19,8 @@ use std::time::Duration;
 pub fn store(backend: &Backend) -> Result<Store> {
     let url = backend.database_url.expose_secret();
     if let Some(path) = url.strip_prefix("sqlite:") {
-        // SQLite would make it as open as the process' mask allows. Where it cannot be made, SQLite says why.
+        // SQLite would make it as open as the process' mask allows. Where it cannot be made, SQLite
+        // says why.
         let _ = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     }
     Ok(Store::open(url, None)?)
@@ -57,7 +58,8 @@ pub async fn authorizer(backend: &Backend, installation: &Installation, store: &
     })
 }
 
-/// Ends the records of this process once its work is done, whatever came of that: the next process goes on with its chains.
+/// Ends the records of this process once its work is done, whatever came of that: the next process
+/// goes on with its chains.
 pub async fn recorded<T, E: Into<Failure>>(vault: &Vault, done: Result<T, E>) -> Result<T> {
     let ended = vault.audit().end_records().await;
     let done = done.map_err(Into::into)?;
@@ -68,7 +70,8 @@ pub async fn recorded<T, E: Into<Failure>>(vault: &Vault, done: Result<T, E>) ->
 /// The vault that an operator's command works on.
 #[derive(clap::Args)]
 pub struct Place {
-    /// The data directory of a `dev` vault, instead of the settings below; it works beside a running server
+    /// The data directory of a `dev` vault, instead of the settings below; it works beside a
+    /// running server
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]
@@ -80,7 +83,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Opens it. Whatever is done in it is recorded under the installation's key, so that nothing goes without keys.
+    /// Opens it. Whatever is done in it is recorded under the installation's key, so that nothing
+    /// goes without keys.
     pub async fn vault(&self) -> Result<Vault> {
         let Parts { backend, store, installation, .. } = self.parts()?;
         let authorizer = authorizer(&backend, &installation, &store).await?;
@@ -95,8 +99,8 @@ impl Place {
         Ok((Vault::of(installation, Authorizer::closed(), Duration::MAX), keys))
     }
 
-    /// Brings it up to date; gives what it is, and whether its tables were current before. Rows without MACs are signed where
-    /// `sign_existing` says so.
+    /// Brings it up to date; gives what it is, and whether its tables were current before. Rows
+    /// without MACs are signed where `sign_existing` says so.
     pub async fn migrate(&self, sign_existing: bool) -> Result<(Backend, Store, bool)> {
         let Parts { backend, store, installation, .. } = self.parts()?;
         let existing = if sign_existing { ExistingRows::Sign } else { ExistingRows::Refuse };

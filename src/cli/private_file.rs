@@ -7,7 +7,8 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-/// Creates a file of mode 0600, unless there is one. It appears with all its content, or not at all.
+/// Creates a file of mode 0600, unless there is one. It appears with all its content, or not at
+/// all.
 pub fn create(path: &Path, text: &SecretString) -> Result {
     let temporary = Temporary::create(path, text, None).map_err(Failure::file(path))?;
     match std::fs::hard_link(&temporary.0, path) {
@@ -16,7 +17,8 @@ pub fn create(path: &Path, text: &SecretString) -> Result {
     }
 }
 
-/// Replaces a file's content; its mode and owner stay. Whoever reads it sees the old content or the new one.
+/// Replaces a file's content; its mode and owner stay. Whoever reads it sees the old content or the
+/// new one.
 pub fn replace(path: &Path, text: &SecretString) -> Result {
     let replace = || {
         let temporary = Temporary::create(path, text, Some(&std::fs::metadata(path)?))?;

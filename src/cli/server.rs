@@ -1,4 +1,5 @@
-//! Running a vault: the HTTP server, the background jobs, and the signals that stop it or have it read its keyring again.
+//! Running a vault: the HTTP server, the background jobs, and the signals that stop it or have it
+//! read its keyring again.
 
 use super::failure::{Failure, Result};
 use super::jobs;
@@ -100,7 +101,8 @@ pub async fn run(parts: Parts, ready: impl FnOnce(Addresses) -> Result) -> Resul
     }
 }
 
-/// Binds the addresses, so that what is wrong with them is told before anything else, and serves until `stop` is cancelled.
+/// Binds the addresses, so that what is wrong with them is told before anything else, and serves
+/// until `stop` is cancelled.
 async fn listen(parts: Parts, stop: CancellationToken) -> Result<Listening> {
     let scheme = if parts.tls.is_some() { "https" } else { "http" };
     let config = ServerConfig {

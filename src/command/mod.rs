@@ -32,8 +32,8 @@ pub fn parse_arguments<C: clap::Parser>() -> Result<C, ExitCode> {
     C::try_parse().map_err(|error| {
         let text = error.render().to_string();
         let shown = Printable(&text).to_string();
-        // The message repeats arguments, which somebody else may have composed. Help needs no escaping and
-        // keeps its colours. A failure to print even this has nowhere to be reported.
+        // The message repeats arguments, which somebody else may have composed. Help needs no
+        // escaping and keeps its colours. A failure to print even this has nowhere to be reported.
         let _ = if shown == text { error.print() } else { std::io::stderr().lock().write_all(shown.as_bytes()) };
         u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
     })

@@ -1,8 +1,8 @@
 //! Text from elsewhere, shown so that it cannot steer a terminal or pass for other lines.
 //!
-//! What a server, a token or a database says is held as [`Untrusted`], which can be displayed in one way only: escaped, on one
-//! line, and not without end. All other output goes through [`Printable`] on its way out, so that text which nobody thought of
-//! does no harm either.
+//! What a server, a token or a database says is held as [`Untrusted`], which can be displayed in
+//! one way only: escaped, on one line, and not without end. All other output goes through
+//! [`Printable`] on its way out, so that text which nobody thought of does no harm either.
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -11,7 +11,8 @@ use std::fmt::{self, Display, Write};
 /// Maximum number of characters that are shown of one text from elsewhere.
 const MAX_SHOWN: usize = 1_000;
 
-/// A text that came from elsewhere. Displayed, control characters and invisible ones are escaped, line breaks included.
+/// A text that came from elsewhere. Displayed, control characters and invisible ones are escaped,
+/// line breaks included.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Untrusted(String);
@@ -46,7 +47,8 @@ impl fmt::Debug for Untrusted {
     }
 }
 
-/// Shows something with every control or invisible character escaped, but for the ends of lines and tabs.
+/// Shows something with every control or invisible character escaped, but for the ends of lines and
+/// tabs.
 pub struct Printable<T>(pub T);
 
 impl<T: Display> Display for Printable<T> {
@@ -104,8 +106,9 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// Whether a character steers a terminal, or changes how the text around it looks: the control characters (Unicode's category Cc),
-/// the format characters (Cf), which reorder text or cannot be seen, and the separators of lines and paragraphs (Zl, Zp).
+/// Whether a character steers a terminal, or changes how the text around it looks: the control
+/// characters (Unicode's category Cc), the format characters (Cf), which reorder text or cannot be
+/// seen, and the separators of lines and paragraphs (Zl, Zp).
 fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -136,7 +139,8 @@ fn is_harmful(c: char) -> bool {
 mod tests {
     use super::*;
 
-    /// Sets a title, clears the screen, overwrites the line, adds one, in C0 and C1; reorders, hides.
+    /// Sets a title, clears the screen, overwrites the line, adds one, in C0 and C1; reorders,
+    /// hides.
     const HOSTILE: &str = "a\u{1b}]0;pwned\u{7}\u{1b}[2J\rb\nc\t\u{9b}31m\u{7f}\u{202e}d\u{200b}\u{feff}\u{e0041}";
 
     #[test]

@@ -3,8 +3,8 @@
 use super::text_enum;
 
 text_enum! {
-    /// What an error of the API tells programs, in `extensions.code`. The reason of an audit event is one
-    /// of these, too.
+    /// What an error of the API tells programs, in `extensions.code`. The reason of an audit event
+    /// is one of these, too.
     pub enum ErrorCode {
         /// The request has no token, or one that is not accepted.
         Unauthenticated = "UNAUTHENTICATED",

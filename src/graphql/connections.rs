@@ -23,7 +23,8 @@ pub(super) fn map<T, U>(page: Page<T>, f: impl Fn(T) -> U) -> Page<U> {
     }
 }
 
-/// Declares the connection and the edge of a type of elements; further fields of the connection stand in braces.
+/// Declares the connection and the edge of a type of elements; further fields of the connection
+/// stand in braces.
 macro_rules! connection {
     ($connection:ident { $page:ident: Page<$node:ident> $(, $field:ident: $ty:ty)* }, $edge:ident $(, { $($more:tt)* })?) => {
         /// An element with its cursor.

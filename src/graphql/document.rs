@@ -1,19 +1,26 @@
 //! The inspection of a document before anything of it is validated or executed.
 //!
-//! async-graphql bounds neither what a document costs to parse, nor what it expands to, and it runs two fields of one
-//! response key twice instead of merging them. So a document is read here first, at a cost that is linear in its bytes:
+//! async-graphql bounds neither what a document costs to parse, nor what it expands to, and it runs
+//! two fields of one response key twice instead of merging them. So a document is read here first,
+//! at a cost that is linear in its bytes:
 //!
-//! - The text is scanned before the recursive parser sees it (`scan`): its length, its tokens, how deep brackets nest, and the
-//!   bytes that are no string, are bounded.
-//! - Every fragment is measured once, whatever the number of its spreads, and all sums saturate. What a fragment spreads is
-//!   measured before it; a fragment that reaches itself is refused. Unknown fragments are left to validation.
-//! - Of a document, with fragments expanded: fields nest at most 16 deep; all operations together select at most 1,000
-//!   fields, through at most 1,000 fragments (spread or inline), with at most 10,000 directives (a fragment's count for each of
-//!   its fields), 12,000 values and 4 MiB of strings in arguments; no operation has more than 30 aliases. Aliases of the root
-//!   field `_entities` and below it are not counted, since that is how gateways merge fetches; the 1,000 fields bound them.
-//! - Selection sets, with fragments expanded, nest at most [`MAX_LEVELS`] deep, since async-graphql recurses through them.
-//! - Only the chosen operation, and the fragments it reaches, are handed on: what nobody asks for costs nothing more.
-//! - Its root fields `resolveSecrets` and `previewSecrets` are selected at most once, and 5 times, and `sdl` at most once.
+//! - The text is scanned before the recursive parser sees it (`scan`): its length, its tokens, how
+//!   deep brackets nest, and the bytes that are no string, are bounded.
+//! - Every fragment is measured once, whatever the number of its spreads, and all sums saturate.
+//!   What a fragment spreads is measured before it; a fragment that reaches itself is refused.
+//!   Unknown fragments are left to validation.
+//! - Of a document, with fragments expanded: fields nest at most 16 deep; all operations together
+//!   select at most 1,000 fields, through at most 1,000 fragments (spread or inline), with at most
+//!   10,000 directives (a fragment's count for each of its fields), 12,000 values and 4 MiB of
+//!   strings in arguments; no operation has more than 30 aliases. Aliases of the root field
+//!   `_entities` and below it are not counted, since that is how gateways merge fetches; the 1,000
+//!   fields bound them.
+//! - Selection sets, with fragments expanded, nest at most [`MAX_LEVELS`] deep, since async-graphql
+//!   recurses through them.
+//! - Only the chosen operation, and the fragments it reaches, are handed on: what nobody asks for
+//!   costs nothing more.
+//! - Its root fields `resolveSecrets` and `previewSecrets` are selected at most once, and 5 times,
+//!   and `sdl` at most once.
 //! - Its fields of one response key are merged, or refused where they differ (`merge`).
 //! - With its variables, what it would read, answer and copy is bounded (`cost`).
 
@@ -42,7 +49,8 @@ pub use introspection::{Introspected, WHOLE};
 pub use measure::MAX_LEVELS;
 pub use size::{MAX_SUBJECT, json_length};
 
-/// Root fields with the maximum number of their selections in one operation, and the error beyond it.
+/// Root fields with the maximum number of their selections in one operation, and the error beyond
+/// it.
 const BOUNDED: &[(&str, usize, &str)] = &[
     (RESOLVE_SECRETS, 1, "An operation selects resolveSecrets at most once; ask for all names in one selection."),
     ("previewSecrets", 5, "An operation selects previewSecrets at most 5 times; send several requests."),
@@ -55,22 +63,24 @@ const SDL: &str = "sdl";
 const SDL_ONCE: &str = "An operation selects sdl at most once; reuse its answer.";
 /// Upper bound of the memory that one lexical token of a parsed document takes, in bytes.
 const TOKEN_MEMORY: usize = 288;
-/// The root field in which gateways merge fetches under aliases, and whose objects are of several types.
+/// The root field in which gateways merge fetches under aliases, and whose objects are of several
+/// types.
 const ENTITIES: &str = "_entities";
 /// The root fields of a query that tell about the schema.
 const INTROSPECTION: &[&str] = &["__schema", "__type"];
 /// The root fields of a query that anyone may read.
 const ANONYMOUS: &[&str] = &["__typename", "__schema", "__type", SERVICE];
 
-/// A document that may be validated and executed. It has no printed form, because secrets may stand in its arguments.
+/// A document that may be validated and executed. It has no printed form, because secrets may stand
+/// in its arguments.
 #[allow(clippy::struct_excessive_bools, reason = "each answers a question of its own")]
 pub struct Inspected {
     /// The chosen operation, with the fragments that it reaches.
     pub document: ExecutableDocument,
     /// The kind of the chosen operation.
     pub kind: OperationType,
-    /// Whether the chosen operation is a query of nothing but `__typename`, `__schema`, `__type` and `_service`, which are
-    /// answered without a token.
+    /// Whether the chosen operation is a query of nothing but `__typename`, `__schema`, `__type`
+    /// and `_service`, which are answered without a token.
     pub anonymous_only: bool,
     /// Whether the chosen operation selects the root field `resolveSecrets`.
     pub resolves: bool,
@@ -80,14 +90,15 @@ pub struct Inspected {
     pub service_only: bool,
     /// Whether the chosen operation is `{ _service { sdl } }`, whatever its name, and nothing else.
     pub sdl_only: bool,
-    /// The variables of the chosen operation that must have a value: async-graphql misses one only in the field that uses it,
-    /// when what stands before that field has been changed already.
+    /// The variables of the chosen operation that must have a value: async-graphql misses one only
+    /// in the field that uses it, when what stands before that field has been changed already.
     pub required: Vec<Name>,
     /// Upper bound of the memory that the document takes, in bytes.
     pub weight: usize,
 }
 
-/// Why a document is not executed. The messages say what to change and quote nothing of the document.
+/// Why a document is not executed. The messages say what to change and quote nothing of the
+/// document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// It is no GraphQL.
@@ -109,8 +120,9 @@ pub enum Refusal {
 /// Reads a document and chooses the operation of this name, or its only one.
 ///
 /// # Errors
-/// When the text is no GraphQL, when the document exceeds a limit, and when no operation, or more than one, is meant. The
-/// limits hold for every operation of the document; the rules on response keys and root fields hold for the chosen one.
+/// When the text is no GraphQL, when the document exceeds a limit, and when no operation, or more
+/// than one, is meant. The limits hold for every operation of the document; the rules on response
+/// keys and root fields hold for the chosen one.
 pub fn inspect(query: &str, operation_name: Option<&str>) -> Result<Inspected, Refusal> {
     let tokens = scan::scan(query)?;
     let document = parse_query(query).map_err(|error| unreadable(&error))?;
@@ -135,8 +147,8 @@ pub fn inspect(query: &str, operation_name: Option<&str>) -> Result<Inspected, R
 }
 
 impl Inspected {
-    /// Bounds what the operation would read, answer and copy with these values of its variables, and says what its answer
-    /// amounts to at most.
+    /// Bounds what the operation would read, answer and copy with these values of its variables,
+    /// and says what its answer amounts to at most.
     ///
     /// # Errors
     /// When it exceeds a limit.
@@ -220,7 +232,8 @@ fn chosen(operations: DocumentOperations, name: Option<&str>) -> Result<Position
     }
 }
 
-/// Whether an operation is `{ _service { sdl } }`, without anything that would have to be validated.
+/// Whether an operation is `{ _service { sdl } }`, without anything that would have to be
+/// validated.
 fn is_sdl_only(operation: &OperationDefinition) -> bool {
     let only = |set: &SelectionSet, name: &str| match set.items.as_slice() {
         [Positioned { node: Selection::Field(field), .. }] => {
@@ -246,7 +259,8 @@ struct Root<'a> {
 }
 
 impl<'a> Root<'a> {
-    /// The root fields of one operation. The document has been measured, so what is expanded here is bounded.
+    /// The root fields of one operation. The document has been measured, so what is expanded here
+    /// is bounded.
     fn of(operation: &'a OperationDefinition, fragments: &'a Fragments) -> Self {
         Self::of_set(&operation.selection_set.node, fragments)
     }

@@ -1,5 +1,6 @@
-//! Answers each representation of `_entities` by itself. The library alone would fail the whole list for one that it cannot
-//! resolve, and does not tell a resolver the index of its representation.
+//! Answers each representation of `_entities` by itself. The library alone would fail the whole
+//! list for one that it cannot resolve, and does not tell a resolver the index of its
+//! representation.
 
 use super::error::no_such_entity;
 use super::query::Query;
@@ -14,8 +15,8 @@ use std::sync::{Mutex, PoisonError};
 /// The root of queries.
 pub(super) struct Root(pub Query);
 
-/// How many representations of each `_entities` field, by its response key, have been begun. The library begins them in their
-/// order.
+/// How many representations of each `_entities` field, by its response key, have been begun. The
+/// library begins them in their order.
 #[derive(Default)]
 pub(super) struct Begun(Mutex<HashMap<String, usize>>);
 

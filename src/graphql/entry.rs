@@ -214,7 +214,8 @@ impl VaultEntry {
     }
 }
 
-/// A certificate's name, cut to [`MAX_SUBJECT`] characters: the certificate's author chose its length.
+/// A certificate's name, cut to [`MAX_SUBJECT`] characters: the certificate's author chose its
+/// length.
 fn shortened(mut name: String) -> String {
     if let Some((end, _)) = name.char_indices().nth(MAX_SUBJECT) {
         name.truncate(end);

@@ -9,8 +9,8 @@ const INVALID_VALUE: &str = "Invalid value for argument ";
 /// The same, of a variable's default value.
 const INVALID_DEFAULT: &str = "Invalid default value for argument: ";
 
-/// How the messages of async-graphql's validation begin that quote names and types, and no value. What begins otherwise is
-/// answered by [`NOT_VALID`].
+/// How the messages of async-graphql's validation begin that quote names and types, and no value.
+/// What begins otherwise is answered by [`NOT_VALID`].
 const WITHOUT_VALUES: &[&str] = &[
     "Cannot spread fragment \"",
     "Directive \"",
@@ -33,11 +33,12 @@ const NOT_VALID: &str = "The document is not valid against the schema.";
 
 /// Maximum number of validation errors in a response.
 const MAX_FAULTS: usize = 20;
-/// Maximum length in bytes of a library message that is passed on: it quotes the document's names, of
-/// any length.
+/// Maximum length in bytes of a library message that is passed on: it quotes the document's names,
+/// of any length.
 const MAX_MESSAGE: usize = 600;
 
-/// Turns an error of the vault into one of the API. The text of what was unexpected goes to the log only.
+/// Turns an error of the vault into one of the API. The text of what was unexpected goes to the log
+/// only.
 pub(super) fn to_graphql(error: &Error) -> async_graphql::Error {
     if let Error::Internal(_) = error {
         tracing::error!(error = %with_causes(error), "internal error");
@@ -86,7 +87,8 @@ impl From<&Refusal> for ServerError {
     }
 }
 
-/// Gives every error a code and the request's id, and rewords what the library says where that may repeat a value.
+/// Gives every error a code and the request's id, and rewords what the library says where that may
+/// repeat a value.
 pub(super) fn complete(mut response: Response, request: &RequestId) -> Response {
     // Errors of execution have a path, and each belongs to a field of its own.
     if response.errors.iter().all(|error| error.path.is_empty()) {
@@ -108,7 +110,8 @@ pub(super) fn complete(mut response: Response, request: &RequestId) -> Response 
 fn reword(message: &str, executed: bool) -> (String, ErrorCode) {
     for prefix in [INVALID_VALUE, INVALID_DEFAULT] {
         if let Some(fault) = message.strip_prefix(prefix) {
-            // The place is made of the schema's names, or begins with a variable's; the fault may quote what was sent.
+            // The place is made of the schema's names, or begins with a variable's; the fault may
+            // quote what was sent.
             let (place, fault) = fault.split_once(", ").unwrap_or(("", fault));
             let place = if place.len() > MAX_MESSAGE { "…" } else { place };
             let fault = if fault.starts_with("expected type") || fault.ends_with("is required but not provided") {

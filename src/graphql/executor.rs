@@ -1,12 +1,13 @@
-//! A schema that executes requests, traced or not. Tracing costs something for each field, so it is in
-//! a second build of the schema, which is made for the first traced request. Other requests do not pay
-//! for it.
+//! A schema that executes requests, traced or not. Tracing costs something for each field, so it is
+//! in a second build of the schema, which is made for the first traced request. Other requests do
+//! not pay for it.
 //!
-//! async-graphql answers `_service` before any resolver of ours runs, and renders the SDL each time.
-//! Callers without a token may ask for it, so that must be cheap. Three paths answer it:
+//! async-graphql answers `_service` before any resolver of ours runs, and renders the SDL each
+//! time. Callers without a token may ask for it, so that must be cheap. Three paths answer it:
 //!
 //! - `{ _service { sdl } }`, which gateways send, gets bytes that all untraced responses share.
-//! - Other selections of `_service` and `__typename` alone run on a schema that holds the rendered SDL.
+//! - Other selections of `_service` and `__typename` alone run on a schema that holds the rendered
+//!   SDL.
 //! - `_service` beside other fields is rendered by the whole schema. Without a token, only
 //!   introspection may stand beside it, and only where it is on.
 

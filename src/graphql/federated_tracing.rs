@@ -1,8 +1,9 @@
-//! Federated tracing: which field took how long, for the gateway that asks for it with `apollo-federation-include-trace: ftv1`.
-//! The answer's `extensions.ftv1` is a `Trace` of Apollo's `reports.proto`, base64 encoded.
+//! Federated tracing: which field took how long, for the gateway that asks for it with
+//! `apollo-federation-include-trace: ftv1`. The answer's `extensions.ftv1` is a `Trace` of Apollo's
+//! `reports.proto`, base64 encoded.
 //!
-//! A trace holds the schema's names, the operation's response keys, indices, types and times, and of errors their code and place:
-//! no value, no argument, and no message.
+//! A trace holds the schema's names, the operation's response keys, indices, types and times, and
+//! of errors their code and place: no value, no argument, and no message.
 
 use super::Estimate;
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextResolve, ResolveInfo};
@@ -16,8 +17,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The name under which the trace stands in the answer's extensions.
 pub(super) const EXTENSION: &str = "ftv1";
-/// The bytes of the largest trace, before base64. A trace that would be longer leaves out the rest and says so: lists in lists
-/// make many fields of few, and an alias stands in the trace of each.
+/// The bytes of the largest trace, before base64. A trace that would be longer leaves out the rest
+/// and says so: lists in lists make many fields of few, and an alias stands in the trace of each.
 const MAX_BYTES: usize = 3 * 1024 * 1024 / 2;
 /// Maximum number of bytes of a node beside its names: its times, its index, and their tags and
 /// lengths.
@@ -212,7 +213,8 @@ impl Tree {
         (!self.full).then(|| self.bytes += bytes)
     }
 
-    /// The node of this path; it and those above it are made where they are missing. None when the trace is full.
+    /// The node of this path; it and those above it are made where they are missing. None when the
+    /// trace is full.
     fn place(&mut self, path: impl IntoIterator<Item = Id>) -> Option<usize> {
         path.into_iter().try_fold(0, |parent, id| {
             let name = match &id {

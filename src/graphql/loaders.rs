@@ -10,7 +10,8 @@ use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Maximum number of keys in one batch: more than any operation can ask for, so that no batch is split.
+/// Maximum number of keys in one batch: more than any operation can ask for, so that no batch is
+/// split.
 const MAX_KEYS: usize = 100_000;
 
 /// An error that several fields share.
@@ -189,8 +190,8 @@ impl RequestContext {
     }
 }
 
-/// The context of the request. [`super::Api::execute`] sets it for every caller with a token; without
-/// a token no resolver runs.
+/// The context of the request. [`super::Api::execute`] sets it for every caller with a token;
+/// without a token no resolver runs.
 ///
 /// # Errors
 /// INTERNAL when it is not set.

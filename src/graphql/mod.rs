@@ -1,5 +1,5 @@
-//! The GraphQL schema: turns what the vault says into the types of `schema.graphql`. No rule of the product stands here; which
-//! permission a field needs stands in `permissions`.
+//! The GraphQL schema: turns what the vault says into the types of `schema.graphql`. No rule of the
+//! product stands here; which permission a field needs stands in `permissions`.
 
 mod answer;
 mod audit;
@@ -67,7 +67,8 @@ pub fn sdl() -> String {
     sdl_of(&build().finish())
 }
 
-/// Marks the request that reads the whole schema, with what is hidden from most callers, to measure introspection by it.
+/// Marks the request that reads the whole schema, with what is hidden from most callers, to measure
+/// introspection by it.
 struct EveryType;
 
 /// Whether the request is a runtime's, for what is hidden from everybody else's introspection.
@@ -138,8 +139,8 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// The bytes of the largest answer that is expected: JSON with all characters escaped, but for released values, and lists
-    /// without pages as long as they usually are.
+    /// The bytes of the largest answer that is expected: JSON with all characters escaped, but for
+    /// released values, and lists without pages as long as they usually are.
     #[must_use]
     pub fn answer_bytes(&self) -> usize {
         self.answer_bytes
@@ -171,8 +172,8 @@ impl Api {
         Self { schema: Executor::new(build, str::to_owned), inputs, vault, introspection }
     }
 
-    /// Executes another schema in the place of the vault's, under the same rules, and answers its SDL as `edit` returns it:
-    /// for suites of tests that bring their own schema.
+    /// Executes another schema in the place of the vault's, under the same rules, and answers its
+    /// SDL as `edit` returns it: for suites of tests that bring their own schema.
     #[must_use]
     pub fn with_schema<Q, M>(
         self,
@@ -200,21 +201,22 @@ impl Api {
         inspect(query, operation_name)
     }
 
-    /// Whether an operation is answered without a token: a query of nothing but `__typename`, `_service` and, where it is on,
-    /// introspection.
+    /// Whether an operation is answered without a token: a query of nothing but `__typename`,
+    /// `_service` and, where it is on, introspection.
     #[must_use]
     pub fn answers_anyone(&self, operation: &Inspected) -> bool {
         operation.anonymous_only && (self.introspection || !operation.introspects)
     }
 
-    /// The answer to `{ _service { sdl } }`, as JSON, which all requests share; none for any other operation.
+    /// The answer to `{ _service { sdl } }`, as JSON, which all requests share; none for any other
+    /// operation.
     #[must_use]
     pub fn shared_answer(&self, operation: &Inspected) -> Option<Bytes> {
         operation.sdl_only.then(|| self.schema.sdl_answer())
     }
 
-    /// What the schema tells about itself, with what is hidden from most callers, to measure introspection by; none when it
-    /// cannot be read.
+    /// What the schema tells about itself, with what is hidden from most callers, to measure
+    /// introspection by; none when it cannot be read.
     pub async fn introspected(&self) -> Option<&Introspected> {
         self.schema.introspected().await
     }
@@ -235,7 +237,8 @@ impl Api {
         }
     }
 
-    /// Validates and executes an operation. Every error of the answer has a code and the request's id.
+    /// Validates and executes an operation. Every error of the answer has a code and the request's
+    /// id.
     pub async fn execute(&self, call: Call) -> Response {
         match self.prepare(call).await {
             Ok(prepared) => prepared.execute().await,
@@ -269,7 +272,8 @@ impl Api {
     }
 
     fn build_for(call: &Call) -> Build {
-        // Variables of other types are for validation by the whole schema to refuse: nothing here takes them.
+        // Variables of other types are for validation by the whole schema to refuse: nothing here
+        // takes them.
         if call.operation.service_only && call.operation.variables().all(is_built_in) {
             Build::Service
         } else if call.traced {

@@ -1,8 +1,8 @@
 //! Delays answers that must not distinguish a hidden object from a missing one by their time.
 //!
-//! The vault does the same work for both, but reading a row that exists takes some microseconds longer,
-//! and with enough requests the difference can be measured. So such an answer waits for the next
-//! multiple of [`STEP`], which hides every difference that does not cross a multiple.
+//! The vault does the same work for both, but reading a row that exists takes some microseconds
+//! longer, and with enough requests the difference can be measured. So such an answer waits for the
+//! next multiple of [`STEP`], which hides every difference that does not cross a multiple.
 
 use crate::domain::Error;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Answers are delayed to a multiple of this time since the operation began. It is several times what
-/// the work takes, so nearly all answers leave at the first multiple, and short enough for a page that
-/// a gateway assembles from several requests.
+/// Answers are delayed to a multiple of this time since the operation began. It is several times
+/// what the work takes, so nearly all answers leave at the first multiple, and short enough for a
+/// page that a gateway assembles from several requests.
 pub(super) const STEP: Duration = Duration::from_millis(20);
 
 /// Whether an operation met an object that is hidden from the caller, or missing. Cheap to clone.
@@ -42,7 +42,8 @@ impl Concealment {
         }
     }
 
-    /// Waits until the operation that began at `began` may be answered. Returns whether it had to wait.
+    /// Waits until the operation that began at `began` may be answered. Returns whether it had to
+    /// wait.
     pub(super) async fn wait(&self, began: Instant) -> bool {
         let conceals = self.0.load(Ordering::Relaxed);
         if conceals {

@@ -17,7 +17,8 @@ pub(super) struct Guarded<P> {
     permission: PhantomData<P>,
 }
 
-/// Declares the guarded fields, each with the one permission it needs besides the one to see its object.
+/// Declares the guarded fields, each with the one permission it needs besides the one to see its
+/// object.
 macro_rules! guarded {
     ($($constant:ident: $permission:ident = $of:ident.$name:literal),+ $(,)?) => {
         $(
@@ -60,8 +61,9 @@ guarded! {
 pub(super) const STRENGTHS: [Permission; 4] =
     [Permission::CanAdminister, Permission::CanWrite, Permission::CanViewMasked, Permission::CanList];
 
-/// Every permission that the selection below a field will ask for on the field's project, so that all are asked in one batch.
-/// Asking for one too many costs a question, asking for one too few a batch.
+/// Every permission that the selection below a field will ask for on the field's project, so that
+/// all are asked in one batch. Asking for one too many costs a question, asking for one too few a
+/// batch.
 pub(super) fn selected(ctx: &Context<'_>) -> BTreeSet<Permission> {
     let mut permissions = BTreeSet::new();
     collect(&ctx.field(), &mut permissions);
@@ -139,7 +141,8 @@ pub(super) async fn sight<P: Held>(
 mod tests {
     use super::*;
 
-    /// A coordinate that is misspelled would cost a question, and one without its `Requires` a reader.
+    /// A coordinate that is misspelled would cost a question, and one without its `Requires` a
+    /// reader.
     #[test]
     fn every_guarded_field_is_in_the_schema() {
         let sdl = crate::graphql::sdl();

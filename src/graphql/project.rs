@@ -37,7 +37,8 @@ impl Project {
     }
 }
 
-/// The vault of a project, if the viewer may see anything of it. Asks for what is selected below at once.
+/// The vault of a project, if the viewer may see anything of it. Asks for what is selected below at
+/// once.
 pub(super) async fn find_vault(ctx: &Context<'_>, project: &ProjectId) -> Result<Option<ProjectVault>> {
     let mut permissions = permissions::selected(ctx);
     permissions.insert(Permission::CanSee);
@@ -55,8 +56,8 @@ pub(super) async fn find_vault(ctx: &Context<'_>, project: &ProjectId) -> Result
 pub(super) struct Milestone(pub MilestoneId);
 
 impl Milestone {
-    /// The milestone, and the permission to list its project's entries; none where the viewer may see
-    /// nothing of it.
+    /// The milestone, and the permission to list its project's entries; none where the viewer may
+    /// see nothing of it.
     async fn find(
         &self,
         ctx: &Context<'_>,
@@ -282,7 +283,8 @@ impl ProjectVault {
     }
 }
 
-/// A page of entries. DELETED ones are in it where they are asked for and the viewer may administer.
+/// A page of entries. DELETED ones are in it where they are asked for and the viewer may
+/// administer.
 async fn list(ctx: &Context<'_>, by: Authorized<CanList>, query: EntryQuery) -> Result<VaultEntryConnection> {
     let request = request(ctx)?;
     let wants_deleted = query.filter.statuses.as_ref().is_some_and(|statuses| statuses.contains(&EntryStatus::Deleted));

@@ -26,8 +26,8 @@ impl Query {
         find_vault(ctx, &id(ProjectId::parse(project.0), "projectId")?).await
     }
 
-    /// The entry, if the viewer may list its project; a DELETED one if they may administer it. Asks for what is selected below at
-    /// once, and about nowhere where there is no such entry.
+    /// The entry, if the viewer may list its project; a DELETED one if they may administer it. Asks
+    /// for what is selected below at once, and about nowhere where there is no such entry.
     pub(super) async fn find_entry(ctx: &Context<'_>, id: &str) -> Result<Option<VaultEntry>> {
         let request = request(ctx)?;
         let entry = match EntryId::parse(id) {

@@ -1,9 +1,9 @@
 //! Runs the loads of data loaders when the operation is idle.
 //!
-//! A loader collects the keys of all fields that are resolved concurrently. A timer cannot tell when
-//! it has them all: on a busy processor it would split one batch into several. So loads run on the
-//! operation's own task, in rounds. A round starts when every field waits for a load; loads requested
-//! during a round run in the next one.
+//! A loader collects the keys of all fields that are resolved concurrently. A timer cannot tell
+//! when it has them all: on a busy processor it would split one batch into several. So loads run on
+//! the operation's own task, in rounds. A round starts when every field waits for a load; loads
+//! requested during a round run in the next one.
 
 use async_graphql::runtime::Timer;
 use futures::future::{BoxFuture, ready};

@@ -33,7 +33,8 @@ impl From<domain::Timestamp> for DateTime {
     }
 }
 
-/// Declares an enumeration of the schema for one of the vault's: the same values, with words for them.
+/// Declares an enumeration of the schema for one of the vault's: the same values, with words for
+/// them.
 macro_rules! enumeration {
     ($(#[$meta:meta])* $name:ident for $of:path { $($(#[$vmeta:meta])* $value:ident),+ $(,)? }) => {
         $(#[$meta])*

@@ -4,8 +4,8 @@
 //! There are two budgets. A request holds its body as it arrives, and then what the body was parsed
 //! into, until it has been executed. An answer reserves its upper bound before its operation is
 //! executed, gives back the difference once it is known, and holds the rest until its last byte is
-//! handed to the operating system: a peer that does not read holds what it was answered, and no more
-//! than its share. A caller for whom nothing is left waits for a moment, and is refused then.
+//! handed to the operating system: a peer that does not read holds what it was answered, and no
+//! more than its share. A caller for whom nothing is left waits for a moment, and is refused then.
 
 use super::shares::{Share, Shares};
 use crate::domain::Principal;
@@ -33,8 +33,8 @@ struct Limits {
     wait: Duration,
 }
 
-/// A share is more than one request can need: a body of 2 MiB takes its bytes and, as values, twelve
-/// times as much at most.
+/// A share is more than one request can need: a body of 2 MiB takes its bytes and, as values,
+/// twelve times as much at most.
 const REQUESTS: Limits =
     Limits { total: 128 * MIB, each: 32 * MIB, anonymous: 32 * MIB, uncounted: 4096, wait: Duration::from_secs(2) };
 
@@ -42,8 +42,8 @@ const REQUESTS: Limits =
 /// bounded, and none of them waits for its peer.
 const UNCOUNTED_EXECUTING: usize = 16 * 1024;
 
-/// An answer exists as values and as text while it is written, so that three times as much is in use at
-/// worst: a quarter of what a server with 3 GiB has.
+/// An answer exists as values and as text while it is written, so that three times as much is in
+/// use at worst: a quarter of what a server with 3 GiB has.
 const ANSWERS: Limits =
     Limits { total: 256 * MIB, each: 64 * MIB, anonymous: 16 * MIB, uncounted: 4096, wait: Duration::from_secs(1) };
 
@@ -144,8 +144,8 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Holds this many bytes from now on; where they are more than before, waits for them. One request
-    /// never counts for more than a caller's whole share.
+    /// Holds this many bytes from now on; where they are more than before, waits for them. One
+    /// request never counts for more than a caller's whole share.
     ///
     /// # Errors
     /// When others hold too much for too long; then it holds what it held before.
@@ -180,8 +180,8 @@ impl Held {
         Ok(())
     }
 
-    /// Waits until a request of this caller that takes much may be worked on, as one of `all`, for as
-    /// long as both permits are kept.
+    /// Waits until a request of this caller that takes much may be worked on, as one of `all`, for
+    /// as long as both permits are kept.
     ///
     /// # Errors
     /// When that takes too long.
@@ -196,8 +196,8 @@ impl Held {
         }
     }
 
-    /// The bytes of an answer. What they hold is given back when the last piece of them was written or
-    /// dropped.
+    /// The bytes of an answer. What they hold is given back when the last piece of them was written
+    /// or dropped.
     pub(super) fn hold(self, body: Vec<u8>) -> Bytes {
         Bytes::from_owner(HeldBytes { body, _held: self })
     }

@@ -232,8 +232,8 @@ impl Address {
     {
         let (router, permits, requests) = (self.router.clone(), self.permits.clone(), traffic.clone());
         let service = service_fn(move |request: Request<_>| {
-            // Here, and not in the future that is returned: what is refused must not wait for its turn
-            // with all its headers.
+            // Here, and not in the future that is returned: what is refused must not wait for its
+            // turn with all its headers.
             let accepted = accept(request, || Exchange::begin(&requests, &permits));
             answer(router.clone(), accepted)
         });
@@ -256,8 +256,8 @@ impl Address {
     }
 }
 
-/// A request with its exchange; the status of the refusal where it has too many header fields, or too
-/// many requests are open.
+/// A request with its exchange; the status of the refusal where it has too many header fields, or
+/// too many requests are open.
 fn accept<B>(
     request: Request<B>,
     begin: impl FnOnce() -> Option<Arc<Exchange>>,

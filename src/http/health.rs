@@ -1,4 +1,5 @@
-//! `/healthz`: the process runs. `/readyz`: its parts answer. And the public keys of its statements.
+//! `/healthz`: the process runs. `/readyz`: its parts answer. And the public keys of its
+//! statements.
 
 use crate::vault::Vault;
 use axum::extract::State;
@@ -24,7 +25,8 @@ impl Readiness {
         Self { vault, last: Mutex::default() }
     }
 
-    /// The parts that do not answer. One question runs at a time, and all who ask meanwhile get its answer.
+    /// The parts that do not answer. One question runs at a time, and all who ask meanwhile get its
+    /// answer.
     async fn silent(&self) -> Vec<&'static str> {
         let mut last = self.last.lock().await;
         match &*last {

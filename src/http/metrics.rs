@@ -1,7 +1,8 @@
-//! Metrics, in the text format of Prometheus. Labels are words of ours: no id, name or anything of a request is one.
+//! Metrics, in the text format of Prometheus. Labels are words of ours: no id, name or anything of
+//! a request is one.
 //!
-//! They have an address of their own, which only monitoring reaches. Even so, no counter tells whether
-//! something exists that its caller may not see: what is answered alike counts alike.
+//! They have an address of their own, which only monitoring reaches. Even so, no counter tells
+//! whether something exists that its caller may not see: what is answered alike counts alike.
 
 use async_graphql::parser::types::OperationType;
 use axum::response::{IntoResponse, Response};
@@ -21,7 +22,8 @@ const BUCKETS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 
 /// How often measurements are summed up; they would pile up until somebody asks otherwise.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// There is one recorder in a process, however many servers there are; none when another library has installed its own.
+/// There is one recorder in a process, however many servers there are; none when another library
+/// has installed its own.
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
 fn recorder() -> Option<&'static PrometheusHandle> {

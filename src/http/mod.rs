@@ -1,8 +1,9 @@
 //! The HTTP side: who calls, by their bearer token, and what of HTTP becomes a call of the API.
 //!
-//! `server` listens and ends in good order, `connections` accepts and bounds what is connected, `budget` bounds the memory of
-//! answers, `observe` is around every request (its id, its log line, its metrics), `endpoint`
-//! is `/graphql`, and `health` and `metrics` answer those who watch over the vault.
+//! `server` listens and ends in good order, `connections` accepts and bounds what is connected,
+//! `budget` bounds the memory of answers, `observe` is around every request (its id, its log line,
+//! its metrics), `endpoint` is `/graphql`, and `health` and `metrics` answer those who watch over
+//! the vault.
 
 mod budget;
 mod connections;

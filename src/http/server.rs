@@ -42,8 +42,8 @@ const BOUNDS: Bounds = Bounds {
     grace: GRACE,
     linger: Duration::from_millis(500),
 };
-/// Maximum number of requests that are open in the process beside four of each connection. One takes
-/// some 10 KB until it is answered and its answer read.
+/// Maximum number of requests that are open in the process beside four of each connection. One
+/// takes some 10 KB until it is answered and its answer read.
 const MAX_REQUESTS: usize = 8192;
 /// The same of one caller, and of all callers together who are not verified, so that few of them do
 /// not lock the others out.
@@ -68,8 +68,8 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// A second address, for runtimes alone; the first is for everybody else then.
     pub runtime_listen: Option<SocketAddr>,
-    /// The address of metrics and health, in plain HTTP and without tokens; nobody is served metrics
-    /// where there is none.
+    /// The address of metrics and health, in plain HTTP and without tokens; nobody is served
+    /// metrics where there is none.
     pub metrics_listen: Option<SocketAddr>,
     /// With these files, the first two addresses are https.
     pub tls: Option<TlsFiles>,
@@ -157,7 +157,8 @@ impl Server {
         self.metrics.as_ref().map(|metrics| metrics.address)
     }
 
-    /// Serves until `shutdown` is ready; then accepts nothing more, finishes what runs within 20 seconds, and returns.
+    /// Serves until `shutdown` is ready; then accepts nothing more, finishes what runs within 20
+    /// seconds, and returns.
     ///
     /// # Errors
     /// When a socket cannot be used.

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 /// that no sandbox stops the others.
 const AGENTS_PART: usize = 4;
 
-/// The shares of all callers that have anything at the moment: a `T` for each principal, one for all
-/// requests without a token together, and one for each agent that a token is narrowed to, beside its
-/// principal's. Cheap to clone.
+/// The shares of all callers that have anything at the moment: a `T` for each principal, one for
+/// all requests without a token together, and one for each agent that a token is narrowed to,
+/// beside its principal's. Cheap to clone.
 pub(super) struct Shares<T>(Arc<Registry<T>>);
 
 struct Registry<T> {

@@ -1,8 +1,8 @@
 //! Permissions as types, and the proofs that somebody holds one. The store takes a proof for every
 //! write of an entry, so a missing or wrong check does not compile.
 //!
-//! Only the authorizer makes an [`Authorized`]: the fields of a proof are private to this module, and
-//! [`authz`] is its only child that decides.
+//! Only the authorizer makes an [`Authorized`]: the fields of a proof are private to this module,
+//! and [`authz`] is its only child that decides.
 
 // A child of this module, since a child sees its parent's private fields and nobody else does.
 #[path = "../authz/mod.rs"]

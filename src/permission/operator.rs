@@ -4,8 +4,8 @@
 use super::{Authorized, ChangesEntries};
 use crate::domain::ProjectId;
 
-/// Somebody who runs a command with the database and the master keys. Only commands make one; nothing that answers a request
-/// does.
+/// Somebody who runs a command with the database and the master keys. Only commands make one;
+/// nothing that answers a request does.
 pub struct Operator(());
 
 impl Operator {
@@ -22,8 +22,9 @@ impl Operator {
     }
 }
 
-/// The proof that a project's entries may be put under another data key, where they say what they said before. An operator has
-/// it, and whoever may change entries. Nothing outside this module makes one.
+/// The proof that a project's entries may be put under another data key, where they say what they
+/// said before. An operator has it, and whoever may change entries. Nothing outside this module
+/// makes one.
 pub struct Rekeying {
     project: ProjectId,
 }

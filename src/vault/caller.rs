@@ -15,7 +15,8 @@ impl Caller {
     /// The person who calls.
     ///
     /// # Errors
-    /// INTERNAL for a service or a runtime. The authorizer allows neither of them to change entries.
+    /// INTERNAL for a service or a runtime. The authorizer allows neither of them to change
+    /// entries.
     pub(super) fn person(&self) -> Result<&UserId> {
         match &self.principal {
             Principal::User(id) => Ok(id),

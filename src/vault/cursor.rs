@@ -1,5 +1,6 @@
-//! Pages of lists. A cursor names the element it stands after by its sort key, so it stays valid while others come and go
-//! (the Relay cursor connections specification); a digest ties it to its list.
+//! Pages of lists. A cursor names the element it stands after by its sort key, so it stays valid
+//! while others come and go (the Relay cursor connections specification); a digest ties it to its
+//! list.
 
 use crate::domain::{Error, Result};
 use base64::Engine as _;
@@ -21,8 +22,8 @@ pub struct Page<T> {
     pub has_next: bool,
     /// Some come before them.
     pub has_previous: bool,
-    /// Where the next page goes on, when that is further than the last element: what lies between was looked at and is not in
-    /// the list.
+    /// Where the next page goes on, when that is further than the last element: what lies between
+    /// was looked at and is not in the list.
     pub resume_after: Option<String>,
 }
 

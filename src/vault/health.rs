@@ -20,8 +20,8 @@ impl Health {
         Self { installation, authorizer }
     }
 
-    /// Asks the database, the authorizer and the keyring whether they answer, each for three seconds at most; why one does
-    /// not is for the log.
+    /// Asks the database, the authorizer and the keyring whether they answer, each for three
+    /// seconds at most; why one does not is for the log.
     pub async fn ready(&self) -> Vec<(&'static str, bool)> {
         let (database, authorizer, keyring) = (self.clone(), self.clone(), self.clone());
         let (database, authorizer, keyring) = tokio::join!(
@@ -44,7 +44,8 @@ impl Health {
     }
 }
 
-/// Asks on a task of its own, which ends by itself: a query that is dropped half way may leave its connection unusable.
+/// Asks on a task of its own, which ends by itself: a query that is dropped half way may leave its
+/// connection unusable.
 async fn answers(part: &'static str, question: impl Future<Output = Result<()>> + Send + 'static) -> bool {
     match tokio::time::timeout(PROBE_TIMEOUT, tokio::spawn(question)).await {
         Ok(Ok(Ok(()))) => return true,

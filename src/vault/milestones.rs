@@ -64,7 +64,8 @@ impl Milestones {
         self.installation.now()
     }
 
-    /// The milestones of these ids. Unchecked: what a caller may see of them follows from their projects.
+    /// The milestones of these ids. Unchecked: what a caller may see of them follows from their
+    /// projects.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
@@ -114,7 +115,8 @@ impl Milestones {
         Ok(Milestone { open: false, phase, id: row.id, project: row.project })
     }
 
-    /// Creates a milestone, or sets the phase of one of the same project. The same bounds again change nothing.
+    /// Creates a milestone, or sets the phase of one of the same project. The same bounds again
+    /// change nothing.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7; CONFLICT for the id of another project's milestone.
@@ -148,7 +150,8 @@ impl Milestones {
             }
             None => {
                 tx.insert_milestone(&milestone, &project, phase).await?;
-                // One of this id whose tuples are still on their way out would take the new one's with them.
+                // One of this id whose tuples are still on their way out would take the new one's
+                // with them.
                 if tx.outbox_mentions(&Object::milestone(&milestone)).await? {
                     return Err(Error::unavailable("A milestone of this id is being deleted; try again in a moment."));
                 }
@@ -168,7 +171,8 @@ impl Milestones {
         Ok(Milestone { open: phase.is_open(now), phase, id: milestone, project })
     }
 
-    /// Deletes a milestone with its entries, deleted ones included; how many these were. One that is not there has none.
+    /// Deletes a milestone with its entries, deleted ones included; how many these were. One that
+    /// is not there has none.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7.

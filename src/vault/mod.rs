@@ -1,5 +1,5 @@
-//! What the product does. Every operation asks the authorizer first, acts, and records both what was
-//! done and what was denied.
+//! What the product does. Every operation asks the authorizer first, acts, and records both what
+//! was done and what was denied.
 //!
 //! Each folder owns a struct with private fields; [`Vault`] puts them together. A folder uses those
 //! further down in this list, never one further up:

@@ -39,7 +39,8 @@ pub struct Erased {
     pub entries: i64,
     /// How many versions.
     pub versions: i64,
-    /// The signed receipt: of this deletion, or of the one that was before; none where there was nothing to delete.
+    /// The signed receipt: of this deletion, or of the one that was before; none where there was
+    /// nothing to delete.
     pub receipt: Option<String>,
 }
 
@@ -113,7 +114,8 @@ impl Projects {
         Ok(Project { id: project, status })
     }
 
-    /// Erases a project's vault with every entry, version and key. A project that is not there has nothing to erase.
+    /// Erases a project's vault with every entry, version and key. A project that is not there has
+    /// nothing to erase.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7.
@@ -185,7 +187,8 @@ impl Projects {
         self.change_participant(caller, project, organization, AuditAction::ParticipantAdded).await
     }
 
-    /// Takes an organization out, with the assignments of its agents. Doing it again changes nothing.
+    /// Takes an organization out, with the assignments of its agents. Doing it again changes
+    /// nothing.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7.

@@ -39,8 +39,8 @@ impl Sweeper {
         Self { store: installation.store().clone(), installation, audit, tuples, entries, wal, retention }
     }
 
-    /// Erases every entry that was deleted longer ago than the retention period; how many. Called every few minutes; several
-    /// servers may do it at once.
+    /// Erases every entry that was deleted longer ago than the retention period; how many. Called
+    /// every few minutes; several servers may do it at once.
     ///
     /// A row that fails authentication is left where it is and logged: its date may be forged, and
     /// an erasure would put an authentic event in the place of what shows it.

@@ -6,8 +6,8 @@ use crate::store::Store;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Truncates SQLite's write-ahead log after an erasure; PostgreSQL needs nothing of the kind. Cheap to
-/// clone.
+/// Truncates SQLite's write-ahead log after an erasure; PostgreSQL needs nothing of the kind. Cheap
+/// to clone.
 #[derive(Clone)]
 pub struct Wal {
     store: Store,
@@ -16,8 +16,8 @@ pub struct Wal {
 }
 
 impl Wal {
-    /// The log of a database. At first it counts as holding erased rows, which a process before this
-    /// one may have left there.
+    /// The log of a database. At first it counts as holding erased rows, which a process before
+    /// this one may have left there.
     pub(super) fn new(store: Store) -> Self {
         Self { store, truncation_pending: Arc::new(AtomicBool::new(true)) }
     }

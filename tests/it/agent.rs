@@ -1,4 +1,5 @@
-//! The agent's side: the commands of the program, sealed delivery and the clients, against a real server over either backend.
+//! The agent's side: the commands of the program, sealed delivery and the clients, against a real
+//! server over either backend.
 
 mod clients;
 mod delivery;

@@ -1,4 +1,5 @@
-//! `VAULT_AUTHZ_MAX_AGE_MS`: an allowing decision may be used again for a while, and nothing more than that.
+//! `VAULT_AUTHZ_MAX_AGE_MS`: an allowing decision may be used again for a while, and nothing more
+//! than that.
 
 use crate::support::{World, user};
 use project_vault::authz::{Authorizer, Question, Tuple, TupleChange};

@@ -1,4 +1,5 @@
-//! Entries: what may be stored, how it is masked, changed and brought back (`product.md`, section 3).
+//! Entries: what may be stored, how it is masked, changed and brought back (`product.md`, section
+//! 3).
 
 use crate::support::{Answer, World, agent_asks, entry, runtime, tool_asks, user};
 use project_vault::domain::Clock as _;

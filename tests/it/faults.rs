@@ -1,4 +1,5 @@
-//! Faults and hostile input: what cannot be recorded does not happen, and nothing a caller sends is an internal error.
+//! Faults and hostile input: what cannot be recorded does not happen, and nothing a caller sends is
+//! an internal error.
 
 use crate::support::{Backend, World, agent_asks, entry, runtime, tool_asks, user};
 use base64::Engine as _;

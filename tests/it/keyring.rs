@@ -55,7 +55,8 @@ impl Scene {
         Self { ring, own, server, others, other }
     }
 
-    /// The other server's file gets a new key, which wraps the data key of a new project with a secret.
+    /// The other server's file gets a new key, which wraps the data key of a new project with a
+    /// secret.
     async fn rotate(&mut self, project: &str) {
         self.ring.add_key().unwrap();
         self.others.write(&self.ring);

@@ -1,4 +1,5 @@
-//! Keys: which one wraps what, replacing them while the vault is in use, and who keeps the master keys.
+//! Keys: which one wraps what, replacing them while the vault is in use, and who keeps the master
+//! keys.
 
 mod bounds;
 mod data;

@@ -1,9 +1,11 @@
-//! The layers of the code: no folder of `src/` uses one above it, and neither does one of `src/vault/`.
+//! The layers of the code: no folder of `src/` uses one above it, and neither does one of
+//! `src/vault/`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The folders and files of `src/`, from top to bottom. One may use those in the lists below its own.
+/// The folders and files of `src/`, from top to bottom. One may use those in the lists below its
+/// own.
 const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["config"],
@@ -55,8 +57,8 @@ fn names_after<'a>(line: &'a str, prefix: &str) -> impl Iterator<Item = &'a str>
     })
 }
 
-/// The arrows below `dir` that do not go down, as `file:line: from -> to`. `paths` says how a file names
-/// another layer.
+/// The arrows below `dir` that do not go down, as `file:line: from -> to`. `paths` says how a file
+/// names another layer.
 fn upward(dir: &Path, layers: &[&[&str]], paths: impl Fn(&Path) -> Vec<&'static str>) -> Vec<String> {
     let mut files = Vec::new();
     rust_files(dir, &mut files);

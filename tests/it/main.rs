@@ -1,5 +1,5 @@
-//! The integration tests: one binary, every test of the vault's behaviour on SQLite with the embedded authorizer and on PostgreSQL
-//! with OpenFGA. `scripts/test` starts the servers.
+//! The integration tests: one binary, every test of the vault's behaviour on SQLite with the
+//! embedded authorizer and on PostgreSQL with OpenFGA. `scripts/test` starts the servers.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where something is not as it should be")]
 #![allow(clippy::pedantic, reason = "a test is to be read, not to be fast or public")]
 

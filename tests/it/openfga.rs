@@ -1,4 +1,5 @@
-//! OpenFGA with its tuples in PostgreSQL, stopped and started again: an outage closes the vault and loses nothing.
+//! OpenFGA with its tuples in PostgreSQL, stopped and started again: an outage closes the vault and
+//! loses nothing.
 
 use crate::support::{Backend, Database, World, agent_asks, entry, runtime, service, setting, tool_asks, user};
 use project_vault::authz::OpenFgaConfig;
@@ -121,7 +122,8 @@ async fn an_outage_closes_the_vault_and_loses_nothing() {
 async fn a_change_that_openfga_does_not_take_yet_takes_effect_later() {
     let datastore = Database::new(Backend::Postgres).await;
     let mut server = Server::set_up(&datastore.url);
-    // It answers checks and takes two tuples, as the stand-in has; a project's three at once it refuses.
+    // It answers checks and takes two tuples, as the stand-in has; a project's three at once it
+    // refuses.
     server.start(&["--max-tuples-per-write=2"]).await;
     let world = World::with_openfga(&server.config()).await;
     let registrar = project_vault::domain::ServiceId::parse("platform").unwrap();

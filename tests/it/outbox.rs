@@ -1,4 +1,5 @@
-//! Changes of tuples survive the death of the process at every step: they happened with their event, or not at all.
+//! Changes of tuples survive the death of the process at every step: they happened with their
+//! event, or not at all.
 
 use crate::support::{World, entry, service, user};
 use project_vault::authz::{Tuple, TupleChange, TupleFilter};
@@ -26,12 +27,14 @@ async fn cut<T>(future: impl Future<Output = T>, polls: usize) -> Option<T> {
     .await
 }
 
-/// Where a future stands after so many polls differs from run to run, so every number is tried until each way to die was seen.
+/// Where a future stands after so many polls differs from run to run, so every number is tried
+/// until each way to die was seen.
 fn deaths() -> impl Iterator<Item = (usize, usize)> {
     (0..600).map(|round| (round, 1 + round % 60))
 }
 
-/// Waits until a transaction that was cut off has ended: a commit that was under way is still carried out by the database.
+/// Waits until a transaction that was cut off has ended: a commit that was under way is still
+/// carried out by the database.
 async fn ended(world: &World, lane: &str) {
     let mut tx = world.store.begin().await.unwrap();
     tx.lock_name(lane).await.unwrap();

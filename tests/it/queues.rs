@@ -85,8 +85,8 @@ async fn changes_that_wait_for_the_authorizer_leave_connections_for_resolves() {
     let authorizer = world.authorizer.clone().with_max_age(age, world.clock.clone());
     let vault = Vault::of(world.installation(), authorizer, Duration::ZERO);
     vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap();
-    // As many changes as there are connections, each in a project of its own, so that none waits for
-    // another one's lock.
+    // As many changes as there are connections, each in a project of its own, so that none waits
+    // for another one's lock.
     let projects: Vec<String> = (0..16).map(|n| format!("p-{n}")).collect();
     let one_more = |project: &str, name: &str| NewEntry { project: project.to_owned(), ..entry(name, "v") };
     for project in &projects {
@@ -98,7 +98,8 @@ async fn changes_that_wait_for_the_authorizer_leave_connections_for_resolves() {
         };
         vault.projects().register(&service("platform"), new).await.unwrap();
     }
-    // Now the decisions are remembered that a change asks for before its transaction, and a resolve.
+    // Now the decisions are remembered that a change asks for before its transaction, and a
+    // resolve.
     let asked = || tool_asks(agent_asks("builder", &["TOKEN"]));
     vault.agents().resolve(&runtime("acme-runtime"), asked()).await.unwrap();
     for project in &projects {

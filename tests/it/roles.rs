@@ -1,4 +1,5 @@
-//! The table of `product.md`, section 2: every root field and every field of the vault's own objects, for every kind of caller.
+//! The table of `product.md`, section 2: every root field and every field of the vault's own
+//! objects, for every kind of caller.
 
 use crate::support::{Answer, World, agent_asks, entry, runtime, service, tool_asks, user};
 use async_graphql::parser::parse_schema;
@@ -8,8 +9,9 @@ use project_vault::vault::{AgentQuestion, Caller, EnvironmentChange, NewEntry, N
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// The columns: a stranger (Accountable elsewhere), Informed, Consulted, Responsible, Accountable, an auditor, the platform's
-/// service, the runtime of the agent's organization, and another organization's.
+/// The columns: a stranger (Accountable elsewhere), Informed, Consulted, Responsible, Accountable,
+/// an auditor, the platform's service, the runtime of the agent's organization, and another
+/// organization's.
 fn callers() -> [Caller; 9] {
     [
         user("mallory"),
@@ -114,8 +116,8 @@ const MILESTONE_ENTRIES: &str = "{ _entities(representations: [{ __typename: \"M
 const MILESTONE_PHASE: &str = "{ _entities(representations: [{ __typename: \"Milestone\", id: \"demo-launch\" }]) \
     { ... on Milestone { vaultPhase { open } } } }";
 
-/// A mutation, its argument, and who is answered what. `$e` is an entry, `$d` a deleted one, `$m` a milestone, `$p` a project
-/// and `$x` an id that nobody uses: all made for the one call.
+/// A mutation, its argument, and who is answered what. `$e` is an entry, `$d` a deleted one, `$m` a
+/// milestone, `$p` a project and `$x` an id that nobody uses: all made for the one call.
 const MUTATIONS: &[(&str, &str, &str)] = &[
     ("createVaultEntry", "input: { projectId: \"demo\", name: $n, value: \"v\", category: SECRET }", WRITES),
     ("updateVaultEntry", "input: { id: $e, description: \"other\" }", WRITES),

@@ -1,4 +1,5 @@
-//! The SDL holds everything the contract names, with the same types, nullability, defaults and directives.
+//! The SDL holds everything the contract names, with the same types, nullability, defaults and
+//! directives.
 
 use async_graphql::Positioned;
 use async_graphql::parser::parse_schema;
@@ -7,7 +8,8 @@ use async_graphql::parser::types::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Every definition as lines such as `type Query.projectVault(projectId: ID!): ProjectVault`, with what it is marked by.
+/// Every definition as lines such as `type Query.projectVault(projectId: ID!): ProjectVault`, with
+/// what it is marked by.
 fn lines(document: &ServiceDocument) -> BTreeMap<String, BTreeSet<String>> {
     let mut lines = BTreeMap::new();
     for definition in &document.definitions {

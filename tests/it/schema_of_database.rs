@@ -2,8 +2,8 @@
 
 use crate::support::Backend;
 
-/// The columns a table has in the database, in order: `table.column Type`, with `key` behind those of the
-/// primary key.
+/// The columns a table has in the database, in order: `table.column Type`, with `key` behind those
+/// of the primary key.
 const POSTGRES: &str = "
     SELECT string_agg(line, E'\\n' ORDER BY table_name, ordinal_position) AS t FROM (
         SELECT c.table_name, c.ordinal_position, c.table_name || '.' || c.column_name || ' ' ||

@@ -16,7 +16,8 @@ use uuid::Uuid;
 fn refused(result: QueryResult<usize>, kind: &DatabaseErrorKind) {
     match result {
         Err(Error::DatabaseError(found, info)) => {
-            // PostgreSQL tells them apart; SQLite's foreign keys may have a kind of their own or none.
+            // PostgreSQL tells them apart; SQLite's foreign keys may have a kind of their own or
+            // none.
             assert_eq!(format!("{found:?}"), format!("{kind:?}"), "{}", info.message());
         }
         other => panic!("not refused: {other:?}"),
@@ -155,7 +156,8 @@ both! {
 
     async fn a_transaction_that_is_dropped_leaves_nothing_and_holds_nobody_up(world: World) {
         let now = Timestamp::from_millis(1);
-        // So many connections that the one with the open transaction would not be the next to be used again.
+        // So many connections that the one with the open transaction would not be the next to be
+        // used again.
         let idle = futures::future::join_all((0..4).map(|_| world.store.conn())).await;
         drop(idle);
         let other_server = Store::open(world.url(), None).unwrap();

@@ -1,5 +1,6 @@
-//! Who can write to the database still cannot make the vault release, rename, revive or re-scope a secret: every column that
-//! gives a row its meaning is changed by hand, and the resolve that meets it fails closed and is recorded.
+//! Who can write to the database still cannot make the vault release, rename, revive or re-scope a
+//! secret: every column that gives a row its meaning is changed by hand, and the resolve that meets
+//! it fails closed and is recorded.
 
 use crate::support::{World, agent_asks, entry, runtime, service, tool_asks, user};
 use project_vault::domain::{EntryId, ProjectStatus};

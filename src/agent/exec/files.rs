@@ -1,7 +1,9 @@
-//! Secrets as files: for their owner alone, in memory, and gone when the command ends, however it ends.
+//! Secrets as files: for their owner alone, in memory, and gone when the command ends, however it
+//! ends.
 //!
-//! A guardian, this program in another process and process group, is told each path before anything is there. It waits for its
-//! standard input to close, which the kernel does for a process that dies in whatever way, and removes what it was told.
+//! A guardian, this program in another process and process group, is told each path before anything
+//! is there. It waits for its standard input to close, which the kernel does for a process that
+//! dies in whatever way, and removes what it was told.
 
 use crate::agent::{AgentFailure, Result};
 use crate::command::CommandFailure;
@@ -83,7 +85,8 @@ impl Files {
     /// Writes a secret; gives the path for its variable.
     ///
     /// # Errors
-    /// When the place is not in memory and disks are not allowed, or when something is there already.
+    /// When the place is not in memory and disks are not allowed, or when something is there
+    /// already.
     pub fn write(&mut self, file: &FileOf, value: &SecretString) -> Result<PathBuf> {
         let path = if file.path.is_absolute() {
             self.check_place(&file.path)?;

@@ -1,8 +1,9 @@
 //! Finding patterns in a stream, at a cost that is linear in its bytes.
 //!
-//! An Aho-Corasick automaton looks for the first bytes of every pattern, so its size depends on the number of values and hardly on
-//! their lengths. Where it finds some, a [`Follower`] compares what comes after them with the pattern, by the algorithm of Knuth,
-//! Morris and Pratt: nothing is read twice, and at most one follower of each pattern is under way.
+//! An Aho-Corasick automaton looks for the first bytes of every pattern, so its size depends on the
+//! number of values and hardly on their lengths. Where it finds some, a [`Follower`] compares what
+//! comes after them with the pattern, by the algorithm of Knuth, Morris and Pratt: nothing is read
+//! twice, and at most one follower of each pattern is under way.
 
 use super::patterns::{ANCHOR, Pattern, Patterns};
 use aho_corasick::automaton::{Automaton, StateID};
@@ -14,10 +15,11 @@ use std::sync::{Arc, LazyLock};
 /// A matcher that is made when the command first writes something.
 pub type LazyMatcher = Arc<LazyLock<Matcher, Box<dyn FnOnce() -> Matcher + Send>>>;
 
-/// Up to this many bytes of anchors, the automaton has a transition for each state and byte, which is fast and takes up to 512
-/// bytes for a state. Beyond, it is a compact one.
+/// Up to this many bytes of anchors, the automaton has a transition for each state and byte, which
+/// is fast and takes up to 512 bytes for a state. Beyond, it is a compact one.
 const MAX_DENSE_BYTES: usize = 64 * 1024;
-/// Maximum number of bytes that may stand between two bytes of a pattern that wraps: a line break and an indentation.
+/// Maximum number of bytes that may stand between two bytes of a pattern that wraps: a line break
+/// and an indentation.
 const MAX_BREAK: usize = 64;
 
 enum Machine {
@@ -157,7 +159,8 @@ impl Matcher {
             if bytes.len() <= ANCHOR {
                 found(Found { start, end: progress.at, name: *name });
             } else if progress.followers.iter().all(|follower| follower.pattern != pattern) {
-                // One that is under way has found this beginning too, as the end of what it has matched.
+                // One that is under way has found this beginning too, as the end of what it has
+                // matched.
                 progress.followers.push(Follower { pattern, matched: length, start, breaks: Vec::new() });
             }
         }
@@ -193,7 +196,8 @@ impl Matcher {
 }
 
 impl Follower {
-    /// Goes on with the longest end of what has been found that is a beginning of the pattern as well.
+    /// Goes on with the longest end of what has been found that is a beginning of the pattern as
+    /// well.
     fn shift(&mut self, border: usize) {
         let left = self.matched - border;
         let skipped: usize = self.breaks.iter().filter(|(after, _)| *after <= left).map(|(_, width)| width).sum();
@@ -221,7 +225,8 @@ impl Follower {
     }
 }
 
-/// For each beginning of a pattern, the length of its longest border: the proper beginning that is its end as well.
+/// For each beginning of a pattern, the length of its longest border: the proper beginning that is
+/// its end as well.
 fn borders(pattern: &[u8]) -> Box<[u32]> {
     let mut borders = vec![0_u32; pattern.len()];
     let mut border = 0;
@@ -238,8 +243,9 @@ fn borders(pattern: &[u8]) -> Box<[u32]> {
     borders.into_boxed_slice()
 }
 
-/// The state at the beginning, and how many bytes each state holds. A state stands for the longest end of what was read that begins
-/// an anchor. One that no anchor goes on from holds only what its own ends begin.
+/// The state at the beginning, and how many bytes each state holds. A state stands for the longest
+/// end of what was read that begins an anchor. One that no anchor goes on from holds only what its
+/// own ends begin.
 fn held(machine: &impl Automaton, anchors: &[Vec<u8>]) -> (StateID, HashMap<StateID, usize>) {
     let start = machine.start_state(Anchored::No).unwrap_or_default();
     let walk = |bytes: &[u8]| bytes.iter().fold(start, |state, byte| machine.next_state(Anchored::No, state, *byte));

@@ -58,8 +58,9 @@ pub struct Exec {
     env_prefix: String,
     /// Gives a secret as a file, whose path its variable holds; can be repeated
     ///
-    /// A relative PATH is below a private directory of this call, in memory. An absolute one has to be in a private directory
-    /// in memory. The file has mode 0600 and is gone when the command ends, however it ends.
+    /// A relative PATH is below a private directory of this call, in memory. An absolute one has to
+    /// be in a private directory in memory. The file has mode 0600 and is gone when the command
+    /// ends, however it ends.
     #[arg(long, value_name = "NAME=PATH", value_parser = FileOf::parse)]
     file: Vec<FileOf>,
     /// Lets --file write to a disk, where a file that was removed may still be found

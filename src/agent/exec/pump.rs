@@ -12,8 +12,8 @@ pub const PIECE: usize = 128 * 1024;
 /// No pipe of Linux holds more (`/proc/sys/fs/pipe-max-size` as it comes).
 const MAX_PIPE: usize = 1024 * 1024;
 
-/// Passes a pipe on until its end. When the command has ended (`ended` is closed), what is in the pipe by then is the rest, even
-/// where something it left behind keeps the pipe open.
+/// Passes a pipe on until its end. When the command has ended (`ended` is closed), what is in the
+/// pipe by then is the rest, even where something it left behind keeps the pipe open.
 pub fn pump(from: PipeReader, to: OwnedFd, matcher: &LazyMatcher, ended: &PipeReader) -> io::Result<()> {
     let mut from = from;
     let mut to = File::from(to);
@@ -44,7 +44,8 @@ pub fn pump(from: PipeReader, to: OwnedFd, matcher: &LazyMatcher, ended: &PipeRe
     write_all(&mut to, &out)
 }
 
-/// Waits until there is something to read, or an end. Not when the command has ended and nothing is left of what it wrote.
+/// Waits until there is something to read, or an end. Not when the command has ended and nothing is
+/// left of what it wrote.
 fn ready(from: &PipeReader, ended: &PipeReader, left: &mut Option<usize>) -> io::Result<bool> {
     loop {
         let mut fds = [PollFd::new(from, PollFlags::IN), PollFd::new(ended, PollFlags::IN)];

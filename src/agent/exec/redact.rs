@@ -1,7 +1,7 @@
 //! Replacing values in a stream, however it is split.
 //!
-//! What is written out is everything before the longest end that could still become a value. Where values overlap, all of them are
-//! covered.
+//! What is written out is everything before the longest end that could still become a value. Where
+//! values overlap, all of them are covered.
 
 use super::matcher::{Found, Matcher, Progress};
 
@@ -53,8 +53,8 @@ impl<'a> Redactor<'a> {
         if self.found.is_empty() { self.kept.len() } else { 0 }
     }
 
-    /// Writes what is held although more may come. The rest of a value is still found; its beginning then stands before the
-    /// replacement.
+    /// Writes what is held although more may come. The rest of a value is still found; its
+    /// beginning then stands before the replacement.
     pub fn release(&mut self, out: &mut Vec<u8>) {
         let end = self.begin + self.kept.len() as u64;
         self.write(&[], end, out);
@@ -300,7 +300,8 @@ mod tests {
             prop_assert_eq!(out, bytes);
         }
 
-        /// Values shorter and longer than an anchor, in a text where their beginnings overlap everywhere.
+        /// Values shorter and longer than an anchor, in a text where their beginnings overlap
+        /// everywhere.
         #[test]
         fn splitting_changes_nothing_and_no_value_is_left(
             text in "[ab]{0,90}",

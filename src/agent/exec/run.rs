@@ -92,8 +92,9 @@ pub fn become_command(job: &Job) -> Result<u8> {
 pub async fn run_between_pipes(job: &Job, redacting: Option<LazyMatcher>) -> Result<u8> {
     let mut signals = Signals::catch().map_err(CommandFailure::Runtime)?;
     let mut command = job.to_command()?;
-    // The terminal's signals reach whoever is in its foreground group, and that group alone may read from it. Without one, the
-    // command has a group of its own, to which signals are passed on.
+    // The terminal's signals reach whoever is in its foreground group, and that group alone may
+    // read from it. Without one, the command has a group of its own, to which signals are passed
+    // on.
     let shares_terminal = io::stdin().is_terminal();
     if !shares_terminal {
         command.process_group(0);
@@ -141,7 +142,8 @@ pub async fn run_between_pipes(job: &Job, redacting: Option<LazyMatcher>) -> Res
         }
     };
     for pump in pumps {
-        // Whoever reads our output may have gone; the command has noticed as it would have without us.
+        // Whoever reads our output may have gone; the command has noticed as it would have without
+        // us.
         let _ = pump.join();
     }
     Ok(code(status.map_err(CommandFailure::Runtime)?))

@@ -101,7 +101,8 @@ fn size() -> PtySize {
     )
 }
 
-/// Gives the command's terminal the settings of ours. Where that does not work, it has the usual ones.
+/// Gives the command's terminal the settings of ours. Where that does not work, it has the usual
+/// ones.
 fn set_up_like(master: &dyn MasterPty, settings: &Termios) {
     let Some(name) = master.tty_name() else { return };
     let flags = i32::try_from(OFlags::NOCTTY.bits()).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The authorization model as data. `model.fga` is the source; `model.json`, made from it by `scripts/model`, is what OpenFGA is
-//! given and what the embedded authorizer evaluates.
+//! The authorization model as data. `model.fga` is the source; `model.json`, made from it by
+//! `scripts/model`, is what OpenFGA is given and what the embedded authorizer evaluates.
 
 use super::Tuple;
 use serde::Deserialize;
@@ -40,7 +40,8 @@ struct RestrictionsJson {
     directly_related_user_types: Vec<Restriction>,
 }
 
-/// Who may stand in a relation by a tuple. The model has no wildcards and no conditions; one that had does not load.
+/// Who may stand in a relation by a tuple. The model has no wildcards and no conditions; one that
+/// had does not load.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Restriction {

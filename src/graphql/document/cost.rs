@@ -124,8 +124,8 @@ enum Elements {
     Lines,
 }
 
-/// What bounds the number of elements that a field reads. Every list of the schema is here; `nodes` and
-/// `edges` are counted with their connection, and a payload has one user error.
+/// What bounds the number of elements that a field reads. Every list of the schema is here; `nodes`
+/// and `edges` are counted with their connection, and a payload has one user error.
 fn elements(field: &str) -> Option<Elements> {
     Some(match field {
         "versions" => Elements::Versions,

@@ -6,8 +6,8 @@ use async_graphql::{Name, Positioned};
 use async_graphql_value::{ConstValue, Value};
 use std::collections::HashMap;
 
-/// How deep selection sets may nest with fragments expanded, as `limit_recursive_depth` of the schema counts them.
-/// async-graphql recurses through all of them at once.
+/// How deep selection sets may nest with fragments expanded, as `limit_recursive_depth` of the
+/// schema counts them. async-graphql recurses through all of them at once.
 pub const MAX_LEVELS: usize = 128;
 const MAX_DEPTH: usize = 16;
 const MAX_FIELDS: usize = 1_000;
@@ -16,7 +16,8 @@ const MAX_ALIASES: usize = 30;
 const MAX_TEXT: usize = 4 * 1024 * 1024;
 /// A directive counts for its selection and for every field that a fragment passes it on to.
 const MAX_DIRECTIVES: usize = 10_000;
-/// Every literal, list and object in arguments counts: more than the 10,000 provided names of a resolve, and the rest of it.
+/// Every literal, list and object in arguments counts: more than the 10,000 provided names of a
+/// resolve, and the rest of it.
 const MAX_VALUES: usize = 12_000;
 /// The longest alias, in bytes: an answer repeats it for every element of a list.
 const MAX_ALIAS: usize = 200;
@@ -24,7 +25,8 @@ const MAX_ALIAS: usize = 200;
 pub(super) type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 type Known<'a> = HashMap<&'a str, Measure>;
 
-/// Refuses a document that exceeds a limit in any of its operations or fragments, used or not: validation reads them all.
+/// Refuses a document that exceeds a limit in any of its operations or fragments, used or not:
+/// validation reads them all.
 pub(super) fn check(document: &ExecutableDocument) -> Result<(), Refusal> {
     let mut known = Known::new();
     for (name, fragment) in in_order(&document.fragments)? {
@@ -64,7 +66,8 @@ struct Measure {
     /// Selection sets within this one.
     levels: usize,
     fields: usize,
-    /// The selections of this set itself, those of its fragments included: each gets a fragment's directives.
+    /// The selections of this set itself, those of its fragments included: each gets a fragment's
+    /// directives.
     heads: usize,
     fragments: usize,
     aliases: usize,
@@ -196,7 +199,8 @@ pub(super) fn extent(value: &ConstValue) -> (usize, usize) {
     }
 }
 
-/// All fragments, each after those that it spreads. The depth of spreads is not bounded yet, so this does not recurse.
+/// All fragments, each after those that it spreads. The depth of spreads is not bounded yet, so
+/// this does not recurse.
 fn in_order(fragments: &Fragments) -> Result<Vec<(&str, &FragmentDefinition)>, Refusal> {
     let mut order = Vec::with_capacity(fragments.len());
     // Whether a fragment that has been reached is done; one that is not is on the path.

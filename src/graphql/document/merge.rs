@@ -1,5 +1,6 @@
-//! Fields of one response key become one field, as the specification has it (GraphQL, "Field Selection Merging"): async-graphql
-//! would run each of them, and put their results together by position.
+//! Fields of one response key become one field, as the specification has it (GraphQL, "Field
+//! Selection Merging"): async-graphql would run each of them, and put their results together by
+//! position.
 
 use super::measure::Fragments;
 use super::{ENTITIES, Refusal};
@@ -16,8 +17,8 @@ type Items<'a> = &'a [Positioned<Selection>];
 /// Selection sets of one place, each with the directives that its fields get.
 type Sets<'a> = Vec<(Items<'a>, Directives)>;
 
-/// Merges the fields of an operation. One without doubles stays as it is, fragments and all. It has been measured, so what is
-/// expanded here is bounded.
+/// Merges the fields of an operation. One without doubles stays as it is, fragments and all. It has
+/// been measured, so what is expanded here is bounded.
 ///
 /// # Errors
 /// When two fields of one response key differ in name, arguments or directives.
@@ -40,7 +41,8 @@ struct Merger<'a> {
 /// A selection set, taken apart. Nothing below its fields is copied before they are merged.
 #[derive(Default)]
 struct Parts<'a> {
-    /// By response key, in the order of their first appearance, each with the selection sets that were its own.
+    /// By response key, in the order of their first appearance, each with the selection sets that
+    /// were its own.
     fields: Vec<(Positioned<Field>, Vec<Items<'a>>)>,
     at: HashMap<Name, usize>,
     /// The selections under a type condition, where there are several types, with the directives of

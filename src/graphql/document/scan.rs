@@ -1,19 +1,20 @@
 //! The scan of the text before the parser.
 //!
-//! The parser recurses for every bracket before it counts any, and where the lexical grammar is broken it tries again from
-//! the same place: an unterminated block string is read to the end of the text, and then once more as an empty string. The
-//! scan follows the lexical grammar in one pass, so that neither can cost more than the bytes of the text.
+//! The parser recurses for every bracket before it counts any, and where the lexical grammar is
+//! broken it tries again from the same place: an unterminated block string is read to the end of
+//! the text, and then once more as an empty string. The scan follows the lexical grammar in one
+//! pass, so that neither can cost more than the bytes of the text.
 
 use super::{Refusal, invalid};
 use async_graphql::Pos;
 
 /// How deep brackets of any kind may nest.
 pub(super) const MAX_NESTING: usize = 64;
-/// Maximum length of a document, in bytes. Strings, comments, white space and commas cost the parser
-/// up to 0.3 microseconds a byte, and line ends 12 bytes of memory each.
+/// Maximum length of a document, in bytes. Strings, comments, white space and commas cost the
+/// parser up to 0.3 microseconds a byte, and line ends 12 bytes of memory each.
 pub(super) const MAX_TEXT: usize = 256 * 1024;
-/// Maximum number of bytes outside strings, comments, white space and commas: the length of names and
-/// numbers, which messages of validation repeat.
+/// Maximum number of bytes outside strings, comments, white space and commas: the length of names
+/// and numbers, which messages of validation repeat.
 const MAX_CODE: usize = 64 * 1024;
 /// Maximum number of lexical tokens. Each costs the parser up to 3 microseconds and 700 bytes of
 /// memory, and it bounds what validation does for every token.
@@ -98,7 +99,8 @@ const fn is_line_end(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n')
 }
 
-/// The length of the string or block string with which the bytes begin, with its quotes; none where it does not end.
+/// The length of the string or block string with which the bytes begin, with its quotes; none where
+/// it does not end.
 fn string(bytes: &[u8]) -> Option<usize> {
     const BLOCK: &[u8] = b"\"\"\"";
     let block = bytes.starts_with(BLOCK);

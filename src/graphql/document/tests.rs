@@ -367,7 +367,8 @@ fn a_large_document_is_inspected_quickly() {
         format!("mutation{{a(b:\"{}\"){{id}}}}", "x".repeat(SIZE)),
         format!("mutation{{a(b:\"\"\"{}\"\"\"){{id}}}}", "\\\"\"\"\"\n".repeat(SIZE / 6)),
         "{a".repeat(SIZE / 2),
-        // Quotes that end one string and would begin a block string that never ends, again and again.
+        // Quotes that end one string and would begin a block string that never ends, again and
+        // again.
         format!("{{a(b:[\"{}", "x\\\\\"\"\"\"".repeat(SIZE / 7)),
         format!("{{a{{{}", "...f ".repeat(SIZE / 5)),
         format!("{{a{{{}", "b ".repeat(SIZE / 2)),

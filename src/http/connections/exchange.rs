@@ -110,8 +110,8 @@ impl Exchange {
         self.running.load(Ordering::Relaxed)
     }
 
-    /// Whether the request may wait for its peer. While nobody was verified for it, it does so within
-    /// the share of all such requests.
+    /// Whether the request may wait for its peer. While nobody was verified for it, it does so
+    /// within the share of all such requests.
     pub(super) fn may_wait(&self) -> bool {
         self.permit.as_ref().is_none_or(Permit::may_wait)
     }

@@ -21,8 +21,8 @@ impl Permits {
         Self { all: Arc::new(Semaphore::new(all)), callers: callers(), patient: callers() }
     }
 
-    /// Gives a request of a verified caller all the time that bodies have; none when the caller has too
-    /// many such requests.
+    /// Gives a request of a verified caller all the time that bodies have; none when the caller has
+    /// too many such requests.
     pub(super) fn patient(&self, caller: &Principal) -> Option<OpenShare> {
         OpenShare::take(&self.patient, Some(caller))
     }

@@ -1,4 +1,5 @@
-//! The token of a request (RFC 6750, section 2.1). It comes in one header and from nowhere else: a URL ends up in logs.
+//! The token of a request (RFC 6750, section 2.1). It comes in one header and from nowhere else: a
+//! URL ends up in logs.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;

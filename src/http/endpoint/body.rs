@@ -13,15 +13,16 @@ use zeroize::Zeroizing;
 
 /// A body is no larger, in bytes: 2 MiB.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
-/// Without a token a body is no larger: what anybody may ask is short, and nobody's memory is spent on more.
+/// Without a token a body is no larger: what anybody may ask is short, and nobody's memory is spent
+/// on more.
 const MAX_ANONYMOUS: usize = 16 * 1024;
 /// Bytes reserved for a body before more of it has arrived; afterwards, at most twice as much as
 /// has.
 const FIRST_BUFFER: usize = 4 * 1024;
 /// It has arrived within this time.
 const READ: Duration = Duration::from_secs(10);
-/// So much of a refused body is read and thrown away, and for so long: a client that is still sending when the connection
-/// closes may never see the answer.
+/// So much of a refused body is read and thrown away, and for so long: a client that is still
+/// sending when the connection closes may never see the answer.
 const MAX_DISCARDED: usize = 8 * 1024 * 1024;
 const DISCARD: Duration = Duration::from_secs(2);
 
@@ -44,8 +45,8 @@ impl Incoming {
     }
 
     /// Reads it; `held` grows with its buffer. What is too large for a caller without a token needs
-    /// one, as what only callers with one are answered. It may hold values, so it is overwritten when
-    /// it is dropped.
+    /// one, as what only callers with one are answered. It may hold values, so it is overwritten
+    /// when it is dropped.
     pub(super) async fn read(&mut self, anonymous: bool, held: &mut Held) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         if self.announced.is_some_and(|length| length > MAX_BYTES) {
             return Err(too_large());

@@ -1,7 +1,8 @@
-//! The form of a request: the GraphQL over HTTP parameters, from a JSON body or from a query string.
+//! The form of a request: the GraphQL over HTTP parameters, from a JSON body or from a query
+//! string.
 //!
-//! Only what is used is built, and only within bounds. `extensions`, and members that nobody knows, are
-//! skipped: they have to be well-formed JSON, and no value is made of them.
+//! Only what is used is built, and only within bounds. `extensions`, and members that nobody knows,
+//! are skipped: they have to be well-formed JSON, and no value is made of them.
 
 use super::refusal::Refusal;
 use super::variables::{Bounded, Fault, Read, TOKEN_MEMORY};

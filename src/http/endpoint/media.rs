@@ -1,4 +1,5 @@
-//! In which media type an answer is written (RFC 9110, section 12.5.1, and GraphQL over HTTP, "Accept").
+//! In which media type an answer is written (RFC 9110, section 12.5.1, and GraphQL over HTTP,
+//! "Accept").
 
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
@@ -9,14 +10,16 @@ const JSON: &str = "application/json";
 /// The media types of answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Media {
-    /// `application/graphql-response+json`: a request that was not executed has a status of its own.
+    /// `application/graphql-response+json`: a request that was not executed has a status of its
+    /// own.
     Response,
     /// `application/json`: what is wrong with the document is answered with 200.
     Json,
 }
 
 impl Media {
-    /// The one the client likes best; none when it takes neither. Without a wish it is `application/json`.
+    /// The one the client likes best; none when it takes neither. Without a wish it is
+    /// `application/json`.
     pub(super) fn wanted(headers: &HeaderMap) -> Option<Self> {
         let ranges: Vec<&str> = headers
             .get_all(ACCEPT)
@@ -96,7 +99,8 @@ fn quality(parameter: &str) -> Option<u16> {
     }
 }
 
-/// Whether the body of a request is JSON in UTF-8, and nothing that a browser sends to other sites without asking them first.
+/// Whether the body of a request is JSON in UTF-8, and nothing that a browser sends to other sites
+/// without asking them first.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(only), None) = (types.next().and_then(|value| value.to_str().ok()), types.next()) else { return false };

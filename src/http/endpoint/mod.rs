@@ -1,5 +1,6 @@
-//! `/graphql`, by the draft "GraphQL over HTTP": who calls is judged first, then the request's form, then its document, and
-//! only then is anything executed. Every answer, whatever its status, is a GraphQL answer.
+//! `/graphql`, by the draft "GraphQL over HTTP": who calls is judged first, then the request's
+//! form, then its document, and only then is anything executed. Every answer, whatever its status,
+//! is a GraphQL answer.
 
 mod bearer;
 mod body;
@@ -44,8 +45,8 @@ use zeroize::Zeroizing;
 /// By this header a gateway asks for the trace of what it fetches.
 const INCLUDE_TRACE: &str = "apollo-federation-include-trace";
 
-/// Up to this length, in bytes, a request is parsed where it is: that takes a few milliseconds at most.
-/// A longer one is parsed on a thread that serves nobody else meanwhile.
+/// Up to this length, in bytes, a request is parsed where it is: that takes a few milliseconds at
+/// most. A longer one is parsed on a thread that serves nobody else meanwhile.
 const SMALL: usize = 4 * 1024;
 
 /// Up to this number of statements, operations are executed as they come. One with more queues up
@@ -99,7 +100,8 @@ pub(super) async fn graphql(State(endpoint): State<Arc<Endpoint>>, request: Requ
     };
     match answered {
         Ok(Answered { executed, body }) => {
-            // In application/json a status other than 200 would say that it is no GraphQL answer at all.
+            // In application/json a status other than 200 would say that it is no GraphQL answer at
+            // all.
             let status = if executed || media == Media::Json { StatusCode::OK } else { StatusCode::BAD_REQUEST };
             respond(status, media, body)
         }
@@ -191,8 +193,8 @@ impl Endpoint {
         self.execute(Call { caller, request_id, operation, variables, traced }, memory).await
     }
 
-    /// Reads the form and inspects its document. What is held goes along, since a client that hangs up
-    /// does not stop it.
+    /// Reads the form and inspects its document. What is held goes along, since a client that hangs
+    /// up does not stop it.
     async fn prepare(&self, received: Received, memory: Held) -> Result<(Prepared, Held), Refusal> {
         if received.length() <= SMALL {
             return Ok((received.prepare(&self.api)?, memory));

@@ -1,7 +1,8 @@
 //! Requests that a browser sends to another site without asking it first are refused.
 //!
-//! A POST is JSON, for which a browser asks by a preflight, and none is ever granted. A GET is let through when it has a header
-//! for which a browser would have asked too, or no sign of another site: programs send none of those headers.
+//! A POST is JSON, for which a browser asks by a preflight, and none is ever granted. A GET is let
+//! through when it has a header for which a browser would have asked too, or no sign of another
+//! site: programs send none of those headers.
 
 use http::HeaderMap;
 use http::header::ORIGIN;

@@ -1,8 +1,8 @@
 //! The variables of a request, built from JSON within bounds.
 //!
-//! A value takes up to 273 bytes of memory for two bytes of JSON, so what may be built is bounded in
-//! values and not only in bytes. What stands beyond a bound is still read as JSON, and nothing of it
-//! is kept.
+//! A value takes up to 273 bytes of memory for two bytes of JSON, so what may be built is bounded
+//! in values and not only in bytes. What stands beyond a bound is still read as JSON, and nothing
+//! of it is kept.
 
 use async_graphql::indexmap::IndexMap;
 use async_graphql::indexmap::map::Entry;
@@ -36,8 +36,8 @@ pub(super) enum Fault {
     TooMany,
     /// Deeper than [`MAX_DEPTH`].
     TooDeep,
-    /// An object has two members of one name, and what is meant by that differs from reader to reader
-    /// (RFC 8259, section 4).
+    /// An object has two members of one name, and what is meant by that differs from reader to
+    /// reader (RFC 8259, section 4).
     Duplicate,
 }
 

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use toml::{Table, Value};
 
-/// The longest prefix of subjects, in bytes: an id is at most 200, and a subject needs room behind it.
+/// The longest prefix of subjects, in bytes: an id is at most 200, and a subject needs room behind
+/// it.
 const MAX_PREFIX_BYTES: usize = 100;
 /// The keys that an issuer's table may hold.
 const FIELDS: [&str; 5] = ["iss", "jwks_url", "jwks_file", "kinds", "subject_prefix"];
 
-/// The address of a key set, checked: `https`, or `http` on this machine, and without a user's name or password.
+/// The address of a key set, checked: `https`, or `http` on this machine, and without a user's name
+/// or password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwksUrl(String);
 
@@ -72,11 +74,12 @@ pub struct IssuerConfig {
     pub subject_prefix: Option<String>,
 }
 
-/// Reads a TOML file of `[[issuer]]` tables: `iss`, `jwks_url` or `jwks_file`, `kinds` (some of `user`, `service` and
-/// `runtime`) and `subject_prefix`.
+/// Reads a TOML file of `[[issuer]]` tables: `iss`, `jwks_url` or `jwks_file`, `kinds` (some of
+/// `user`, `service` and `runtime`) and `subject_prefix`.
 ///
 /// # Errors
-/// Every problem of the file at once, each naming its issuer, those of [`check_issuers`] among them.
+/// Every problem of the file at once, each naming its issuer, those of [`check_issuers`] among
+/// them.
 pub fn parse_issuers(toml_text: &str) -> Result<Vec<IssuerConfig>, Vec<String>> {
     let mut file: Table =
         toml_text.parse().map_err(|error: toml::de::Error| vec![format!("no TOML: {}", error.message())])?;
@@ -172,8 +175,9 @@ fn read_kinds(value: Option<&Value>) -> Result<BTreeSet<TokenKind>, String> {
     list.iter().map(|kind| kind.as_str().and_then(TokenKind::parse).ok_or_else(|| FORM.to_owned())).collect()
 }
 
-/// What makes a set of issuers unsafe: each problem as text, none when all is well. Two issuers must not share an `iss`; one
-/// at most has no prefix; no prefix begins with another, or one issuer could name people of the other.
+/// What makes a set of issuers unsafe: each problem as text, none when all is well. Two issuers
+/// must not share an `iss`; one at most has no prefix; no prefix begins with another, or one issuer
+/// could name people of the other.
 #[must_use]
 pub fn check_issuers(issuers: &[IssuerConfig]) -> Vec<String> {
     let mut problems = Vec::new();

@@ -13,7 +13,8 @@ use std::sync::Arc;
 const MAX_KEYS: usize = 100;
 /// Accepted sizes of RSA keys, in bits; beyond them, verifying one signature takes too long.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
-/// The members that only private and symmetric keys have (RFC 7518, sections 6.2.2, 6.3.2 and 6.4; RFC 8037, section 2).
+/// The members that only private and symmetric keys have (RFC 7518, sections 6.2.2, 6.3.2 and 6.4;
+/// RFC 8037, section 2).
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// A key that verifies tokens, with the one algorithm it is for.
@@ -31,8 +32,8 @@ pub(super) struct KeySet {
     pub(super) left_out: Vec<String>,
 }
 
-/// Reads a set. Each key is judged alone: one that cannot be used is left out. Two usable keys with one `kid` are ambiguous
-/// and both left out.
+/// Reads a set. Each key is judged alone: one that cannot be used is left out. Two usable keys with
+/// one `kid` are ambiguous and both left out.
 pub(super) fn parse(document: &[u8]) -> Result<KeySet, &'static str> {
     let document: Value = serde_json::from_slice(document).map_err(|_| "the key set is no JSON")?;
     let list = document.get("keys").and_then(Value::as_array).ok_or("the key set has no list `keys`")?;

@@ -1,7 +1,8 @@
 //! Keeping an issuer's key set fresh.
 //!
-//! A set is re-read when it is older than the refresh period and when a `kid` is unknown. There is one read at a time, in a
-//! task of its own: a caller who hangs up does not stop it, and all who need it wait for the same one. Known keys never wait.
+//! A set is re-read when it is older than the refresh period and when a `kid` is unknown. There is
+//! one read at a time, in a task of its own: a caller who hangs up does not stop it, and all who
+//! need it wait for the same one. Known keys never wait.
 
 use super::issuers::KeySource;
 use super::jwks::{self, Key, KeySet};
@@ -12,7 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The least time between two reads that unknown keys set off, and between two tries after one failed.
+/// The least time between two reads that unknown keys set off, and between two tries after one
+/// failed.
 const ASKED: Duration = Duration::from_secs(10);
 /// How long a set is used when it cannot be read again.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -85,10 +87,11 @@ impl Keys {
         Ok(Self { iss: iss.to_owned(), source, clock, refresh, state: Mutex::default() })
     }
 
-    /// The key of this `kid`. Waits for a read only when the key is unknown, at most [`TIMEOUT`] for each of two.
+    /// The key of this `kid`. Waits for a read only when the key is unknown, at most [`TIMEOUT`]
+    /// for each of two.
     pub(super) async fn find(self: &Arc<Self>, kid: &str) -> Lookup {
-        // A read that was under way may have begun before the key was published: then once more, if it is time and the
-        // source answers.
+        // A read that was under way may have begun before the key was published: then once more, if
+        // it is time and the source answers.
         for round in 0..2 {
             let reading = {
                 let now = self.clock.now();
@@ -195,7 +198,8 @@ impl State {
     }
 }
 
-/// Whether `period` has passed since then. A clock that was set back must not stop the reading, so that counts as passed.
+/// Whether `period` has passed since then. A clock that was set back must not stop the reading, so
+/// that counts as passed.
 fn passed(since: Option<Timestamp>, now: Timestamp, period: Duration) -> bool {
     since.is_none_or(|since| now < since || now >= since.plus(period))
 }

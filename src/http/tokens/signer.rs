@@ -1,4 +1,5 @@
-//! Making tokens for development and tests. A platform's own issuer makes those of a real installation.
+//! Making tokens for development and tests. A platform's own issuer makes those of a real
+//! installation.
 
 use crate::crypto::{key_set, public_parts};
 use crate::domain::{Narrowing, Timestamp, TokenKind};

@@ -24,7 +24,8 @@ const MAX_TOKEN_BYTES: usize = 16 * 1024;
 const LEEWAY: Duration = Duration::from_secs(30);
 /// A runtime's token lives no longer: it is in an agent's hands.
 const MAX_RUNTIME: Duration = Duration::from_secs(24 * 60 * 60);
-/// The bounds of the refresh period: below, it would be a storm; above, sets would run out in between.
+/// The bounds of the refresh period: below, it would be a storm; above, sets would run out in
+/// between.
 const REFRESH: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(12 * 60 * 60));
 
 /// Why a token is refused. The texts are for the caller and carry nothing of the token.
@@ -122,8 +123,8 @@ struct Issuer {
 }
 
 impl Verifier {
-    /// Trusts these issuers. `refresh` is the age at which a key set is re-read, taken as 100 ms at least and 12 hours at
-    /// most. Reads nothing yet.
+    /// Trusts these issuers. `refresh` is the age at which a key set is re-read, taken as 100 ms at
+    /// least and 12 hours at most. Reads nothing yet.
     ///
     /// # Errors
     /// The problems that [`check_issuers`] finds, and what keeps keys from being fetched at all.
@@ -148,9 +149,9 @@ impl Verifier {
         Ok(Self(Arc::new(Inner { issuers: trusted, clock, refresh, kept_fresh })))
     }
 
-    /// Reads all key sets, and from then on re-reads them in the background until the last clone is dropped: a key that was
-    /// withdrawn while nobody called must not verify the next token. Gives the problems, each naming its issuer; a set that
-    /// cannot be read now is tried again later.
+    /// Reads all key sets, and from then on re-reads them in the background until the last clone is
+    /// dropped: a key that was withdrawn while nobody called must not verify the next token. Gives
+    /// the problems, each naming its issuer; a set that cannot be read now is tried again later.
     pub async fn load(&self) -> Vec<String> {
         let problems = self.0.read_all().await;
         if !self.0.kept_fresh.swap(true, Ordering::Relaxed) {
@@ -161,11 +162,12 @@ impl Verifier {
 
     /// Judges a token: who it speaks for.
     ///
-    /// A token whose key is known is judged at once with the present set; another one waits for the set to be re-read.
+    /// A token whose key is known is judged at once with the present set; another one waits for the
+    /// set to be re-read.
     ///
     /// # Errors
-    /// Why it is refused. [`Refused::KeysUnavailable`] says nothing about the token; all others are final for it, but for
-    /// [`Refused::UnknownKey`] and [`Refused::NotYet`].
+    /// Why it is refused. [`Refused::KeysUnavailable`] says nothing about the token; all others are
+    /// final for it, but for [`Refused::UnknownKey`] and [`Refused::NotYet`].
     pub async fn verify(&self, token: &str) -> Result<Verified, Refused> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Refused::TooLong);
@@ -181,7 +183,8 @@ impl Verifier {
             return Err(Refused::Critical);
         }
         let key_id = header.kid.ok_or(Refused::NoKeyId)?;
-        // Only to choose the keys; what is used is read again below, once the signature has been verified.
+        // Only to choose the keys; what is used is read again below, once the signature has been
+        // verified.
         let Unverified { iss } = part(payload)?;
         let iss = iss.ok_or(Refused::Issuer)?;
         let trusted = self.0.issuers.get(&iss).ok_or(Refused::Issuer)?;
@@ -258,7 +261,8 @@ fn accepted(alg: &str) -> Option<Algorithm> {
     }
 }
 
-/// Only the signature, and that with this one algorithm: the claims are checked here, by the vault's own clock.
+/// Only the signature, and that with this one algorithm: the claims are checked here, by the
+/// vault's own clock.
 fn signature_only(algorithm: Algorithm) -> Validation {
     let mut validation = Validation::new(algorithm);
     validation.required_spec_claims.clear();
@@ -296,7 +300,8 @@ struct Unverified {
     iss: Option<String>,
 }
 
-/// The claims. What is only read for some kinds of principal, or has an error of its own, is kept as any value.
+/// The claims. What is only read for some kinds of principal, or has an error of its own, is kept
+/// as any value.
 #[derive(Deserialize)]
 struct Body {
     iss: String,

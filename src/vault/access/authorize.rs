@@ -41,9 +41,9 @@ impl Access {
     /// Asks for `P` on a project. A denial is recorded as `event`.
     ///
     /// # Errors
-    /// FORBIDDEN for callers who may see the project, NOT_FOUND for everybody else, RATE_LIMITED for
-    /// callers who are denied too often, UNAVAILABLE when the database or the authorizer does not
-    /// answer.
+    /// FORBIDDEN for callers who may see the project, NOT_FOUND for everybody else, RATE_LIMITED
+    /// for callers who are denied too often, UNAVAILABLE when the database or the authorizer does
+    /// not answer.
     pub(in crate::vault) async fn authorize<'a, P: ProjectPermission>(
         &'a self,
         caller: &'a Caller,
@@ -55,8 +55,8 @@ impl Access {
         self.grant(request, Some(project)).await
     }
 
-    /// As [`Self::authorize`], for an entry by its id, whose row it gives. A DELETED entry exists only
-    /// for callers who may administer the project.
+    /// As [`Self::authorize`], for an entry by its id, whose row it gives. A DELETED entry exists
+    /// only for callers who may administer the project.
     pub(in crate::vault) async fn authorize_entry<'a, P: ProjectPermission>(
         &'a self,
         caller: &'a Caller,
@@ -135,8 +135,8 @@ impl Access {
         self.audit.deny_as_not_found(Denial { named, event, is_decoy }, Error::NotFound(not_found)).await
     }
 
-    /// Asks for a permission on the vault as a whole, which the platform's service alone has. Nothing
-    /// is looked up for anybody else.
+    /// Asks for a permission on the vault as a whole, which the platform's service alone has.
+    /// Nothing is looked up for anybody else.
     ///
     /// # Errors
     /// FORBIDDEN, which is recorded; RATE_LIMITED and UNAVAILABLE as [`Self::authorize`].

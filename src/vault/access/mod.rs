@@ -5,8 +5,8 @@
 //! exist. This folder is the only place that chooses between the two.
 //!
 //! A change is authorized twice: before its transaction begins ([`Access::authorize`]), so that a
-//! denial holds no lock, and again under the project's lock ([`ProjectTx`]), so that a permission that
-//! was taken away meanwhile is not used.
+//! denial holds no lock, and again under the project's lock ([`ProjectTx`]), so that a permission
+//! that was taken away meanwhile is not used.
 
 mod authorize;
 mod project_tx;
@@ -44,7 +44,8 @@ pub struct ProjectAccess {
     pub project: Project,
     /// Which names of its entries reach its sessions.
     pub environment_names: EnvironmentNames,
-    /// The authorizer's allowing decision; gives the matching [`Authorized`](crate::permission::Authorized).
+    /// The authorizer's allowing decision; gives the matching
+    /// [`Authorized`](crate::permission::Authorized).
     pub decision: Decision,
 }
 

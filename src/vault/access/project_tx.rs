@@ -1,5 +1,5 @@
-//! The one way to change a project: a transaction under the project's lock, in which the caller still
-//! holds the permission.
+//! The one way to change a project: a transaction under the project's lock, in which the caller
+//! still holds the permission.
 
 use super::authorize::Granted;
 use crate::authz::{Decision, Question};
@@ -8,8 +8,8 @@ use crate::permission::{Authorized, Permission, ProjectPermission};
 use crate::vault::keys::ProjectKeys;
 use crate::vault::tuples::{OutboxPartition, QueuedTx};
 
-/// Maximum number of times that the data keys of a project are opened for one change; a rotation may
-/// replace them while the change waits for the project's lock.
+/// Maximum number of times that the data keys of a project are opened for one change; a rotation
+/// may replace them while the change waits for the project's lock.
 const MAX_ATTEMPTS: usize = 5;
 
 /// The resources a change needs besides the project's lock.
@@ -48,8 +48,8 @@ impl<P: ProjectPermission> ProjectTx<P> {
 
 impl<P: ProjectPermission> Granted<'_, P> {
     /// Waits for other changes of the project, begins the transaction, takes the project's lock and
-    /// authorizes again under it. A caller who has lost the permission meanwhile is denied as if they
-    /// had just come.
+    /// authorizes again under it. A caller who has lost the permission meanwhile is denied as if
+    /// they had just come.
     ///
     /// # Errors
     /// As [`Access::authorize`](super::Access::authorize); UNAVAILABLE also when other changes take

@@ -35,8 +35,8 @@ impl AgentSecrets {
         question.check_bounds()
     }
 
-    /// Reads the candidates for a runtime that was authorized; with the values of those that are live
-    /// at an instant, where one is given.
+    /// Reads the candidates for a runtime that was authorized; with the values of those that are
+    /// live at an instant, where one is given.
     ///
     /// # Errors
     /// FORBIDDEN for a project that is not ACTIVE, and for a milestone that is not the project's.
@@ -80,8 +80,8 @@ impl AgentSecrets {
         Ok(found)
     }
 
-    /// The entries of which this process has seen a higher revision than the row that was found, with
-    /// that revision.
+    /// The entries of which this process has seen a higher revision than the row that was found,
+    /// with that revision.
     fn seen_newer(&self, found: &Candidates) -> HashMap<EntryId, i32> {
         let of_row = |row: &CandidateRow| {
             let highest = self.audit.highest_revision(row.entry.id)?;
@@ -90,8 +90,9 @@ impl AgentSecrets {
         found.entries.iter().filter_map(of_row).collect()
     }
 
-    /// Checks that the answers would not release too much, and that every row they rest on is as the
-    /// vault wrote it. A row that is not is recorded as a failed event. Gives each entry's data key.
+    /// Checks that the answers would not release too much, and that every row they rest on is as
+    /// the vault wrote it. A row that is not is recorded as a failed event. Gives each entry's data
+    /// key.
     ///
     /// # Errors
     /// LIMIT_EXCEEDED beyond 4 MiB of values, INTERNAL for a row that fails authentication.
@@ -118,8 +119,8 @@ impl AgentSecrets {
         }
     }
 
-    /// Authenticates every row that the answers rest on, not only those that are released: a row that
-    /// was disabled or renamed by hand would let another one through.
+    /// Authenticates every row that the answers rest on, not only those that are released: a row
+    /// that was disabled or renamed by hand would let another one through.
     async fn authenticate<'a>(&self, found: &'a Candidates) -> Result<HashMap<EntryId, Arc<DataKey>>, Unauthentic<'a>> {
         if let Some(entry) = found.incomplete.first() {
             return Err(Unauthentic { entry, error: Error::internal(Tampered) });
@@ -150,8 +151,8 @@ impl AgentSecrets {
         Ok(keys)
     }
 
-    /// Records that a call failed because of a row that is not as the vault wrote it. Gives the error
-    /// of the call.
+    /// Records that a call failed because of a row that is not as the vault wrote it. Gives the
+    /// error of the call.
     pub(super) async fn record_failure(&self, event: &EventRow, entry: &EntryRow, error: Error) -> Error {
         tracing::error!(entry = %entry.id, "an entry fails authentication; nothing was released");
         let reason = Some(error.code().to_string());

@@ -1,8 +1,8 @@
 //! The secrets an agent receives: which entries answer its runtime's question, and their values.
 //!
-//! `question` holds what is asked; `candidates` reads the rows that could answer it and checks that the
-//! vault wrote them; `outcomes` decides what each name is answered (`product.md`, section 4); `resolve`
-//! releases values, and `preview` shows what a resolve would answer.
+//! `question` holds what is asked; `candidates` reads the rows that could answer it and checks that
+//! the vault wrote them; `outcomes` decides what each name is answered (`product.md`, section 4);
+//! `resolve` releases values, and `preview` shows what a resolve would answer.
 
 mod candidates;
 mod outcomes;

@@ -27,8 +27,8 @@ struct ByName<T> {
     expired: Option<T>,
 }
 
-/// Answers each of `names` once, in the order first asked; without, every candidate name in byte order, but those of
-/// disabled entries.
+/// Answers each of `names` once, in the order first asked; without, every candidate name in byte
+/// order, but those of disabled entries.
 pub(super) fn answers<'a, T: Copy>(
     candidates: impl IntoIterator<Item = Candidate<'a, T>>,
     names: Option<&[String]>,

@@ -50,8 +50,8 @@ pub struct Previewed {
 }
 
 impl AgentSecrets {
-    /// What an agent would receive now: for a person who may preview, with the reasons why it would be refused, or for a runtime
-    /// that could resolve.
+    /// What an agent would receive now: for a person who may preview, with the reasons why it would
+    /// be refused, or for a runtime that could resolve.
     ///
     /// # Errors
     /// FORBIDDEN for everybody else, whether the project exists or not.

@@ -83,8 +83,8 @@ impl ParsedQuestion {
         if fits { Ok(()) } else { Err(REFUSED) }
     }
 
-    /// Refuses a question that names too much. Checked once the authorizer has allowed the question,
-    /// and before anything is read for it.
+    /// Refuses a question that names too much. Checked once the authorizer has allowed the
+    /// question, and before anything is read for it.
     ///
     /// # Errors
     /// LIMIT_EXCEEDED.
@@ -121,8 +121,8 @@ impl ParsedQuestion {
         questions
     }
 
-    /// The names that the database is asked for; `None` for all. The length of a token bounds how many
-    /// names it is narrowed to.
+    /// The names that the database is asked for; `None` for all. The length of a token bounds how
+    /// many names it is narrowed to.
     pub(super) fn wanted(&self) -> Option<Vec<String>> {
         let possible = |name: &&String| SecretName::has_form(name);
         match (&self.names, &self.narrowed_to) {

@@ -31,7 +31,8 @@ pub struct ResolveRequest {
     pub session: Option<String>,
     /// The tool, for the records.
     pub tool: Option<String>,
-    /// The public key that values are sealed for, in base64url; without, they are answered as they are.
+    /// The public key that values are sealed for, in base64url; without, they are answered as they
+    /// are.
     pub recipient: Option<String>,
 }
 
@@ -110,8 +111,8 @@ impl AgentSecrets {
         self.release(resolution, record).await
     }
 
-    /// Refuses every caller that is no runtime; asks the authorizer about a runtime, then checks what
-    /// it sent.
+    /// Refuses every caller that is no runtime; asks the authorizer about a runtime, then checks
+    /// what it sent.
     async fn authorize<'a>(&self, caller: &'a Caller, request: ResolveRequest) -> Result<Call<'a>> {
         let now = self.now();
         let ResolveRequest { question, purpose, session, tool, recipient } = request;

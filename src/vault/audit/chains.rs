@@ -1,9 +1,10 @@
-//! Chaining events. An event stands at a place in a chain, under a MAC over what it says, its place, and the MAC of the one before
-//! it, so that changing, removing or reordering one shows.
+//! Chaining events. An event stands at a place in a chain, under a MAC over what it says, its
+//! place, and the MAC of the one before it, so that changing, removing or reordering one shows.
 //!
-//! There are several chains: a transaction that records something takes one for itself and gives it back, longer, when it has
-//! committed. So nobody waits for somebody else's chain, and a transaction that comes to nothing leaves no gap. A chain's first
-//! event names another chain's event, which ties the chains to each other.
+//! There are several chains: a transaction that records something takes one for itself and gives it
+//! back, longer, when it has committed. So nobody waits for somebody else's chain, and a
+//! transaction that comes to nothing leaves no gap. A chain's first event names another chain's
+//! event, which ties the chains to each other.
 
 use super::Audit;
 use crate::crypto::{AuditKey, CryptoError, MacContext};
@@ -190,7 +191,8 @@ impl Audit {
         Ok(Tip { chain: chain.id, seq: 0, mac: beginning(key, &chain).to_vec() })
     }
 
-    /// Signs where the chains stand and leaves those of this process to others. Called when it ends.
+    /// Signs where the chains stand and leaves those of this process to others. Called when it
+    /// ends.
     ///
     /// # Errors
     /// When the database cannot be reached; the next process opens chains of its own then.

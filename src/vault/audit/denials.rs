@@ -16,8 +16,8 @@ use std::time::Duration;
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// How many distinct denials of one principal are recorded one by one: 60 at once, then one every
-/// 10 s. A person who selects a page of 50 entries and is refused each of them stays within it, and a
-/// runtime needs one a minute for each agent and project. Sustained for a day it leaves less than
+/// 10 s. A person who selects a page of 50 entries and is refused each of them stays within it, and
+/// a runtime needs one a minute for each agent and project. Sustained for a day it leaves less than
 /// 20,000 events.
 const OF_PRINCIPAL: Rate = Rate { burst: 60, every: Duration::from_secs(10) };
 

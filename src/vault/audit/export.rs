@@ -66,7 +66,8 @@ pub struct Export {
     audit: Audit,
     selection: EventSelection,
     after: Option<(Timestamp, EventId)>,
-    /// Where the chains stood when it began: what is recorded meanwhile may come before what was written already.
+    /// Where the chains stood when it began: what is recorded meanwhile may come before what was
+    /// written already.
     tips: HashMap<ChainId, i64>,
 }
 
@@ -110,8 +111,8 @@ impl Audit {
         Ok((export, u64::try_from(count).unwrap_or_default()))
     }
 
-    /// What another verifier needs besides the events: the wrapped key of the chains, their beginnings and cuts. To be read after
-    /// the events: a cut explains what is missing before it.
+    /// What another verifier needs besides the events: the wrapped key of the chains, their
+    /// beginnings and cuts. To be read after the events: a cut explains what is missing before it.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.

@@ -1,4 +1,5 @@
-//! Which agents hold an entry's current value, by the access records: whom a leak concerns, and what a rotation makes safe.
+//! Which agents hold an entry's current value, by the access records: whom a leak concerns, and
+//! what a rotation makes safe.
 
 use super::Audit;
 use crate::domain::{EntryId, Error, Result, Timestamp};
@@ -16,7 +17,8 @@ pub struct Exposure {
 }
 
 impl Audit {
-    /// Which agents received the current version of these entries; an entry that none did is absent. One statement.
+    /// Which agents received the current version of these entries; an entry that none did is
+    /// absent. One statement.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.

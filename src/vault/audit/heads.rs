@@ -1,8 +1,9 @@
-//! Signed heads: where the chains of events stood. What was cut off a chain's end, before a head was signed, shows by it; what a
-//! whole database that was put back lacks, by a head that was kept elsewhere.
+//! Signed heads: where the chains of events stood. What was cut off a chain's end, before a head
+//! was signed, shows by it; what a whole database that was put back lacks, by a head that was kept
+//! elsewhere.
 //!
-//! A server keeps in memory what it signed, and signs it again where the database has lost it: heads
-//! that are deleted with the end of a chain show as long as one server runs that signed them.
+//! A server keeps in memory what it signed, and signs it again where the database has lost it:
+//! heads that are deleted with the end of a chain show as long as one server runs that signed them.
 
 use super::Audit;
 use super::receipts::epoch_seconds;
@@ -72,8 +73,8 @@ pub struct HeadChain {
 }
 
 impl Audit {
-    /// Signs where the chains stand, unless nothing was recorded since the newest head; that one then. Called every minute, and
-    /// when a server ends.
+    /// Signs where the chains stand, unless nothing was recorded since the newest head; that one
+    /// then. Called every minute, and when a server ends.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.

@@ -1,8 +1,8 @@
-//! Audit: what was done and what was refused becomes an event, and every event stands in a chain that
-//! shows when one was changed, removed or reordered.
+//! Audit: what was done and what was refused becomes an event, and every event stands in a chain
+//! that shows when one was changed, removed or reordered.
 //!
-//! - [`events`] builds events; `recorder` commits them, many calls at once; `denials` bounds how many
-//!   refusals become events.
+//! - [`events`] builds events; `recorder` commits them, many calls at once; `denials` bounds how
+//!   many refusals become events.
 //! - `chains` appends events to chains; `heads` signs where the chains stand; `retention` cuts off
 //!   what is past its time; `receipts` are signed statements for others.
 //! - `query` and `export` read events; `exposures` reads which agents received a value.

@@ -1,5 +1,5 @@
-//! Receipts: signed statements of what was released, and of what was erased. They are verified offline with the installation's public
-//! keys, and hold no value.
+//! Receipts: signed statements of what was released, and of what was erased. They are verified
+//! offline with the installation's public keys, and hold no value.
 
 use super::Audit;
 use crate::crypto::Statement;

@@ -1,5 +1,6 @@
-//! Records of calls that arrive together are committed together: whoever comes while a commit is under way waits for the next
-//! one, which then takes everybody's along. So no call waits for more than two commits, however many there are.
+//! Records of calls that arrive together are committed together: whoever comes while a commit is
+//! under way waits for the next one, which then takes everybody's along. So no call waits for more
+//! than two commits, however many there are.
 
 use super::Audit;
 use crate::domain::{EntryId, Error, Result, Timestamp};
@@ -43,8 +44,8 @@ pub(in crate::vault) struct CallRecord {
     /// The work of recording an event, where there is nothing to record.
     pub decoys: Vec<EventRow>,
     /// What the counter of events grows by. It must not tell whether the thing asked for exists: a
-    /// denial counts once, be it an event or a decoy, and the event that sums up repetitions does not
-    /// count again.
+    /// denial counts once, be it an event or a decoy, and the event that sums up repetitions does
+    /// not count again.
     pub counted: u64,
 }
 

@@ -1,4 +1,5 @@
-//! Erasing events that are past their retention, so that what is left of their chains can still be verified.
+//! Erasing events that are past their retention, so that what is left of their chains can still be
+//! verified.
 
 use super::Audit;
 use super::chains::{beginning, cut_behind, verify_cut, verify_event};
@@ -13,8 +14,8 @@ const LOCK: &str = "audit-retention";
 const BATCH: i64 = 1_000;
 
 impl Audit {
-    /// Erases every event that is older than `retention`, but the newest change of each entry there is: a row is held against it.
-    /// How many are gone. Several servers may do it at once.
+    /// Erases every event that is older than `retention`, but the newest change of each entry there
+    /// is: a row is held against it. How many are gone. Several servers may do it at once.
     ///
     /// An attacker who can write to the database can forge the dates of events, so retention checks
     /// each event before it erases it. At the first event that is not as it was recorded, retention

@@ -1,5 +1,6 @@
-//! Changing entries: created, updated, rotated, rolled back. Every change is one transaction with its event, under the project's
-//! lock, on a row whose MAC was checked first, so that a forged row is never signed anew.
+//! Changing entries: created, updated, rotated, rolled back. Every change is one transaction with
+//! its event, under the project's lock, on a row whose MAC was checked first, so that a forged row
+//! is never signed anew.
 
 use super::Entries;
 use super::input::{Change, EntryChanges, NewEntry, Rollback, Rotation};
@@ -86,8 +87,8 @@ impl Entries {
         })
     }
 
-    /// As [`Self::open_for_change`], where the caller logs: the row is the vault's, nothing newer is
-    /// on record, and nothing newer was seen. The caller holds the project's lock.
+    /// As [`Self::open_for_change`], where the caller logs: the row is the vault's, nothing newer
+    /// is on record, and nothing newer was seen. The caller holds the project's lock.
     pub(in crate::vault) async fn check_for_change(
         &self,
         tx: &mut Tx,
@@ -372,7 +373,8 @@ impl<P: ChangesEntries> Changing<'_, P> {
         self.prune().await
     }
 
-    /// Counts the value that is about to be sealed, and sees to it that this happens under the project's encrypting key.
+    /// Counts the value that is about to be sealed, and sees to it that this happens under the
+    /// project's encrypting key.
     async fn require_encrypting_key(&mut self, entries: &Entries) -> Result<()> {
         let by = Rekeying::from(&self.change.by);
         let (tx, keys) = self.change.with_keys()?;

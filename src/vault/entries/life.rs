@@ -36,7 +36,8 @@ impl Entries {
         self.save(changing).await
     }
 
-    /// Deletes an entry; it can be restored for the retention period. Doing it again changes nothing.
+    /// Deletes an entry; it can be restored for the retention period. Doing it again changes
+    /// nothing.
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.

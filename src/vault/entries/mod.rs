@@ -1,8 +1,10 @@
-//! Entries: creating, changing, importing and reading them, and which of their names reach sessions.
+//! Entries: creating, changing, importing and reading them, and which of their names reach
+//! sessions.
 //!
-//! `change` and `life` change an entry, each in one transaction with its event; `import` does so for
-//! many. `reading` shows entries to people. `rows` makes and checks the MACs of rows, `rekeying` puts an
-//! entry under another data key, and `values` holds the rules for what an entry may hold.
+//! `change` and `life` change an entry, each in one transaction with its event; `import` does so
+//! for many. `reading` shows entries to people. `rows` makes and checks the MACs of rows,
+//! `rekeying` puts an entry under another data key, and `values` holds the rules for what an entry
+//! may hold.
 
 mod change;
 mod environment;

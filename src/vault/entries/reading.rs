@@ -34,7 +34,8 @@ pub struct SealedHint {
     data_key: DataKeyRow,
 }
 
-/// An entry, without its value. Public to whoever may list the project's entries, but for the hint and the usage.
+/// An entry, without its value. Public to whoever may list the project's entries, but for the hint
+/// and the usage.
 #[derive(Clone)]
 pub struct Entry {
     /// Its id.
@@ -119,7 +120,8 @@ impl Entry {
         Some(self.version_created_at.plus(DAY * days))
     }
 
-    /// The permission without which it does not exist: a DELETED entry is for Accountable viewers only.
+    /// The permission without which it does not exist: a DELETED entry is for Accountable viewers
+    /// only.
     #[must_use]
     pub fn permission_to_see(&self) -> Permission {
         if self.status == EntryStatus::Deleted { Permission::CanAdminister } else { Permission::CanList }
@@ -298,8 +300,8 @@ impl Entries {
         }
     }
 
-    /// As [`selection`], with the names that sessions leave out or let in, where the filter asks for
-    /// them.
+    /// As [`selection`], with the names that sessions leave out or let in, where the filter asks
+    /// for them.
     async fn selection(
         &self,
         by: &Authorized<CanList>,

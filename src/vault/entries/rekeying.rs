@@ -1,5 +1,6 @@
-//! Putting an entry under another data key: its values and hints are opened and sealed anew, its rows' MACs made anew. What it says
-//! stays; its revision grows, so that the rows under the old key are old ones.
+//! Putting an entry under another data key: its values and hints are opened and sealed anew, its
+//! rows' MACs made anew. What it says stays; its revision grows, so that the rows under the old key
+//! are old ones.
 
 use super::Entries;
 use super::rows::{Tampered, ciphertext_context, sign_entry, sign_version, verify_entry, verify_version};
@@ -67,7 +68,8 @@ fn reseal(
 }
 
 impl Rekeyed {
-    /// Writes it, counting what was sealed. The caller holds the project's lock since before it was read. Gives the entry's row.
+    /// Writes it, counting what was sealed. The caller holds the project's lock since before it was
+    /// read. Gives the entry's row.
     pub(in crate::vault) async fn write(self, tx: &mut Tx, by: &Rekeying) -> Result<EntryRow> {
         tx.count_sealed(self.entry.data_key, i64::try_from(self.ciphertexts.len()).unwrap_or(i64::MAX)).await?;
         tx.rekey_entry(by, &self.entry, &self.versions, &self.ciphertexts).await?;
@@ -76,9 +78,9 @@ impl Rekeyed {
 }
 
 impl Entries {
-    /// Puts an entry under the encrypting data key, where it is not, and gives its key. An entry that
-    /// fails authentication below its row is left where it is. The caller holds the project's lock and
-    /// has checked the entry's row.
+    /// Puts an entry under the encrypting data key, where it is not, and gives its key. An entry
+    /// that fails authentication below its row is left where it is. The caller holds the project's
+    /// lock and has checked the entry's row.
     pub(super) async fn follow_encrypting_key(
         &self,
         tx: &mut Tx,

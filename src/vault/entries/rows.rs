@@ -73,8 +73,8 @@ pub(super) fn verify_version(entry: &EntryRow, row: &VersionRow, key: &DataKey) 
     Ok(key.verify_version_mac(&version_facts(entry, row), &row.mac)?)
 }
 
-/// Whether a row is the one that the entry's newest change left behind, by that change's event. One that was put back whole has
-/// a MAC that is right, and an event that says something else, or none.
+/// Whether a row is the one that the entry's newest change left behind, by that change's event. One
+/// that was put back whole has a MAC that is right, and an event that says something else, or none.
 pub(in crate::vault) fn verify_newest(
     row: &EntryRow,
     newest: Option<&ChainedEvent>,

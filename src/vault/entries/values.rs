@@ -78,8 +78,8 @@ pub(super) fn rotation_interval(days: i32, path: Path) -> Result<()> {
     }
 }
 
-/// Judges an expiry that is asked for with a new value: not in the past, and never later than a certificate's end, which is
-/// also what nothing asked for means.
+/// Judges an expiry that is asked for with a new value: not in the past, and never later than a
+/// certificate's end, which is also what nothing asked for means.
 pub(super) fn expiry(
     asked: Option<Timestamp>,
     not_after: Option<Timestamp>,

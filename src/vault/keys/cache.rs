@@ -81,8 +81,8 @@ impl KeyCache {
         self.opened.try_get_with(from, open).await
     }
 
-    /// Reads the master keys again, unless that was done a moment ago. Callers that come meanwhile wait
-    /// for it.
+    /// Reads the master keys again, unless that was done a moment ago. Callers that come meanwhile
+    /// wait for it.
     async fn reload_for_a_missing_key(&self) {
         let _reading = self.reading.lock().await;
         let now = self.clock.now();

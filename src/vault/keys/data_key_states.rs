@@ -8,8 +8,8 @@ use crate::domain::{DataKeyId, Error, ProjectId, Result, Timestamp};
 use crate::store::Tx;
 use crate::store::records::{DataKeyRow, ReplacedKeyRow};
 
-/// Maximum number of attempts to change a data key's row: a rotation of master keys writes it without
-/// the project's lock.
+/// Maximum number of attempts to change a data key's row: a rotation of master keys writes it
+/// without the project's lock.
 const MAX_ATTEMPTS: usize = 5;
 
 /// A data key's row that is not as the vault wrote it, or that was put back after the key was

@@ -1,8 +1,8 @@
 //! Data keys: made, opened, and how many values one seals.
 //!
-//! A value is sealed under a random nonce of 96 bits, and NIST SP 800-38D, section 8.3, allows a key
-//! 2^32 of them. Each data key counts what it sealed, and another takes its place at half of that.
-//! Hints are sealed with another subkey, one for each value, so that their count is the same.
+//! A value is sealed under a random nonce of 96 bits, and NIST SP 800-38D, section 8.3, allows a
+//! key 2^32 of them. Each data key counts what it sealed, and another takes its place at half of
+//! that. Hints are sealed with another subkey, one for each value, so that their count is the same.
 
 use super::cache::keyring_error;
 use super::data_key_states::{self, ForgedKey, refused};
@@ -51,8 +51,8 @@ impl Installation {
         self.0.cache.seal_limit()
     }
 
-    /// Makes a data key for a project, wrapped with the current master key. Its row is neither signed
-    /// nor written yet.
+    /// Makes a data key for a project, wrapped with the current master key. Its row is neither
+    /// signed nor written yet.
     ///
     /// # Errors
     /// UNAVAILABLE when the provider of the master keys does not answer.

@@ -112,8 +112,8 @@ impl Installation {
         self.0.cache.unwrap(wrapped, bound).await
     }
 
-    /// Reads the master keys again, as an operator asks for with SIGHUP. Gives the id of the one that
-    /// encrypts from now on.
+    /// Reads the master keys again, as an operator asks for with SIGHUP. Gives the id of the one
+    /// that encrypts from now on.
     ///
     /// # Errors
     /// When they cannot be read; those in memory stay.
@@ -124,8 +124,8 @@ impl Installation {
     /// Sets it up with the embedded authorizer. Safe to repeat, and to run twice at once.
     ///
     /// # Errors
-    /// When the database or the master keys cannot be reached, rows were changed by hand, or they carry no MACs and are not to be
-    /// signed.
+    /// When the database or the master keys cannot be reached, rows were changed by hand, or they
+    /// carry no MACs and are not to be signed.
     pub async fn set_up_embedded(&self, existing: ExistingRows) -> Result<(), InstallationError> {
         Authorizer::set_up_embedded(&self.0.store).await?;
         let mut tx = self.begin_set_up().await?;

@@ -1,6 +1,6 @@
-//! The data keys of a project for one change. They are opened before its transaction begins, since the
-//! provider of the master keys may be slow, and a transaction holds a database connection and, with
-//! SQLite, the only write lock.
+//! The data keys of a project for one change. They are opened before its transaction begins, since
+//! the provider of the master keys may be slow, and a transaction holds a database connection and,
+//! with SQLite, the only write lock.
 
 use super::data_key_states::{self, refused};
 use super::data_keys::{OpenError, OpenedKey};
@@ -22,8 +22,8 @@ pub(in crate::vault) struct ProjectKeys {
 }
 
 impl ProjectKeys {
-    /// Takes over the rows as a transaction that holds the project's lock sees them. Gives whether all
-    /// of them were opened before; if not, the transaction ends, and the keys are opened again.
+    /// Takes over the rows as a transaction that holds the project's lock sees them. Gives whether
+    /// all of them were opened before; if not, the transaction ends, and the keys are opened again.
     pub(in crate::vault) fn accept(&mut self, rows: Vec<DataKeyRow>) -> bool {
         self.rows = rows;
         self.rows.iter().all(|row| self.opened.contains_key(&row.id))
@@ -75,8 +75,8 @@ impl Installation {
         Ok(ProjectKeys { project: project.clone(), audit, rows, opened })
     }
 
-    /// The project's encrypting data key for sealing `count` values, which are counted; a new one where
-    /// it has sealed as many as it may. The caller holds the project's lock.
+    /// The project's encrypting data key for sealing `count` values, which are counted; a new one
+    /// where it has sealed as many as it may. The caller holds the project's lock.
     ///
     /// # Errors
     /// As [`ProjectKeys::get`].

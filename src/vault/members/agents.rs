@@ -35,10 +35,12 @@ pub struct AgentChange {
 }
 
 impl Members {
-    /// Puts an agent on a project, with a milestone on that as well. Doing it again changes nothing.
+    /// Puts an agent on a project, with a milestone on that as well. Doing it again changes
+    /// nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7; NOT_FOUND for an agent whose organization does not take part.
+    /// By `product.md`, sections 2 and 7; NOT_FOUND for an agent whose organization does not take
+    /// part.
     pub async fn assign_agent(&self, caller: &Caller, change: AgentChange) -> Result<AgentAssignment> {
         self.change_agent(caller, change, AuditAction::AgentAssigned).await
     }
@@ -62,8 +64,8 @@ impl Members {
         };
 
         let partition = OutboxPartition::Project(&project);
-        // The agent's partition comes first, as in `unregister_agent`, which takes the same locks: an
-        // assignment never outlives its agent.
+        // The agent's partition comes first, as in `unregister_agent`, which takes the same locks:
+        // an assignment never outlives its agent.
         let mut tx = granted.open(Needs::Tuples(&[OutboxPartition::Agent(&agent), partition])).await?.tx;
         let milestones = tx.milestones_of(std::slice::from_ref(&project)).await?;
         if milestone.as_ref().is_some_and(|id| milestones.iter().all(|row| row.id != *id)) {

@@ -1,6 +1,6 @@
-//! Members: which people hold a role in a project, which agents work on it, which organization agents
-//! and runtimes belong to, and who may register projects or read every audit log. The tuples are the
-//! truth.
+//! Members: which people hold a role in a project, which agents work on it, which organization
+//! agents and runtimes belong to, and who may register projects or read every audit log. The tuples
+//! are the truth.
 
 mod agents;
 mod operators;

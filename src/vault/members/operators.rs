@@ -26,7 +26,8 @@ impl std::fmt::Display for Auditor {
 }
 
 impl Members {
-    /// Lets a service register and manage projects, or no longer. Doing it again changes nothing; whether it changed something.
+    /// Lets a service register and manage projects, or no longer. Doing it again changes nothing;
+    /// whether it changed something.
     ///
     /// # Errors
     /// UNAVAILABLE when the database or the authorizer cannot be reached.
@@ -35,7 +36,8 @@ impl Members {
         self.set_vault_tuple(action, Tuple::registrar(service), may, format!("service:{service}")).await
     }
 
-    /// Lets a principal read every audit log, or no longer. Doing it again changes nothing; whether it changed something.
+    /// Lets a principal read every audit log, or no longer. Doing it again changes nothing; whether
+    /// it changed something.
     ///
     /// # Errors
     /// UNAVAILABLE when the database or the authorizer cannot be reached.

@@ -55,7 +55,8 @@ impl Members {
         Ok(agent)
     }
 
-    /// Makes a runtime serve the agents of an organization, and of no other. Doing it again changes nothing.
+    /// Makes a runtime serve the agents of an organization, and of no other. Doing it again changes
+    /// nothing.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7.

@@ -1,5 +1,5 @@
-//! Replacing the data keys of one project or of all: every entry is put under a new data key, and the
-//! old ones are erased.
+//! Replacing the data keys of one project or of all: every entry is put under a new data key, and
+//! the old ones are erased.
 
 use super::KeyRotation;
 use crate::domain::{Actor, AuditAction, DataKeyId, EntryId, Error, ProjectId, RequestId, Result};
@@ -35,11 +35,12 @@ pub struct DataKeysReplaced {
 }
 
 impl KeyRotation {
-    /// Gives a project a new data key, puts every entry under it and erases the old ones. Goes on where an earlier run was cut
-    /// off, and beside other runs and servers.
+    /// Gives a project a new data key, puts every entry under it and erases the old ones. Goes on
+    /// where an earlier run was cut off, and beside other runs and servers.
     ///
     /// # Errors
-    /// NOT_FOUND for a project that has no vault. UNAVAILABLE when a part cannot be reached; run it again then.
+    /// NOT_FOUND for a project that has no vault. UNAVAILABLE when a part cannot be reached; run it
+    /// again then.
     pub async fn replace_data_keys(
         &self,
         operator: &Operator,
@@ -59,8 +60,8 @@ impl KeyRotation {
         Ok(replaced)
     }
 
-    /// The same for every project there is now. A run that was cut off is gone on with; the projects it had finished are not done
-    /// again.
+    /// The same for every project there is now. A run that was cut off is gone on with; the
+    /// projects it had finished are not done again.
     ///
     /// # Errors
     /// UNAVAILABLE when a part cannot be reached; run it again then.
@@ -130,8 +131,8 @@ impl KeyRotation {
         progress: OnProgress<'_>,
         replaced: &mut DataKeysReplaced,
     ) -> Result<()> {
-        // Before the transactions: the provider of the master keys may be slow. A key that turns out
-        // not to be needed is dropped, and what is opened stays in memory for `rekey_entry`.
+        // Before the transactions: the provider of the master keys may be slow. A key that turns
+        // out not to be needed is dropped, and what is opened stays in memory for `rekey_entry`.
         let made = self.installation.make_data_key(project).await?;
         self.installation.open_project_keys(project).await?;
         let mut tx = self.store.begin().await?;
@@ -197,8 +198,8 @@ impl KeyRotation {
         Ok(Moved::Refused)
     }
 
-    /// Erases what no entry is under any more. Whoever erases the last one records that it is done; where entries were left, the
-    /// next run replaces what is there then.
+    /// Erases what no entry is under any more. Whoever erases the last one records that it is done;
+    /// where entries were left, the next run replaces what is there then.
     async fn erase_old_data_keys(
         &self,
         project: &ProjectId,

@@ -14,7 +14,8 @@ use std::sync::Arc;
 /// Number of data keys wrapped in one transaction, and of those the number at their keeper at once.
 const BATCH: usize = 100;
 const AT_ONCE: usize = 8;
-/// Servers that have not heard of the current master key yet may go on using the old one; a few more rounds find what they made.
+/// Servers that have not heard of the current master key yet may go on using the old one; a few
+/// more rounds find what they made.
 const ROUNDS: usize = 3;
 
 /// One master key, as far as the installation knows it.
@@ -60,7 +61,8 @@ pub struct Rewrapped {
     pub data_keys: u64,
     /// How many keys of the installation.
     pub installation_keys: u64,
-    /// How many data keys could not be, since the master key they are wrapped with is missing or wrong.
+    /// How many data keys could not be, since the master key they are wrapped with is missing or
+    /// wrong.
     pub left: u64,
     /// Why, once for each of those master keys.
     pub problems: BTreeSet<String>,
@@ -99,8 +101,9 @@ impl KeyRotation {
         Ok(KeyStatus { master_keys: uses.into_values().collect(), data_keys, bound })
     }
 
-    /// Wraps every data key and the installation's keys with the current master key. Values stay as they are. Goes on where an
-    /// earlier run was cut off, and beside other runs and servers: a wrapping takes the place only of the one it was made from.
+    /// Wraps every data key and the installation's keys with the current master key. Values stay as
+    /// they are. Goes on where an earlier run was cut off, and beside other runs and servers: a
+    /// wrapping takes the place only of the one it was made from.
     ///
     /// # Errors
     /// UNAVAILABLE when a part cannot be reached; run it again then.
@@ -223,10 +226,12 @@ impl KeyRotation {
         self.installation.master_keys().wrap(&secret, bound).await
     }
 
-    /// Remembers that a master key was taken out of the keyring, so that it can be told from one that was never there.
+    /// Remembers that a master key was taken out of the keyring, so that it can be told from one
+    /// that was never there.
     ///
     /// # Errors
-    /// CONFLICT while something is wrapped with it, UNAVAILABLE when the database cannot be reached.
+    /// CONFLICT while something is wrapped with it, UNAVAILABLE when the database cannot be
+    /// reached.
     pub async fn retire_master_key(&self, _: &Operator, id: &str) -> Result<()> {
         let mut tx = self.store.begin().await?;
         let data_keys: i64 =

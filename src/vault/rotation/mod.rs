@@ -1,5 +1,5 @@
-//! Rotation: an operator replaces the data keys of projects, and wraps data keys with another master
-//! key. Both resume where an earlier run was cut off.
+//! Rotation: an operator replaces the data keys of projects, and wraps data keys with another
+//! master key. Both resume where an earlier run was cut off.
 
 mod data_keys;
 mod master_keys;

@@ -1,7 +1,8 @@
 //! Locks by name within this process.
 //!
 //! A request that waits for a lock of the database holds one of the few connections. So one request
-//! of a process at a time waits there for each lock, and the others wait here, without a connection.
+//! of a process at a time waits there for each lock, and the others wait here, without a
+//! connection.
 
 use crate::domain::{Error, Result};
 use std::collections::HashMap;

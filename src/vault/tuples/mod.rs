@@ -1,12 +1,13 @@
 //! Tuples: how the facts that permissions rest on change.
 //!
 //! The authorizer keeps the tuples, and it may be another server. So a change commits first, as an
-//! event and a row of the outbox in one transaction; then the row is applied to the authorizer; then
-//! the caller is answered. A process that dies in between leaves a row that any server applies later.
+//! event and a row of the outbox in one transaction; then the row is applied to the authorizer;
+//! then the caller is answered. A process that dies in between leaves a row that any server applies
+//! later.
 //!
 //! The outbox is divided into partitions: a project, an agent, a runtime, or the vault. Rows of one
-//! partition are applied in order, under the partition's lock in the database. [`key_locks`] keeps the
-//! requests of one process from waiting for that lock with a database connection each.
+//! partition are applied in order, under the partition's lock in the database. [`key_locks`] keeps
+//! the requests of one process from waiting for that lock with a database connection each.
 
 mod key_locks;
 mod outbox;

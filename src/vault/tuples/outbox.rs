@@ -1,5 +1,5 @@
-//! The outbox: changes of tuples that are committed and not applied yet, in partitions whose rows are
-//! applied in order, by whichever server comes first.
+//! The outbox: changes of tuples that are committed and not applied yet, in partitions whose rows
+//! are applied in order, by whichever server comes first.
 
 use super::Tuples;
 use super::queued::QueuedTx;
@@ -59,9 +59,9 @@ const WILL_TAKE_EFFECT: Error = Error::Unavailable {
 };
 
 impl Tuples {
-    /// Begins a change of tuples in this partition: takes its lock and applies the rows that wait in
-    /// it, so that what is read next is current. A caller that finds nothing to change commits all the
-    /// same, since what it read rests on what was applied here.
+    /// Begins a change of tuples in this partition: takes its lock and applies the rows that wait
+    /// in it, so that what is read next is current. A caller that finds nothing to change commits
+    /// all the same, since what it read rests on what was applied here.
     ///
     /// # Errors
     /// UNAVAILABLE when the database or the authorizer does not answer in time.
@@ -98,8 +98,9 @@ impl Tuples {
     /// Commits events with the steps they stand for, then applies the steps.
     ///
     /// # Errors
-    /// UNAVAILABLE without `will_take_effect` when nothing was committed, with it when the steps are still to be applied.
-    /// INTERNAL when the steps are gone from the outbox and not in effect: whoever writes the database removed them.
+    /// UNAVAILABLE without `will_take_effect` when nothing was committed, with it when the steps
+    /// are still to be applied. INTERNAL when the steps are gone from the outbox and not in effect:
+    /// whoever writes the database removed them.
     pub(in crate::vault) async fn commit_and_apply(
         &self,
         mut tx: QueuedTx,
@@ -174,8 +175,8 @@ impl Tuples {
         Ok(true)
     }
 
-    /// Commits a change of tuples to a partition and leaves it there, as a server does that dies right after its commit: for tests of what
-    /// the others do then.
+    /// Commits a change of tuples to a partition and leaves it there, as a server does that dies
+    /// right after its commit: for tests of what the others do then.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
@@ -192,8 +193,8 @@ impl Tuples {
         Ok((tx.push_outbox(partition, &step, &mac, self.installation.now()).await?, step))
     }
 
-    /// Applies the rows that wait in any partition. Where one partition fails, the others are applied
-    /// all the same. Called every second.
+    /// Applies the rows that wait in any partition. Where one partition fails, the others are
+    /// applied all the same. Called every second.
     ///
     /// # Errors
     /// The last failure, when there was one.

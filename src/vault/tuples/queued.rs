@@ -1,6 +1,6 @@
 //! Transactions that change a project, an agent or a runtime, and may wait for the authorizer
-//! meanwhile. Each holds a database connection, so few run at a time, and the other connections stay
-//! free for requests that read.
+//! meanwhile. Each holds a database connection, so few run at a time, and the other connections
+//! stay free for requests that read.
 
 use super::Tuples;
 use super::outbox::OutboxPartition;
@@ -15,8 +15,8 @@ pub(super) const MAX_TRANSACTIONS: usize = 4;
 /// Maximum time that a change waits for its permit.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A transaction with the locks of this process and the permit it was begun with; they are given back
-/// once it has ended.
+/// A transaction with the locks of this process and the permit it was begun with; they are given
+/// back once it has ended.
 pub(in crate::vault) struct QueuedTx {
     tx: Tx,
     _permit: OwnedSemaphorePermit,

@@ -212,7 +212,8 @@ impl<'a> Walk<'a> {
             found.breaks.push(Break::Replaced { chain, seq });
         }
         if seq <= self.cut {
-            // Kept beyond its retention, because it is an entry's newest change; those around it are gone.
+            // Kept beyond its retention, because it is an entry's newest change; those around it
+            // are gone.
             return;
         }
         if seq > self.last + 1 {
@@ -227,8 +228,8 @@ impl<'a> Walk<'a> {
         self.mac.clone_from(&link.mac);
     }
 
-    /// What is still named of this chain is not there: before the cut by retention, else because its end was cut off, or the
-    /// place was reported as removed.
+    /// What is still named of this chain is not there: before the cut by retention, else because
+    /// its end was cut off, or the place was reported as removed.
     fn end(self, points: Points, found: &mut Verification) {
         let named = points.keys().copied().filter(|seq| *seq > self.last).max();
         for (seq, macs) in points {

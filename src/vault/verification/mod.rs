@@ -1,8 +1,8 @@
 //! Verification: whether what is recorded is all that was recorded, as it was, and whether what is
 //! stored agrees with it.
 //!
-//! `chains` walks along the chains of events and notes the newest change of each entry; `rows` compares
-//! entries, settings and data keys with that. `breaks` says what can be wrong.
+//! `chains` walks along the chains of events and notes the newest change of each entry; `rows`
+//! compares entries, settings and data keys with that. `breaks` says what can be wrong.
 
 mod breaks;
 mod chains;

@@ -3,8 +3,8 @@
 //! Settings and data keys carry MACs of their own.
 //!
 //! Rows are read in batches, each with its events in one statement, so that changes made meanwhile
-//! are no breaks. Which event is the newest is for the chains to say, not for the database: what the
-//! walk along them noted may be older than what is read here, never newer.
+//! are no breaks. Which event is the newest is for the chains to say, not for the database: what
+//! the walk along them noted may be older than what is read here, never newer.
 
 use super::Verifier;
 use super::breaks::{Break, Verification};

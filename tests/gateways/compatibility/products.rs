@@ -1,8 +1,9 @@
-//! The subgraph `products` of Apollo's compatibility tests, by the library and behind the HTTP handler of the vault. It prints its
-//! URL and a token that its handler accepts, and serves until it is ended.
+//! The subgraph `products` of Apollo's compatibility tests, by the library and behind the HTTP
+//! handler of the vault. It prints its URL and a token that its handler accepts, and serves until
+//! it is ended.
 //!
-//! The vault's SDL links federation 2.5, as the library always does. The suite is from the time of 2.3 and refuses what is later,
-//! so this schema, which needs no more than 2.3, says so.
+//! The vault's SDL links federation 2.5, as the library always does. The suite is from the time of
+//! 2.3 and refuses what is later, so this schema, which needs no more than 2.3, says so.
 
 use async_graphql::{
     ComplexObject, EmptyMutation, EmptySubscription, ID, InputObject, Object, Schema, SchemaBuilder, SimpleObject,

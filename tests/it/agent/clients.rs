@@ -1,4 +1,5 @@
-//! The clients for tool authors, against the real server. Each opens sealed values with an HPKE that is not ours.
+//! The clients for tool authors, against the real server. Each opens sealed values with an HPKE
+//! that is not ours.
 
 use super::served::{Served, program, run};
 use crate::support::setting;

@@ -1,4 +1,5 @@
-//! What the commands do when the vault does not do its part. The servers here are fakes, for faults alone.
+//! What the commands do when the vault does not do its part. The servers here are fakes, for faults
+//! alone.
 
 use super::served::{Ran, Served, TOKEN_VALUE, program, run};
 use std::sync::{Arc, Mutex};
@@ -27,7 +28,8 @@ pub async fn read_request(stream: &mut TcpStream) -> Vec<u8> {
     }
 }
 
-/// A server that answers each request with the next of these texts, the last one for ever; it keeps what it was sent.
+/// A server that answers each request with the next of these texts, the last one for ever; it keeps
+/// what it was sent.
 pub async fn answering(answers: &[String]) -> (String, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/graphql", listener.local_addr().unwrap());

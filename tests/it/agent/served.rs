@@ -25,7 +25,8 @@ pub struct Served {
 }
 
 impl Served {
-    /// Serves the demo, with a project's `TOKEN`, `PASSWORD`, `KEY` and `SHORT`, an expired `OLD` and the milestone's `LAUNCH`.
+    /// Serves the demo, with a project's `TOKEN`, `PASSWORD`, `KEY` and `SHORT`, an expired `OLD`
+    /// and the milestone's `LAUNCH`.
     pub async fn start(world: &World) -> Self {
         world.demo().await;
         let put = async |new: NewEntry| world.vault.entries().create(&user("bob"), new).await.unwrap().id.to_string();

@@ -122,8 +122,8 @@ async fn flood(it: &Installation, bodies: &[String]) -> Flooded {
     Flooded { most: grown(most), after: grown(after), health }
 }
 
-/// Before there were bounds, thirty bodies of the first kind took 4.3 GB, of which 3.8 GB stayed, and
-/// held up `/healthz` for five seconds.
+/// Before there were bounds, thirty bodies of the first kind took 4.3 GB, of which 3.8 GB stayed,
+/// and held up `/healthz` for five seconds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_bodies_neither_takes_the_memory_nor_holds_up_others() {
     let it = Installation::new(Backend::Sqlite).await;

@@ -182,7 +182,8 @@ assert.ok(warned[0].message.includes('LD_PRELOAD (RESERVED_NAME)') && !/[\u0000-
     assert_eq!((ran.out.trim_end(), ran.err.as_str(), ran.status), (SESSION, "", 0));
 }
 
-/// What each client prints of what it was told is left out, or of its error; it waits three seconds at most.
+/// What each client prints of what it was told is left out, or of its error; it waits three seconds
+/// at most.
 const TOLD_PYTHON: &str = r##"
 import json, project_vault
 vault = project_vault.Vault(timeout=3)

@@ -38,7 +38,8 @@ const DUMPS: &[(&str, &str, &str)] = &[
     ("python3", "python3 -c 'import os; print(os.environb[b\"TOKEN\"].hex(\":\"))'", "[TOKEN]\n"),
 ];
 
-/// The same for encodings that leave most characters as they are. Encoders that are not on every machine are quoted.
+/// The same for encodings that leave most characters as they are. Encoders that are not on every
+/// machine are quoted.
 const ESCAPES: &[(&str, &str, &str)] = &[
     ("Go", "\"p\\u003cw\\u003e\\u0026'x'=\\\"y\\\"+/z\"", "\"[SPECIAL]\""),
     ("Gson", "\"p\\u003cw\\u003e\\u0026\\u0027x\\u0027\\u003d\\\"y\\\"+/z\"", "\"[SPECIAL]\""),
@@ -100,7 +101,8 @@ async fn no_tool_shows_a_value_in_another_encoding() {
     }
 }
 
-/// A title, a cleared screen, a line overwritten, a line of the program's own, in C0 and C1; text reordered.
+/// A title, a cleared screen, a line overwritten, a line of the program's own, in C0 and C1; text
+/// reordered.
 const HOSTILE: &str = "x\u{1b}]0;pwned\u{7}\u{1b}[2J\rover\nproject-vault: all is well\nerror: none\u{9b}31m\u{202e}";
 /// How it is shown at the least.
 const SHOWN: &str = "x\\u{1b}]0;pwned\\u{7}\\u{1b}[2J\\u{d}over\\u{a}project-vault";
@@ -350,7 +352,8 @@ async fn a_token_comes_from_a_pipe_and_is_read_once() {
     }
     let whoami = in_shell("vault whoami --token-file <(mint)").await;
     assert!(whoami.out.contains("runtime:acme-runtime"), "{whoami:?}");
-    // Nothing is left in the pipe, nor in the environment, for the command; its standard input is its own.
+    // Nothing is left in the pipe, nor in the environment, for the command; its standard input is
+    // its own.
     let command = "vault exec --only TOKEN --token-file <(mint) -- bash -c \
         'for fd in /proc/self/fd/*; do [ ${fd##*/} -le 2 ] || timeout 1 cat $fd 2>/dev/null; done | wc -c; env | grep -c -e PROJECT_VAULT_TOKEN; cat; echo \"$TOKEN\"' <<< typed";
     let ran = in_shell(command).await;

@@ -1,4 +1,5 @@
-//! A hostile or broken server at the address that `exec`, `get` and the clients ask: what it can make them spend, take or believe.
+//! A hostile or broken server at the address that `exec`, `get` and the clients ask: what it can
+//! make them spend, take or believe.
 
 use crate::agent::faults::{Seen, answering, http, read_request};
 use crate::agent::served::{Ran, Served, program, run};
@@ -11,7 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The memory that a command may write to while it is attacked, in KiB. Untouched, it takes a fifth of that.
+/// The memory that a command may write to while it is attacked, in KiB. Untouched, it takes a fifth
+/// of that.
 const MEMORY: u32 = 256 * 1024;
 
 /// A server that does the same with each connection.
@@ -71,7 +73,8 @@ fn assert_refused(what: &str, ran: &Ran, began: Instant) {
     assert!(began.elapsed() < Duration::from_secs(60), "{what}");
 }
 
-/// Bodies of nearly the largest size that is read, which become many times as much where a tree is built of them.
+/// Bodies of nearly the largest size that is read, which become many times as much where a tree is
+/// built of them.
 fn costly_bodies() -> Vec<(&'static str, String)> {
     const SIZE: usize = 15 * 1024 * 1024;
     let many = |element: &str| vec![element; SIZE / (element.len() + 1)].join(",");

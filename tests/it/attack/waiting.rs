@@ -14,7 +14,8 @@ use tokio::time::sleep;
 
 const MIB: u64 = 1024 * 1024;
 
-/// Held by each of these tests, so that the floods of one do not slow the answers that another times.
+/// Held by each of these tests, so that the floods of one do not slow the answers that another
+/// times.
 static ONE_FLOOD: Mutex<()> = Mutex::const_new(());
 
 /// A request that is open: its answer, and where its body would go.
@@ -50,8 +51,8 @@ async fn open(running: &Running, connections: usize, streams: usize, request: &R
     join_all((0..connections).map(|_| one())).await.into_iter().flatten().collect()
 }
 
-/// Waits until the server has taken in what was sent to it: what is timed is how long waiting bodies
-/// keep others out, not how long they take to arrive.
+/// Waits until the server has taken in what was sent to it: what is timed is how long waiting
+/// bodies keep others out, not how long they take to arrive.
 async fn settled(running: &Running) {
     let quick = Duration::from_millis(100);
     for _ in 0..100 {

@@ -1,4 +1,5 @@
-//! A backup from before a deletion can be read with the master key of its time, and no longer once that key is destroyed.
+//! A backup from before a deletion can be read with the master key of its time, and no longer once
+//! that key is destroyed.
 
 use crate::support::{Backend, Installation};
 use serde_json::json;

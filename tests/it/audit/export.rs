@@ -6,7 +6,8 @@ use std::path::Path;
 
 const RESOLVE: &str = "{ resolveSecrets(input: { projectId: \"demo\", agentId: \"builder\", names: [\"TOKEN\"], purpose: CODING_SESSION }) { receipt } }";
 
-/// A server that was used a little: a value released, another call refused. Its receipt and public keys are in files.
+/// A server that was used a little: a value released, another call refused. Its receipt and public
+/// keys are in files.
 async fn used(backend: Backend) -> Installation {
     let it = Installation::new(backend).await;
     let server = it.serve("warn", &it.file("log")).await;

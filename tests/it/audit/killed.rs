@@ -1,4 +1,5 @@
-//! A server that is killed in the midst of its work loses nothing that it acknowledged, and leaves chains that verify.
+//! A server that is killed in the midst of its work loses nothing that it acknowledged, and leaves
+//! chains that verify.
 
 use crate::support::{Backend, Installation};
 use serde_json::json;

@@ -1,4 +1,5 @@
-//! An old row that is put back whole has a right MAC; its newest change event names another revision.
+//! An old row that is put back whole has a right MAC; its newest change event names another
+//! revision.
 
 use crate::support::{World, agent_asks, entry, runtime, tool_asks, user};
 use project_vault::vault::{Break, Change, Rotation};

@@ -1,5 +1,5 @@
-//! Values that exist nowhere else go through every operation as everybody; then everything that is written anywhere is searched for
-//! them, for their parts and for their encodings.
+//! Values that exist nowhere else go through every operation as everybody; then everything that is
+//! written anywhere is searched for them, for their parts and for their encodings.
 
 use crate::support::{Backend, Installation};
 use data_encoding::{BASE64, BASE64URL, HEXLOWER};
@@ -18,7 +18,8 @@ fn needles(value: &str) -> Vec<Vec<u8>> {
     let half = value.len() / 2;
     let mut needles = Vec::new();
     for part in [value, &value[..half], &value[half..]] {
-        // Bytes at the ends of Base64 depend on what stands around: three offsets, without their first and last characters.
+        // Bytes at the ends of Base64 depend on what stands around: three offsets, without their
+        // first and last characters.
         for offset in 0..3 {
             let padded = [&b"\0\0"[..offset], part.as_bytes()].concat();
             for encoding in [&BASE64, &BASE64URL] {

@@ -1,4 +1,5 @@
-//! Who can write to the database cannot change, remove, reorder, copy or cut off events without its showing.
+//! Who can write to the database cannot change, remove, reorder, copy or cut off events without its
+//! showing.
 
 use crate::support::{World, entry, user};
 use project_vault::vault::Break;

@@ -38,7 +38,8 @@ const FACTS: &[(&str, &str, &str)] = &[
 
 /// A fact: which of [`FACTS`], of whom, about what, and whether it is taken away again.
 type Fact = (usize, usize, usize, bool);
-/// A question: subject's kind and number, whether its members are meant, the permission, the object's kind and number.
+/// A question: subject's kind and number, whether its members are meant, the permission, the
+/// object's kind and number.
 type Asked = ((usize, usize, bool), usize, (usize, usize));
 
 fn facts() -> impl Strategy<Value = Vec<Fact>> {
@@ -71,7 +72,8 @@ fn question(case: Uuid, asked: &Asked) -> Question {
     Question::of_relation(&subject, PERMISSIONS[permission], &name(case, KINDS[object], of))
 }
 
-/// Everything that a person, a service or an agent of the case could ask about a project, whose facts are the most.
+/// Everything that a person, a service or an agent of the case could ask about a project, whose
+/// facts are the most.
 fn about_projects(case: Uuid) -> Vec<Question> {
     let of_subjects = ["user", "service", "agent"].into_iter().flat_map(|kind| {
         [

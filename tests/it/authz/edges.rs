@@ -100,7 +100,8 @@ async fn an_embedded_batch_costs_at_most_three_statements() {
     }
     of_all.extend(of_milestones.iter().cloned());
     let others = world.statements();
-    // A milestone's answer rests on its project, which rests on the organizations: the longest way there is.
+    // A milestone's answer rests on its project, which rests on the organizations: the longest way
+    // there is.
     for (questions, statements) in [(of_milestones, 3), (of_all, 2)] {
         let before = world.statements_of_authorizer();
         assert!(ask(&world.authorizer, &questions).await.unwrap().iter().all(|allowed| *allowed));

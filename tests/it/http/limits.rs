@@ -1,4 +1,5 @@
-//! Each limit on what is asked, on both sides of its edge: what is inside is answered, and what is beyond is told its limit.
+//! Each limit on what is asked, on both sides of its edge: what is inside is answered, and what is
+//! beyond is told its limit.
 
 use super::world::{Setting, World};
 use project_vault::domain::TokenKind;

@@ -206,7 +206,8 @@ impl World {
     }
 }
 
-/// A GraphQL answer with one error: its status, code and the headers that every answer has are checked on the way.
+/// A GraphQL answer with one error: its status, code and the headers that every answer has are
+/// checked on the way.
 pub async fn error(request: RequestBuilder) -> (u16, String) {
     let response = request.send().await.unwrap();
     let status = response.status();

@@ -62,7 +62,8 @@ both! {
         assert_eq!(value(vault, "OTHER").await, "sk-live-0123456789abc");
         vault.entries().restore(&user("alice"), deleted.id.to_string()).await.unwrap();
         assert_eq!(value(vault, "GONE").await, "of a deleted entry");
-        // Five ciphertexts moved: one of TOKEN, four of OTHER, one of GONE; the rollback seals nothing.
+        // Five ciphertexts moved: one of TOKEN, four of OTHER, one of GONE; the rollback seals
+        // nothing.
         assert_eq!(world.number("SELECT sealed AS n FROM data_keys").await, 6);
     }
 

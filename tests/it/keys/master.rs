@@ -1,4 +1,5 @@
-//! Master keys: wrapping everything with the current one, and those that are missing, wrong or retired.
+//! Master keys: wrapping everything with the current one, and those that are missing, wrong or
+//! retired.
 
 use super::{EVENTS, Ringed, add_projects, operator, value, write};
 use project_vault::crypto::Keyring;

@@ -1,4 +1,5 @@
-//! The Transit engine as the keeper of the master key: a stand-in of its documented API, and its faults.
+//! The Transit engine as the keeper of the master key: a stand-in of its documented API, and its
+//! faults.
 
 use super::{Ringed, add_projects, operator, value};
 use crate::support::{Backend, World, agent_asks, entry, runtime, service, tool_asks, user};
@@ -33,7 +34,8 @@ enum Fault {
     WrongType,
 }
 
-/// An engine with one key, `project-vault`. A "ciphertext" is a number under which plaintext and associated data are kept.
+/// An engine with one key, `project-vault`. A "ciphertext" is a number under which plaintext and
+/// associated data are kept.
 struct Engine {
     fault: Fault,
     latest: u32,

@@ -15,7 +15,8 @@ pub enum Backend {
     Postgres,
 }
 
-/// The setting that `scripts/test` makes; without it there is nothing to test with, which is no success.
+/// The setting that `scripts/test` makes; without it there is nothing to test with, which is no
+/// success.
 pub fn setting(name: &str) -> String {
     std::env::var(name)
         .unwrap_or_else(|_| panic!("{name} is not set: run the tests with scripts/test, which starts the servers"))
@@ -143,7 +144,8 @@ async fn administer(sql: &str) -> diesel::QueryResult<usize> {
 impl Drop for Database {
     fn drop(&mut self) {
         let Some(name) = self.dropped_at_end.take() else { return };
-        // A runtime of its own, since the test's may be the one that is dropping. What cannot be dropped goes with the cluster.
+        // A runtime of its own, since the test's may be the one that is dropping. What cannot be
+        // dropped goes with the cluster.
         let drop = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(administer(&format!("DROP DATABASE {name} WITH (FORCE)"))).map_err(std::io::Error::other)

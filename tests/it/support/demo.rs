@@ -66,8 +66,9 @@ pub fn names(resolved: &[Resolved]) -> Vec<(&str, SecretOutcome)> {
 }
 
 impl World {
-    /// Adds the demo: acme and globex work on project `demo`; alice is Accountable, bob Responsible, carol Consulted, dave
-    /// Informed; `builder` is acme's agent, `deployer` globex' and on milestone `demo-launch`; audrey audits.
+    /// Adds the demo: acme and globex work on project `demo`; alice is Accountable, bob
+    /// Responsible, carol Consulted, dave Informed; `builder` is acme's agent, `deployer` globex'
+    /// and on milestone `demo-launch`; audrey audits.
     pub async fn demo(&self) {
         let vault = &self.vault;
         let platform = service("platform");

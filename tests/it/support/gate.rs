@@ -1,4 +1,5 @@
-//! A TCP proxy that can be held still, for a server that neither answers nor closes its connections.
+//! A TCP proxy that can be held still, for a server that neither answers nor closes its
+//! connections.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};

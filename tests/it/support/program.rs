@@ -1,4 +1,5 @@
-//! The program itself, run as its operators do: `serve` on a database of its own, and the commands beside it.
+//! The program itself, run as its operators do: `serve` on a database of its own, and the commands
+//! beside it.
 
 use super::database::{Backend, Database};
 use super::world::openfga_url;
@@ -153,7 +154,8 @@ impl Installation {
         serde_json::from_str(&request.send().await.ok()?.text().await.ok()?).ok()
     }
 
-    /// Adds the project `demo`, of which alice is Accountable, with acme's agent `builder` and its runtime.
+    /// Adds the project `demo`, of which alice is Accountable, with acme's agent `builder` and its
+    /// runtime.
     pub async fn add_demo(&self, running: &Running) {
         for (who, mutation) in [
             (

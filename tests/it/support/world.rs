@@ -99,7 +99,8 @@ impl World {
         self.vault = Vault::of(installation, self.authorizer.clone(), RETENTION);
     }
 
-    /// The vault of another server on the same database and authorizer, with connections of its own.
+    /// The vault of another server on the same database and authorizer, with connections of its
+    /// own.
     pub fn another_server(&self) -> Vault {
         let store = Store::open(&self.database.url, None).unwrap();
         Vault::new(store, self.authorizer.clone(), self.keys.clone(), self.clock.clone(), RETENTION)
@@ -127,7 +128,8 @@ impl World {
         &self.database.url
     }
 
-    /// How many statements the store has sent so far, without BEGIN and COMMIT, and without the embedded authorizer's.
+    /// How many statements the store has sent so far, without BEGIN and COMMIT, and without the
+    /// embedded authorizer's.
     pub fn statements(&self) -> u64 {
         self.counter.statements()
     }

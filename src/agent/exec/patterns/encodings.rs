@@ -31,8 +31,8 @@ pub fn separated_hex(text: &str) -> Vec<Pattern> {
     separated.into_iter().flat_map(|text| [Pattern::exact(text.to_ascii_uppercase()), Pattern::exact(text)]).collect()
 }
 
-/// What the base64 of a longer text has of a part that begins `offset` bytes (modulo 3) into it: the characters that hold bits of
-/// the part only.
+/// What the base64 of a longer text has of a part that begins `offset` bytes (modulo 3) into it:
+/// the characters that hold bits of the part only.
 fn inner_base64(bytes: &[u8], offset: usize) -> [String; 2] {
     let padded = Zeroizing::new([&[0_u8; 2][..offset], bytes].concat());
     // 8 bits a byte before, 6 bits a character: the ones that begin with bits of another part.
@@ -155,8 +155,9 @@ fn column(line: &[u8]) -> String {
     line.iter().map(|byte| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '.' }).collect()
 }
 
-/// The lines that tools dump a value in which is all of their input, or all but a line break at its end. A line that shows fewer
-/// than [`MIN_CHARS`] bytes of it is looked for together with the line before.
+/// The lines that tools dump a value in which is all of their input, or all but a line break at its
+/// end. A line that shows fewer than [`MIN_CHARS`] bytes of it is looked for together with the line
+/// before.
 pub fn dumps(value: &str) -> Vec<Pattern> {
     let public = public_ranges(value);
     let is_public = |range: &Range<usize>| public.iter().any(|line| line.start <= range.start && range.end <= line.end);
@@ -173,7 +174,8 @@ pub fn dumps(value: &str) -> Vec<Pattern> {
                 let digits = (dump.digits)(line);
                 if range.len() >= MIN_CHARS {
                     let rest = (dump.rest)(line, &digits);
-                    // The characters beside the digits are the value too; alone they would be found in other texts that begin alike.
+                    // The characters beside the digits are the value too; alone they would be found
+                    // in other texts that begin alike.
                     patterns.push(Pattern::exact(format!("{digits}{rest}").trim_start()));
                     patterns.push(Pattern::exact(digits.trim_start()));
                 } else if let Some(before) = start.checked_sub(dump.width) {

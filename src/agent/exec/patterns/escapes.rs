@@ -1,6 +1,8 @@
-//! Encodings that leave most characters as they are: JSON, URLs, HTML, and the quoting of shells and programming languages.
+//! Encodings that leave most characters as they are: JSON, URLs, HTML, and the quoting of shells
+//! and programming languages.
 //!
-//! Each table has a row for every way in which common encoders differ. An encoder that is not named behaves like one that is.
+//! Each table has a row for every way in which common encoders differ. An encoder that is not named
+//! behaves like one that is.
 
 use super::Pattern;
 use percent_encoding::percent_encode_byte;
@@ -22,7 +24,8 @@ impl Json {
     }
 }
 
-/// The hex digits of escapes are in lower or upper case, or in upper case for [`Json::escaped`] alone.
+/// The hex digits of escapes are in lower or upper case, or in upper case for [`Json::escaped`]
+/// alone.
 const JSON: [Json; 14] = [
     // JavaScript, Rust, Jackson, Ruby, jq, Python with ensure_ascii=False.
     MINIMAL,

@@ -1,7 +1,8 @@
 //! The byte patterns that give a value away in output: the value itself, and its usual encodings.
 //!
-//! Each encoder writes a value in one way, so each adds one pattern per value, not one per combination of escaped characters.
-//! `encodings` holds those that change every byte (base64, hex, dumps), `escapes` those that change some characters.
+//! Each encoder writes a value in one way, so each adds one pattern per value, not one per
+//! combination of escaped characters. `encodings` holds those that change every byte (base64, hex,
+//! dumps), `escapes` those that change some characters.
 
 mod encodings;
 mod escapes;
@@ -10,14 +11,17 @@ use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::HashMap;
 use zeroize::Zeroizing;
 
-/// The shortest value, or line of one, that is redacted, in characters. A shorter one would be found everywhere.
+/// The shortest value, or line of one, that is redacted, in characters. A shorter one would be
+/// found everywhere.
 pub const MIN_CHARS: usize = 6;
 /// Length of an anchor in bytes: the beginning of a pattern, which the automaton looks for.
 pub const ANCHOR: usize = 12;
-/// Maximum number of lines of a value that are looked for one by one. Of a value with more, several are looked for together.
+/// Maximum number of lines of a value that are looked for one by one. Of a value with more, several
+/// are looked for together.
 const MAX_LINES: usize = 1_024;
 
-/// A kind of encoding, with bounds on the patterns of all values together. What exceeds them is the patterns of one value at most.
+/// A kind of encoding, with bounds on the patterns of all values together. What exceeds them is the
+/// patterns of one value at most.
 struct Encoder {
     /// The patterns of a value and its units.
     encode: fn(&str, &[&str]) -> Vec<Pattern>,
@@ -57,7 +61,8 @@ pub struct Pattern {
     pub bytes: Zeroizing<Vec<u8>>,
     /// The index of the secret's name.
     pub name: usize,
-    /// Whether line breaks and blanks may stand between the bytes, as base64 and hex are broken into lines.
+    /// Whether line breaks and blanks may stand between the bytes, as base64 and hex are broken
+    /// into lines.
     pub wraps: bool,
 }
 
@@ -80,8 +85,8 @@ pub struct Patterns {
     pub anchors: HashMap<Vec<u8>, Vec<usize>>,
     /// The names of the secrets.
     pub names: Vec<String>,
-    /// The names whose values are redacted as they are, but not line by line or not in every encoding: that would be too many
-    /// patterns.
+    /// The names whose values are redacted as they are, but not line by line or not in every
+    /// encoding: that would be too many patterns.
     pub incomplete: Vec<String>,
 }
 
@@ -149,8 +154,8 @@ struct Units<'a> {
     are_lines: bool,
 }
 
-/// Each line of a value that is long enough, but for the lines that frame PEM, which are public. Of a value of short lines only, the
-/// whole.
+/// Each line of a value that is long enough, but for the lines that frame PEM, which are public. Of
+/// a value of short lines only, the whole.
 fn units(value: &str) -> Units<'_> {
     let is_one_line = !value.contains('\n');
     let is_secret = |line: &&str| is_long(line) && (is_one_line || !frames_pem(line));

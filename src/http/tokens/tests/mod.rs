@@ -1,4 +1,5 @@
-//! Attacks on the verifier, and what good tokens give. Here: keys, tokens and issuers to attack with.
+//! Attacks on the verifier, and what good tokens give. Here: keys, tokens and issuers to attack
+//! with.
 
 mod claims;
 mod issuers;
@@ -18,8 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const RSA: &[u8] = include_bytes!("../../../../tests/vectors/jwt/rsa-2048.pem");
-/// The public half of a key of 1024 bits, and what that key signed: a token of the first issuer that ends an hour after the
-/// clock's start.
+/// The public half of a key of 1024 bits, and what that key signed: a token of the first issuer
+/// that ends an hour after the clock's start.
 const SHORT_RSA: (&str, &str) = (
     include_str!("../../../../tests/vectors/jwt/rsa-1024.jwk"),
     include_str!("../../../../tests/vectors/jwt/rsa-1024.jwt"),
