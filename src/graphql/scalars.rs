@@ -208,7 +208,7 @@ enumeration! {
     }
 }
 enumeration! {
-    /// What a resolve is for.
+    /// The purpose of a resolve.
     VaultResolvePurpose for domain::Purpose {
         /// The environment of a sandbox, at the start of a coding session.
         CodingSession,
