@@ -174,7 +174,7 @@ fn issuers(reader: &mut Reader, settings: &ServerSettings) -> Option<Vec<IssuerC
             "is missing; give the issuer's iss with VAULT_JWKS_FILE or VAULT_JWKS_URL, or VAULT_ISSUERS_FILE",
         ),
         (false, true) => {
-            reader.problem("VAULT_JWT_ISSUER", "is missing; give the iss of the issuer that has these keys")
+            reader.problem("VAULT_JWT_ISSUER", "is missing; give the iss of the issuer that has these keys");
         }
         (true, false) => {
             reader.problem("VAULT_JWKS_FILE", "is missing; give the issuer's keys with it or VAULT_JWKS_URL");
