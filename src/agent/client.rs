@@ -52,7 +52,7 @@ struct Envelope {
 
 /// The same answer, with what was asked for.
 #[derive(Deserialize)]
-struct Answer<T> {
+struct Success<T> {
     data: Data<T>,
 }
 
@@ -170,7 +170,7 @@ impl VaultClient {
             Ok(Envelope { data, errors }) => match (errors.into_iter().next(), data) {
                 (Some(error), _) => self.refused(error, wait),
                 (None, Some(_)) if status.is_success() => match serde_json::from_slice(&body) {
-                    Ok(Answer { data: Data { answer } }) => Attempt::Answered(answer),
+                    Ok(Success { data: Data { answer } }) => Attempt::Answered(answer),
                     Err(_) => Attempt::Failed(self.strange("its answer is not of the form that was asked for")),
                 },
                 _ => self.no_graphql(status, wait),

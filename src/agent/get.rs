@@ -5,18 +5,9 @@ use super::resolve::{Secret, View, require};
 use super::settings::{Client, ClientSettings, TOKEN_HELP};
 use super::wanted::Wanted;
 use super::{AgentFailure, hiding, left_out};
-use crate::command::{in_one_thread, notice, print_exactly, print_json};
+use crate::command::{Output, in_one_thread, notice, print_exactly, print_json};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-
-/// The form of what is printed.
-#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
-pub enum Output {
-    /// For people and shells.
-    Text,
-    /// For programs.
-    Json,
-}
 
 /// Resolves one secret for a tool.
 #[derive(clap::Args)]

@@ -56,7 +56,7 @@ struct Resolved {
 }
 
 /// The secrets an agent receives.
-pub struct Answer {
+pub struct ResolvedSecrets {
     /// Each name's answer.
     pub secrets: Vec<Secret>,
     /// The names the vault left out, and those it answered although nobody asked.
@@ -140,7 +140,7 @@ impl View {
     /// # Errors
     /// When the vault says no or cannot be asked, or when somebody on the way changed what it
     /// answered.
-    pub async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Answer, AgentFailure> {
+    pub async fn resolve(&self, wanted: &Wanted<'_>) -> Result<ResolvedSecrets, AgentFailure> {
         let recipient = Recipient::generate()
             .map_err(|error| AgentFailure::Unreachable(format!("no key can be made for this call: {error}")))?;
         let mut input = self.question(wanted);
@@ -160,7 +160,7 @@ impl View {
                 secret.value = Some(open(secret, &recipient, &call)?);
             }
         }
-        Ok(Answer { secrets, left_out })
+        Ok(ResolvedSecrets { secrets, left_out })
     }
 
     /// Asks what would be resolved; opens nothing.

@@ -1,7 +1,7 @@
 //! `audit`.
 
 use super::failure::{Failure, Result};
-use super::open::Place;
+use super::open::DataLocation;
 use super::progress::Progress;
 use crate::command::{CommandFailure, print, print_json, printable_json};
 use crate::config::SECRETS_HELP;
@@ -32,13 +32,13 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
         #[command(flatten)]
-        place: Place,
+        place: DataLocation,
     },
     /// Prints where the chains stand, signed; keep it elsewhere
     #[command(after_help = SECRETS_HELP)]
     Head {
         #[command(flatten)]
-        place: Place,
+        place: DataLocation,
     },
     /// Writes events as JSON Lines, oldest first
     #[command(after_help = SECRETS_HELP)]
@@ -57,7 +57,7 @@ enum Command {
         #[arg(long)]
         chains: bool,
         #[command(flatten)]
-        place: Place,
+        place: DataLocation,
     },
     /// Checks a resolve or erasure receipt, offline, and prints what it says
     ///
@@ -98,7 +98,7 @@ fn read(path: &Path) -> Result<String> {
     read.map_err(|error| Failure::CannotLook(Box::new(Failure::file(path)(error))))
 }
 
-async fn verify(head: Option<&Path>, place: &Place) -> Result {
+async fn verify(head: Option<&Path>, place: &DataLocation) -> Result {
     let kept: Vec<String> = match head {
         Some(path) => read(path)?.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
         None => Vec::new(),
@@ -125,7 +125,7 @@ async fn verify(head: Option<&Path>, place: &Place) -> Result {
     Err(Failure::Broken(format!("{} breaks in {events} events of {chains} chains", breaks.len())))
 }
 
-async fn export(place: &Place, filter: &ExportFilter, chains: bool) -> Result {
+async fn export(place: &DataLocation, filter: &ExportFilter, chains: bool) -> Result {
     let (vault, _) = place.unasked().await?;
     let (mut export, count) = vault.audit().export(filter).await?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());

@@ -1,7 +1,7 @@
 //! `auditor`.
 
 use super::failure::Result;
-use super::open::{self, Place};
+use super::open::{self, DataLocation};
 use crate::command::print;
 use crate::config::SECRETS_HELP;
 use crate::domain::{ServiceId, UserId};
@@ -30,7 +30,7 @@ struct Whom {
     #[arg(value_name = "KIND:ID", value_parser = parse)]
     whom: vault::Auditor,
     #[command(flatten)]
-    place: Place,
+    place: DataLocation,
 }
 
 fn parse(text: &str) -> Result<vault::Auditor, String> {

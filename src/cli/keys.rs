@@ -1,7 +1,7 @@
 //! `keys`.
 
 use super::failure::{Failure, Result};
-use super::open::{self, Place};
+use super::open::{self, DataLocation};
 use super::private_file;
 use super::progress::Progress;
 use crate::command::{Output, print, print_exactly, print_json};
@@ -55,7 +55,7 @@ struct Status {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     output: Output,
     #[command(flatten)]
-    place: Place,
+    place: DataLocation,
 }
 
 #[derive(clap::Args)]
@@ -67,7 +67,7 @@ struct Rotate {
     #[arg(long, conflicts_with = "data")]
     data_all: bool,
     #[command(flatten)]
-    place: Place,
+    place: DataLocation,
 }
 
 #[derive(clap::Args)]
@@ -78,7 +78,7 @@ struct Retire {
     #[arg(long, value_name = "FILE")]
     keyring: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    place: DataLocation,
 }
 
 impl Keys {

@@ -1,7 +1,7 @@
 //! `migrate`.
 
 use super::failure::Result;
-use super::open::Place;
+use super::open::DataLocation;
 use crate::command::print;
 use crate::config::{Authz, SECRETS_HELP};
 use crate::store::Kind;
@@ -19,7 +19,7 @@ pub struct Migrate {
     #[arg(long)]
     sign_existing_rows: bool,
     #[command(flatten)]
-    place: Place,
+    place: DataLocation,
 }
 
 impl Migrate {

@@ -69,7 +69,7 @@ pub async fn recorded<T, E: Into<Failure>>(vault: &Vault, done: Result<T, E>) ->
 
 /// The vault that an operator's command works on.
 #[derive(clap::Args)]
-pub struct Place {
+pub struct DataLocation {
     /// The data directory of a `dev` vault, instead of the settings below; it works beside a
     /// running server
     #[arg(long, value_name = "DIR")]
@@ -82,11 +82,11 @@ pub struct Place {
     log: LogSettings,
 }
 
-impl Place {
+impl DataLocation {
     /// Opens it. Whatever is done in it is recorded under the installation's key, so that nothing
     /// goes without keys.
     pub async fn vault(&self) -> Result<Vault> {
-        let Parts { backend, store, installation, .. } = self.parts()?;
+        let VaultParts { backend, store, installation, .. } = self.parts()?;
         let authorizer = authorizer(&backend, &installation, &store).await?;
         Ok(Vault::of(installation, authorizer, Duration::MAX))
     }
@@ -94,7 +94,7 @@ impl Place {
     /// Opens it for what asks nobody whether it may, with where its master keys are: it works
     /// without the authorizer, and with keys that are missing.
     pub async fn unasked(&self) -> Result<(Vault, KeyConfig)> {
-        let Parts { store, installation, keys, .. } = self.parts()?;
+        let VaultParts { store, installation, keys, .. } = self.parts()?;
         require_current(&store).await?;
         Ok((Vault::of(installation, Authorizer::closed(), Duration::MAX), keys))
     }
@@ -102,14 +102,14 @@ impl Place {
     /// Brings it up to date; gives what it is, and whether its tables were current before. Rows
     /// without MACs are signed where `sign_existing` says so.
     pub async fn migrate(&self, sign_existing: bool) -> Result<(Backend, Store, bool)> {
-        let Parts { backend, store, installation, .. } = self.parts()?;
+        let VaultParts { backend, store, installation, .. } = self.parts()?;
         let existing = if sign_existing { ExistingRows::Sign } else { ExistingRows::Refuse };
         let was_current = store.is_migrated().await?;
         migrate(&backend, &installation, &store, existing).await?;
         Ok((backend, store, was_current))
     }
 
-    fn parts(&self) -> Result<Parts> {
+    fn parts(&self) -> Result<VaultParts> {
         let (backend, keys, log) = match &self.data_dir {
             Some(path) => {
                 let log = Log::of(&self.log, "warn")?;
@@ -121,12 +121,12 @@ impl Place {
         logs::begin(log);
         let store = store(&backend)?;
         let installation = Installation::new(store.clone(), master_keys(&keys)?, Arc::new(SystemClock));
-        Ok(Parts { backend, keys, store, installation })
+        Ok(VaultParts { backend, keys, store, installation })
     }
 }
 
 /// The vault that a command works on.
-struct Parts {
+struct VaultParts {
     backend: Backend,
     keys: KeyConfig,
     store: Store,

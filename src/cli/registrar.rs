@@ -1,7 +1,7 @@
 //! `registrar`.
 
 use super::failure::Result;
-use super::open::{self, Place};
+use super::open::{self, DataLocation};
 use crate::command::print;
 use crate::config::SECRETS_HELP;
 use crate::domain::ServiceId;
@@ -29,7 +29,7 @@ struct Service {
     #[arg(value_parser = |id: &str| ServiceId::parse(id))]
     id: ServiceId,
     #[command(flatten)]
-    place: Place,
+    place: DataLocation,
 }
 
 impl Registrar {

@@ -112,7 +112,7 @@ async fn listen(parts: Parts, stop: CancellationToken) -> Result<Listening> {
         tls: parts.tls,
     };
     let api = Api::new(parts.vault, parts.introspection);
-    let server = Server::bind(config, http::Parts { api, verifier: parts.verifier }).await?;
+    let server = Server::bind(config, http::ServerParts { api, verifier: parts.verifier }).await?;
     let addresses = Addresses {
         scheme,
         address: server.address(),

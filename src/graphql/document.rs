@@ -100,7 +100,7 @@ pub struct Inspected {
 /// Why a document is not executed. The messages say what to change and quote nothing of the
 /// document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum DocumentError {
     /// It is no GraphQL.
     #[error("{message}")]
     Parse {
@@ -123,7 +123,7 @@ pub enum Refusal {
 /// When the text is no GraphQL, when the document exceeds a limit, and when no operation, or more
 /// than one, is meant. The limits hold for every operation of the document; the rules on response
 /// keys and root fields hold for the chosen one.
-pub fn inspect(query: &str, operation_name: Option<&str>) -> Result<Inspected, Refusal> {
+pub fn inspect(query: &str, operation_name: Option<&str>) -> Result<Inspected, DocumentError> {
     let tokens = scan::scan(query)?;
     let document = parse_query(query).map_err(|error| unreadable(&error))?;
     measure::check(&document)?;
@@ -152,7 +152,11 @@ impl Inspected {
     ///
     /// # Errors
     /// When it exceeds a limit.
-    pub fn check_cost(&self, variables: &Variables, circumstances: Circumstances<'_>) -> Result<Estimate, Refusal> {
+    pub fn check_cost(
+        &self,
+        variables: &Variables,
+        circumstances: Circumstances<'_>,
+    ) -> Result<Estimate, DocumentError> {
         cost::check(&self.document, variables, circumstances)
     }
 
@@ -186,12 +190,12 @@ fn required_variables(operation: &OperationDefinition) -> Vec<Name> {
 }
 
 /// The parser's own messages quote the source.
-fn unreadable(error: &ParseError) -> Refusal {
+fn unreadable(error: &ParseError) -> DocumentError {
     let problem = match error {
         ParseError::MissingOperation => {
-            return Refusal::Operation("The document has no operation; add one.".to_owned());
+            return DocumentError::Operation("The document has no operation; add one.".to_owned());
         }
-        ParseError::RecursionLimitExceeded => return Refusal::Limit(scan::TOO_NESTED.to_owned()),
+        ParseError::RecursionLimitExceeded => return DocumentError::Limit(scan::TOO_NESTED.to_owned()),
         ParseError::MultipleOperations { .. } => "a document with several operations names each of them; see",
         ParseError::OperationDuplicated { .. } => "two operations have one name; see",
         ParseError::FragmentDuplicated { .. } => "two fragments have one name; see",
@@ -199,20 +203,23 @@ fn unreadable(error: &ParseError) -> Refusal {
     };
     match error.positions().next() {
         Some(position) => invalid(problem, position),
-        None => Refusal::Parse { message: "The document is not valid GraphQL.".to_owned(), position: None },
+        None => DocumentError::Parse { message: "The document is not valid GraphQL.".to_owned(), position: None },
     }
 }
 
-fn invalid(problem: &str, position: Pos) -> Refusal {
+fn invalid(problem: &str, position: Pos) -> DocumentError {
     let Pos { line, column } = position;
-    Refusal::Parse {
+    DocumentError::Parse {
         message: format!("The document is not valid GraphQL: {problem} line {line}, column {column}."),
         position: Some(position),
     }
 }
 
-fn chosen(operations: DocumentOperations, name: Option<&str>) -> Result<Positioned<OperationDefinition>, Refusal> {
-    let refusal = |message: &str| Err(Refusal::Operation(message.to_owned()));
+fn chosen(
+    operations: DocumentOperations,
+    name: Option<&str>,
+) -> Result<Positioned<OperationDefinition>, DocumentError> {
+    let refusal = |message: &str| Err(DocumentError::Operation(message.to_owned()));
     match (operations, name) {
         (DocumentOperations::Single(operation), None) => Ok(operation),
         (DocumentOperations::Single(_), Some(_)) => {
@@ -307,10 +314,10 @@ impl<'a> Root<'a> {
         services.map(|field| Self::of_set(&field.selection_set.node, self.fragments).count(SDL)).sum()
     }
 
-    fn check(&self) -> Result<(), Refusal> {
+    fn check(&self) -> Result<(), DocumentError> {
         match BOUNDED.iter().find(|(field, most, _)| self.count(field) > *most) {
-            Some((_, _, message)) => Err(Refusal::Limit((*message).to_owned())),
-            None if self.sdl_count() > 1 => Err(Refusal::Limit(SDL_ONCE.to_owned())),
+            Some((_, _, message)) => Err(DocumentError::Limit((*message).to_owned())),
+            None if self.sdl_count() > 1 => Err(DocumentError::Limit(SDL_ONCE.to_owned())),
             None => Ok(()),
         }
     }

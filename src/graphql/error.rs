@@ -1,6 +1,6 @@
 //! How errors become errors of the API (`product.md`, section 7): message, code and request id.
 
-use super::document::Refusal;
+use super::document::DocumentError;
 use crate::domain::{Error, ErrorCode, RequestId, with_causes};
 use async_graphql::{ErrorExtensionValues, ErrorExtensions as _, PathSegment, Response, ServerError};
 
@@ -73,16 +73,16 @@ fn set(error: &mut ServerError, name: &str, value: impl Into<async_graphql::Valu
     error.extensions.get_or_insert_with(ErrorExtensionValues::default).set(name, value);
 }
 
-impl From<&Refusal> for ServerError {
-    fn from(refusal: &Refusal) -> Self {
+impl From<&DocumentError> for ServerError {
+    fn from(refusal: &DocumentError) -> Self {
         match refusal {
-            Refusal::Parse { message, position } => {
+            DocumentError::Parse { message, position } => {
                 let mut error = coded(message, ErrorCode::ParseFailed);
                 error.locations.extend(*position);
                 error
             }
-            Refusal::Limit(message) => coded(message, ErrorCode::LimitExceeded),
-            Refusal::Operation(message) => coded(message, ErrorCode::BadUserInput),
+            DocumentError::Limit(message) => coded(message, ErrorCode::LimitExceeded),
+            DocumentError::Operation(message) => coded(message, ErrorCode::BadUserInput),
         }
     }
 }

@@ -24,7 +24,7 @@ mod resolving;
 mod rounds;
 mod scalars;
 
-pub use document::{Circumstances, Estimate, Inspected, Introspected, MAX_LEVELS, Refusal, inspect};
+pub use document::{Circumstances, DocumentError, Estimate, Inspected, Introspected, MAX_LEVELS, inspect};
 
 use crate::domain::{ErrorCode, Principal, RequestId};
 use crate::vault::{Caller, Vault};
@@ -197,7 +197,7 @@ impl Api {
     ///
     /// # Errors
     /// When it is no GraphQL, or more than the vault takes.
-    pub fn inspect(&self, query: &str, operation_name: Option<&str>) -> Result<Inspected, Refusal> {
+    pub fn inspect(&self, query: &str, operation_name: Option<&str>) -> Result<Inspected, DocumentError> {
         inspect(query, operation_name)
     }
 

@@ -16,4 +16,4 @@ mod server;
 mod shares;
 pub mod tokens;
 
-pub use server::{Parts, Server, ServerConfig, StartError, TlsFiles};
+pub use server::{Server, ServerConfig, ServerParts, StartError, TlsFiles};

@@ -1,4 +1,4 @@
-//! Listening, and ending in good order.
+//! BoundSocket, and ending in good order.
 
 use super::budget::MemoryBudget;
 use super::connections::{Bounds, Permits, serve};
@@ -77,7 +77,7 @@ pub struct ServerConfig {
 
 /// The parts that the server serves.
 #[derive(Clone)]
-pub struct Parts {
+pub struct ServerParts {
     /// The API, over its vault.
     pub api: Api,
     /// Judges the tokens.
@@ -107,14 +107,14 @@ pub enum StartError {
 
 /// A server that listens; it answers once it runs.
 pub struct Server {
-    parts: Parts,
+    parts: ServerParts,
     tls: Option<RustlsConfig>,
-    main: Listening,
-    runtimes: Option<Listening>,
-    metrics: Option<Listening>,
+    main: BoundSocket,
+    runtimes: Option<BoundSocket>,
+    metrics: Option<BoundSocket>,
 }
 
-struct Listening {
+struct BoundSocket {
     socket: TcpListener,
     address: SocketAddr,
 }
@@ -124,7 +124,7 @@ impl Server {
     ///
     /// # Errors
     /// When an address cannot be had, or the certificate or its key cannot be used.
-    pub async fn bind(config: ServerConfig, parts: Parts) -> Result<Self, StartError> {
+    pub async fn bind(config: ServerConfig, parts: ServerParts) -> Result<Self, StartError> {
         let tls = match config.tls {
             None => None,
             Some(files) => match RustlsConfig::from_pem_file(&files.certificate, &files.key).await {
@@ -132,9 +132,9 @@ impl Server {
                 Err(source) => return Err(StartError::Tls { files, source }),
             },
         };
-        let main = Listening::on(config.listen)?;
-        let runtimes = config.runtime_listen.map(Listening::on).transpose()?;
-        let metrics = config.metrics_listen.map(Listening::on).transpose()?;
+        let main = BoundSocket::on(config.listen)?;
+        let runtimes = config.runtime_listen.map(BoundSocket::on).transpose()?;
+        let metrics = config.metrics_listen.map(BoundSocket::on).transpose()?;
         metrics::install();
         Ok(Self { parts, tls, main, runtimes, metrics })
     }
@@ -172,7 +172,7 @@ impl Server {
         let processors = || Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from)));
         let (parsers, readers) = (processors(), processors());
         let router = |serves| {
-            let Parts { api, verifier } = parts.clone();
+            let ServerParts { api, verifier } = parts.clone();
             let (requests, answers) = (requests.clone(), answers.clone());
             let (parsers, readers) = (parsers.clone(), readers.clone());
             let running = running.clone();
@@ -214,7 +214,7 @@ impl Server {
     }
 }
 
-impl Listening {
+impl BoundSocket {
     fn on(address: SocketAddr) -> Result<Self, StartError> {
         let refused = |source| StartError::Listen { address, source };
         let socket = TcpListener::bind(address).map_err(refused)?;

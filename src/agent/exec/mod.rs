@@ -11,7 +11,7 @@ mod run;
 mod terminal;
 
 use crate::agent::left_out::{LeftOut, Why, notices};
-use crate::agent::resolve::{Answer, Secret, View, require};
+use crate::agent::resolve::{ResolvedSecrets, Secret, View, require};
 use crate::agent::settings::{Client, ClientSettings, TOKEN_HELP};
 use crate::agent::wanted::{Outcome, Wanted};
 use crate::agent::{AgentFailure, Result, hiding};
@@ -106,7 +106,7 @@ impl Exec {
             tell(&preview.left_out);
             return preview::print(&preview, &self.asked(), &environment).map(|()| ExitCode::SUCCESS);
         }
-        let Answer { mut secrets, mut left_out } = in_one_thread(agent.resolve(&wanted))??;
+        let ResolvedSecrets { mut secrets, mut left_out } = in_one_thread(agent.resolve(&wanted))??;
         let by_name = self.left_out_but_asked(&mut left_out);
         if !by_name.is_empty() {
             let more = in_one_thread(agent.resolve(&Wanted { names: Some(&by_name), ..wanted }))??;

@@ -17,7 +17,7 @@ mod tests;
 use super::introspection::{Extent, Introspected, Measuring, text};
 use super::measure::{Fragments, extent};
 use super::size::{self, Leaf};
-use super::{ENTITIES, INTROSPECTION, RESOLVE_SECRETS, Refusal, SERVICE};
+use super::{DocumentError, ENTITIES, INTROSPECTION, RESOLVE_SECRETS, SERVICE};
 use async_graphql::parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet};
 use async_graphql::{Name, Positioned, Variables};
 use async_graphql_value::{ConstValue, Value};
@@ -84,7 +84,7 @@ pub(super) fn check(
     document: &ExecutableDocument,
     variables: &Variables,
     circumstances: Circumstances<'_>,
-) -> Result<Estimate, Refusal> {
+) -> Result<Estimate, DocumentError> {
     let mut estimate = Estimate { bytes: 0, fields: 0, statements: 0 };
     for (_, operation) in document.operations.iter() {
         let definitions = operation.node.variable_definitions.iter().map(|definition| &definition.node);

@@ -1,6 +1,6 @@
 //! The size of a document with its fragments expanded, measured without expanding it.
 
-use super::{ENTITIES, Refusal};
+use super::{DocumentError, ENTITIES};
 use async_graphql::parser::types::{Directive, ExecutableDocument, Field, FragmentDefinition, Selection, SelectionSet};
 use async_graphql::{Name, Positioned};
 use async_graphql_value::{ConstValue, Value};
@@ -27,7 +27,7 @@ type Known<'a> = HashMap<&'a str, Measure>;
 
 /// Refuses a document that exceeds a limit in any of its operations or fragments, used or not:
 /// validation reads them all.
-pub(super) fn check(document: &ExecutableDocument) -> Result<(), Refusal> {
+pub(super) fn check(document: &ExecutableDocument) -> Result<(), DocumentError> {
     let mut known = Known::new();
     for (name, fragment) in in_order(&document.fragments)? {
         let mut measure = Measure::of(&fragment.selection_set.node, &known)?;
@@ -55,8 +55,8 @@ pub(super) fn check(document: &ExecutableDocument) -> Result<(), Refusal> {
     all.check()
 }
 
-fn refuse<T>(message: &str) -> Result<T, Refusal> {
-    Err(Refusal::Limit(message.to_owned()))
+fn refuse<T>(message: &str) -> Result<T, DocumentError> {
+    Err(DocumentError::Limit(message.to_owned()))
 }
 
 /// The size of a selection set with its fragments expanded. All sums saturate.
@@ -79,7 +79,7 @@ struct Measure {
 }
 
 impl Measure {
-    fn of(set: &SelectionSet, known: &Known<'_>) -> Result<Self, Refusal> {
+    fn of(set: &SelectionSet, known: &Known<'_>) -> Result<Self, DocumentError> {
         let mut all = Self::default();
         for selection in &set.items {
             let mut one = match &selection.node {
@@ -96,7 +96,7 @@ impl Measure {
         Ok(all)
     }
 
-    fn in_field(mut self, field: &Field) -> Result<Self, Refusal> {
+    fn in_field(mut self, field: &Field) -> Result<Self, DocumentError> {
         self.levels = self.levels.saturating_add(usize::from(!field.selection_set.node.items.is_empty()));
         self.depth = self.depth.saturating_add(1);
         self.fields = self.fields.saturating_add(1);
@@ -160,7 +160,7 @@ impl Measure {
     }
 
     /// Aliases are left out: those of a fragment do not count where it is spread below `_entities`.
-    fn check(&self) -> Result<(), Refusal> {
+    fn check(&self) -> Result<(), DocumentError> {
         if self.depth > MAX_DEPTH {
             return refuse("Fields nest at most 16 deep, with fragments expanded; send several requests.");
         }
@@ -201,7 +201,7 @@ pub(super) fn extent(value: &ConstValue) -> (usize, usize) {
 
 /// All fragments, each after those that it spreads. The depth of spreads is not bounded yet, so
 /// this does not recurse.
-fn in_order(fragments: &Fragments) -> Result<Vec<(&str, &FragmentDefinition)>, Refusal> {
+fn in_order(fragments: &Fragments) -> Result<Vec<(&str, &FragmentDefinition)>, DocumentError> {
     let mut order = Vec::with_capacity(fragments.len());
     // Whether a fragment that has been reached is done; one that is not is on the path.
     let mut reached: HashMap<&str, bool> = HashMap::new();

@@ -3,7 +3,7 @@
 //! position.
 
 use super::measure::Fragments;
-use super::{ENTITIES, Refusal};
+use super::{DocumentError, ENTITIES};
 use async_graphql::Name;
 use async_graphql::Positioned;
 use async_graphql::parser::types::{
@@ -22,7 +22,7 @@ type Sets<'a> = Vec<(Items<'a>, Directives)>;
 ///
 /// # Errors
 /// When two fields of one response key differ in name, arguments or directives.
-pub(super) fn merge(operation: &mut OperationDefinition, fragments: &mut Fragments) -> Result<(), Refusal> {
+pub(super) fn merge(operation: &mut OperationDefinition, fragments: &mut Fragments) -> Result<(), DocumentError> {
     let mut merger = Merger { fragments, doubles: false };
     let set = merger.set(&[(&operation.selection_set.node.items, Vec::new())], false)?;
     if merger.doubles {
@@ -40,7 +40,7 @@ struct Merger<'a> {
 
 /// A selection set, taken apart. Nothing below its fields is copied before they are merged.
 #[derive(Default)]
-struct Parts<'a> {
+struct SelectionsByType<'a> {
     /// By response key, in the order of their first appearance, each with the selection sets that
     /// were its own.
     fields: Vec<(Positioned<Field>, Vec<Items<'a>>)>,
@@ -54,8 +54,8 @@ struct Parts<'a> {
 
 impl<'a> Merger<'a> {
     /// Makes one set of several.
-    fn set(&mut self, sets: &[(Items<'a>, Directives)], several_types: bool) -> Result<SelectionSet, Refusal> {
-        let mut parts = Parts::default();
+    fn set(&mut self, sets: &[(Items<'a>, Directives)], several_types: bool) -> Result<SelectionSet, DocumentError> {
+        let mut parts = SelectionsByType::default();
         for (items, above) in sets {
             self.collect(items, above, several_types, &mut parts)?;
         }
@@ -83,8 +83,8 @@ impl<'a> Merger<'a> {
         items: Items<'a>,
         above: &[Positioned<Directive>],
         several_types: bool,
-        parts: &mut Parts<'a>,
-    ) -> Result<(), Refusal> {
+        parts: &mut SelectionsByType<'a>,
+    ) -> Result<(), DocumentError> {
         for item in items {
             let (condition, directives, below) = match &item.node {
                 Selection::Field(field) => {
@@ -125,8 +125,8 @@ impl<'a> Merger<'a> {
         &mut self,
         field: &'a Positioned<Field>,
         above: &[Positioned<Directive>],
-        parts: &mut Parts<'a>,
-    ) -> Result<(), Refusal> {
+        parts: &mut SelectionsByType<'a>,
+    ) -> Result<(), DocumentError> {
         let Field { alias, name, arguments, directives, selection_set } = &field.node;
         let below = selection_set.node.items.as_slice();
         let own = Field {
@@ -145,7 +145,7 @@ impl<'a> Merger<'a> {
             Some((first, sets)) => {
                 self.doubles = true;
                 if !is_same(&first.node, &own) {
-                    return Err(Refusal::Limit(
+                    return Err(DocumentError::Limit(
                         "Two different fields have one response key; give one of them an alias.".to_owned(),
                     ));
                 }

@@ -5,7 +5,7 @@
 //! the text, and then once more as an empty string. The scan follows the lexical grammar in one
 //! pass, so that neither can cost more than the bytes of the text.
 
-use super::{Refusal, invalid};
+use super::{DocumentError, invalid};
 use async_graphql::Pos;
 
 /// How deep brackets of any kind may nest.
@@ -27,8 +27,8 @@ const TOO_MUCH_CODE: &str =
 const TOO_MANY_TOKENS: &str = "The document has more than 15,000 tokens; pass values in variables.";
 
 /// Refuses a text that the parser should not see. Gives its number of lexical tokens.
-pub(super) fn scan(text: &str) -> Result<usize, Refusal> {
-    let limit = |message: &str| Err(Refusal::Limit(message.to_owned()));
+pub(super) fn scan(text: &str) -> Result<usize, DocumentError> {
+    let limit = |message: &str| Err(DocumentError::Limit(message.to_owned()));
     if text.len() > MAX_TEXT {
         return limit(TOO_LONG);
     }

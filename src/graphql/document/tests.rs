@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-fn refusal(query: &str) -> Option<Refusal> {
+fn refusal(query: &str) -> Option<DocumentError> {
     inspect(query, None).err()
 }
 
@@ -21,7 +21,7 @@ fn passes(query: &str) -> Inspected {
 #[track_caller]
 fn limited(query: &str, word: &str) {
     match refusal(query) {
-        Some(Refusal::Limit(message)) => assert!(message.contains(word), "{message}"),
+        Some(DocumentError::Limit(message)) => assert!(message.contains(word), "{message}"),
         other => panic!("not limited: {other:?}"),
     }
 }
@@ -80,7 +80,7 @@ fn a_syntax_error_tells_the_place_and_quotes_nothing() {
         ("{ ...hunter2 } fragment hunter2 on A { a } fragment hunter2 on A { a }", (1, 44)),
         ("", (1, 1)),
     ] {
-        let Some(Refusal::Parse { message, position }) = refusal(query) else { panic!("{query}") };
+        let Some(DocumentError::Parse { message, position }) = refusal(query) else { panic!("{query}") };
         assert_eq!(position.map(|at| (at.line, at.column)), Some(at), "{query}");
         assert!(message.ends_with(&format!("line {}, column {}.", at.0, at.1)), "{message}");
         assert!(!format!("{message} {position:?}").contains("hunter2"), "{message}");
@@ -104,7 +104,7 @@ fn exactly_one_operation_is_chosen() {
         ("{ a }", Some("A")),
         ("fragment A on B { c }", None),
     ] {
-        let Err(Refusal::Operation(message)) = inspect(query, name) else { panic!("{query} {name:?}") };
+        let Err(DocumentError::Operation(message)) = inspect(query, name) else { panic!("{query} {name:?}") };
         assert!(!message.contains("hunter2"), "{message}");
     }
 }
@@ -233,7 +233,7 @@ fn deep_nesting_is_refused_before_it_is_parsed() {
         format!("query($a:{}Int{}){{a}}", "[".repeat(63), "]".repeat(63)),
         format!("{}{}a{}{}", "{a".repeat(15), "{...".repeat(48) + "{", "}".repeat(49), "}".repeat(14)),
     ] {
-        assert!(!matches!(refusal(&query), Some(Refusal::Limit(_))), "{query}");
+        assert!(!matches!(refusal(&query), Some(DocumentError::Limit(_))), "{query}");
     }
 }
 
@@ -267,7 +267,7 @@ fn a_document_has_at_most_256_kib_and_15000_tokens() {
     {
         let of = |count: usize| format!("{{a(b:[{}])}}", each.repeat(count));
         let most = (15_000 - 9) / tokens;
-        assert!(!matches!(refusal(&of(most)), Some(Refusal::Limit(m)) if m.contains("tokens")), "{each}");
+        assert!(!matches!(refusal(&of(most)), Some(DocumentError::Limit(m)) if m.contains("tokens")), "{each}");
         limited(&of(most + 1), "15,000 tokens");
     }
     limited(&"{a}".repeat(6_000), "15,000 tokens");
@@ -350,7 +350,9 @@ fn only_the_chosen_operation_and_its_fragments_are_handed_on() {
     assert_eq!(fragments, ["F", "G"]);
     let operations: Vec<_> = inspected.document.operations.iter().map(|(name, _)| name.cloned()).collect();
     assert_eq!(operations, [None]);
-    assert!(matches!(inspect(query, Some("B")), Err(Refusal::Limit(message)) if message.contains("response key")));
+    assert!(
+        matches!(inspect(query, Some("B")), Err(DocumentError::Limit(message)) if message.contains("response key"))
+    );
 }
 
 #[test]

@@ -304,7 +304,7 @@ enum Received {
 
 /// A request that can be executed, or whose document cannot.
 struct Prepared {
-    operation: Result<Inspected, graphql::Refusal>,
+    operation: Result<Inspected, graphql::DocumentError>,
     variables: Variables,
     /// Upper bound of the memory that it takes while it is executed, in bytes.
     weight: usize,

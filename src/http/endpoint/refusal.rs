@@ -122,7 +122,7 @@ impl From<Exhausted> for Refusal {
 
 /// A GraphQL answer in its specified form: without `data` where nothing was executed.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct ResponseBody<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [async_graphql::ServerError],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,7 +142,7 @@ pub(super) fn was_executed(response: &async_graphql::Response) -> bool {
 /// An answer as JSON.
 pub(super) fn serialize(response: &async_graphql::Response) -> Vec<u8> {
     let data = was_executed(response).then_some(&response.data);
-    let answer = Answer { errors: &response.errors, data, extensions: &response.extensions };
+    let answer = ResponseBody { errors: &response.errors, data, extensions: &response.extensions };
     // Neither a map with keys that are no text, nor a failing type, is in an answer.
     let mut body =
         serde_json::to_vec(&answer).unwrap_or_else(|_| b"{\"errors\":[{\"message\":\"internal\"}]}".to_vec());

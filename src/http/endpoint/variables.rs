@@ -46,7 +46,7 @@ pub(super) struct Read(pub(super) Result<Bounded, Fault>);
 
 impl<'de> Deserialize<'de> for Read {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let reader = Reader::default();
+        let reader = VariableReader::default();
         let value = Node { reader: &reader, depth: 0 }.deserialize(deserializer)?;
         Ok(Self(match (reader.fault.get(), value) {
             (Some(fault), _) => Err(fault),
@@ -59,13 +59,13 @@ impl<'de> Deserialize<'de> for Read {
 }
 
 #[derive(Default)]
-struct Reader {
+struct VariableReader {
     tokens: Cell<usize>,
     /// The first one; nothing is built any more once there is one.
     fault: Cell<Option<Fault>>,
 }
 
-impl Reader {
+impl VariableReader {
     fn refuse(&self, fault: Fault) {
         self.fault.set(self.fault.get().or(Some(fault)));
     }
@@ -81,7 +81,7 @@ impl Reader {
 /// One value, at a depth.
 #[derive(Clone, Copy)]
 struct Node<'a> {
-    reader: &'a Reader,
+    reader: &'a VariableReader,
     depth: usize,
 }
 

@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// One issuer's keys.
-pub(super) struct Keys {
+pub(super) struct IssuerKeys {
     iss: String,
     source: Source,
     clock: Arc<dyn Clock>,
@@ -63,7 +63,7 @@ pub(super) enum Lookup {
     Unavailable,
 }
 
-impl Keys {
+impl IssuerKeys {
     pub(super) fn new(
         iss: &str,
         source: KeySource,

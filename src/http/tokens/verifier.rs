@@ -1,7 +1,7 @@
 //! Verifying one token.
 
 use super::issuers::{IssuerConfig, check_issuers};
-use super::sets::{Keys, Lookup};
+use super::sets::{IssuerKeys, Lookup};
 use crate::domain::{
     AgentId, Clock, IdError, MilestoneId, Narrowing, Principal, ProjectId, RuntimeId, ServiceId, Timestamp, TokenKind,
     UserId,
@@ -115,7 +115,7 @@ struct Inner {
 }
 
 struct Issuer {
-    keys: Arc<Keys>,
+    keys: Arc<IssuerKeys>,
     kinds: BTreeSet<TokenKind>,
     prefix: Option<String>,
     /// The prefixes of all others, if this one has none.
@@ -134,7 +134,7 @@ impl Verifier {
         let prefixes: Vec<_> = issuers.iter().filter_map(|issuer| issuer.subject_prefix.clone()).collect();
         let mut trusted = HashMap::new();
         for IssuerConfig { iss, keys, kinds, subject_prefix: prefix } in issuers {
-            match Keys::new(&iss, keys, Arc::clone(&clock), refresh) {
+            match IssuerKeys::new(&iss, keys, Arc::clone(&clock), refresh) {
                 Ok(keys) => {
                     let foreign = if prefix.is_none() { prefixes.clone() } else { Vec::new() };
                     trusted.insert(iss, Issuer { keys: Arc::new(keys), kinds, prefix, foreign });

@@ -41,7 +41,7 @@ impl From<OpenError> for Error {
 }
 
 impl Installation {
-    /// Makes a data key seal at most `limit` values instead of [`MAX_SEALED`].
+    /// Makes a data key seal at most `limit` values instead of [`MAX_SEALED`](super::MAX_SEALED).
     pub(in crate::vault) fn set_seal_limit(&self, limit: i64) {
         self.0.cache.set_seal_limit(limit);
     }

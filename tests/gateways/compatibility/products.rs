@@ -13,7 +13,7 @@ use project_vault::crypto::Keyring;
 use project_vault::domain::{Clock, Narrowing, SystemClock, TokenKind};
 use project_vault::graphql::Api;
 use project_vault::http::tokens::{Claims, IssuerConfig, KeySource, Signer, Verifier};
-use project_vault::http::{Parts, Server, ServerConfig};
+use project_vault::http::{Server, ServerConfig, ServerParts};
 use project_vault::store::Store;
 use project_vault::vault::{Installation, Vault};
 use std::error::Error;
@@ -278,7 +278,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = Server::bind(
         ServerConfig { listen, runtime_listen: None, metrics_listen: None, tls: None },
-        Parts { api, verifier },
+        ServerParts { api, verifier },
     )
     .await?;
     println!("http://{}/graphql {}", server.address(), signer.sign(&claims)?);

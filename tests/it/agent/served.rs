@@ -4,7 +4,7 @@ use crate::support::{World, entry, user};
 use project_vault::domain::{Clock as _, Narrowing, Timestamp, TokenKind};
 use project_vault::graphql::Api;
 use project_vault::http::tokens::{Claims, IssuerConfig, KeySource, Signer, Verifier};
-use project_vault::http::{Parts, Server, ServerConfig};
+use project_vault::http::{Server, ServerConfig, ServerParts};
 use project_vault::vault::{Change, EntryChanges, NewEntry};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
@@ -59,7 +59,7 @@ impl Served {
         verifier.load().await;
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let config = ServerConfig { listen, runtime_listen: None, metrics_listen: None, tls: None };
-        let parts = Parts { api: Api::new(world.vault.clone(), true), verifier };
+        let parts = ServerParts { api: Api::new(world.vault.clone(), true), verifier };
         let server = Server::bind(config, parts).await.unwrap();
         let url = format!("http://{}/graphql", server.address());
         tokio::spawn(server.run(std::future::pending()));

@@ -5,7 +5,7 @@ use project_vault::crypto::{Keyring, KeyringError};
 use project_vault::domain::{Clock, ManualClock, Narrowing, ServiceId, Timestamp, TokenKind};
 use project_vault::graphql::Api;
 use project_vault::http::tokens::{Claims, IssuerConfig, KeySource, Signer, Verifier};
-use project_vault::http::{Parts, Server, ServerConfig, TlsFiles};
+use project_vault::http::{Server, ServerConfig, ServerParts, TlsFiles};
 use project_vault::store::{Store, Tx};
 use project_vault::vault::{Installation, Vault};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
@@ -30,7 +30,7 @@ pub struct World {
     pub runtime_address: Option<SocketAddr>,
     pub metrics_address: SocketAddr,
     vault: Vault,
-    parts: Parts,
+    parts: ServerParts,
     scheme: &'static str,
     signer: Signer,
     clock: Arc<ManualClock>,
@@ -101,7 +101,7 @@ impl World {
             metrics_listen: Some(any),
             tls: (setting == Setting::Tls).then_some(tls),
         };
-        let parts = Parts { api: Api::new(vault.clone(), setting != Setting::NoIntrospection), verifier };
+        let parts = ServerParts { api: Api::new(vault.clone(), setting != Setting::NoIntrospection), verifier };
         let server = Server::bind(config, parts.clone()).await.unwrap();
         let (address, runtime_address) = (server.address(), server.runtime_address());
         let metrics_address = server.metrics_address().unwrap();
@@ -142,7 +142,7 @@ impl World {
     }
 
     /// What the server serves, for another one.
-    pub fn parts(&self) -> Parts {
+    pub fn parts(&self) -> ServerParts {
         self.parts.clone()
     }
 

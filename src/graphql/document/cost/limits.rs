@@ -1,6 +1,6 @@
 //! The limits of one operation, and the sums they are checked against.
 
-use crate::graphql::document::Refusal;
+use crate::graphql::document::DocumentError;
 
 /// Maximum number of list elements that an operation reads: 100 entries with their 10 versions, or
 /// the first page of 100 vaults.
@@ -43,7 +43,7 @@ pub(super) struct Total {
 
 impl Total {
     /// Refuses an operation that exceeds a limit.
-    pub(super) fn check(&self, anonymous: bool) -> Result<(), Refusal> {
+    pub(super) fn check(&self, anonymous: bool) -> Result<(), DocumentError> {
         let refused = if self.representations > MAX_REPRESENTATIONS {
             "An operation has at most 1,000 representations in _entities; send several requests."
         } else if self.read > MAX_READ {
@@ -71,6 +71,6 @@ impl Total {
         } else {
             return Ok(());
         };
-        Err(Refusal::Limit(refused.to_owned()))
+        Err(DocumentError::Limit(refused.to_owned()))
     }
 }

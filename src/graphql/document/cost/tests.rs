@@ -1,6 +1,6 @@
 use super::{CONNECTIONS, Circumstances, STATEMENTS, elements};
 use crate::graphql::document::schema_fields::schema_fields;
-use crate::graphql::document::{Refusal, inspect};
+use crate::graphql::document::{DocumentError, inspect};
 use async_graphql::Variables;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ fn cost(query: &str, variables: Value) -> Result<(), String> {
     let checked = inspected.check_cost(&Variables::from_json(variables), Circumstances::default());
     assert!(start.elapsed() < Duration::from_secs(5));
     checked.map(drop).map_err(|refusal| match refusal {
-        Refusal::Limit(message) => message,
+        DocumentError::Limit(message) => message,
         other => panic!("{other:?}"),
     })
 }
@@ -205,7 +205,7 @@ fn without_a_token_less_is_answered() {
     assert!(sdl.check_cost(&Variables::default(), anonymous).unwrap().bytes >= 40_000);
     let larger = Circumstances { sdl: 600_000, ..anonymous };
     assert!(
-        matches!(sdl.check_cost(&Variables::default(), larger), Err(Refusal::Limit(message)) if message.contains("256 KiB"))
+        matches!(sdl.check_cost(&Variables::default(), larger), Err(DocumentError::Limit(message)) if message.contains("256 KiB"))
     );
     assert!(sdl.check_cost(&Variables::default(), Circumstances { anonymous: false, ..larger }).is_ok());
 }
@@ -247,7 +247,7 @@ fn introspection_is_measured_by_the_schema_and_not_beyond_the_limit() {
     assert!(cost(&of_type(6), json!({ "t": "U" })).unwrap().bytes < 100);
     let start = Instant::now();
     for query in [of_type(6), format!("{{ __schema {{ types {{ {0} }} queryType {{ {0} }} }} }}", deep(6))] {
-        let Err(Refusal::Limit(message)) = cost(&query, json!({})) else { panic!("{query}") };
+        let Err(DocumentError::Limit(message)) = cost(&query, json!({})) else { panic!("{query}") };
         assert!(message.contains("an operation answers") || message.contains("An operation answers"), "{message}");
     }
     assert!(start.elapsed() < Duration::from_secs(5), "no more is measured than is allowed");

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 /// An answer of the server of a key set.
 #[derive(Clone)]
-enum Answer {
+enum KeySetResponse {
     Set(String),
     Status(StatusCode),
     Redirect(String),
@@ -23,13 +23,13 @@ enum Answer {
 /// A server of key sets on this machine.
 #[derive(Clone)]
 struct Server {
-    answer: Arc<Mutex<Answer>>,
+    answer: Arc<Mutex<KeySetResponse>>,
     hits: Arc<AtomicUsize>,
     url: String,
 }
 
 impl Server {
-    async fn start(answer: Answer) -> Self {
+    async fn start(answer: KeySetResponse) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/jwks", listener.local_addr().unwrap());
         let server = Self { answer: Arc::new(Mutex::new(answer)), hits: Arc::default(), url };
@@ -38,12 +38,12 @@ impl Server {
         server
     }
 
-    fn answers(&self, answer: Answer) {
+    fn answers(&self, answer: KeySetResponse) {
         *self.answer.lock().unwrap() = answer;
     }
 
     fn publishes(&self, keys: &[&TestKey]) {
-        self.answers(Answer::Set(set_of(keys)));
+        self.answers(KeySetResponse::Set(set_of(keys)));
     }
 
     fn hits(&self) -> usize {
@@ -59,14 +59,14 @@ async fn respond(State(server): State<Server>) -> Response {
     server.hits.fetch_add(1, Ordering::SeqCst);
     let answer = server.answer.lock().unwrap().clone();
     match answer {
-        Answer::Set(set) => set.into_response(),
-        Answer::Status(status) => (status, set_of(&[])).into_response(),
-        Answer::Redirect(to) => (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
-        Answer::Late(after, set) => {
+        KeySetResponse::Set(set) => set.into_response(),
+        KeySetResponse::Status(status) => (status, set_of(&[])).into_response(),
+        KeySetResponse::Redirect(to) => (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
+        KeySetResponse::Late(after, set) => {
             tokio::time::sleep(after).await;
             set.into_response()
         }
-        Answer::Never => std::future::pending().await,
+        KeySetResponse::Never => std::future::pending().await,
     }
 }
 
@@ -79,7 +79,7 @@ struct Remote {
 }
 
 impl Remote {
-    async fn new(answer: Answer) -> Self {
+    async fn new(answer: KeySetResponse) -> Self {
         let (clock, server) = (clock(), Server::start(answer).await);
         let issuers = vec![issuer(MAIN, server.source(), TokenKind::ALL, None)];
         let verifier = Verifier::new(issuers, clock.clone(), REFRESH).unwrap();
@@ -111,7 +111,7 @@ async fn eventually<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
 #[tokio::test]
 async fn a_new_key_is_accepted_at_once_and_a_withdrawn_one_is_not() {
     let (old, new) = (TestKey::ed("old"), TestKey::ed("new"));
-    let remote = Remote::new(Answer::Set(set_of(&[&old]))).await;
+    let remote = Remote::new(KeySetResponse::Set(set_of(&[&old]))).await;
     assert_eq!(remote.problems, Vec::<String>::new());
     assert_eq!(remote.verify(&old).await, Ok(()));
 
@@ -126,7 +126,7 @@ async fn a_new_key_is_accepted_at_once_and_a_withdrawn_one_is_not() {
 #[tokio::test]
 async fn a_withdrawn_key_is_gone_after_the_refresh_period() {
     let (old, new) = (TestKey::ed("old"), TestKey::ed("new"));
-    let remote = Remote::new(Answer::Set(set_of(&[&old, &new]))).await;
+    let remote = Remote::new(KeySetResponse::Set(set_of(&[&old, &new]))).await;
     remote.server.publishes(&[&new]);
     remote.clock.advance(REFRESH);
     eventually(async || remote.verify(&old).await == Err(Refused::UnknownKey)).await;
@@ -136,7 +136,7 @@ async fn a_withdrawn_key_is_gone_after_the_refresh_period() {
 #[tokio::test]
 async fn a_key_withdrawn_while_nobody_calls_is_gone_too() {
     let key = TestKey::ed("k");
-    let server = Server::start(Answer::Set(set_of(&[&key]))).await;
+    let server = Server::start(KeySetResponse::Set(set_of(&[&key]))).await;
     let issuers = vec![issuer(MAIN, server.source(), TokenKind::ALL, None)];
     let clock = clock();
     let verifier = Verifier::new(issuers, clock.clone(), Duration::from_millis(100)).unwrap();
@@ -160,7 +160,7 @@ async fn a_key_withdrawn_while_nobody_calls_is_gone_too() {
 #[tokio::test]
 async fn an_unknown_key_sets_off_one_read_in_ten_seconds() {
     let (key, other) = (TestKey::ed("k"), TestKey::ed("other"));
-    let remote = Remote::new(Answer::Set(set_of(&[&key]))).await;
+    let remote = Remote::new(KeySetResponse::Set(set_of(&[&key]))).await;
     for _ in 0..3 {
         assert_eq!(remote.verify(&other).await, Err(Refused::UnknownKey));
     }
@@ -177,8 +177,8 @@ async fn an_unknown_key_sets_off_one_read_in_ten_seconds() {
 #[tokio::test]
 async fn requests_at_the_same_time_share_one_read() {
     let (key, new) = (TestKey::ed("k"), TestKey::ed("new"));
-    let remote = Remote::new(Answer::Set(set_of(&[&key]))).await;
-    remote.server.answers(Answer::Late(Duration::from_millis(200), set_of(&[&key, &new])));
+    let remote = Remote::new(KeySetResponse::Set(set_of(&[&key]))).await;
+    remote.server.answers(KeySetResponse::Late(Duration::from_millis(200), set_of(&[&key, &new])));
     let token = remote.token(&new);
     let answers = futures::future::join_all((0..50).map(|_| remote.verifier.verify(&token))).await;
     assert!(answers.iter().all(Result::is_ok));
@@ -188,8 +188,8 @@ async fn requests_at_the_same_time_share_one_read() {
 #[tokio::test]
 async fn a_caller_who_hangs_up_does_not_stop_the_read() {
     let (key, new) = (TestKey::ed("k"), TestKey::ed("new"));
-    let remote = Remote::new(Answer::Set(set_of(&[&key]))).await;
-    remote.server.answers(Answer::Late(Duration::from_millis(200), set_of(&[&key, &new])));
+    let remote = Remote::new(KeySetResponse::Set(set_of(&[&key]))).await;
+    remote.server.answers(KeySetResponse::Late(Duration::from_millis(200), set_of(&[&key, &new])));
     let hung_up = tokio::time::timeout(Duration::from_millis(50), remote.verify(&new)).await;
     assert!(hung_up.is_err());
     assert_eq!(remote.verify(&new).await, Ok(()));
@@ -199,8 +199,8 @@ async fn a_caller_who_hangs_up_does_not_stop_the_read() {
 #[tokio::test]
 async fn a_silent_server_delays_no_request_with_a_known_key() {
     let (key, other) = (TestKey::ed("k"), TestKey::ed("other"));
-    let remote = Remote::new(Answer::Set(set_of(&[&key]))).await;
-    remote.server.answers(Answer::Never);
+    let remote = Remote::new(KeySetResponse::Set(set_of(&[&key]))).await;
+    remote.server.answers(KeySetResponse::Never);
     remote.clock.advance(REFRESH);
     let began = Instant::now();
     for _ in 0..20 {
@@ -225,8 +225,8 @@ async fn a_silent_server_delays_no_request_with_a_known_key() {
 #[tokio::test]
 async fn a_failing_server_is_tried_again_but_not_with_every_request() {
     let key = TestKey::ed("k");
-    let remote = Remote::new(Answer::Set(set_of(&[&key]))).await;
-    remote.server.answers(Answer::Status(StatusCode::INTERNAL_SERVER_ERROR));
+    let remote = Remote::new(KeySetResponse::Set(set_of(&[&key]))).await;
+    remote.server.answers(KeySetResponse::Status(StatusCode::INTERNAL_SERVER_ERROR));
     remote.clock.advance(REFRESH);
     for _ in 0..5 {
         assert_eq!(remote.verify(&key).await, Ok(()));
@@ -241,8 +241,8 @@ async fn a_failing_server_is_tried_again_but_not_with_every_request() {
 #[tokio::test]
 async fn a_set_that_cannot_be_read_again_is_kept_for_a_day() {
     let key = TestKey::ed("k");
-    let remote = Remote::new(Answer::Set(set_of(&[&key]))).await;
-    remote.server.answers(Answer::Status(StatusCode::NOT_FOUND));
+    let remote = Remote::new(KeySetResponse::Set(set_of(&[&key]))).await;
+    remote.server.answers(KeySetResponse::Status(StatusCode::NOT_FOUND));
     remote.clock.advance(Duration::from_millis(24 * HOUR * 1000 - 1));
     assert_eq!(remote.verify(&key).await, Ok(()));
     remote.clock.advance(Duration::from_millis(1));
@@ -258,7 +258,7 @@ async fn a_set_that_cannot_be_read_again_is_kept_for_a_day() {
 #[tokio::test]
 async fn a_set_that_could_not_be_read_at_the_start_is_read_later() {
     let key = TestKey::ed("k");
-    let remote = Remote::new(Answer::Status(StatusCode::BAD_GATEWAY)).await;
+    let remote = Remote::new(KeySetResponse::Status(StatusCode::BAD_GATEWAY)).await;
     assert_eq!(remote.problems, [format!("issuer {MAIN:?}: the answer's status is 502")]);
     assert_eq!(remote.verify(&key).await, Err(Refused::KeysUnavailable));
     assert_eq!(remote.server.hits(), 2);
@@ -271,8 +271,8 @@ async fn a_set_that_could_not_be_read_at_the_start_is_read_later() {
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let key = TestKey::ed("k");
-    let target = Server::start(Answer::Set(set_of(&[&key]))).await;
-    let remote = Remote::new(Answer::Redirect(target.url.clone())).await;
+    let target = Server::start(KeySetResponse::Set(set_of(&[&key]))).await;
+    let remote = Remote::new(KeySetResponse::Redirect(target.url.clone())).await;
     assert!(remote.problems[0].ends_with("the answer's status is 302"));
     assert_eq!(remote.verify(&key).await, Err(Refused::KeysUnavailable));
     assert_eq!(target.hits(), 0);
@@ -283,7 +283,7 @@ async fn an_answer_that_is_no_set_of_at_most_one_mebibyte_changes_nothing() {
     let key = TestKey::ed("k");
     let padded = |set: &str, length: usize| set.to_owned() + &" ".repeat(length - set.len());
     let exactly = padded(&set_of(&[&key]), 1024 * 1024);
-    let remote = Remote::new(Answer::Set(exactly)).await;
+    let remote = Remote::new(KeySetResponse::Set(exactly)).await;
     assert_eq!(remote.problems, Vec::<String>::new());
     let empty = r#"{"keys":[]}"#;
     for (bad, why) in [
@@ -292,11 +292,11 @@ async fn an_answer_that_is_no_set_of_at_most_one_mebibyte_changes_nothing() {
         (String::new(), "no JSON"),
         (r#"{"error":1}"#.to_owned(), "no list `keys`"),
     ] {
-        remote.server.answers(Answer::Set(bad));
+        remote.server.answers(KeySetResponse::Set(bad));
         assert!(remote.verifier.load().await[0].contains(why), "{why}");
         assert_eq!(remote.verify(&key).await, Ok(()));
     }
-    remote.server.answers(Answer::Set(empty.to_owned()));
+    remote.server.answers(KeySetResponse::Set(empty.to_owned()));
     assert!(remote.verifier.load().await[0].ends_with("the key set has no usable key"));
     assert_eq!(remote.verify(&key).await, Err(Refused::UnknownKey));
 }
