@@ -7,7 +7,7 @@ use crate::config::SECRETS_HELP;
 use crate::domain::{ServiceId, UserId};
 use crate::vault;
 
-/// Says who may read every audit log.
+/// Adds and removes auditors, who may read every audit log.
 #[derive(clap::Args)]
 pub struct Auditor {
     #[command(subcommand)]

@@ -75,9 +75,9 @@ enum Command {
     Schema,
     /// Prints a token for a `dev` vault, and nothing else
     Token(token::Token),
-    /// Says which services may register and manage projects
+    /// Adds and removes registrars: services that may register and manage projects
     Registrar(registrar::Registrar),
-    /// Says who may read every audit log
+    /// Adds and removes auditors, who may read every audit log
     Auditor(auditor::Auditor),
     /// Checks, signs and writes out what is recorded
     Audit(audit::Audit),

@@ -6,7 +6,7 @@ use crate::command::print;
 use crate::config::SECRETS_HELP;
 use crate::domain::ServiceId;
 
-/// Says which services may register and manage projects.
+/// Adds and removes registrars: services that may register and manage projects.
 #[derive(clap::Args)]
 pub struct Registrar {
     #[command(subcommand)]

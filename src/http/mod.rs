@@ -1,4 +1,4 @@
-//! The HTTP side: who calls, by their bearer token, and what of HTTP becomes a call of the API.
+//! The HTTP side: verifies the caller's bearer token and turns HTTP requests into calls of the API.
 //!
 //! `server` listens and ends in good order, `connections` accepts and bounds what is connected,
 //! `budget` bounds the memory of answers, `observe` is around every request (its id, its log line,

@@ -8,7 +8,7 @@
 //! - `agent`: what an agent receives;
 //! - `projects`, `milestones`, `members`: what the platform and Accountable people manage;
 //! - `entries`: the credentials;
-//! - `access`: who may, and the transaction of a change;
+//! - `access`: permissions of callers, and the transaction of a change;
 //! - `tuples`: how the facts that permissions rest on change;
 //! - `audit`: events and their chains;
 //! - `keys`: the installation, its keys and those of projects.

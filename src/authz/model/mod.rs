@@ -40,7 +40,7 @@ struct RestrictionsJson {
     directly_related_user_types: Vec<Restriction>,
 }
 
-/// Who may stand in a relation by a tuple. The model has no wildcards and no conditions; one that
+/// The subjects that a tuple may put in a relation. The model has no wildcards and no conditions; one that
 /// had does not load.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

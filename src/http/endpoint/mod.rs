@@ -1,4 +1,4 @@
-//! `/graphql`, by the draft "GraphQL over HTTP": who calls is judged first, then the request's
+//! `/graphql`, by the draft "GraphQL over HTTP": the caller is verified first, then the request's
 //! form, then its document, and only then is anything executed. Every answer, whatever its status,
 //! is a GraphQL answer.
 
@@ -271,7 +271,7 @@ impl Endpoint {
             (prepared.execute().await, reserved)
         };
         let task = InRequest::current().spawn(&self.running, executing);
-        // Who asked for a change is told what became of it.
+        // A caller that asked for a change is told its result.
         let ended =
             if is_mutation { task.await } else { timeout(DEADLINE, task).await.map_err(|_| Refusal::late())? };
         let (response, reserved) = ended.map_err(|error| {

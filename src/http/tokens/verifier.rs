@@ -97,7 +97,7 @@ impl Refused {
 pub struct Verified {
     /// The caller, with the limits of a runtime's token.
     pub principal: Principal,
-    /// The `iss` of who says so.
+    /// The `iss` of the issuer.
     pub issuer: String,
     /// When the token ends, without the leeway of 30 seconds.
     pub expires_at: Timestamp,
@@ -160,9 +160,9 @@ impl Verifier {
         problems
     }
 
-    /// Judges a token: who it speaks for.
+    /// Verifies a token, and gives its principal.
     ///
-    /// A token whose key is known is judged at once with the present set; another one waits for the
+    /// A token whose key is known is verified at once with the present set; another one waits for the
     /// set to be re-read.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Records of calls that arrive together are committed together: whoever comes while a commit is
+//! Records of calls that arrive together are committed together: a call that arrives while a commit is
 //! under way waits for the next one, which then takes everybody's along. So no call waits for more
 //! than two commits, however many there are.
 

@@ -203,7 +203,7 @@ pub struct Version {
 }
 
 impl Entries {
-    /// Entries by id. Unchecked: shown only to who holds [`Entry::permission_to_see`].
+    /// Entries by id. Unchecked: show them only to holders of [`Entry::permission_to_see`].
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
@@ -317,7 +317,7 @@ impl Entries {
         Ok(Some(selection))
     }
 
-    /// The versions of entries, newest first. Unchecked: shown only to who may see masked values.
+    /// The versions of entries, newest first. Unchecked: show them only to viewers who may see masked values.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.

@@ -64,7 +64,7 @@ fn with_replaced_fields<T>(row: &ReplacedKeyRow, run: impl FnOnce([Option<&str>;
     run([id.as_str(), row.project.as_str(), &replaced_at].map(Some))
 }
 
-/// A row that is not as the vault wrote it, as an error of whoever needed the key.
+/// A row that is not as the vault wrote it, as an error of the caller that needed the key.
 pub(super) fn refused(error: ForgedKey) -> Error {
     tracing::error!(%error, "a data key is not used");
     Error::internal(error)

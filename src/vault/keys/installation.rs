@@ -1,5 +1,5 @@
 //! An installation: what its servers and commands share before anything is asked of it. Its own
-//! keys, its settings, each under a MAC, and with them who decides.
+//! keys, its settings, each under a MAC, and with them the pinned authorizer.
 
 use super::cache::KeyCache;
 use super::installation_keys::InstallationKeys;

@@ -1,5 +1,5 @@
 //! The installation's settings: rows of the table `installation`, each under a MAC of the
-//! installation's key, so that who writes to the database sets none.
+//! installation's key, so that nobody forges one by writing to the database.
 
 use super::installation::Installation;
 use crate::crypto::{AuditKey, MacContext};

@@ -17,7 +17,7 @@ use super::tuples::Tuples;
 use crate::domain::Timestamp;
 use crate::store::Store;
 
-/// Changes and reads who takes part. Cheap to clone.
+/// Changes and reads the members of projects. Cheap to clone.
 #[derive(Clone)]
 pub struct Members {
     store: Store,
