@@ -1,10 +1,10 @@
-//! Chaining events. An event stands at a place in a chain, under a MAC over what it says, its
-//! place, and the MAC of the one before it, so that changing, removing or reordering one shows.
+//! Hash chains of events. Each event has a position in a chain and a MAC over its contents, its
+//! position and the MAC of the event before it, so that changing, removing or reordering one shows.
 //!
-//! There are several chains: a transaction that records something takes one for itself and gives it
-//! back, longer, when it has committed. So nobody waits for somebody else's chain, and a
-//! transaction that comes to nothing leaves no gap. A chain's first event names another chain's
-//! event, which ties the chains to each other.
+//! There are several chains. A transaction that records events takes one for itself, and puts it
+//! back longer after its commit. So no transaction waits for another's chain, and one that is
+//! rolled back leaves no gap. A chain begins at an anchor, an event of another chain, which ties
+//! the chains to each other.
 
 use super::Audit;
 use crate::crypto::{AuditKey, CryptoError, MacContext};
@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Default)]
 pub(super) struct Chains(Mutex<Vec<Tip>>);
 
-/// Where a chain stands.
+/// The end of a chain: the sequence number and the MAC of its last event.
 #[derive(Clone)]
 struct Tip {
     chain: ChainId,
@@ -81,7 +81,7 @@ pub(super) fn fields(chain: ChainId, seq: i64, prev: &[u8], event: &EventRow) ->
     ]
 }
 
-/// Checks that an event says what it said when it was recorded, at its place.
+/// Verifies that an event's contents and position are as they were recorded.
 pub(in crate::vault) fn verify_event(
     key: &AuditKey,
     ChainedEvent { event, link }: &ChainedEvent,
@@ -102,14 +102,14 @@ pub(in crate::vault) fn beginning(key: &AuditKey, chain: &ChainRow) -> [u8; 32] 
     key.mac(MacContext::Chain, fields.iter().map(Option::as_deref))
 }
 
-/// A cut of a chain behind an event, which is the last one that goes.
+/// A cut of a chain after this event, the last one that is erased.
 pub(super) fn cut_behind(key: &AuditKey, chain: ChainId, seq: i64, event_mac: Vec<u8>) -> Cut {
     let fields = cut_fields(chain, seq, &event_mac);
     let mac = key.mac(MacContext::Cut, fields.iter().map(|field| Some(field.as_str()))).to_vec();
     Cut { seq, event_mac, mac }
 }
 
-/// Checks that a cut is one that retention made.
+/// Verifies that retention made a cut.
 pub(in crate::vault) fn verify_cut(key: &AuditKey, chain: ChainId, cut: &Cut) -> Result<(), CryptoError> {
     let fields = cut_fields(chain, cut.seq, &cut.event_mac);
     key.verify(MacContext::Cut, fields.iter().map(|field| Some(field.as_str())), &cut.mac)
@@ -121,12 +121,12 @@ fn cut_fields(chain: ChainId, seq: i64, event_mac: &[u8]) -> [String; 3] {
 }
 
 impl Audit {
-    /// Writes events into a chain; they are there when the transaction commits.
+    /// Appends events to a chain, as part of the transaction.
     pub(in crate::vault) async fn append(&self, tx: &mut Tx, events: &[EventRow]) -> Result<()> {
         self.append_with_decoys(tx, events, &[]).await
     }
 
-    /// As [`Self::append`], and does the same work for each decoy, which ends up in no chain.
+    /// As [`Self::append`], and does the same work for each decoy, which belongs to no chain.
     pub(super) async fn append_with_decoys(&self, tx: &mut Tx, events: &[EventRow], decoys: &[EventRow]) -> Result<()> {
         if events.is_empty() && decoys.is_empty() {
             return Ok(());
@@ -156,7 +156,7 @@ impl Audit {
                     audit.0.chains.give(before);
                 }
             }
-            // How far the chain goes cannot be known: it is left as it is.
+            // The chain's end is unknown, so this process does not use it again.
             End::RolledBack | End::Unknown => {}
         });
         if !decoys.is_empty() {
@@ -179,7 +179,7 @@ impl Audit {
         if let Some(id) = tx.released_chain().await?
             && let Some(chain) = tx.claim_chain(id).await?
         {
-            // Of what was cut some is kept: the last event there is may be older than the cut.
+            // A cut keeps some events, so the last event there is may be older than the cut.
             let last = tx.last_link(id).await?.map(|link| (link.seq, link.mac));
             let cut = chain.cut.as_ref().map(|cut| (cut.seq, cut.event_mac.clone()));
             let (seq, mac) = last.max(cut).unwrap_or_else(|| (0, beginning(key, &chain).to_vec()));
@@ -191,7 +191,7 @@ impl Audit {
         Ok(Tip { chain: chain.id, seq: 0, mac: beginning(key, &chain).to_vec() })
     }
 
-    /// Signs where the chains stand and leaves those of this process to others. Called when it
+    /// Signs a head and releases this process's chains for other processes. Called when the process
     /// ends.
     ///
     /// # Errors

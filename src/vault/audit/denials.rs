@@ -1,8 +1,9 @@
-//! Which refusals become events. A caller who is refused the same thing again, or very many things,
-//! must not fill the database: repetitions are counted, and beyond a rate so is everything else.
+//! Decides which denials become events. A caller that is denied the same thing again, or very many
+//! things, must not fill the database: repetitions are counted, and beyond a rate so is everything
+//! else.
 //!
-//! A denial is told from others by what the caller named, never by what was found, so that hidden
-//! and missing objects count alike. Everything here is in memory and bounded; a crash loses the
+//! Denials are told apart by the object the caller named, never by what exists, so that hidden and
+//! missing objects count alike. Everything here is in memory and bounded; a crash loses the
 //! counts, and nothing else.
 
 use crate::domain::{Actor, AuditAction, EntryId, ErrorCode, EventId, Timestamp};
@@ -11,50 +12,50 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Repetitions of a denial within this time are one more event, and so are the denials beyond a
-/// rate.
+/// The window of counting: repetitions of a denial within it become one more event, and so do the
+/// denials beyond a rate.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How many distinct denials of one principal are recorded one by one: 60 at once, then one every
-/// 10 s. A person who selects a page of 50 entries and is refused each of them stays within it, and
-/// a runtime needs one a minute for each agent and project. Sustained for a day it leaves less than
-/// 20,000 events.
+/// The rate of distinct denials of one principal that are recorded one by one: 60 at once, then one
+/// every 10 s. A person who selects a page of 50 entries and is denied each of them stays within
+/// it; a runtime needs one a minute for each agent and project. At this rate, a day leaves less
+/// than 20,000 events.
 const OF_PRINCIPAL: Rate = Rate { burst: 60, every: Duration::from_secs(10) };
 
-/// The same of all principals together, so that whoever issues tokens in any number fills nothing
-/// either: 1,200 at once, then two a second. It also bounds what is kept in memory.
+/// The same for all principals together, so that an issuer with any number of tokens cannot fill
+/// the database either: 1,200 at once, then two a second. It also bounds the memory used here.
 const OF_PROCESS: Rate = Rate { burst: 1_200, every: Duration::from_millis(500) };
 
-/// How many calls of one runtime for one agent and project are recorded one by one as having asked
-/// for names that are not there.
+/// The rate of calls of one runtime, for one agent and project, that are recorded one by one
+/// because they ask for names that do not exist.
 const OF_MISSES: Rate = Rate { burst: 60, every: Duration::from_secs(10) };
 
-/// How often something may happen: `burst` times at once, and again after each `every`.
+/// A rate: `burst` times at once, and once more after each `every`.
 struct Rate {
     burst: u32,
     every: Duration,
 }
 
-/// What is left of a [`Rate`], by the generic cell rate algorithm: the instant at which all of it
-/// is there again.
+/// The rest of a [`Rate`], by the generic cell rate algorithm: the instant at which it is full
+/// again.
 #[derive(Default)]
 struct Allowance {
     full_at: Option<Timestamp>,
 }
 
 impl Allowance {
-    /// Takes one, or says how long until there is one.
+    /// Takes one; the error is the time until one is available.
     fn take(&mut self, rate: &Rate, now: Timestamp) -> Result<(), Duration> {
         let full_at = self.next(rate, now)?;
         self.full_at = Some(full_at);
         Ok(())
     }
 
-    /// When it would be full again after one is taken; how long until one can be taken where none
-    /// can.
+    /// When it would be full again after one is taken; the error is the time until one can be
+    /// taken.
     fn next(&mut self, rate: &Rate, now: Timestamp) -> Result<Timestamp, Duration> {
         let latest = now.plus(rate.every * rate.burst);
-        // A clock that was set back does not make anybody wait longer than an empty allowance does.
+        // A clock that was set back makes nobody wait longer than an empty allowance does.
         self.full_at = self.full_at.map(|at| at.min(latest));
         let full_at = self.full_at.map_or(now, |at| at.max(now)).plus(rate.every);
         let excess = full_at.millis() - latest.millis();
@@ -76,21 +77,20 @@ pub(in crate::vault) struct Named {
 }
 
 impl Named {
-    /// What an event names, where the caller named the same: its milestone excepted, which tells no
-    /// denials apart.
+    /// The object that an event names, except its milestone, which does not tell denials apart.
     pub(in crate::vault) fn by(event: &EventRow) -> Self {
         Self { project: event.project.clone(), agent: event.agent.clone(), entry: event.entry, milestone: None }
     }
 }
 
-/// One refusal.
+/// One denial.
 #[derive(Clone)]
 pub(in crate::vault) struct Denial {
     /// The object the caller named.
     pub named: Named,
-    /// The event it leaves.
+    /// The event that records it.
     pub event: EventRow,
-    /// There is no such thing: it counts, and leaves a decoy in the place of an event.
+    /// The object does not exist: the denial counts, and a decoy is written instead of the event.
     pub is_decoy: bool,
 }
 
@@ -109,17 +109,17 @@ impl Denial {
     }
 }
 
-/// The way a refusal is recorded.
+/// How a denial is recorded.
 pub(super) enum Outcome {
-    /// These are recorded before it is answered.
+    /// These events are recorded before the caller is answered.
     Record(Vec<Denial>),
-    /// It was recorded within the minute; it is counted.
+    /// The same denial was recorded within the minute, so this one is only counted.
     Repetition,
-    /// It is beyond a rate, and counted. The caller may try again after a while.
+    /// The denial is beyond a rate and only counted. The caller may try again after this time.
     Limited(Duration),
 }
 
-/// A denial that was recorded, and how often it was repeated since.
+/// A denial that was recorded, and the number of repetitions since.
 struct Repeated {
     since: Timestamp,
     count: i64,
@@ -127,14 +127,14 @@ struct Repeated {
 }
 
 impl Repeated {
-    /// The one event of all repetitions, where there were any.
+    /// The one event for all repetitions, if there were any.
     fn denial(self) -> Option<Denial> {
         let event = EventRow { id: EventId::new(), count: self.count, ..self.last.event };
         (self.count > 0).then_some(Denial { event, ..self.last })
     }
 }
 
-/// Everything beyond a rate since an instant.
+/// The denials beyond a rate since an instant.
 struct Rest {
     since: Timestamp,
     count: i64,
@@ -142,8 +142,8 @@ struct Rest {
 }
 
 impl Rest {
-    /// Counts another one. The event names no more than what all of them have in common, and no
-    /// text of the caller's choice.
+    /// Counts another one. The event names only what all of them have in common, and no text that
+    /// the caller chose.
     fn add(rest: &mut Option<Self>, event: &EventRow) {
         let plain = EventRow {
             subject: None,
@@ -178,14 +178,14 @@ impl Rest {
     }
 }
 
-/// One principal's allowance, and its refusals beyond it.
+/// One principal's allowance, and its denials beyond it.
 #[derive(Default)]
 struct OfPrincipal {
     allowance: Allowance,
     rest: Option<Rest>,
 }
 
-/// The same of one runtime's questions for names that are not there, about one agent and project.
+/// The same for one runtime's questions about names that do not exist, for one agent and project.
 #[derive(PartialEq, Eq, Hash)]
 struct MissKey {
     actor: String,
@@ -207,15 +207,15 @@ struct State {
     /// The principals that had a denial recorded, until their allowance is full again.
     principals: HashMap<String, OfPrincipal>,
     process: Allowance,
-    /// The denials of everybody else, once the process's allowance was used up.
+    /// The denials of all other principals once the process's allowance is used up.
     others: Option<Rest>,
-    /// Only callers who may resolve get here, so there are no more than agents on projects.
+    /// Only callers who may resolve are here, so there are at most as many as agents on projects.
     misses: HashMap<MissKey, OfPrincipal>,
 }
 
 impl State {
-    /// Takes one from the allowance of the principal and that of the process, or counts the event
-    /// as one of the rest.
+    /// Takes one from the principal's allowance and the process's, or counts the event as one
+    /// beyond the rate.
     fn take_allowance(&mut self, event: &EventRow) -> Result<(), Duration> {
         let now = event.occurred_at;
         let limited = || EventRow { reason: Some(ErrorCode::RateLimited.to_string()), ..event.clone() };
@@ -238,7 +238,7 @@ impl State {
     }
 }
 
-/// The refusals of the last minute.
+/// The denials of the last minute.
 #[derive(Default)]
 pub(super) struct Denials(Mutex<State>);
 
@@ -247,8 +247,8 @@ impl Denials {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What becomes of a refusal. The first one of its kind within the minute is recorded, after
-    /// the repetitions of the minute that it ends.
+    /// Decides how a denial is recorded. The first one of its kind within the minute is recorded,
+    /// after the repetitions of the previous minute.
     pub(super) fn count(&self, denial: Denial) -> Outcome {
         let (key, now) = (denial.key(), denial.event.occurred_at);
         let mut state = self.state();
@@ -265,7 +265,7 @@ impl Denials {
         Outcome::Record(ended.into_iter().chain([denial]).collect())
     }
 
-    /// Whether an event that says that names were not there is recorded by itself; otherwise it is
+    /// Whether an event about names that do not exist is recorded by itself; otherwise it is
     /// counted.
     pub(super) fn records_miss(&self, event: &EventRow) -> bool {
         let mut state = self.state();
@@ -277,7 +277,7 @@ impl Denials {
         records
     }
 
-    /// Puts back what could not be recorded, with what was counted meanwhile. It is due at once,
+    /// Puts back events that could not be recorded, with the counts since. They are due at once,
     /// and the next denial is no repetition.
     pub(super) fn put_back(&self, pending: Vec<Pending>) {
         let mut state = self.state();
@@ -300,7 +300,7 @@ impl Denials {
         }
     }
 
-    /// Takes out what was counted in a minute that has ended, or all of it.
+    /// Takes the counts of minutes that have ended, or all counts.
     pub(super) fn ended(&self, now: Timestamp, all: bool) -> Vec<Pending> {
         let has_ended = |since: Timestamp| all || now >= since.plus(WINDOW);
         let rest = |rest: &mut Option<Rest>| rest.take_if(|rest| has_ended(rest.since)).map(Rest::event);
@@ -322,7 +322,7 @@ impl Denials {
     }
 }
 
-/// An event that stands for what was counted.
+/// An event that stands for counted denials.
 #[derive(Clone)]
 pub(super) enum Pending {
     /// Repetitions of one denial.
@@ -331,7 +331,7 @@ pub(super) enum Pending {
     Rest(EventRow),
     /// Refusals beyond the process's rate of principals that had nothing recorded.
     Others(EventRow),
-    /// Questions for names that are not there, beyond their rate.
+    /// Questions about names that do not exist, beyond their rate.
     Misses(EventRow),
 }
 

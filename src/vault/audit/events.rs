@@ -1,4 +1,4 @@
-//! Recording: what is done commits with its event, what is refused leaves one as well.
+//! Recording actions: a change commits with its event, and a denial is recorded as well.
 
 use super::Audit;
 use super::denials::{Denial, Named, Outcome, Pending};
@@ -11,7 +11,7 @@ use crate::vault::Caller;
 use std::sync::atomic::Ordering;
 use tracing::Instrument as _;
 
-/// An event of an actor that is allowed and stands for one.
+/// An event of this actor, ALLOWED, that stands for one occurrence.
 pub(in crate::vault) fn event(actor: &Actor, request_id: &str, action: AuditAction, now: Timestamp) -> EventRow {
     EventRow {
         id: EventId::new(),
@@ -37,35 +37,35 @@ pub(in crate::vault) fn event(actor: &Actor, request_id: &str, action: AuditActi
     }
 }
 
-/// A data key, as events name it.
+/// The name of a data key in events.
 pub(in crate::vault) fn data_key_subject(id: DataKeyId) -> String {
     format!("data-key:{id}")
 }
 
 impl Caller {
-    /// An event of this caller that is allowed and stands for one.
+    /// An event of this caller, ALLOWED, that stands for one occurrence.
     pub(in crate::vault) fn event(&self, action: AuditAction, now: Timestamp) -> EventRow {
         event(&Actor::Principal(self.principal.clone()), self.request_id.as_str(), action, now)
     }
 }
 
 impl EventRow {
-    /// In this project.
+    /// Sets the project.
     pub(in crate::vault) fn in_project(self, project: &ProjectId) -> Self {
         Self { project: Some(project.as_str().to_owned()), ..self }
     }
 
-    /// About this milestone.
+    /// Sets the milestone.
     pub(in crate::vault) fn on_milestone(self, milestone: Option<&MilestoneId>) -> Self {
         Self { milestone: milestone.map(|id| id.as_str().to_owned()), ..self }
     }
 
-    /// About somebody, by kind and id.
+    /// Sets the subject, by kind and id.
     pub(in crate::vault) fn about(self, subject: impl std::fmt::Display) -> Self {
         Self { subject: Some(subject.to_string()), ..self }
     }
 
-    /// About this entry as it is now.
+    /// Sets the entry, as it is now.
     pub(in crate::vault) fn on_entry(self, row: &EntryRow) -> Self {
         Self {
             entry: Some(row.id),
@@ -75,22 +75,22 @@ impl EventRow {
         }
     }
 
-    /// Of a change that left this row behind. It names the revision and the data key, so that an
-    /// older row, or one under another key, shows.
+    /// Records the row that a change wrote: its revision and data key, so that an older row, or one
+    /// under another key, is found.
     pub(in crate::vault) fn of_change(self, row: &EntryRow) -> Self {
         let subject = Some(data_key_subject(row.data_key));
         Self { entry_revision: Some(row.revision), subject, ..self.on_entry(row) }
     }
 
-    /// Of the erasure of an entry with this row: one revision later, so that no row of it is the
+    /// Records the erasure of this row, as one revision later, so that no row of the entry is the
     /// newest any more.
     pub(in crate::vault) fn of_erasure(self, mut row: EntryRow) -> Self {
         row.revision = row.revision.saturating_add(1);
         self.of_change(&row)
     }
 
-    /// Refused. Session and tool are the caller's own words, and are not taken down of somebody who
-    /// is refused.
+    /// Makes it a denial. Session and tool are texts that the caller chose, so a denial does not
+    /// record them.
     fn denied(self, reason: &Error) -> Self {
         let reason = Some(reason.code().to_string());
         Self { outcome: AuditOutcome::Denied, reason, session: None, tool: None, ..self }
@@ -98,17 +98,17 @@ impl EventRow {
 }
 
 impl Audit {
-    /// Records that somebody was refused something whose existence they may know of, and gives the
-    /// refusal back; RATE_LIMITED beyond the rate of [`super::denials`].
+    /// Records the denial of something whose existence the caller may know of, and returns the
+    /// error to answer; RATE_LIMITED beyond the rate of [`super::denials`].
     ///
-    /// The answer stays no where the record cannot be written; it is UNAVAILABLE then.
+    /// If the record cannot be written, the answer is still a refusal: UNAVAILABLE.
     pub(in crate::vault) async fn deny(&self, event: EventRow, refusal: Error) -> Error {
         self.record_denial(Denial { named: Named::by(&event), event, is_decoy: false }, refusal).await
     }
 
-    /// As [`Self::deny`], where nobody may learn whether the thing exists: what the caller named is
-    /// counted, and something is made durable the first time, an event or, where there is no such
-    /// thing, a decoy. So neither time nor faults tell.
+    /// As [`Self::deny`], where the caller must not learn whether the object exists. The first
+    /// denial of an object the caller names makes something durable: an event or, if the object
+    /// does not exist, a decoy. So neither timing nor faults tell.
     pub(in crate::vault) async fn deny_as_not_found(&self, denial: Denial, refusal: Error) -> Error {
         self.record_denial(denial, refusal).await
     }
@@ -123,8 +123,8 @@ impl Audit {
                 return Error::rate_limited(wait);
             }
         };
-        // On a task of its own: async-graphql drops a field when another one has failed, and what
-        // counts as recorded must be.
+        // On a task of its own: async-graphql drops a field when another one has failed, and a
+        // denial that counts as recorded must be.
         let audit = self.clone();
         let recording = async move {
             let of = |is_decoy| denials.iter().filter(move |denial| denial.is_decoy == is_decoy);
@@ -148,12 +148,12 @@ impl Audit {
         }
     }
 
-    /// Makes durable what one call leaves, which counts as one event.
+    /// Makes one call's record durable; it counts as one event.
     pub(in crate::vault) async fn record(&self, events: &[EventRow]) -> Result<()> {
         self.make_durable(CallRecord { events: events.to_vec(), counted: 1, ..CallRecord::default() }).await
     }
 
-    /// Records what was counted of denials in a minute that has ended, or all of it when the server
+    /// Records the counts of denials of minutes that have ended, or all counts when the server
     /// stops, and erases the decoys. Called every few seconds.
     ///
     /// # Errors
@@ -172,9 +172,9 @@ impl Audit {
         self.erase_decoys().await
     }
 
-    /// Erases the decoys, where there can be any; at first also those of a process before this one.
+    /// Erases the decoys, if there can be any; the first time also those of earlier processes.
     async fn erase_decoys(&self) -> Result<()> {
-        // Taken before: what is written meanwhile is for the next time.
+        // Taken before the deletion: decoys written meanwhile are for the next time.
         if !self.0.decoys_written.swap(false, Ordering::Relaxed) {
             return Ok(());
         }

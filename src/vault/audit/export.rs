@@ -1,4 +1,4 @@
-//! Writing events out, for another system or another verifier.
+//! Exporting events to another system or another verifier.
 
 use super::Audit;
 use super::chains::fields;
@@ -38,14 +38,14 @@ const NAMES: [&str; 23] = [
     "requestId",
 ];
 
-/// Which events are written out.
+/// Selects the events to export.
 #[derive(Debug, Clone, Default)]
 pub struct ExportFilter {
-    /// Of this project.
+    /// Events of this project.
     pub project: Option<String>,
-    /// From this instant on.
+    /// Events at this instant or later.
     pub since: Option<Timestamp>,
-    /// Before this instant.
+    /// Events before this instant.
     pub until: Option<Timestamp>,
 }
 
@@ -61,18 +61,18 @@ impl ExportFilter {
     }
 }
 
-/// Where an export stands.
+/// The position of an export.
 pub struct Export {
     audit: Audit,
     selection: EventSelection,
     after: Option<(Timestamp, EventId)>,
-    /// Where the chains stood when it began: what is recorded meanwhile may come before what was
-    /// written already.
+    /// The ends of the chains when it began. Events recorded meanwhile may sort before events
+    /// already written, so they are left out.
     tips: HashMap<ChainId, i64>,
 }
 
 impl Export {
-    /// The next events, oldest first, a JSON object each; `None` at the end.
+    /// The next events, oldest first, as JSON objects; `None` at the end.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
@@ -97,7 +97,7 @@ fn line(ChainedEvent { event, link }: &ChainedEvent) -> Value {
 }
 
 impl Audit {
-    /// Begins to write events out; says how many there are.
+    /// Begins an export; returns the number of events, too.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
@@ -111,8 +111,9 @@ impl Audit {
         Ok((export, u64::try_from(count).unwrap_or_default()))
     }
 
-    /// What another verifier needs besides the events: the wrapped key of the chains, their
-    /// beginnings and cuts. To be read after the events: a cut explains what is missing before it.
+    /// The facts that another verifier needs besides the events: the wrapped key of the chains,
+    /// their beginnings and cuts. Read them after the events: a cut explains the events missing
+    /// before it.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.

@@ -1,5 +1,5 @@
-//! Which agents hold an entry's current value, by the access records: whom a leak concerns, and
-//! what a rotation makes safe.
+//! The agents that received an entry's current value, by the access records: those a leak may come
+//! from, and whose copy a rotation makes worthless.
 
 use super::Audit;
 use crate::domain::{EntryId, Error, Result, Timestamp};
@@ -8,17 +8,17 @@ use std::collections::HashMap;
 /// An agent that received the current version of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exposure {
-    /// Which agent.
+    /// The agent's id.
     pub agent: String,
-    /// When it first did.
+    /// When it first received the value.
     pub since: Timestamp,
-    /// When it last did.
+    /// When it last received the value.
     pub last: Timestamp,
 }
 
 impl Audit {
-    /// Which agents received the current version of these entries; an entry that none did is
-    /// absent. One statement.
+    /// The agents that received the current version of these entries; an entry that no agent
+    /// received is absent. One statement.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.

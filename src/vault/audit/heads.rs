@@ -1,9 +1,10 @@
-//! Signed heads: where the chains of events stood. What was cut off a chain's end, before a head
-//! was signed, shows by it; what a whole database that was put back lacks, by a head that was kept
-//! elsewhere.
+//! Signed heads. A head states the end of each chain of events at a time. It shows when the end of
+//! a chain was cut off since; a head that was kept elsewhere also shows when the whole database was
+//! put back.
 //!
-//! A server keeps in memory what it signed, and signs it again where the database has lost it:
-//! heads that are deleted with the end of a chain show as long as one server runs that signed them.
+//! A server remembers the ends it signed, and signs them again if the database has lost them: heads
+//! that are deleted together with the end of a chain are noticed as long as a server runs that
+//! signed them.
 
 use super::Audit;
 use super::receipts::epoch_seconds;
@@ -20,14 +21,14 @@ use std::time::Duration;
 const LOCK: &str = "audit-head";
 /// Number of heads kept in the database.
 pub(in crate::vault) const KEPT_HEADS: i64 = 100;
-/// How old an event may be that no head covers: a server signs every minute, and when it ends.
+/// Maximum age of an event that no head covers: a server signs every minute, and when it ends.
 pub(in crate::vault) const SIGNED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
-/// Where chains stood by the heads that this process signed or continued.
+/// The ends of chains in the heads that this process signed or continued.
 #[derive(Default)]
 pub(super) struct ClaimedHeads(Mutex<Standings>);
 
-/// Where chains stand, by their ids.
+/// The ends of chains, by their ids.
 type Standings = BTreeMap<String, HeadChain>;
 
 impl ClaimedHeads {
@@ -40,8 +41,8 @@ impl ClaimedHeads {
     }
 }
 
-/// Claims that a chain stood there. What was claimed once stays claimed: a chain that has become
-/// shorter goes on showing. Whether it was claimed so far already.
+/// Claims this end of a chain. An earlier claim of a later end stays, so that a chain that was
+/// shortened keeps showing. Returns whether this end was claimed already.
 fn claim(standings: &mut Standings, chain: HeadChain) -> bool {
     match standings.get(&chain.chain) {
         Some(claimed) if claimed.seq >= chain.seq => true,
@@ -55,26 +56,26 @@ fn claim(standings: &mut Standings, chain: HeadChain) -> bool {
 /// The content of a head.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Head {
-    /// When it was signed, in seconds since 1970 (RFC 7519's `iat`).
+    /// The time of signing, in seconds since 1970 (RFC 7519's `iat`).
     pub iat: i64,
-    /// Where each chain stood.
+    /// The end of each chain.
     pub chains: Vec<HeadChain>,
 }
 
-/// Where a chain stood.
+/// The end of a chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadChain {
-    /// Which chain.
+    /// The chain's id.
     pub chain: String,
-    /// Its last event.
+    /// The sequence number of its last event.
     pub seq: i64,
     /// That event's MAC, in hex.
     pub mac: String,
 }
 
 impl Audit {
-    /// Signs where the chains stand, unless nothing was recorded since the newest head; that one
-    /// then. Called every minute, and when a server ends.
+    /// Signs the ends of the chains and returns the head; if nothing was recorded since the newest
+    /// head, returns that one. Called every minute, and when a server ends.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.

@@ -1,5 +1,5 @@
-//! Audit: what was done and what was refused becomes an event, and every event stands in a chain
-//! that shows when one was changed, removed or reordered.
+//! The audit log. Every action that was done, denied or failed becomes an event, and every event
+//! belongs to a hash chain, so that changing, removing or reordering one shows.
 //!
 //! - [`events`] builds events; `recorder` commits them, many calls at once; `denials` bounds how
 //!   many refusals become events.
@@ -79,7 +79,7 @@ impl Audit {
         }))
     }
 
-    /// The highest revision of an entry that this process has seen, unless that is forgotten.
+    /// The highest revision of an entry that this process has seen and still remembers.
     pub(super) fn highest_revision(&self, entry: EntryId) -> Option<i32> {
         self.0.revisions.highest(entry)
     }
@@ -89,7 +89,7 @@ impl Audit {
         self.0.revisions.raise(entry, revision);
     }
 
-    /// Whether an event that says that names were not found is recorded by itself; otherwise it is
+    /// Whether an event about names that were not found is recorded by itself. Otherwise it is
     /// counted, and the count becomes an event later.
     pub(super) fn records_miss(&self, event: &EventRow) -> bool {
         self.0.denials.records_miss(event)

@@ -1,4 +1,4 @@
-//! Reading what was recorded.
+//! Reading events.
 
 use super::Audit;
 use crate::domain::{AuditAction, AuditOutcome, EntryId, EventId, ProjectId, Result, Timestamp};
@@ -7,29 +7,29 @@ use crate::store::records::{EventRow, EventSelection};
 use crate::vault::cursor::{List, Page, page_size};
 use crate::vault::input::id;
 
-/// How many events one page looks at for those that a filter lets through. A page may therefore be
-/// short, or empty, and say that there are more: its end cursor is where the next one goes on.
+/// Maximum number of events that one page examines for those that match a filter. A page may
+/// therefore be short, or empty, and still have a next one, which begins at its end cursor.
 const MAX_SCANNED: i64 = 10_000;
 
 /// An event as it was recorded.
 pub type AuditEvent = EventRow;
 
-/// Which events are read, newest first.
+/// Selects events, newest first.
 #[derive(Debug, Clone, Default)]
 pub struct AuditQuery {
-    /// About this entry.
+    /// Events that concern this entry.
     pub entry: Option<String>,
-    /// Of one of these kinds.
+    /// Events that record one of these actions.
     pub actions: Option<Vec<AuditAction>>,
-    /// With one of these ends.
+    /// Events with one of these outcomes.
     pub outcomes: Option<Vec<AuditOutcome>>,
-    /// From this instant on.
+    /// Events at this instant or later.
     pub since: Option<Timestamp>,
-    /// Before this instant.
+    /// Events before this instant.
     pub until: Option<Timestamp>,
-    /// How many, 50 where nothing is said.
+    /// The page size, by default 50.
     pub first: Option<i32>,
-    /// After this cursor.
+    /// Events after this cursor.
     pub after: Option<String>,
 }
 
@@ -82,8 +82,8 @@ impl Audit {
             return nothing();
         }
         let mut conn = self.0.store.conn().await?;
-        // An entry's events have an index of their own, which both databases are left no other
-        // choice than to use.
+        // An entry's events have an index of their own; the query leaves both databases no other
+        // choice.
         if let (Some(entry), Some(project)) = (entry, project)
             && conn.project_of_events(entry).await?.as_deref() != Some(project.as_str())
         {

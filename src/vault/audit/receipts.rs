@@ -1,5 +1,5 @@
-//! Receipts: signed statements of what was released, and of what was erased. They are verified
-//! offline with the installation's public keys, and hold no value.
+//! Receipts: signed statements about values that were released, and about deletions. They are
+//! verified offline with the installation's public keys, and hold no value.
 
 use super::Audit;
 use crate::crypto::Statement;
@@ -7,27 +7,27 @@ use crate::domain::{Error, Purpose, Result, Timestamp};
 use crate::store::records::EventRow;
 use serde::{Deserialize, Serialize};
 
-/// Which values were released to whom.
+/// The statement about values that were released.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolveReceipt {
-    /// When, in seconds since 1970.
+    /// The time, in seconds since 1970.
     pub iat: i64,
     /// The runtime, such as `runtime:acme-runtime`.
     pub sub: String,
-    /// Of which project.
+    /// The project's id.
     pub project: String,
-    /// For which agent.
+    /// The agent's id.
     pub agent: String,
-    /// On which milestone.
+    /// The milestone's id.
     pub milestone: Option<String>,
     /// The purpose of the resolve.
     pub purpose: String,
-    /// In which coding session.
+    /// The coding session.
     pub session: Option<String>,
-    /// For which tool.
+    /// The tool.
     pub tool: Option<String>,
-    /// In which request.
+    /// The request's id.
     pub request: String,
     /// The values that were released.
     pub released: Vec<Released>,
@@ -36,17 +36,17 @@ pub struct ResolveReceipt {
 /// A value that was released.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Released {
-    /// Its access record.
+    /// The id of its access record.
     pub event: String,
-    /// Of which entry.
+    /// The entry's id.
     pub entry: String,
-    /// Under which name.
+    /// The entry's name.
     pub name: String,
-    /// Which version.
+    /// The version.
     pub version: i32,
 }
 
-/// The parts that were erased with a project.
+/// The statement about a project's deletion.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ErasureReceipt {
@@ -54,19 +54,19 @@ pub struct ErasureReceipt {
     pub iat: i64,
     /// The principal that asked for it, such as `service:platform`.
     pub sub: String,
-    /// Which project.
+    /// The project's id.
     pub project: String,
-    /// The event of it.
+    /// The id of its event.
     pub event: String,
-    /// How many entries are gone, deleted ones included.
+    /// Number of entries that were erased, deleted ones included.
     pub entries: i64,
-    /// How many versions.
+    /// Number of versions that were erased.
     pub versions: i64,
-    /// The data keys that are gone.
+    /// The data keys that were erased.
     pub data_keys: Vec<ErasedKey>,
 }
 
-/// A data key that is gone.
+/// A data key that was erased.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ErasedKey {
@@ -79,7 +79,8 @@ pub struct ErasedKey {
 }
 
 impl ResolveReceipt {
-    /// Of one call: what all its records have in common, and those of what was released.
+    /// Makes the receipt of one call from the fields its records share and the records of released
+    /// values.
     pub(in crate::vault) fn of(call: &EventRow, purpose: Purpose, released: &[EventRow], now: Timestamp) -> Self {
         let released = released.iter().filter_map(|event| {
             Some(Released {

@@ -1,6 +1,6 @@
-//! Records of calls that arrive together are committed together: a call that arrives while a commit is
-//! under way waits for the next one, which then takes everybody's along. So no call waits for more
-//! than two commits, however many there are.
+//! Group commit: records of calls that arrive together are committed together. A call that arrives
+//! while a commit is under way waits for the next one, which takes all waiting calls along. So no
+//! call waits for more than two commits.
 
 use super::Audit;
 use crate::domain::{EntryId, Error, Result, Timestamp};
@@ -36,14 +36,16 @@ struct Submission {
     done: oneshot::Sender<Result<()>>,
 }
 
+/// The records of one call.
 #[derive(Default)]
 pub(in crate::vault) struct CallRecord {
     pub events: Vec<EventRow>,
     /// The entries of which a value is about to leave.
     pub used: Vec<EntryId>,
-    /// The work of recording an event, where there is nothing to record.
+    /// Decoys: the work of recording an event, where nothing may be recorded.
     pub decoys: Vec<EventRow>,
-    /// What the counter of events grows by. It must not tell whether the thing asked for exists: a
+    /// The amount to add to the counter of events. It must not tell whether the thing asked for
+    /// exists: a
     /// denial counts once, be it an event or a decoy, and the event that sums up repetitions does
     /// not count again.
     pub counted: u64,
@@ -56,7 +58,7 @@ impl Recorder {
         receiver
     }
 
-    /// As many as fit into one commit, oldest first.
+    /// Takes the oldest records that fit into one commit.
     fn next(&self) -> Vec<Submission> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut events = 0;
@@ -111,14 +113,16 @@ impl Audit {
                 Err(Error::Unavailable { message, will_take_effect }) => {
                     Err(Error::Unavailable { message, will_take_effect: *will_take_effect })
                 }
-                // One that the database refuses does not take the others with it.
+                // If the database refuses one record, the others are still committed: each is tried
+                // alone.
                 Err(_) => self.commit_in_time([&waiting.record]).await,
             };
             let _ = waiting.done.send(result);
         }
     }
 
-    /// A database that says nothing does not keep everybody waiting.
+    /// Commits within the time limit, so that a database that does not answer keeps no call
+    /// waiting.
     async fn commit_in_time<'a>(&self, records: impl IntoIterator<Item = &'a CallRecord>) -> Result<()> {
         tokio::time::timeout(COMMIT_TIMEOUT, self.commit_records(records)).await.unwrap_or(Err(NOT_RECORDED))
     }

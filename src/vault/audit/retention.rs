@@ -1,5 +1,4 @@
-//! Erasing events that are past their retention, so that what is left of their chains can still be
-//! verified.
+//! Erasing events past their retention, so that the rest of their chains can still be verified.
 
 use super::Audit;
 use super::chains::{beginning, cut_behind, verify_cut, verify_event};
@@ -14,29 +13,30 @@ const LOCK: &str = "audit-retention";
 const BATCH: i64 = 1_000;
 
 impl Audit {
-    /// Erases every event that is older than `retention`, but the newest change of each entry there
-    /// is: a row is held against it. How many are gone. Several servers may do it at once.
+    /// Erases every event older than `retention`, except the newest change of each existing entry,
+    /// which its row is compared with. Returns the number of events erased. Several servers may do
+    /// this at once.
     ///
     /// An attacker who can write to the database can forge the dates of events, so retention checks
     /// each event before it erases it. At the first event that is not as it was recorded, retention
     /// keeps that event and all after it in the chain, and logs an error.
     ///
     /// # Errors
-    /// UNAVAILABLE when the database cannot be reached; what is gone stays gone.
+    /// UNAVAILABLE when the database cannot be reached; events erased by then stay erased.
     pub async fn sweep(&self, retention: Duration) -> Result<u64> {
         let before = self.now().minus(retention);
         let key = self.0.installation.audit_key_alone().await?;
         let chains = self.0.store.conn().await?.chain_rows().await?;
         let mut gone = 0;
         for chain in chains {
-            // Outside of the transaction: SQLite lets nobody else write during one.
+            // Outside of the transaction: SQLite allows no other writer during one.
             let Some(cut) = self.authentic_cut(&key, &chain, before).await? else { continue };
             let mut tx = self.0.store.begin().await?;
             tx.lock_name(LOCK).await?;
-            // Another server may have cut it meanwhile. What it kept is for the next time.
+            // Another server may have cut it meanwhile; the events it kept are for the next time.
             let now = tx.chain_row(chain.id).await?;
             if now.is_some_and(|now| is_cut_alike(&now, &chain)) {
-                // Also where the cut stays: what was kept may have been an entry's newest change
+                // Also where the cut stays: a kept event may have been an entry's newest change
                 // then, and is no longer.
                 gone += tx.cut_chain(chain.id, &cut).await? as u64;
             }
@@ -48,8 +48,8 @@ impl Audit {
         Ok(gone)
     }
 
-    /// Where a chain is to be cut: behind the last of the events that follow its present cut, each
-    /// of which is authentic and older than `before`. None where nothing is to be cut.
+    /// Where to cut a chain: after the last of the events that follow its present cut and are all
+    /// authentic and older than `before`. None if there is nothing to cut.
     async fn authentic_cut(&self, key: &AuditKey, chain: &ChainRow, before: Timestamp) -> Result<Option<Cut>> {
         let (mut seq, mut mac) = match &chain.cut {
             Some(cut) if verify_cut(key, chain.id, cut).is_err() => {
@@ -68,7 +68,7 @@ impl Audit {
                 let follows = link.seq == seq + 1 && link.prev == mac;
                 if !follows || verify_event(key, &chained).is_err() {
                     let now = self.0.store.conn().await?.chain_row(chain.id).await?;
-                    // Else another server cut it while it was read.
+                    // Otherwise another server cut it while it was read.
                     if now.is_some_and(|now| is_cut_alike(&now, chain)) {
                         complain(chain.id, seq + 1);
                     }

@@ -1,13 +1,13 @@
-//! What this process has seen of entries: the highest revision of each. The database can be put
-//! back to an earlier state, a process cannot; so a row that is older than one that was seen before
-//! is refused, even where everything else was put back with it.
+//! The highest revision of each entry that this process has seen. The database can be put back to
+//! an earlier state, a process cannot: a row older than one seen before is refused, even if
+//! everything else was put back with it.
 
 use crate::domain::EntryId;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-/// Maximum number of entries that are remembered; about 20 MB. Those that were not used for longest
-/// are forgotten first.
+/// Maximum number of entries that are remembered, about 20 MB. The least recently used are
+/// forgotten first.
 const MAX_ENTRIES: u64 = 100_000;
 
 /// The highest revisions of entries that this process has seen.
@@ -20,7 +20,7 @@ impl Default for Revisions {
 }
 
 impl Revisions {
-    /// The highest revision of an entry that was seen, unless that is forgotten.
+    /// The highest revision of an entry that was seen and is still remembered.
     pub(super) fn highest(&self, entry: EntryId) -> Option<i32> {
         self.0.get(&entry)
     }

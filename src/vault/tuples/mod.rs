@@ -1,4 +1,4 @@
-//! Tuples: how the facts that permissions rest on change.
+//! Changes of tuples, the facts that permissions rest on.
 //!
 //! The authorizer keeps the tuples, and it may be another server. So a change commits first, as an
 //! event and a row of the outbox in one transaction; then the row is applied to the authorizer;

@@ -1,5 +1,5 @@
-//! The outbox: changes of tuples that are committed and not applied yet, in partitions whose rows
-//! are applied in order, by whichever server comes first.
+//! The outbox: changes of tuples that are committed and not applied yet. Any server applies them,
+//! the rows of one partition in order.
 
 use super::Tuples;
 use super::queued::QueuedTx;
@@ -59,9 +59,9 @@ const WILL_TAKE_EFFECT: Error = Error::Unavailable {
 };
 
 impl Tuples {
-    /// Begins a change of tuples in this partition: takes its lock and applies the rows that wait
-    /// in it, so that what is read next is current. A caller that finds nothing to change commits
-    /// all the same, since what it read rests on what was applied here.
+    /// Begins a change of tuples in this partition: takes its lock and applies its pending rows, so
+    /// that the caller reads current tuples. A caller that finds nothing to change still commits,
+    /// so that the applied rows leave the outbox.
     ///
     /// # Errors
     /// UNAVAILABLE when the database or the authorizer does not answer in time.
@@ -71,7 +71,7 @@ impl Tuples {
         Ok(tx)
     }
 
-    /// Takes a partition's lock and applies the rows that wait in it.
+    /// Takes a partition's lock and applies its pending rows.
     ///
     /// # Errors
     /// As [`Self::begin_change`].
@@ -81,7 +81,7 @@ impl Tuples {
         self.apply_pending(tx, &name).await.map(drop)
     }
 
-    /// Drains every project's partition in which rows wait.
+    /// Drains the partitions of all projects that have pending rows.
     ///
     /// # Errors
     /// As [`Self::begin_change`].
@@ -130,7 +130,7 @@ impl Tuples {
         Err(Error::internal("a committed change of tuples disappeared from the outbox"))
     }
 
-    /// Applies the rows that wait in a partition, the caller's own steps among them. Gives whether
+    /// Applies the pending rows of a partition, the caller's own steps among them. Returns whether
     /// those are in effect.
     async fn apply_own(&self, partition: &str, steps: &[Step], own: &[Pushed]) -> Result<bool> {
         let mut tx = self.begin_named(&[partition.to_owned()]).await?;
@@ -193,8 +193,8 @@ impl Tuples {
         Ok((tx.push_outbox(partition, &step, &mac, self.installation.now()).await?, step))
     }
 
-    /// Applies the rows that wait in any partition. Where one partition fails, the others are
-    /// applied all the same. Called every second.
+    /// Applies the pending rows of all partitions. If one partition fails, the others are still
+    /// applied. Called every second.
     ///
     /// # Errors
     /// The last failure, when there was one.
@@ -207,7 +207,8 @@ impl Tuples {
         result
     }
 
-    /// Applies the rows that wait in a partition, whose lock the caller holds, and gives them.
+    /// Applies the pending rows of a partition and returns them. The caller holds the partition's
+    /// lock.
     async fn apply_pending(&self, tx: &mut Tx, partition: &str) -> Result<Vec<Pushed>> {
         let waiting = tx.outbox_of(partition).await?;
         let mut applied = Vec::with_capacity(waiting.len());

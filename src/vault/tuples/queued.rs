@@ -15,15 +15,14 @@ pub(super) const MAX_TRANSACTIONS: usize = 4;
 /// Maximum time that a change waits for its permit.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A transaction with the locks of this process and the permit it was begun with; they are given
-/// back once it has ended.
+/// A transaction that holds its partitions' locks of this process, and its permit, until it ends.
 pub(in crate::vault) struct QueuedTx {
     tx: Tx,
     _permit: OwnedSemaphorePermit,
 }
 
 impl QueuedTx {
-    /// Makes it durable.
+    /// Commits.
     ///
     /// # Errors
     /// When the database cannot; then nothing of it is there.
@@ -31,7 +30,7 @@ impl QueuedTx {
         Ok(self.tx.commit().await?)
     }
 
-    /// Ends it without a trace.
+    /// Rolls back.
     ///
     /// # Errors
     /// When the database cannot be reached; then nothing of it is there either.
