@@ -32,13 +32,13 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
         #[command(flatten)]
-        place: DataLocation,
+        location: DataLocation,
     },
     /// Prints where the chains stand, signed; keep it elsewhere
     #[command(after_help = SECRETS_HELP)]
     Head {
         #[command(flatten)]
-        place: DataLocation,
+        location: DataLocation,
     },
     /// Writes events as JSON Lines, oldest first
     #[command(after_help = SECRETS_HELP)]
@@ -57,7 +57,7 @@ enum Command {
         #[arg(long)]
         chains: bool,
         #[command(flatten)]
-        place: DataLocation,
+        location: DataLocation,
     },
     /// Checks a resolve or erasure receipt, offline, and prints what it says
     ///
@@ -79,13 +79,13 @@ impl Audit {
     /// Runs the command.
     pub async fn run(self) -> Result {
         match self.command {
-            Command::Verify { head, place } => verify(head.as_deref(), &place).await,
-            Command::Head { place } => {
-                Ok(print(&format!("{}\n", place.unasked().await?.0.audit().sign_head().await?))?)
+            Command::Verify { head, location } => verify(head.as_deref(), &location).await,
+            Command::Head { location } => {
+                Ok(print(&format!("{}\n", location.open_without_authorizer().await?.0.audit().sign_head().await?))?)
             }
-            Command::Export { project, since, until, chains, place } => {
+            Command::Export { project, since, until, chains, location } => {
                 let project = project.map(|project| project.as_str().to_owned());
-                export(&place, &ExportFilter { project, since, until }, chains).await
+                export(&location, &ExportFilter { project, since, until }, chains).await
             }
             Command::VerifyReceipt { file, keys } => verify_receipt(&file, &keys),
         }
@@ -98,13 +98,13 @@ fn read(path: &Path) -> Result<String> {
     read.map_err(|error| Failure::CannotLook(Box::new(Failure::file(path)(error))))
 }
 
-async fn verify(head: Option<&Path>, place: &DataLocation) -> Result {
+async fn verify(head: Option<&Path>, location: &DataLocation) -> Result {
     let kept: Vec<String> = match head {
         Some(path) => read(path)?.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
         None => Vec::new(),
     };
     let look = async {
-        let (vault, _) = place.unasked().await?;
+        let (vault, _) = location.open_without_authorizer().await?;
         let (_, count) = vault.audit().export(&ExportFilter::default()).await?;
         let (progress, mut done) = (Progress::on_a_terminal("events"), 0);
         let seen = |more| {
@@ -125,8 +125,8 @@ async fn verify(head: Option<&Path>, place: &DataLocation) -> Result {
     Err(Failure::Broken(format!("{} breaks in {events} events of {chains} chains", breaks.len())))
 }
 
-async fn export(place: &DataLocation, filter: &ExportFilter, chains: bool) -> Result {
-    let (vault, _) = place.unasked().await?;
+async fn export(location: &DataLocation, filter: &ExportFilter, chains: bool) -> Result {
+    let (vault, _) = location.open_without_authorizer().await?;
     let (mut export, count) = vault.audit().export(filter).await?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut write = |lines: Vec<Value>| -> Result {

@@ -30,7 +30,7 @@ struct Whom {
     #[arg(value_name = "KIND:ID", value_parser = parse)]
     whom: vault::Auditor,
     #[command(flatten)]
-    place: DataLocation,
+    location: DataLocation,
 }
 
 fn parse(text: &str) -> Result<vault::Auditor, String> {
@@ -45,11 +45,11 @@ fn parse(text: &str) -> Result<vault::Auditor, String> {
 impl Auditor {
     /// Runs the command, and says what has changed.
     pub async fn run(self) -> Result {
-        let (Whom { whom, place }, may) = match self.command {
+        let (Whom { whom, location }, may) = match self.command {
             Command::Add(whom) => (whom, true),
             Command::Remove(whom) => (whom, false),
         };
-        let vault = place.vault().await?;
+        let vault = location.vault().await?;
         let changed = open::recorded(&vault, vault.members().set_auditor(&whom, may).await).await?;
         Ok(print(&match (may, changed) {
             (true, true) => format!("{whom} may read every audit log now\n"),

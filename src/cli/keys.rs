@@ -55,7 +55,7 @@ struct Status {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     output: Output,
     #[command(flatten)]
-    place: DataLocation,
+    location: DataLocation,
 }
 
 #[derive(clap::Args)]
@@ -67,7 +67,7 @@ struct Rotate {
     #[arg(long, conflicts_with = "data")]
     data_all: bool,
     #[command(flatten)]
-    place: DataLocation,
+    location: DataLocation,
 }
 
 #[derive(clap::Args)]
@@ -78,7 +78,7 @@ struct Retire {
     #[arg(long, value_name = "FILE")]
     keyring: Option<PathBuf>,
     #[command(flatten)]
-    place: DataLocation,
+    location: DataLocation,
 }
 
 impl Keys {
@@ -115,7 +115,7 @@ fn locked(path: &Path) -> Result<(PathBuf, File)> {
 
 impl Status {
     async fn run(self) -> Result {
-        let (vault, _) = self.place.unasked().await?;
+        let (vault, _) = self.location.open_without_authorizer().await?;
         let status = vault.rotation().status().await?;
         match self.output {
             Output::Text => Ok(print(&as_text(&status))?),
@@ -192,7 +192,7 @@ fn state(key: &MasterKeyUse) -> &'static str {
 
 impl Rotate {
     async fn run(self) -> Result {
-        let (vault, _) = self.place.unasked().await?;
+        let (vault, _) = self.location.open_without_authorizer().await?;
         open::recorded(&vault, self.rotate(&vault).await).await
     }
 
@@ -242,7 +242,7 @@ fn tell_replaced(replaced: &DataKeysReplaced) -> Result {
 
 impl Retire {
     async fn run(self) -> Result {
-        let (vault, keys) = self.place.unasked().await?;
+        let (vault, keys) = self.location.open_without_authorizer().await?;
         let configured = match keys.keyring {
             Some(KeyringSource::File(path)) => Some(path),
             Some(KeyringSource::Command(_)) | None => None,

@@ -19,13 +19,13 @@ pub struct Migrate {
     #[arg(long)]
     sign_existing_rows: bool,
     #[command(flatten)]
-    place: DataLocation,
+    location: DataLocation,
 }
 
 impl Migrate {
     /// Does it, and says so.
     pub async fn run(self) -> Result {
-        let (backend, store, was_current) = self.place.migrate(self.sign_existing_rows).await?;
+        let (backend, store, was_current) = self.location.migrate(self.sign_existing_rows).await?;
         let database = match store.kind() {
             Kind::Postgres => "PostgreSQL",
             Kind::Sqlite => "SQLite",

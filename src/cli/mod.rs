@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 /// How long threads that are blocked may go on when a command has ended.
-const STRAGGLERS: Duration = Duration::from_secs(2);
+const BLOCKED_THREADS_TIMEOUT: Duration = Duration::from_secs(2);
 /// The stack of a worker, in bytes. The deepest document that is accepted needs more than the usual
 /// 2 MiB in a debug build, and a stack that overflows ends the process. What is not used of it is
 /// no memory.
@@ -132,6 +132,6 @@ fn in_runtime(work: impl Future<Output = Result>) -> Result {
     let runtime = builder.enable_all().thread_stack_size(STACK).build().map_err(CommandFailure::Runtime)?;
     let result = runtime.block_on(work);
     // A blocked thread, such as one that waits for the database, does not keep the process alive.
-    runtime.shutdown_timeout(STRAGGLERS);
+    runtime.shutdown_timeout(BLOCKED_THREADS_TIMEOUT);
     result
 }

@@ -93,7 +93,7 @@ impl DataLocation {
 
     /// Opens it for what asks nobody whether it may, with where its master keys are: it works
     /// without the authorizer, and with keys that are missing.
-    pub async fn unasked(&self) -> Result<(Vault, KeyConfig)> {
+    pub async fn open_without_authorizer(&self) -> Result<(Vault, KeyConfig)> {
         let VaultParts { store, installation, keys, .. } = self.parts()?;
         require_current(&store).await?;
         Ok((Vault::of(installation, Authorizer::closed(), Duration::MAX), keys))

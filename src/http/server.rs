@@ -1,4 +1,4 @@
-//! BoundSocket, and ending in good order.
+//! Listening, and graceful shutdown.
 
 use super::budget::MemoryBudget;
 use super::connections::{Bounds, Permits, serve};
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// How long running requests may take to finish once the server is told to stop.
-const GRACE: Duration = Duration::from_secs(20);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 /// The bounds of the connections of an address. Gateways keep theirs for a minute.
 const BOUNDS: Bounds = Bounds {
     slots: 4096,
@@ -39,7 +39,7 @@ const BOUNDS: Bounds = Bounds {
     rate: 16 * 1024,
     slow: Duration::from_secs(100),
     age: Duration::from_secs(60 * 60),
-    grace: GRACE,
+    grace: SHUTDOWN_TIMEOUT,
     linger: Duration::from_millis(500),
 };
 /// Maximum number of requests that are open in the process beside four of each connection. One
@@ -115,7 +115,7 @@ pub struct Server {
 }
 
 struct BoundSocket {
-    socket: TcpListener,
+    listener: TcpListener,
     address: SocketAddr,
 }
 
@@ -178,19 +178,19 @@ impl Server {
             let running = running.clone();
             router(Endpoint { api, verifier, serves, requests, answers, parsers, readers, running }, readiness.clone())
         };
-        let places = match runtimes {
+        let sockets = match runtimes {
             None => vec![(main, Serves::All)],
             Some(runtimes) => vec![(main, Serves::People), (runtimes, Serves::Runtimes)],
         };
         let stop = CancellationToken::new();
         let tls = tls.map(RustlsAcceptor::new);
         let apis =
-            places.into_iter().map(|(place, serves)| (place, router(serves), tls.clone(), BOUNDS, permits.clone()));
+            sockets.into_iter().map(|(socket, serves)| (socket, router(serves), tls.clone(), BOUNDS, permits.clone()));
         // With requests of its own, so that health is told when clients have taken all others.
         let own = Permits::new(METRICS_BOUNDS.slots, METRICS_BOUNDS.slots);
-        let metrics = metrics.map(|place| (place, metrics_router(readiness.clone()), None, METRICS_BOUNDS, own));
-        let listeners = apis.chain(metrics).map(|(place, router, tls, bounds, permits)| {
-            serve(place.socket, tls, router, bounds, permits, pressure.clone(), stop.clone())
+        let metrics = metrics.map(|socket| (socket, metrics_router(readiness.clone()), None, METRICS_BOUNDS, own));
+        let listeners = apis.chain(metrics).map(|(socket, router, tls, bounds, permits)| {
+            serve(socket.listener, tls, router, bounds, permits, pressure.clone(), stop.clone())
         });
         let _upkeep = AbortOnDropHandle::new(tokio::spawn(metrics::keep_up()));
         let mut served = pin!(try_join_all(listeners));
@@ -207,7 +207,7 @@ impl Server {
             running.wait().await;
             ended.map(drop)
         };
-        tokio::time::timeout(GRACE, end).await.unwrap_or_else(|_| {
+        tokio::time::timeout(SHUTDOWN_TIMEOUT, end).await.unwrap_or_else(|_| {
             tracing::warn!("not all requests were finished in time");
             Ok(())
         })
@@ -217,9 +217,9 @@ impl Server {
 impl BoundSocket {
     fn on(address: SocketAddr) -> Result<Self, StartError> {
         let refused = |source| StartError::Listen { address, source };
-        let socket = TcpListener::bind(address).map_err(refused)?;
-        let address = socket.local_addr().map_err(refused)?;
-        Ok(Self { socket, address })
+        let listener = TcpListener::bind(address).map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        Ok(Self { listener, address })
     }
 }
 

@@ -87,9 +87,9 @@ fn start_under(bounds: Bounds, permits: Permits, tls: Option<RustlsAcceptor>, pr
 }
 
 /// Reads the body of a request whose caller was verified.
-async fn count_and_read(Extension(admission): Extension<Admission>, body: Body) -> Result<Bytes, StatusCode> {
+async fn count_and_read(Extension(open_request): Extension<OpenRequest>, body: Body) -> Result<Bytes, StatusCode> {
     let ada = Principal::User(UserId::parse("ada").unwrap());
-    admission.count_to(&ada).map_err(|NoPermit| StatusCode::INTERNAL_SERVER_ERROR)?;
+    open_request.count_to(&ada).map_err(|NoPermit| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(axum::body::to_bytes(body, 1024).await.unwrap())
 }
 

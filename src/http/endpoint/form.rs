@@ -1,8 +1,7 @@
-//! The form of a request: the GraphQL over HTTP parameters, from a JSON body or from a query
-//! string.
+//! The parameters of a request by GraphQL over HTTP, from a JSON body or a query string.
 //!
-//! Only what is used is built, and only within bounds. `extensions`, and members that nobody knows,
-//! are skipped: they have to be well-formed JSON, and no value is made of them.
+//! Parsing builds only the values that are used, and only within limits. It skips `extensions` and
+//! unknown members: they have to be well-formed JSON, and become no values.
 
 use super::refusal::Refusal;
 use super::variables::{Bounded, Fault, Read, TOKEN_MEMORY};
@@ -15,25 +14,25 @@ use std::collections::HashSet;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// A query string is no longer, in bytes: what is longer belongs in a body.
+/// Maximum length of a query string, in bytes; a longer one belongs in a body.
 const MAX_QUERY_BYTES: usize = 32 * 1024;
 
-/// The parameters by name.
+/// The names of the parameters.
 const PARAMETERS: [&str; 4] = ["query", "operationName", "variables", "extensions"];
 
-/// What a request asks for. It has no printed form, because secrets may stand in it.
+/// The parameters of a request. It has no `Debug`, because it may hold secrets.
 pub(super) struct Form {
-    /// The document.
+    /// The GraphQL document.
     pub(super) query: Zeroizing<String>,
-    /// The operation of the document that is meant.
+    /// The name of the operation to execute.
     pub(super) operation_name: Option<String>,
-    /// The values of its variables.
+    /// The values of the operation's variables.
     pub(super) variables: Variables,
     /// Upper bound of the memory that the variables take, in bytes.
     pub(super) weight: usize,
 }
 
-/// The members as they came. Other members are without effect.
+/// The parameters before they are checked. Other members have no effect.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 struct Members {
@@ -43,7 +42,7 @@ struct Members {
     extensions: Option<Parameter>,
 }
 
-/// A parameter that is a text, or of which nothing but its kind matters.
+/// A parameter that should be a string, or of which only the JSON type matters.
 enum Parameter {
     Text(Zeroizing<String>),
     Object,
@@ -97,7 +96,7 @@ impl<'de> Visitor<'de> for ParameterVisitor {
 }
 
 impl Form {
-    /// Reads a POST's body.
+    /// Reads the body of a POST.
     pub(super) fn of_json(body: &[u8]) -> Result<Self, Refusal> {
         if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
             return Err(Refusal::limit(
@@ -105,30 +104,31 @@ impl Form {
                 "A request holds one operation; send each of a batch in a request of its own.",
             ));
         }
-        // What serde says quotes the text. What is skipped is not looked at for its encoding.
+        // Serde's error would quote the text. UTF-8 is checked first, since serde does not check
+        // what it skips.
         let members: Option<Members> = str::from_utf8(body).ok().and_then(|body| serde_json::from_str(body).ok());
-        let members = members.ok_or(Refusal::form("The body is not one well-formed JSON object."))?;
+        let members = members.ok_or(Refusal::bad_request("The body must be one well-formed JSON object."))?;
         members.check(body.len())
     }
 
-    /// Reads a GET's query string.
+    /// Reads the query string of a GET.
     pub(super) fn of_query(uri: &Uri) -> Result<Self, Refusal> {
         if uri.query().is_some_and(|query| query.len() > MAX_QUERY_BYTES) {
             return Err(Refusal::limit(StatusCode::URI_TOO_LONG, "The query string is longer than 32 KiB; use POST."));
         }
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
-            .map_err(|_| Refusal::form("The query string cannot be read."))?;
+            .map_err(|_| Refusal::bad_request("The query string is not well-formed; percent-encode its values."))?;
         let (mut members, mut given, mut length) = (Members::default(), HashSet::new(), 0);
         for (name, value) in pairs {
             let Some(name) = PARAMETERS.into_iter().find(|known| *known == name) else { continue };
             if !given.insert(name) {
-                return Err(Refusal::form("A parameter is in the query string twice."));
+                return Err(Refusal::bad_request("A parameter is in the query string twice; give each one once."));
             }
             let value = Zeroizing::new(value);
             length += value.len();
             match name {
                 "query" => members.query = Some(Parameter::Text(value)),
-                // By GraphQL over HTTP, an empty operationName is none.
+                // By GraphQL over HTTP, an empty operationName counts as absent.
                 "operationName" => {
                     members.operation_name = (!value.is_empty()).then_some(Parameter::Text(value));
                 }
@@ -140,33 +140,34 @@ impl Form {
     }
 }
 
-/// Reads a parameter of a query string.
+/// Reads a JSON parameter of a query string.
 fn of_json<'de, T: Deserialize<'de>>(text: &'de str) -> Result<Option<T>, Refusal> {
-    serde_json::from_str(text).map_err(|_| Refusal::form("variables and extensions are JSON in the query string."))
+    serde_json::from_str(text)
+        .map_err(|_| Refusal::bad_request("variables and extensions must be JSON in the query string."))
 }
 
 impl Members {
-    /// The form, of a text of this many bytes.
+    /// Checks the parameters; `length` is that of the text they came from, in bytes.
     fn check(self, length: usize) -> Result<Form, Refusal> {
         let query = match self.query {
             Some(Parameter::Text(query)) => query,
-            None => return Err(Refusal::form("The parameter query, a document, is missing.")),
-            Some(_) => return Err(Refusal::form("The parameter query must be a string.")),
+            None => return Err(Refusal::bad_request("The parameter query is missing; give the GraphQL document.")),
+            Some(_) => return Err(Refusal::bad_request("The parameter query must be a string.")),
         };
         let operation_name = match self.operation_name {
             Some(Parameter::Text(name)) => Some(name.to_string()),
             None => None,
-            Some(_) => return Err(Refusal::form("The parameter operationName must be a string or null.")),
+            Some(_) => return Err(Refusal::bad_request("The parameter operationName must be a string or null.")),
         };
         let Bounded { variables, tokens } = match self.variables {
             None => Bounded { variables: Variables::default(), tokens: 0 },
             Some(Read(read)) => read.map_err(refused)?,
         };
-        // The text of their strings has no more bytes than it had in JSON.
+        // Strings take no more bytes than they did in JSON.
         let weight = tokens * TOKEN_MEMORY + length;
         match self.extensions {
             None | Some(Parameter::Object) => Ok(Form { query, operation_name, variables, weight }),
-            Some(_) => Err(Refusal::form("The parameter extensions must be an object or null.")),
+            Some(_) => Err(Refusal::bad_request("The parameter extensions must be an object or null.")),
         }
     }
 }
@@ -174,8 +175,10 @@ impl Members {
 fn refused(fault: Fault) -> Refusal {
     let limit = |message| Refusal::limit(StatusCode::BAD_REQUEST, message);
     match fault {
-        Fault::NotAnObject => Refusal::form("The parameter variables must be an object or null."),
-        Fault::Duplicate => Refusal::form("An object in variables has two members of one name; give each name once."),
+        Fault::NotAnObject => Refusal::bad_request("The parameter variables must be an object or null."),
+        Fault::Duplicate => {
+            Refusal::bad_request("An object in variables has two members of one name; give each name once.")
+        }
         Fault::TooMany => limit("variables hold more than 30,000 values and names of members; send several requests."),
         Fault::TooDeep => limit("variables nest more than 64 deep; flatten them."),
     }

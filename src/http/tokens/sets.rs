@@ -7,19 +7,20 @@
 use super::issuers::KeySource;
 use super::jwks::{self, Key, KeySet};
 use crate::domain::{Clock, Timestamp, with_causes};
+use parking_lot::{Mutex, MutexGuard};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// The least time between two reads that unknown keys set off, and between two tries after one
 /// failed.
-const ASKED: Duration = Duration::from_secs(10);
+const MIN_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a set is used when it cannot be read again.
-const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_SET_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// One read takes no longer.
-const TIMEOUT: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// A document is no larger, in bytes: 1 MiB.
 const MAX_BYTES: usize = 1024 * 1024;
 
@@ -87,7 +88,7 @@ impl IssuerKeys {
         Ok(Self { iss: iss.to_owned(), source, clock, refresh, state: Mutex::default() })
     }
 
-    /// The key of this `kid`. Waits for a read only when the key is unknown, at most [`TIMEOUT`]
+    /// The key of this `kid`. Waits for a read only when the key is unknown, at most [`READ_TIMEOUT`]
     /// for each of two.
     pub(super) async fn find(self: &Arc<Self>, kid: &str) -> Lookup {
         // A read that was under way may have begun before the key was published: then once more, if
@@ -105,7 +106,7 @@ impl IssuerKeys {
                 match state.under_way() {
                     Some(reading) => reading,
                     None if round > 0 && state.problem.is_some() => break,
-                    None if passed(state.asked, now, ASKED) => {
+                    None if passed(state.asked, now, MIN_RETRY_INTERVAL) => {
                         state.asked = Some(now);
                         self.start(&mut state, now)
                     }
@@ -148,7 +149,7 @@ impl IssuerKeys {
         state.reading = Some(reading.clone());
         let keys = Arc::clone(self);
         tokio::spawn(async move {
-            let read = tokio::time::timeout(TIMEOUT, keys.source.read()).await;
+            let read = tokio::time::timeout(READ_TIMEOUT, keys.source.read()).await;
             keys.take(read.unwrap_or_else(|_| Err("it took longer than 5 seconds".to_owned())), now);
             drop(done);
         });
@@ -174,15 +175,14 @@ impl IssuerKeys {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is held; and each field is whole on its own.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
 impl State {
     fn find(&self, kid: &str, now: Timestamp) -> Lookup {
         match self.read {
-            Some(read) if now < read.plus(KEPT) => {
+            Some(read) if now < read.plus(MAX_SET_AGE) => {
                 self.set.keys.get(kid).map_or(Lookup::Unknown, |key| Lookup::Found(Arc::clone(key)))
             }
             _ => Lookup::Unavailable,
@@ -190,7 +190,7 @@ impl State {
     }
 
     fn is_due(&self, now: Timestamp, refresh: Duration) -> bool {
-        passed(self.read, now, refresh) && passed(self.tried, now, ASKED.min(refresh))
+        passed(self.read, now, refresh) && passed(self.tried, now, MIN_RETRY_INTERVAL.min(refresh))
     }
 
     fn under_way(&self) -> Option<watch::Receiver<()>> {
