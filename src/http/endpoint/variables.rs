@@ -23,7 +23,7 @@ pub(super) const TOKEN_MEMORY: usize = 288;
 /// The content of `variables`.
 pub(super) struct Bounded {
     pub(super) variables: Variables,
-    /// How many JSON tokens they were made of.
+    /// Number of JSON tokens they were parsed from.
     pub(super) tokens: usize,
 }
 

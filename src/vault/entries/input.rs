@@ -47,7 +47,7 @@ pub struct EntryChanges {
     pub category: Change<Category>,
     /// When it expires; an instant in the past means now.
     pub expires_at: Change<Timestamp>,
-    /// How often its value should be replaced, in days.
+    /// The rotation interval, in days.
     pub rotation_interval_days: Change<i32>,
     /// The revision the caller has seen.
     pub expected_revision: Option<i32>,
@@ -55,7 +55,7 @@ pub struct EntryChanges {
 
 /// A new value for an entry.
 pub struct Rotation {
-    /// Which entry.
+    /// The entry's id.
     pub id: String,
     /// The value.
     pub value: SecretString,
@@ -67,7 +67,7 @@ pub struct Rotation {
 
 /// A rollback of an entry to an earlier version's value.
 pub struct Rollback {
-    /// Which entry.
+    /// The entry's id.
     pub id: String,
     /// The number of that version.
     pub version: i32,
