@@ -37,9 +37,9 @@ pub enum AgentFailure {
     /// The command cannot be run.
     #[error("{command}: cannot be run: {reason}")]
     CannotRun {
-        /// Which.
+        /// The command.
         command: String,
-        /// Why.
+        /// Why it cannot.
         reason: String,
     },
 }

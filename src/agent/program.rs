@@ -21,7 +21,7 @@ enum Command {
     Exec(Box<Exec>),
     /// Resolves one secret for a tool, and writes its value to standard output
     Get(Box<Get>),
-    /// Says what a token says: principal, issuer, expiry, what it is narrowed to
+    /// Shows the claims of a token: principal, issuer, expiry and limits
     Whoami(Whoami),
     /// Removes files when the process that named them is gone; `exec --file` starts it
     #[command(name = GUARD, hide = true)]

@@ -36,7 +36,7 @@ pub struct Secret {
     pub version: Option<i32>,
     /// Its kind.
     pub category: Option<Untrusted>,
-    /// To what it belongs.
+    /// Whether it belongs to the project or a milestone.
     pub scope: Option<Untrusted>,
     /// When it expires.
     pub expires_at: Option<Untrusted>,
@@ -86,7 +86,7 @@ pub struct Previewed {
     pub name: String,
     /// Its outcome.
     pub outcome: Outcome,
-    /// To what its entry belongs.
+    /// Whether its entry belongs to the project or a milestone.
     pub scope: Option<Untrusted>,
     /// When that expires.
     pub expires_at: Option<Untrusted>,

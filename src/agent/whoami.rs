@@ -8,7 +8,7 @@ use crate::command::{Output, print, print_json};
 use crate::domain::{Clock as _, SystemClock, Timestamp};
 use serde_json::{Value, json};
 
-/// Says what a token says. Whether it is genuine, the vault alone can tell.
+/// Shows the claims of a token. Only the vault can tell whether it is genuine.
 #[derive(clap::Args)]
 #[command(after_help = format!("{TOKEN_HELP}\n
 Examples:

@@ -238,7 +238,7 @@ pub struct TupleChange {
     pub delete: Vec<Tuple>,
 }
 
-/// Which tuples are read.
+/// A selection of tuples to read.
 #[derive(Debug, Clone)]
 pub struct TupleFilter {
     /// An object; with `subject` also a type of objects with its colon.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Checks, signs and writes out what is recorded.
+/// Verifies, signs and exports the audit log.
 #[derive(clap::Args)]
 pub struct Audit {
     #[command(subcommand)]
@@ -24,7 +24,7 @@ pub struct Audit {
 enum Command {
     /// Checks every chain of events, and prints where one breaks
     ///
-    /// Exit status: 0 everything is as it was recorded, 1 it is not, 6 it could not be looked at.
+    /// Exit status: 0 everything is as it was recorded, 1 something is not, 6 the check could not be made.
     #[command(after_help = SECRETS_HELP)]
     Verify {
         /// Checks against the heads in this file too, a line each, as `audit head` printed them:
@@ -34,7 +34,7 @@ enum Command {
         #[command(flatten)]
         location: DataLocation,
     },
-    /// Prints where the chains stand, signed; keep it elsewhere
+    /// Prints a signed head, the ends of all chains; keep it elsewhere
     #[command(after_help = SECRETS_HELP)]
     Head {
         #[command(flatten)]
@@ -59,7 +59,7 @@ enum Command {
         #[command(flatten)]
         location: DataLocation,
     },
-    /// Checks a resolve or erasure receipt, offline, and prints what it says
+    /// Verifies the receipt of a resolve or a deletion, offline, and prints its content
     ///
     /// Exit status: 0 it is this installation's, 1 it is not, 6 a file could not be read.
     VerifyReceipt {

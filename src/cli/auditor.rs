@@ -19,7 +19,7 @@ enum Command {
     /// Lets a person or a service read every audit log
     #[command(after_help = SECRETS_HELP)]
     Add(Whom),
-    /// Lets them no longer
+    /// Takes this permission away
     #[command(after_help = SECRETS_HELP)]
     Remove(Whom),
 }

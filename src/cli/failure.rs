@@ -52,7 +52,7 @@ pub enum Failure {
     /// The data directory is no use as it is.
     #[error("the data directory {}: {problem}", path.display())]
     DataDir {
-        /// Which.
+        /// The directory.
         path: PathBuf,
         /// How to mend it.
         problem: &'static str,

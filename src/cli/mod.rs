@@ -79,7 +79,7 @@ enum Command {
     Registrar(registrar::Registrar),
     /// Adds and removes auditors, who may read every audit log
     Auditor(auditor::Auditor),
-    /// Checks, signs and writes out what is recorded
+    /// Verifies, signs and exports the audit log
     Audit(audit::Audit),
     /// Makes and replaces keys, and says which are in use
     Keys(keys::Keys),
@@ -88,7 +88,7 @@ enum Command {
     Exec(Box<Exec>),
     /// Resolves one secret for a tool, and writes its value to standard output
     Get(Box<Get>),
-    /// Says what a token says: principal, issuer, expiry, what it is narrowed to
+    /// Shows the claims of a token: principal, issuer, expiry and limits
     Whoami(Whoami),
     /// Prints completions for a shell
     Completions(completions::Completions),

@@ -18,7 +18,7 @@ enum Command {
     /// Lets a service register and manage projects
     #[command(after_help = SECRETS_HELP)]
     Add(Service),
-    /// Lets it no longer
+    /// Takes this permission away
     #[command(after_help = SECRETS_HELP)]
     Remove(Service),
 }

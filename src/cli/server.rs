@@ -28,7 +28,7 @@ pub struct Parts {
     pub introspection: bool,
     /// How long events are kept; for ever where none.
     pub audit_retention: Option<Duration>,
-    /// Where it listens.
+    /// The address it listens on.
     pub listen: SocketAddr,
     /// Where it listens for runtimes, when not there as well.
     pub runtime_listen: Option<SocketAddr>,
@@ -38,7 +38,7 @@ pub struct Parts {
     pub tls: Option<TlsFiles>,
 }
 
-/// Where a server can be reached.
+/// The addresses of a server.
 #[derive(Debug, Clone, Copy)]
 pub struct Addresses {
     /// `http` or `https`.

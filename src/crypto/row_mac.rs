@@ -26,7 +26,7 @@ pub struct EntryFacts<'a> {
     pub deleted_at: Option<Timestamp>,
     /// The version agents receive.
     pub current_version: i32,
-    /// How often it changed.
+    /// Number of changes.
     pub revision: i32,
     /// The data key of this MAC and of the entry's ciphertexts.
     pub data_key: DataKeyId,

@@ -308,7 +308,7 @@ impl<'a> Root<'a> {
         self.names().filter(|name| *name == field).count()
     }
 
-    /// How often the SDL is selected.
+    /// Number of times the SDL is selected.
     fn sdl_count(&self) -> usize {
         let services = self.fields.iter().filter(|field| field.name.node == SERVICE);
         services.map(|field| Self::of_set(&field.selection_set.node, self.fragments).count(SDL)).sum()

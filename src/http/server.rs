@@ -61,7 +61,7 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// Where the server listens.
+/// The addresses the server listens on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
     /// The address; port 0 takes a free one.
@@ -98,7 +98,7 @@ pub enum StartError {
     /// The certificate and its key are no use.
     #[error("cannot serve TLS with the certificate {} and the key {}: {source}", files.certificate.display(), files.key.display())]
     Tls {
-        /// Which files.
+        /// The files.
         files: TlsFiles,
         /// The problem with them.
         source: io::Error,

@@ -96,7 +96,7 @@ impl Store {
         Ok(Self { pool, url: SecretString::from(url), writer: Arc::default() })
     }
 
-    /// Which database this is.
+    /// The kind of database.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self.pool {
@@ -287,7 +287,7 @@ queries! {
         pub fn count_sealed(id: DataKeyId, count: i64) -> i64;
         /// Projects with a data key to be replaced and ids after `after`, by id; at most `limit`.
         pub fn projects_outgoing(after: &str, limit: i64) -> Vec<ProjectId>;
-        /// How many projects have a data key to be replaced.
+        /// Number of projects with a data key that is being replaced.
         pub fn count_projects_outgoing() -> i64;
         /// Entries of a project under data keys that are to be replaced.
         pub fn entries_outgoing(project: &ProjectId) -> Vec<EntryId>;
@@ -302,7 +302,7 @@ queries! {
         pub fn data_keys_not_under(master_key: &str, after: DataKeyId, limit: i64) -> Vec<DataKeyRow>;
         /// The number of data keys that other master keys wrap.
         pub fn count_data_keys_not_under(master_key: &str) -> i64;
-        /// How many data keys each master key wraps.
+        /// Number of data keys that each master key wraps.
         pub fn data_keys_by_master() -> Vec<(String, i64)>;
         /// Totals of all data keys; `bound` is the maximum number of values one may seal.
         pub fn data_key_totals(bound: i64) -> DataKeyTotals;

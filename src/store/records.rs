@@ -76,7 +76,7 @@ pub struct EntryRow {
     pub current_version: i32,
     /// Grows with every change.
     pub revision: i32,
-    /// How often its value should be replaced.
+    /// The rotation interval, in days.
     pub rotation_interval_days: Option<i32>,
     /// When it was created.
     pub created_at: Timestamp,

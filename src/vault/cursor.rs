@@ -1,6 +1,5 @@
-//! Pages of lists. A cursor names the element it stands after by its sort key, so it stays valid
-//! while others come and go (the Relay cursor connections specification); a digest ties it to its
-//! list.
+//! Pages of lists. A cursor holds the sort key of its element, so it stays valid while other
+//! elements come and go (the Relay cursor connections specification). A digest ties it to its list.
 
 use crate::domain::{Error, Result};
 use base64::Engine as _;
@@ -8,26 +7,26 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
-/// A page where `first` is left out.
+/// The page size where `first` is left out.
 const DEFAULT: i64 = 50;
-/// The longest page.
+/// The largest page size.
 const MAX: i32 = 100;
 
 /// A part of a list.
 #[derive(Debug, Clone)]
 pub struct Page<T> {
-    /// The elements, each with the cursor that stands after it.
+    /// The elements, each with its cursor.
     pub items: Vec<(T, String)>,
-    /// More come after them.
+    /// Whether there are elements after these.
     pub has_next: bool,
-    /// Some come before them.
+    /// Whether there are elements before these.
     pub has_previous: bool,
-    /// Where the next page goes on, when that is further than the last element: what lies between
-    /// was looked at and is not in the list.
+    /// The cursor to continue at, when that is further than the last element: the elements between
+    /// were examined and do not match.
     pub resume_after: Option<String>,
 }
 
-/// How many elements a page has: 0 to 100, 50 where nothing is said.
+/// The page size: 0 to 100, by default 50.
 ///
 /// # Errors
 /// Outside these bounds.
@@ -43,7 +42,7 @@ pub(super) fn not_of_this_list() -> Error {
     Error::invalid(&["after"], "This is no cursor of this list; use one that the same filter and order gave.")
 }
 
-/// One list: which elements, in which order. Its cursors fit no other.
+/// The identity of a list: its elements and their order. Its cursors fit no other list.
 pub(super) struct List([u8; 8]);
 
 #[derive(Serialize, Deserialize)]
@@ -53,7 +52,7 @@ struct Cursor<K> {
 }
 
 impl List {
-    /// The list that this description tells from others.
+    /// The list with this description.
     pub(super) fn of(description: &impl std::fmt::Debug) -> Self {
         let digest: [u8; 32] = Sha256::digest(format!("{description:?}")).into();
         let mut list = [0; 8];

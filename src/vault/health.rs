@@ -1,4 +1,4 @@
-//! Whether the parts that every answer rests on answer themselves.
+//! Health checks of the parts that every answer depends on.
 
 use super::keys::{Installation, SIGNED};
 use crate::authz::Authorizer;
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Maximum time that a dependency may take to answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Asks what the vault depends on whether it answers. Cheap to clone.
+/// Checks the vault's dependencies. Cheap to clone.
 #[derive(Clone)]
 pub struct Health {
     installation: Installation,

@@ -23,11 +23,11 @@ pub struct Milestone {
     pub project: ProjectId,
     /// When its entries exist for agents.
     pub phase: Phase,
-    /// Whether that is now.
+    /// Whether its phase is open now.
     pub open: bool,
 }
 
-/// A milestone that is to exist with this phase.
+/// A milestone to create or change.
 #[derive(Debug, Clone)]
 pub struct NewMilestone {
     /// Its id.

@@ -191,7 +191,7 @@ impl Vault {
         &self.0.tuples
     }
 
-    /// Which permissions a caller holds.
+    /// Permissions of callers.
     #[must_use]
     pub fn access(&self) -> &Access {
         &self.0.access

@@ -17,7 +17,7 @@ use crate::store::Tx;
 use crate::store::records::DataKeyRow;
 use std::collections::HashSet;
 
-/// A project that gets a vault.
+/// A project to register.
 #[derive(Debug, Clone)]
 pub struct NewProject {
     /// Its id.
@@ -33,18 +33,18 @@ pub struct NewProject {
 /// The number of things erased with a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Erased {
-    /// Which project.
+    /// The project's id.
     pub project: ProjectId,
-    /// How many entries, deleted ones included.
+    /// Number of entries, deleted ones included.
     pub entries: i64,
-    /// How many versions.
+    /// Number of versions.
     pub versions: i64,
     /// The signed receipt: of this deletion, or of the one that was before; none where there was
     /// nothing to delete.
     pub receipt: Option<String>,
 }
 
-/// Registers and deletes projects, and sets what the platform says of them. Cheap to clone.
+/// Registers and deletes projects, and sets their status and participants. Cheap to clone.
 #[derive(Clone)]
 pub struct Projects {
     installation: Installation,
@@ -179,7 +179,7 @@ impl Projects {
         erased
     }
 
-    /// Lets an organization take part. Doing it again changes nothing.
+    /// Adds an organization to a project. Doing it again changes nothing.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7.
@@ -187,7 +187,7 @@ impl Projects {
         self.change_participant(caller, project, organization, AuditAction::ParticipantAdded).await
     }
 
-    /// Takes an organization out, with the assignments of its agents. Doing it again changes
+    /// Removes an organization, and the assignments of its agents. Doing it again changes
     /// nothing.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ impl Sweeper {
         let before = self.installation.now().minus(self.retention);
         let mut swept = 0;
         let mut after = (Timestamp::from_millis(i64::MIN), EntryId(Uuid::nil()));
-        // By place, so that rows that are left keep nobody from its turn.
+        // In order of position, so that rows that stay do not hold up the others.
         loop {
             let due = self.store.conn().await?.entries_deleted_before(before, after, BATCH).await?;
             let Some(last) = due.last() else { break };

@@ -45,9 +45,9 @@ pub struct Matcher {
 /// A pattern that was found, in bytes of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Where it begins.
+    /// Its beginning.
     pub start: u64,
-    /// Where it ends.
+    /// Its end.
     pub end: u64,
     /// The index of the secret's name.
     pub name: usize,

@@ -53,7 +53,7 @@ pub struct Exec {
     /// Only this secret; can be repeated
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Puts this before the name of each secret's variable
+    /// A prefix for the name of each secret's variable
     #[arg(long, value_name = "PREFIX", default_value = "")]
     env_prefix: String,
     /// Gives a secret as a file, whose path its variable holds; can be repeated
@@ -66,7 +66,7 @@ pub struct Exec {
     /// Lets --file write to a disk, where a file that was removed may still be found
     #[arg(long)]
     allow_disk: bool,
-    /// Passes the command's output on as it is
+    /// Does not redact the command's output
     #[arg(long)]
     no_redact: bool,
     /// Starts nothing; says what the command would get, from where, and until when

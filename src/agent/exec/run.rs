@@ -194,7 +194,7 @@ fn is_same(one: &OwnedFd, other: &OwnedFd) -> bool {
 /// A signal that this process was sent.
 #[derive(Clone, Copy)]
 pub struct Caught {
-    /// Which.
+    /// The signal.
     pub signal: Signal,
     /// Whether a terminal sends it to its foreground group.
     of_terminal: bool,

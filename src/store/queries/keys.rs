@@ -131,7 +131,7 @@ pub async fn projects_outgoing(conn: &mut Connection, after: &str, limit: i64) -
         .await
 }
 
-/// How many projects have a data key to be replaced.
+/// Number of projects with a data key that is being replaced.
 pub async fn count_projects_outgoing(conn: &mut Connection) -> QueryResult<i64> {
     data_keys::table
         .filter(data_keys::outgoing)

@@ -1,7 +1,7 @@
 //! The secrets an agent receives: which entries answer its runtime's question, and their values.
 //!
-//! `question` holds what is asked; `candidates` reads the rows that could answer it and checks that
-//! the vault wrote them; `outcomes` decides what each name is answered (`product.md`, section 4);
+//! `question` holds a question; `candidates` reads the rows that could answer it and checks that
+//! the vault wrote them; `outcomes` decides the outcome of each name (`product.md`, section 4);
 //! `resolve` releases values, and `preview` shows what a resolve would answer.
 
 mod candidates;
@@ -33,7 +33,7 @@ pub struct AgentSecrets {
     entries: Entries,
     /// Names that no session receives.
     reserved: &'static ReservedNames,
-    /// How many values were opened.
+    /// Number of values opened.
     decryptions: Arc<AtomicU64>,
 }
 
@@ -49,7 +49,7 @@ impl AgentSecrets {
         Self { store, installation, authorizer, audit, entries, reserved, decryptions: Arc::default() }
     }
 
-    /// How many values it has opened since the process began.
+    /// Number of values opened since the process began.
     #[must_use]
     pub fn decryptions(&self) -> u64 {
         self.decryptions.load(Ordering::Relaxed)

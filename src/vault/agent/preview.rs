@@ -14,7 +14,7 @@ use std::collections::HashMap;
 const NOT_YOURS: Error =
     Error::Forbidden("Only a Responsible person of the project, or a runtime for its own agents, may preview secrets.");
 
-/// Why an agent would be refused as a whole.
+/// A reason to refuse an agent's resolve as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Block {
     /// The project is not ACTIVE.
@@ -29,7 +29,7 @@ pub enum Block {
 pub struct Preview {
     /// Why it would be refused instead; empty when it would be answered.
     pub blocked_by: Vec<Block>,
-    /// Each name's answer.
+    /// The outcome of each name.
     pub secrets: Vec<Previewed>,
     /// The entries that a resolve without names would keep out of the session.
     pub left_out: Vec<LeftOut>,
@@ -41,7 +41,7 @@ pub struct Previewed {
     pub name: String,
     /// The outcome.
     pub outcome: SecretOutcome,
-    /// To what the entry that decides it belongs, when the outcome is RESOLVED or EXPIRED.
+    /// The scope of the entry that decides it, when the outcome is RESOLVED or EXPIRED.
     pub scope: Option<Scope>,
     /// When that entry expires.
     pub expires_at: Option<Timestamp>,

@@ -21,7 +21,7 @@ pub(super) const REFUSED: Error = Error::Forbidden(
     "This agent may not receive this project's secrets through this caller, or there is no such thing.",
 );
 
-/// Which entries an agent is to receive, as the caller wrote it.
+/// The entries an agent asks for, as the caller wrote it.
 #[derive(Debug, Clone)]
 pub struct AgentQuestion {
     /// The project's id.
@@ -31,7 +31,7 @@ pub struct AgentQuestion {
     /// The id of the milestone the agent works on; without one, only entries of the whole project
     /// count.
     pub milestone: Option<String>,
-    /// The names asked for; all without.
+    /// The names asked for; without them, all.
     pub names: Option<Vec<String>>,
     /// The names that the workspace provides itself.
     pub provided: Vec<String>,

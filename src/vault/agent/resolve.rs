@@ -23,7 +23,7 @@ const MAX_LABEL: usize = 200;
 /// A runtime's request for secrets.
 #[derive(Debug, Clone)]
 pub struct ResolveRequest {
-    /// Which entries, for which agent.
+    /// The entries that are asked for, and the agent.
     pub question: AgentQuestion,
     /// The purpose, for the records.
     pub purpose: Purpose,
@@ -52,7 +52,7 @@ pub struct Resolved {
 
 /// The answer to a resolve.
 pub struct Resolution {
-    /// A name each.
+    /// One answer per name.
     pub secrets: Vec<Resolved>,
     /// The entries that a resolve without names keeps out of the session.
     pub left_out: Vec<LeftOut>,
@@ -68,9 +68,9 @@ pub struct ResolvedEntry {
     pub id: EntryId,
     /// The version agents receive.
     pub version: i32,
-    /// Its kind.
+    /// Its category.
     pub category: Category,
-    /// To what it belongs.
+    /// Whether it belongs to the project or a milestone.
     pub scope: Scope,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
@@ -223,7 +223,7 @@ impl AgentSecrets {
     /// The one place where a stored value is opened.
     fn open(&self, key: &DataKey, row: &CandidateRow) -> Result<SecretString, CryptoError> {
         self.decryptions.fetch_add(1, Ordering::Relaxed);
-        // A value that was not read is none of this place.
+        // The value was not read with this row, so there is none to open.
         let sealed = row.value.as_deref().ok_or(CryptoError::NotAuthentic)?;
         key.open_value(&ciphertext_context(&row.entry, row.version.ciphertext_version), sealed)
     }

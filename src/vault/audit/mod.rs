@@ -3,7 +3,7 @@
 //!
 //! - [`events`] builds events; `recorder` commits them, many calls at once; `denials` bounds how
 //!   many refusals become events.
-//! - `chains` appends events to chains; `heads` signs where the chains stand; `retention` cuts off
+//! - `chains` appends events to chains; `heads` signs the ends of chains; `retention` cuts off
 //!   what is past its time; `receipts` are signed statements for others.
 //! - `query` and `export` read events; `exposures` reads which agents received a value.
 //! - `revisions` remembers the highest revision of each entry, so that an old row shows.

@@ -37,7 +37,7 @@ pub(super) struct Changing<'a, P: ChangesEntries> {
 }
 
 impl Entries {
-    /// Asks for `P`, takes the project's lock and reads the entry under it.
+    /// Authorizes `P`, takes the project's lock and reads the entry under it.
     pub(super) async fn begin_change<'a, P: ChangesEntries>(
         &self,
         caller: &'a Caller,
@@ -163,7 +163,8 @@ impl Entries {
         Ok(entry)
     }
 
-    /// Changes an entry's properties. What changes nothing leaves revision and audit alone.
+    /// Changes an entry's properties. An update that changes nothing leaves the revision as it is
+    /// and records no event.
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.
@@ -256,7 +257,7 @@ impl Entries {
         self.save(changing).await
     }
 
-    /// Makes a new version out of an old one by referring to its ciphertext.
+    /// Makes a new version that refers to an old one's ciphertext.
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.
@@ -373,8 +374,8 @@ impl<P: ChangesEntries> Changing<'_, P> {
         self.prune().await
     }
 
-    /// Counts the value that is about to be sealed, and sees to it that this happens under the
-    /// project's encrypting key.
+    /// Counts the value that is about to be sealed, and makes sure that the project's encrypting
+    /// key seals it.
     async fn require_encrypting_key(&mut self, entries: &Entries) -> Result<()> {
         let by = Rekeying::from(&self.change.by);
         let (tx, keys) = self.change.with_keys()?;

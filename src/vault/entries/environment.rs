@@ -9,7 +9,7 @@ use crate::vault::access::{NO_SUCH_PROJECT, Needs, Project, ProjectTx};
 use crate::vault::input::id;
 use std::collections::HashMap;
 
-/// Where a mutation takes approved names.
+/// The path of a mutation's approved names.
 const APPROVED: &[&str] = &["input", "approvedNames"];
 
 /// A name that a session does not receive.
@@ -21,7 +21,7 @@ pub struct LeftOut {
     pub reason: LeftOutReason,
 }
 
-/// Which names are to reach a project's sessions.
+/// The rule for the names that reach a project's sessions.
 #[derive(Debug, Clone)]
 pub struct EnvironmentChange {
     /// The project.

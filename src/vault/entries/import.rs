@@ -14,7 +14,7 @@ use crate::vault::input::id;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::HashMap;
 
-/// A project holds no more entries than this.
+/// Maximum number of lines: a project holds no more entries.
 const MAX_LINES: usize = 1_000;
 const DOTENV: &[&str] = &["input", "dotenv"];
 
@@ -24,19 +24,19 @@ pub enum OnConflict {
     /// Nothing is imported.
     #[default]
     Fail,
-    /// That line is left out.
+    /// The line is skipped.
     Skip,
-    /// That entry gets the line's value.
+    /// The existing entry gets the line's value.
     Rotate,
 }
 
 /// A .env text to import.
 pub struct Import {
-    /// Into which project.
+    /// The project's id.
     pub project: String,
-    /// Into which milestone; into the project's own scope where none.
+    /// The milestone the entries belong to; without one, the whole project.
     pub milestone: Option<String>,
-    /// The text.
+    /// The .env text.
     pub dotenv: SecretString,
     /// The category of entries that are created.
     pub category: Category,
@@ -47,11 +47,11 @@ pub struct Import {
 /// The result of an import, in the order of the lines.
 #[derive(Default)]
 pub struct Imported {
-    /// The entries it created.
+    /// The entries that were created.
     pub created: Vec<Entry>,
-    /// The entries it rotated.
+    /// The entries that were rotated.
     pub rotated: Vec<Entry>,
-    /// The names it left out.
+    /// The names that were skipped.
     pub skipped: Vec<String>,
 }
 
@@ -157,7 +157,7 @@ struct Done {
     skipped: Vec<String>,
 }
 
-/// Says in which line of the text an input broke a rule.
+/// Adds the line of the text to an error about an input.
 fn in_line(line: usize, error: Error) -> Error {
     match error {
         Error::InvalidInput { field, message } => {

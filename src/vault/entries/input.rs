@@ -6,24 +6,24 @@ use secrecy::SecretString;
 /// The change of one field in an update.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Change<T> {
-    /// Left out: it stays as it is.
+    /// It was left out: the field stays as it is.
     #[default]
     Keep,
-    /// Null.
+    /// Null was given: it is cleared.
     Clear,
     /// A new value.
     Set(T),
 }
 
-/// An entry that is to be created.
+/// An entry to create.
 pub struct NewEntry {
-    /// In which project.
+    /// The project's id.
     pub project: String,
     /// Its name.
     pub name: String,
     /// Its first value.
     pub value: SecretString,
-    /// Its kind.
+    /// Its category.
     pub category: Category,
     /// A note.
     pub description: Option<String>,
@@ -31,13 +31,13 @@ pub struct NewEntry {
     pub milestone: Option<String>,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
-    /// How often its value should be replaced, in days.
+    /// The rotation interval, in days.
     pub rotation_interval_days: Option<i32>,
 }
 
 /// The properties of an entry to change, besides its value.
 pub struct EntryChanges {
-    /// Which entry.
+    /// The entry's id.
     pub id: String,
     /// Its name.
     pub name: Change<String>,
@@ -47,7 +47,7 @@ pub struct EntryChanges {
     pub category: Change<Category>,
     /// When it expires; an instant in the past means now.
     pub expires_at: Change<Timestamp>,
-    /// How often its value should be replaced, in days.
+    /// The rotation interval, in days.
     pub rotation_interval_days: Change<i32>,
     /// The revision the caller has seen.
     pub expected_revision: Option<i32>,
@@ -55,7 +55,7 @@ pub struct EntryChanges {
 
 /// A new value for an entry.
 pub struct Rotation {
-    /// Which entry.
+    /// The entry's id.
     pub id: String,
     /// The value.
     pub value: SecretString,
@@ -65,11 +65,11 @@ pub struct Rotation {
     pub expected_revision: Option<i32>,
 }
 
-/// An old value that an entry is to have again.
+/// A rollback of an entry to an earlier version's value.
 pub struct Rollback {
-    /// Which entry.
+    /// The entry's id.
     pub id: String,
-    /// The version that has it.
+    /// The number of that version.
     pub version: i32,
     /// The revision the caller has seen.
     pub expected_revision: Option<i32>,

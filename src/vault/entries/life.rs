@@ -1,4 +1,4 @@
-//! Switching entries off and on, deleting, restoring and erasing them.
+//! Disabling, enabling, deleting, restoring and purging entries.
 
 use super::Entries;
 use super::change::NAME_TAKEN;
@@ -9,7 +9,7 @@ use crate::permission::{CanAdminister, CanWrite};
 use crate::vault::Caller;
 
 impl Entries {
-    /// Switches an entry off: it does not exist for agents. Doing it again changes nothing.
+    /// Disables an entry: it does not exist for agents. Doing it again changes nothing.
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.
@@ -17,7 +17,7 @@ impl Entries {
         self.set_disabled(caller, &id, true).await
     }
 
-    /// Switches an entry on again. Doing it again changes nothing.
+    /// Enables an entry again. Doing it again changes nothing.
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.
@@ -50,7 +50,7 @@ impl Entries {
         self.save(changing).await
     }
 
-    /// Brings a deleted entry back.
+    /// Restores a deleted entry.
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7; CONFLICT when its name has been taken since.

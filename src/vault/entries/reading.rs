@@ -18,9 +18,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Agents' use of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// How often they received a value of it.
+    /// Number of times they received a value of it.
     pub count: i64,
-    /// When last.
+    /// When they last did.
     pub last: Option<Timestamp>,
 }
 
@@ -48,9 +48,9 @@ pub struct Entry {
     pub name: String,
     /// A note.
     pub description: Option<String>,
-    /// Its kind.
+    /// Its category.
     pub category: Category,
-    /// Whether it is live.
+    /// Its status.
     pub status: EntryStatus,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
@@ -58,17 +58,17 @@ pub struct Entry {
     pub version: i32,
     /// When that was made.
     pub version_created_at: Timestamp,
-    /// Grows with every change.
+    /// The revision, which grows with every change.
     pub revision: i32,
-    /// How often its value should be replaced, in days.
+    /// The rotation interval, in days.
     pub rotation_interval_days: Option<i32>,
     /// When it was created.
     pub created_at: Timestamp,
-    /// By whom.
+    /// The person who created it.
     pub created_by: UserId,
     /// When it was last changed.
     pub updated_at: Timestamp,
-    /// By whom.
+    /// The person who last changed it.
     pub updated_by: UserId,
     /// Agents' use of it; for viewers who may see masked values.
     pub usage: Usage,
@@ -107,13 +107,13 @@ impl Entry {
         }
     }
 
-    /// To what it belongs.
+    /// Whether it belongs to the project or a milestone.
     #[must_use]
     pub const fn scope(&self) -> Scope {
         if self.milestone.is_some() { Scope::Milestone } else { Scope::Project }
     }
 
-    /// When its value should be replaced: its version's age and the interval.
+    /// When its value should be rotated: the interval after its version was made.
     #[must_use]
     pub fn rotation_due_at(&self) -> Option<Timestamp> {
         let days = u32::try_from(self.rotation_interval_days?).ok()?;
@@ -132,7 +132,7 @@ pub(in crate::vault) fn status(row: &EntryRow, now: Timestamp) -> EntryStatus {
     EntryStatus::of(row.deleted_at.is_some(), row.disabled, row.expires_at, now)
 }
 
-/// Which entries a list shows.
+/// The conditions of a list of entries.
 #[derive(Debug, Clone, Default)]
 pub struct EntryFilter {
     /// A part of the name, in any case of letters; literal.
@@ -151,39 +151,39 @@ pub struct EntryFilter {
     pub left_out_of_sessions: Option<bool>,
 }
 
-/// By what a list is sorted.
+/// The property a list is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OrderField {
     /// The name, by byte.
     #[default]
     Name,
-    /// The creation.
+    /// The time of creation.
     CreatedAt,
-    /// The last change.
+    /// The time of the last change.
     UpdatedAt,
     /// The expiry; entries without one come last in either direction.
     ExpiresAt,
 }
 
-/// How a list is sorted.
+/// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EntryOrder {
-    /// By what.
+    /// The property.
     pub field: OrderField,
-    /// Backwards.
+    /// Whether the order is descending.
     pub descending: bool,
 }
 
 /// A page of a list of entries.
 #[derive(Debug, Clone, Default)]
 pub struct EntryQuery {
-    /// Which entries.
+    /// The conditions.
     pub filter: EntryFilter,
-    /// In which order.
+    /// The order.
     pub order: EntryOrder,
-    /// How many: 0 to 100, 50 where nothing is said.
+    /// The page size: 0 to 100, by default 50.
     pub first: Option<i32>,
-    /// After which cursor.
+    /// The cursor to continue after.
     pub after: Option<String>,
 }
 
@@ -196,7 +196,7 @@ pub struct Version {
     pub hint: SealedHint,
     /// When it was made.
     pub created_at: Timestamp,
-    /// By whom.
+    /// The person who made it.
     pub created_by: UserId,
     /// The version whose value a rollback brought back.
     pub restored_from: Option<i32>,
@@ -284,7 +284,7 @@ impl Entries {
         })
     }
 
-    /// How many entries a list has in all.
+    /// The number of entries in the whole list.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.

@@ -1,4 +1,4 @@
-//! The rules for what an entry may hold (`product.md`, section 3): judged here, whoever writes it.
+//! The rules for the contents of an entry (`product.md`, section 3).
 
 use crate::crypto::{Certificate, Hint, mask, read_certificate};
 use crate::domain::{Category, Error, ReservedNames, Result, SecretName, Timestamp};
@@ -11,7 +11,7 @@ const MAX_DESCRIPTION: usize = 2_000;
 /// Maximum number of entries of a project, deleted ones apart.
 pub(super) const MAX_ENTRIES: i64 = 1_000;
 
-/// Where in its input a mutation takes what is judged here.
+/// The paths of a mutation's input fields that are checked here.
 pub(in crate::vault) type Path = &'static [&'static str];
 
 /// A value that may be written, with what people may see of it.
@@ -27,7 +27,7 @@ impl Value<'_> {
     }
 }
 
-/// Judges a value: 1 byte to 64 KiB of text without NUL; of a CERTIFICATE, PEM that has not ended.
+/// Checks a value: 1 byte to 64 KiB of text without NUL; of a CERTIFICATE, PEM that has not ended.
 pub(super) fn value(secret: &SecretString, category: Category, now: Timestamp, path: Path) -> Result<Value<'_>> {
     let text = secret.expose_secret();
     if text.len() > MAX_VALUE_BYTES {
@@ -58,7 +58,7 @@ pub(in crate::vault) fn name(text: String, reserved: &ReservedNames, path: Path)
         .map_err(|error| Error::invalid(path, format!("Not a name an entry may bear: {error}.")))
 }
 
-/// Judges a description.
+/// Checks a description.
 pub(super) fn description(text: &str, path: Path) -> Result<()> {
     if text.chars().count() > MAX_DESCRIPTION {
         return Err(Error::limit(path, format!("A description has at most {MAX_DESCRIPTION} characters.")));
@@ -69,7 +69,7 @@ pub(super) fn description(text: &str, path: Path) -> Result<()> {
     Ok(())
 }
 
-/// Judges a rotation interval: 1 to 3,650 days.
+/// Checks a rotation interval: 1 to 3,650 days.
 pub(super) fn rotation_interval(days: i32, path: Path) -> Result<()> {
     if (1..=3_650).contains(&days) {
         Ok(())
@@ -78,8 +78,8 @@ pub(super) fn rotation_interval(days: i32, path: Path) -> Result<()> {
     }
 }
 
-/// Judges an expiry that is asked for with a new value: not in the past, and never later than a
-/// certificate's end, which is also what nothing asked for means.
+/// Checks the expiry of a new value: not in the past, and never later than a certificate's end,
+/// which is also the default.
 pub(super) fn expiry(
     asked: Option<Timestamp>,
     not_after: Option<Timestamp>,

@@ -1,4 +1,4 @@
-//! Agents on a project and its milestones. The tuples are the truth.
+//! The assignments of agents to a project and its milestones; they exist as tuples only.
 
 use super::Members;
 use crate::authz::{Tuple, TupleChange, TupleFilter};
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashSet};
 const NO_SUCH_AGENT: Error =
     Error::NotFound("There is no such agent, or its organization does not take part in this project.");
 
-/// An agent on a project.
+/// An agent that is assigned to a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentAssignment {
     /// The agent.
@@ -23,19 +23,19 @@ pub struct AgentAssignment {
     pub milestones: Vec<MilestoneId>,
 }
 
-/// An agent that is to be put on a project or one of its milestones, or taken off.
+/// An agent to assign to a project or one of its milestones, or to unassign.
 #[derive(Debug, Clone)]
 pub struct AgentChange {
-    /// Which project.
+    /// The project's id.
     pub project: String,
-    /// Which agent.
+    /// The agent's id.
     pub agent: String,
-    /// Which milestone.
+    /// The milestone's id.
     pub milestone: Option<String>,
 }
 
 impl Members {
-    /// Puts an agent on a project, with a milestone on that as well. Doing it again changes
+    /// Assigns an agent to a project, and to a milestone if one is given. Doing it again changes
     /// nothing.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ impl Members {
         self.change_agent(caller, change, AuditAction::AgentAssigned).await
     }
 
-    /// Takes an agent off a milestone, or without one off the project and all its milestones.
+    /// Unassigns an agent from a milestone; without one, from the project and all its milestones.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7.

@@ -21,11 +21,11 @@ pub struct RoleHolder {
 /// A role that a person is to have, or to lose.
 #[derive(Debug, Clone)]
 pub struct RoleChange {
-    /// In which project.
+    /// The project's id.
     pub project: String,
     /// The person or team.
     pub user: String,
-    /// Which role.
+    /// The role.
     pub role: Role,
 }
 

@@ -24,11 +24,11 @@ const PROJECTS: i64 = 100;
 /// The result of replacing the data keys of one or all projects.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct DataKeysReplaced {
-    /// How many projects have new ones alone.
+    /// Number of projects that have new data keys only.
     pub projects: u64,
-    /// How many entries were re-encrypted.
+    /// Number of entries that were re-encrypted.
     pub entries: u64,
-    /// How many data keys were erased.
+    /// Number of data keys that were erased.
     pub erased: u64,
     /// Entries that fail authentication; they are left as they are, and so are their data keys.
     pub left: Vec<EntryId>,

@@ -27,9 +27,9 @@ pub struct MasterKeyUse {
     pub current: bool,
     /// It is there, in the keyring or with its keeper.
     pub present: bool,
-    /// How many data keys it wraps.
+    /// Number of data keys it wraps.
     pub data_keys: i64,
-    /// Which keys of the installation it wraps.
+    /// The keys of the installation it wraps.
     pub installation_keys: Vec<KeyPurpose>,
 }
 
@@ -48,18 +48,18 @@ pub struct KeyStatus {
     pub master_keys: Vec<MasterKeyUse>,
     /// The data keys.
     pub data_keys: DataKeyTotals,
-    /// How many values one data key seals.
+    /// Maximum number of values that one data key seals.
     pub bound: i64,
 }
 
-/// The number of keys that were wrapped anew.
+/// The keys that were wrapped anew.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rewrapped {
     /// The master key that wraps it now.
     pub master_key: String,
-    /// How many data keys.
+    /// Number of data keys.
     pub data_keys: u64,
-    /// How many keys of the installation.
+    /// Number of keys of the installation.
     pub installation_keys: u64,
     /// How many data keys could not be, since the master key they are wrapped with is missing or
     /// wrong.

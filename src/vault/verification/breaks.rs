@@ -7,9 +7,9 @@ use crate::vault::keys::{ForgedKey, ForgedSetting};
 /// The result of a verification.
 #[derive(Debug, Default)]
 pub struct Verification {
-    /// How many events there are.
+    /// Number of events.
     pub events: u64,
-    /// How many chains.
+    /// Number of chains.
     pub chains: usize,
     /// How many signed heads were compared, those kept elsewhere included.
     pub heads: usize,
@@ -17,7 +17,7 @@ pub struct Verification {
     pub breaks: Vec<Break>,
 }
 
-/// Where the records are not as they were made.
+/// A place where records are not as they were made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Break {
     /// An event's row does not have the MAC of what it says.
@@ -25,17 +25,17 @@ pub enum Break {
         "chain {chain}, event {seq} ({event}): changed, moved or copied; its MAC is not that of what it says there"
     )]
     Changed {
-        /// Which chain.
+        /// The chain's id.
         chain: ChainId,
         /// At which place.
         seq: i64,
-        /// Which event.
+        /// The event's sequence number.
         event: EventId,
     },
     /// Events are not there.
     #[error("chain {chain}: events {from} to {to} were removed")]
     Removed {
-        /// Which chain.
+        /// The chain's id.
         chain: ChainId,
         /// The first that is not there.
         from: i64,
@@ -47,7 +47,7 @@ pub enum Break {
         "chain {chain}, event {seq}: it does not follow the event before it; one of the two was replaced or reordered"
     )]
     Unlinked {
-        /// Which chain.
+        /// The chain's id.
         chain: ChainId,
         /// At which place.
         seq: i64,
@@ -57,17 +57,17 @@ pub enum Break {
         "chain {chain}: it ends at event {last}, but a signed head or another chain names event {named}; its end was cut off"
     )]
     Truncated {
-        /// Which chain.
+        /// The chain's id.
         chain: ChainId,
-        /// Where it ends now.
+        /// Its end now.
         last: i64,
-        /// Where it stood.
+        /// Its end in the head.
         named: i64,
     },
     /// Another event stands where a head, or another chain, names one.
     #[error("chain {chain}, event {seq}: it is another one than a signed head or another chain names")]
     Replaced {
-        /// Which chain.
+        /// The chain's id.
         chain: ChainId,
         /// At which place.
         seq: i64,
@@ -79,7 +79,7 @@ pub enum Break {
          elsewhere (`project-vault audit verify --head FILE`), then start a server or run `project-vault audit head`"
     )]
     Unsigned {
-        /// Which chain.
+        /// The chain's id.
         chain: ChainId,
         /// The first event that no head covers.
         from: i64,
@@ -89,13 +89,13 @@ pub enum Break {
     /// A chain's row has another cut than retention wrote.
     #[error("chain {chain}: where its events were cut off by retention was changed")]
     Cut {
-        /// Which chain.
+        /// The chain's id.
         chain: ChainId,
     },
     /// A head in the database, or one that was kept elsewhere, is not this installation's.
     #[error("signed head {number}: {reason}")]
     Head {
-        /// Which, from 1, newest first.
+        /// Its number, from 1, the newest first.
         number: usize,
         /// The problem.
         reason: StatementError,
@@ -104,7 +104,7 @@ pub enum Break {
     #[error("entry {entry}: its row has revision {row}, its newest change event {}; an old row was put back, or events were removed",
         .event.map_or_else(|| "is gone or not authentic".to_owned(), |event| format!("revision {event}")))]
     Entry {
-        /// Which entry.
+        /// The entry's id.
         entry: EntryId,
         /// The row's revision.
         row: i32,
@@ -114,7 +114,7 @@ pub enum Break {
     /// An entry's row says something else than its newest change event.
     #[error("entry {entry}: its row has another {what} than its newest change event says; the row was changed by hand")]
     EntryUnlike {
-        /// Which entry.
+        /// The entry's id.
         entry: EntryId,
         /// The property that differs, such as `name`.
         what: &'static str,
@@ -122,7 +122,7 @@ pub enum Break {
     /// An entry's row does not have the MAC of what it says, or its data key does not open.
     #[error("entry {entry}: its row is not authentic; it, or the row of its data key, was changed by hand")]
     EntryForged {
-        /// Which entry.
+        /// The entry's id.
         entry: EntryId,
     },
     /// An entry that nobody erased has no row.
@@ -130,7 +130,7 @@ pub enum Break {
         "entry {entry} ({name:?} of project {project:?}): its newest change event left it there, but its row is gone"
     )]
     EntryGone {
-        /// Which entry.
+        /// The entry's id.
         entry: EntryId,
         /// The name it had.
         name: String,
@@ -142,7 +142,7 @@ pub enum Break {
         "project {project}: it was deleted, but its row is there; it was put back by hand. Have the platform delete it again"
     )]
     ProjectBack {
-        /// Which project.
+        /// The project's id.
         project: ProjectId,
     },
     /// A setting of the installation was changed by hand.
@@ -154,7 +154,7 @@ pub enum Break {
     /// A row that lists a data key as replaced was changed by hand.
     #[error("the row that lists data key {data_key} as replaced was changed by hand")]
     ReplacedKey {
-        /// Which data key.
+        /// The data key's id.
         data_key: DataKeyId,
     },
 }
