@@ -15,4 +15,4 @@ mod verifier;
 
 pub use issuers::{IssuerConfig, JwksUrl, KeySource, check_issuers, parse_issuers};
 pub use signer::{Claims, Signer, SignerError};
-pub use verifier::{Refused, Verified, Verifier};
+pub use verifier::{TokenError, Verified, Verifier};

@@ -7,7 +7,7 @@ mod keys;
 mod reading;
 mod signing;
 
-use super::{IssuerConfig, KeySource, Refused, Signer, Verified, Verifier};
+use super::{IssuerConfig, KeySource, Signer, TokenError, Verified, Verifier};
 use crate::domain::{Clock, ManualClock, Timestamp, TokenKind};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -151,16 +151,16 @@ impl World {
         with(self.claims(), "aud", json!("project-vault-runtime"))
     }
 
-    async fn verify(&self, claims: &Value) -> Result<Verified, Refused> {
+    async fn verify(&self, claims: &Value) -> Result<Verified, TokenError> {
         self.verifier.verify(&self.main.token(claims)).await
     }
 
     /// The principal of a good token, in its printed form.
-    async fn who(&self, claims: &Value) -> Result<String, Refused> {
+    async fn who(&self, claims: &Value) -> Result<String, TokenError> {
         self.verify(claims).await.map(|verified| verified.principal.to_string())
     }
 
-    async fn verify_partner(&self, claims: &Value) -> Result<String, Refused> {
+    async fn verify_partner(&self, claims: &Value) -> Result<String, TokenError> {
         let claims = with(claims.clone(), "iss", json!(PARTNER));
         self.verifier.verify(&self.partner.token(&claims)).await.map(|verified| verified.principal.to_string())
     }

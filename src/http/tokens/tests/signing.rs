@@ -35,7 +35,7 @@ async fn what_a_signer_signs_its_key_set_verifies() {
     assert_eq!(again.jwks(), signer.jwks());
     assert!(verifier.verify(&again.sign(&said).unwrap()).await.is_ok());
     let other = Signer::generate().unwrap().sign(&said).unwrap();
-    assert_eq!(verifier.verify(&other).await, Err(Refused::UnknownKey));
+    assert_eq!(verifier.verify(&other).await, Err(TokenError::UnknownKey));
 }
 
 #[test]
