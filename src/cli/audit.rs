@@ -1,4 +1,4 @@
-//! `audit`.
+//! `audit`: verifies, signs and exports the audit log.
 
 use super::failure::{Failure, Result};
 use super::open::DataLocation;
@@ -22,19 +22,20 @@ pub struct Audit {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Checks every chain of events, and prints where one breaks
+    /// Verifies every chain of events, and prints where one is broken
     ///
-    /// Exit status: 0 everything is as it was recorded, 1 something is not, 6 the check could not be made.
+    /// Exit status: 0 all events are as they were recorded, 1 some are not, 6 the check could not be
+    /// made.
     #[command(after_help = SECRETS_HELP)]
     Verify {
-        /// Checks against the heads in this file too, a line each, as `audit head` printed them:
-        /// only what is kept elsewhere shows that the whole database was put back
+        /// A file of heads that `audit head` printed, one a line, to check against as well. Only heads
+        /// kept elsewhere reveal that the whole database was replaced by an older copy
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
         #[command(flatten)]
         location: DataLocation,
     },
-    /// Prints a signed head, the ends of all chains; keep it elsewhere
+    /// Prints a signed head, which holds the ends of all chains; keep it elsewhere
     #[command(after_help = SECRETS_HELP)]
     Head {
         #[command(flatten)]
@@ -43,17 +44,17 @@ enum Command {
     /// Writes events as JSON Lines, oldest first
     #[command(after_help = SECRETS_HELP)]
     Export {
-        /// Of this project alone
+        /// Only events of this project
         #[arg(long, value_name = "ID", value_parser = |id: &str| ProjectId::parse(id))]
         project: Option<ProjectId>,
-        /// From this instant on, RFC 3339
+        /// Only events from this time on, in RFC 3339
         #[arg(long, value_name = "INSTANT", value_parser = instant)]
         since: Option<Timestamp>,
-        /// Before this instant, RFC 3339
+        /// Only events before this time, in RFC 3339
         #[arg(long, value_name = "INSTANT", value_parser = instant)]
         until: Option<Timestamp>,
-        /// Writes at the end what another verifier needs: the wrapped key of the chains, their
-        /// beginnings and cuts
+        /// Adds at the end what an independent verifier needs: the wrapped key of the chains, and where
+        /// they begin and were cut
         #[arg(long)]
         chains: bool,
         #[command(flatten)]
@@ -61,18 +62,18 @@ enum Command {
     },
     /// Verifies the receipt of a resolve or a deletion, offline, and prints its content
     ///
-    /// Exit status: 0 it is this installation's, 1 it is not, 6 a file could not be read.
+    /// Exit status: 0 this installation signed it, 1 it did not, 6 a file could not be read.
     VerifyReceipt {
-        /// The receipt, a compact JWS; `-` for standard input
+        /// The file of the receipt, a compact JWS; `-` reads standard input
         file: PathBuf,
-        /// The installation's public keys, once saved from /.well-known/project-vault/jwks.json
+        /// A file of the installation's public keys, saved from /.well-known/project-vault/jwks.json
         #[arg(long, value_name = "FILE")]
         keys: PathBuf,
     },
 }
 
 fn instant(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse(text).ok_or_else(|| "write an instant such as 2030-01-31T00:00:00Z".to_owned())
+    Timestamp::parse(text).ok_or_else(|| "write a time such as 2030-01-31T00:00:00Z".to_owned())
 }
 
 impl Audit {
@@ -151,8 +152,12 @@ async fn export(location: &DataLocation, filter: &ExportFilter, chains: bool) ->
 
 fn verify_receipt(file: &Path, keys: &Path) -> Result {
     let receipt = read(file)?;
-    let keys: JwkSet = serde_json::from_str(&read(keys)?)
-        .map_err(|_| Failure::Broken(format!("{} holds no JSON Web Key Set", keys.display())))?;
+    let keys: JwkSet = serde_json::from_str(&read(keys)?).map_err(|_| {
+        Failure::Broken(format!(
+            "{} holds no JSON Web Key Set; save it from /.well-known/project-vault/jwks.json",
+            keys.display()
+        ))
+    })?;
     let (kind, says) =
         verify_statement::<Value>(&receipt, &keys).map_err(|error| Failure::Broken(error.to_string()))?;
     let kind = match kind {

@@ -1,4 +1,4 @@
-//! `auditor`.
+//! `auditor`: adds and removes auditors.
 
 use super::failure::Result;
 use super::open::{self, DataLocation};
@@ -19,14 +19,14 @@ enum Command {
     /// Lets a person or a service read every audit log
     #[command(after_help = SECRETS_HELP)]
     Add(Whom),
-    /// Takes this permission away
+    /// Takes away the permission to read every audit log
     #[command(after_help = SECRETS_HELP)]
     Remove(Whom),
 }
 
 #[derive(clap::Args)]
 struct Whom {
-    /// `user:ID` or `service:ID`
+    /// The person or service, as `user:ID` or `service:ID`
     #[arg(value_name = "KIND:ID", value_parser = parse)]
     whom: vault::Auditor,
     #[command(flatten)]
@@ -43,7 +43,7 @@ fn parse(text: &str) -> Result<vault::Auditor, String> {
 }
 
 impl Auditor {
-    /// Runs the command, and says what has changed.
+    /// Runs the command and prints the result.
     pub async fn run(self) -> Result {
         let (Whom { whom, location }, may) = match self.command {
             Command::Add(whom) => (whom, true),

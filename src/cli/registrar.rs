@@ -1,4 +1,4 @@
-//! `registrar`.
+//! `registrar`: adds and removes registrars.
 
 use super::failure::Result;
 use super::open::{self, DataLocation};
@@ -18,7 +18,7 @@ enum Command {
     /// Lets a service register and manage projects
     #[command(after_help = SECRETS_HELP)]
     Add(Service),
-    /// Takes this permission away
+    /// Takes away the permission to register and manage projects
     #[command(after_help = SECRETS_HELP)]
     Remove(Service),
 }
@@ -33,7 +33,7 @@ struct Service {
 }
 
 impl Registrar {
-    /// Runs the command, and says what has changed.
+    /// Runs the command and prints the result.
     pub async fn run(self) -> Result {
         let (Service { id, location }, may) = match self.command {
             Command::Add(service) => (service, true),

@@ -1,4 +1,4 @@
-//! `token KIND:ID`.
+//! `token KIND:ID`: prints a token for a `dev` vault.
 
 use super::data_dir::{self, DataDir};
 use super::duration;
