@@ -24,12 +24,12 @@ pub struct Audit {
 enum Command {
     /// Verifies every chain of events, and prints where one is broken
     ///
-    /// Exit status: 0 all events are as they were recorded, 1 some are not, 6 the check could not be
-    /// made.
+    /// Exit status: 0 all events are as they were recorded, 1 some are not, 6 the check could not
+    /// be made.
     #[command(after_help = SECRETS_HELP)]
     Verify {
-        /// A file of heads that `audit head` printed, one a line, to check against as well. Only heads
-        /// kept elsewhere reveal that the whole database was replaced by an older copy
+        /// A file of heads that `audit head` printed, one a line, to check against as well. Only
+        /// heads kept elsewhere reveal that the whole database was replaced by an older copy
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
         #[command(flatten)]
@@ -53,8 +53,8 @@ enum Command {
         /// Only events before this time, in RFC 3339
         #[arg(long, value_name = "INSTANT", value_parser = instant)]
         until: Option<Timestamp>,
-        /// Adds at the end what an independent verifier needs: the wrapped key of the chains, and where
-        /// they begin and were cut
+        /// Adds at the end what an independent verifier needs: the wrapped key of the chains, and
+        /// where they begin and were cut
         #[arg(long)]
         chains: bool,
         #[command(flatten)]
@@ -66,7 +66,8 @@ enum Command {
     VerifyReceipt {
         /// The file of the receipt, a compact JWS; `-` reads standard input
         file: PathBuf,
-        /// A file of the installation's public keys, saved from /.well-known/project-vault/jwks.json
+        /// A file of the installation's public keys, saved from
+        /// /.well-known/project-vault/jwks.json
         #[arg(long, value_name = "FILE")]
         keys: PathBuf,
     },

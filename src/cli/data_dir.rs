@@ -1,5 +1,5 @@
-//! The data directory of a `dev` vault: a database, a keyring and the key of a token issuer, readable
-//! by their owner only.
+//! The data directory of a `dev` vault: a database, a keyring and the key of a token issuer,
+//! readable by their owner only.
 
 use super::failure::{Failure, Result};
 use super::private_file;

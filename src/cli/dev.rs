@@ -20,8 +20,8 @@ const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The age at which key sets are re-read; the default of `serve`.
 const REFRESH: Duration = Duration::from_secs(300);
 
-/// Runs a complete vault in one process, for trying it out: SQLite, the embedded authorizer, keys and
-/// a token issuer of its own, and demo data.
+/// Runs a complete vault in one process, for trying it out: SQLite, the embedded authorizer, keys
+/// and a token issuer of its own, and demo data.
 #[derive(clap::Args)]
 pub struct Dev {
     /// The directory for its data; created if missing

@@ -1,5 +1,5 @@
-//! Opens the master keys of a configuration. The keyring may be the output of a command, such as the
-//! client of a KMS or HSM.
+//! Opens the master keys of a configuration. The keyring may be the output of a command, such as
+//! the client of a KMS or HSM.
 
 use crate::config::{KeyConfig, KeyringSource, Provider, SECRET_VARIABLES};
 use crate::crypto::{Keyring, KeyringError};

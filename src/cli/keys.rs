@@ -26,8 +26,8 @@ pub struct Keys {
 enum Command {
     /// Prints a new keyring, or adds a key to one and prints the key's id
     Generate {
-        /// A keyring file to add a key to instead; the new key becomes the current one. Send servers
-        /// SIGHUP afterwards
+        /// A keyring file to add a key to instead; the new key becomes the current one. Send
+        /// servers SIGHUP afterwards
         #[arg(long, value_name = "FILE")]
         add: Option<PathBuf>,
     },
@@ -36,14 +36,15 @@ enum Command {
     Status(Box<Status>),
     /// Wraps every data key with the current master key, or replaces data keys
     ///
-    /// Servers, and other runs of this command, may be running; an interrupted run is resumed by the
-    /// next. Only replacing data keys touches values: each entry is then decrypted and encrypted anew.
+    /// Servers, and other runs of this command, may be running; an interrupted run is resumed by
+    /// the next. Only replacing data keys touches values: each entry is then decrypted and
+    /// encrypted anew.
     #[command(after_help = SECRETS_HELP)]
     Rotate(Box<Rotate>),
     /// Removes a key from a keyring file; refused while the key wraps anything
     ///
-    /// Run `keys rotate` first, and send every server SIGHUP, so that none wraps with the old key any
-    /// more.
+    /// Run `keys rotate` first, and send every server SIGHUP, so that none wraps with the old key
+    /// any more.
     #[command(after_help = SECRETS_HELP)]
     Retire(Box<Retire>),
 }
@@ -102,8 +103,8 @@ fn add(path: &Path) -> Result<String> {
     Ok(id)
 }
 
-/// Locks a keyring file against concurrent changes; gives its resolved path. Changes replace the file,
-/// so the lock is on its folder.
+/// Locks a keyring file against concurrent changes; gives its resolved path. Changes replace the
+/// file, so the lock is on its folder.
 fn locked(path: &Path) -> Result<(PathBuf, File)> {
     // Resolves a symbolic link, so that replacing the file keeps the link.
     let file = path.canonicalize().unwrap_or_else(|_| path.to_owned());

@@ -34,8 +34,8 @@ pub fn begin(log: Log) {
     };
 }
 
-/// Formats the fields of an event or span as text, escaped: text from callers or other servers stays
-/// on its line and cannot control a terminal. The library's own formatter escapes only some
+/// Formats the fields of an event or span as text, escaped: text from callers or other servers
+/// stays on its line and cannot control a terminal. The library's own formatter escapes only some
 /// characters, and only in messages.
 struct PrintableFields;
 
@@ -105,9 +105,9 @@ impl<W: Write> Write for PrintableJson<W> {
     }
 }
 
-/// The operator's filter, but without events of other crates below `info`: there PostgreSQL's driver
-/// logs the parameters of statements, HTTP libraries frames, and TLS libraries messages. Only the
-/// vault's own events are known to hold no data.
+/// The operator's filter, but without events of other crates below `info`: there PostgreSQL's
+/// driver logs the parameters of statements, HTTP libraries frames, and TLS libraries messages.
+/// Only the vault's own events are known to hold no data.
 fn without_data<S: tracing::Subscriber + for<'a> LookupSpan<'a>>(asked: EnvFilter) -> impl Filter<S> {
     asked.and(filter_fn(holds_no_data))
 }

@@ -1,5 +1,5 @@
-//! The command line, one file per command. A command parses its arguments, assembles what it needs and
-//! runs; the rules of the vault are elsewhere.
+//! The command line, one file per command. A command parses its arguments, assembles what it needs
+//! and runs; the rules of the vault are elsewhere.
 
 mod audit;
 mod auditor;
@@ -33,8 +33,8 @@ use std::time::Duration;
 /// How long blocked threads may run on after a command has ended.
 const BLOCKED_THREADS_TIMEOUT: Duration = Duration::from_secs(2);
 /// The stack size of a worker thread, in bytes. In a debug build the most deeply nested accepted
-/// document needs more than the default 2 MiB, and an overflow ends the process. Unused stack takes no
-/// memory.
+/// document needs more than the default 2 MiB, and an overflow ends the process. Unused stack takes
+/// no memory.
 const STACK: usize = 16 * 1024 * 1024;
 
 /// A credential vault for AI agents that work on one project: a GraphQL federation subgraph.
@@ -57,8 +57,8 @@ struct Cli {
 enum Command {
     /// Runs a complete vault with demo data in one process, for trying it out
     ///
-    /// It keeps everything in one directory: a SQLite database, a keyring, and the key of its own token
-    /// issuer, with which `project-vault token` makes tokens.
+    /// It keeps everything in one directory: a SQLite database, a keyring, and the key of its own
+    /// token issuer, with which `project-vault token` makes tokens.
     Dev(dev::Dev),
     /// Runs the server
     ///

@@ -26,7 +26,8 @@ pub fn store(backend: &Backend) -> Result<Store> {
     Ok(Store::open(url, None)?)
 }
 
-/// Brings the database and the authorization model up to date. Can be repeated, and run concurrently.
+/// Brings the database and the authorization model up to date. Can be repeated, and run
+/// concurrently.
 pub async fn migrate(backend: &Backend, installation: &Installation, store: &Store, existing: ExistingRows) -> Result {
     store.migrate().await?;
     match &backend.authz {
@@ -69,7 +70,8 @@ pub async fn recorded<T, E: Into<Failure>>(vault: &Vault, done: Result<T, E>) ->
 /// The options that say which vault an operator's command works on.
 #[derive(clap::Args)]
 pub struct DataLocation {
-    /// The data directory of a `dev` vault, instead of the settings below; its server may be running
+    /// The data directory of a `dev` vault, instead of the settings below; its server may be
+    /// running
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]

@@ -102,8 +102,8 @@ pub async fn run(parts: Parts, ready: impl FnOnce(Addresses) -> Result) -> Resul
     }
 }
 
-/// Binds the addresses, so that errors with them are reported first; the result serves until `stop` is
-/// cancelled.
+/// Binds the addresses, so that errors with them are reported first; the result serves until `stop`
+/// is cancelled.
 async fn listen(parts: Parts, stop: CancellationToken) -> Result<Listening> {
     let scheme = if parts.tls.is_some() { "https" } else { "http" };
     let config = ServerConfig {

@@ -4,8 +4,8 @@
 //! the body was parsed into, until it has been executed. An answer reserves its upper bound before
 //! its operation is executed, gives back the difference once its size is known, and keeps the rest
 //! until its last byte is handed to the operating system. So a peer that does not read its answers
-//! uses up its own share and no more. A caller whose share is used up waits for a moment, and is then
-//! refused.
+//! uses up its own share and no more. A caller whose share is used up waits for a moment, and is
+//! then refused.
 
 use super::shares::{Share, Shares};
 use crate::domain::Principal;
@@ -38,8 +38,8 @@ struct Limits {
 const REQUESTS: Limits =
     Limits { total: 128 * MIB, each: 32 * MIB, anonymous: 32 * MIB, uncounted: 4096, wait: Duration::from_secs(2) };
 
-/// Bytes that an executing request may take without being counted: the number of them is bounded, and
-/// none waits for its peer.
+/// Bytes that an executing request may take without being counted: the number of them is bounded,
+/// and none waits for its peer.
 const UNCOUNTED_EXECUTING: usize = 16 * 1024;
 
 /// An answer exists both as values and as text while it is serialized, so at worst three times as
@@ -144,11 +144,11 @@ pub(super) struct Reservation {
 }
 
 impl Reservation {
-    /// Changes the reservation to this many bytes; waits where that is more than before. One request
-    /// never counts for more than a caller's whole share.
+    /// Changes the reservation to this many bytes; waits where that is more than before. One
+    /// request never counts for more than a caller's whole share.
     ///
     /// # Errors
-    /// When others hold too much for too long. The reservation is then unchanged.
+    /// When others keep too much reserved for too long. The reservation is then unchanged.
     pub(super) async fn resize(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let uncounted = self.budget.0.limits.uncounted;
         self.resize_above(uncounted, bytes).await

@@ -25,8 +25,8 @@ impl Readiness {
         Self { vault, last: Mutex::default() }
     }
 
-    /// The parts that do not answer. One check runs at a time; those that arrive meanwhile share its
-    /// result.
+    /// The parts that do not answer. One check runs at a time; those that arrive meanwhile share
+    /// its result.
     async fn unready_parts(&self) -> Vec<&'static str> {
         let mut last = self.last.lock().await;
         match &*last {
@@ -57,8 +57,8 @@ pub(super) async fn readyz(State(readiness): State<Arc<Readiness>>) -> Response 
     (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-/// Answers `/.well-known/project-vault/jwks.json` with the public keys that verify receipts and audit
-/// heads.
+/// Answers `/.well-known/project-vault/jwks.json` with the public keys that verify receipts and
+/// audit heads.
 pub(super) async fn statement_keys(State(vault): State<Vault>) -> Response {
     match vault.installation().statement_keys().await {
         Ok(keys) => ([(CONTENT_TYPE, "application/jwk-set+json")], keys.to_string()).into_response(),

@@ -186,7 +186,8 @@ impl Server {
         let tls = tls.map(RustlsAcceptor::new);
         let apis =
             sockets.into_iter().map(|(socket, serves)| (socket, router(serves), tls.clone(), BOUNDS, permits.clone()));
-        // With permits of its own, so that health checks are answered when clients use up all others.
+        // With permits of its own, so that health checks are answered when clients use up all
+        // others.
         let own = Permits::new(METRICS_BOUNDS.slots, METRICS_BOUNDS.slots);
         let metrics = metrics.map(|socket| (socket, metrics_router(readiness.clone()), None, METRICS_BOUNDS, own));
         let listeners = apis.chain(metrics).map(|(socket, router, tls, bounds, permits)| {

@@ -5,8 +5,8 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-/// An agent's share is its runtime's share divided by this number, so that one sandbox cannot use up
-/// the share of the others.
+/// An agent's share is its runtime's share divided by this number, so that one sandbox cannot use
+/// up the share of the others.
 const AGENT_DIVISOR: usize = 4;
 
 /// The shares that are in use: a `T` for each principal, one for all requests without a token

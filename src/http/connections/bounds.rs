@@ -13,8 +13,8 @@ pub(in crate::http) struct Bounds {
     pub(in crate::http) next_request: Duration,
     /// The same while others wait for a slot.
     pub(in crate::http) when_full: Duration,
-    /// How long a request without a verified caller may take to send its body, while others wait for
-    /// a slot.
+    /// How long a request without a verified caller may take to send its body, while others wait
+    /// for a slot.
     pub(in crate::http) body_when_full: Duration,
     /// How long a peer may read nothing of an answer.
     pub(in crate::http) stall: Duration,

@@ -1,9 +1,9 @@
 //! Requests and their answers on one connection: which requests run, and whether the peer reads
 //! their answers.
 //!
-//! A request runs from when its body has arrived, or its caller was verified, until the last byte of
-//! its answer was handed to the socket. A request that has not arrived does not keep its connection
-//! open, and an unread answer closes it.
+//! A request runs from when its body has arrived, or its caller was verified, until the last byte
+//! of its answer was handed to the socket. A request that has not arrived does not keep its
+//! connection open, and an unread answer closes it.
 
 use super::bounds::Bounds;
 use super::permits::{OpenShare, Permit, Permits};
@@ -101,8 +101,8 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// Begins a request. `None` when the connection has used up the requests that need no permit, and
-    /// all permits are taken.
+    /// Begins a request. `None` when the connection has used up the requests that need no permit,
+    /// and all permits are taken.
     pub(super) fn begin(traffic: &Arc<Traffic>, permits: &Permits) -> Option<Arc<Self>> {
         let open = traffic.arriving.load(Ordering::Relaxed) + traffic.requests.borrow().running;
         let permit = if open < FREE { None } else { Some(permits.open()?) };
@@ -118,7 +118,8 @@ impl Exchange {
     }
 
     /// Counts the request to the share of all requests without a verified caller, unless it is
-    /// counted already. False when that share is used up; the request must not wait for its peer then.
+    /// counted already. False when that share is used up; the request must not wait for its peer
+    /// then.
     pub(super) fn ensure_counted(&self) -> bool {
         self.permit.as_ref().is_none_or(Permit::ensure_counted)
     }
@@ -206,8 +207,8 @@ pub(in crate::http) struct NoPermit;
 
 type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The body of a request. While all slots are taken, reading it fails when it arrives too slowly and
-/// the caller is not verified.
+/// The body of a request. While all slots are taken, reading it fails when it arrives too slowly
+/// and the caller is not verified.
 pub(super) struct Arriving<B> {
     body: B,
     exchange: Arc<Exchange>,

@@ -2,14 +2,14 @@
 //! in the end.
 //!
 //! A client can keep an HTTP/2 connection open for ever with pings alone, and an HTTP/1 connection
-//! with a request now and then. Enough of these would lock out everybody else, health checks too. So
-//! an idle connection is closed after a while, and sooner when others wait for its slot. Every
+//! with a request now and then. Enough of these would lock out everybody else, health checks too.
+//! So an idle connection is closed after a while, and sooner when others wait for its slot. Every
 //! connection is closed at a maximum age, even while requests run on it: first by GOAWAY or after
 //! the next answer, so that clients lose nothing, and by force if the client ignores that.
 //!
 //! A request runs from when its body has arrived until its answer has been written (`exchange`). A
-//! peer that does not read its answers holds their memory; over HTTP/2 it can refuse an answer while
-//! the connection itself stays fast. So both each answer and the socket are watched
+//! peer that does not read its answers holds their memory; over HTTP/2 it can refuse an answer
+//! while the connection itself stays fast. So both each answer and the socket are watched
 //! (`write_progress`), and a connection that makes no or too little progress is closed.
 
 mod bounds;
@@ -193,8 +193,8 @@ impl Address {
     {
         let (router, permits, requests) = (self.router.clone(), self.permits.clone(), traffic.clone());
         let service = service_fn(move |request: Request<_>| {
-            // Not in the returned future: a refused request must not keep its headers in memory until
-            // that is polled.
+            // Not in the returned future: a refused request must not keep its headers in memory
+            // until that is polled.
             let accepted = accept(request, || Exchange::begin(&requests, &permits));
             answer(router.clone(), accepted)
         });

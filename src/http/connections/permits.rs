@@ -22,8 +22,8 @@ impl Permits {
         Self { all: Arc::new(Semaphore::new(all)), callers: callers(), slow_bodies: callers() }
     }
 
-    /// Allows the body of a verified caller's request the full time to arrive; `None` when the caller
-    /// has too many such requests.
+    /// Allows the body of a verified caller's request the full time to arrive; `None` when the
+    /// caller has too many such requests.
     pub(super) fn allow_slow_body(&self, caller: &Principal) -> Option<OpenShare> {
         OpenShare::take(&self.slow_bodies, Some(caller))
     }
@@ -45,7 +45,8 @@ pub(super) struct Permit {
 
 impl Permit {
     /// Counts the request to the share of this caller, or without one to the share of all requests
-    /// without a verified caller. False when the share is used up; the request stays counted as before.
+    /// without a verified caller. False when the share is used up; the request stays counted as
+    /// before.
     pub(super) fn count_to(&self, caller: Option<&Principal>) -> bool {
         let mut share = self.share.lock();
         let Some(taken) = OpenShare::take(&self.callers, caller) else { return false };

@@ -29,14 +29,14 @@ impl WriteProgress {
         self.bytes = self.bytes.saturating_add(bytes as u64);
     }
 
-    /// Whether the peer has read nothing for longer than `bounds.stall`, counted from `since` at the
-    /// earliest.
+    /// Whether the peer has read nothing for longer than `bounds.stall`, counted from `since` at
+    /// the earliest.
     pub(super) fn has_stopped(&self, since: Option<Instant>, bounds: &Bounds) -> bool {
         since.map_or(self.moved, |since| since.max(self.moved)).elapsed() > bounds.stall
     }
 
-    /// Whether the peer reads more slowly than `bounds.rate`; the time `after` at the beginning does not
-    /// count.
+    /// Whether the peer reads more slowly than `bounds.rate`; the time `after` at the beginning
+    /// does not count.
     pub(super) fn lags(&self, after: Duration, bounds: &Bounds) -> bool {
         let counted = self.begun.elapsed().saturating_sub(after);
         self.bytes < counted.as_secs().saturating_mul(bounds.rate)

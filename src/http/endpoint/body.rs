@@ -43,12 +43,12 @@ impl Incoming {
         }
     }
 
-    /// Reads the body; `reservation` grows with its buffer. The body may hold secret values, so it is
-    /// overwritten when dropped.
+    /// Reads the body; `reservation` grows with its buffer. The body may hold secret values, so it
+    /// is overwritten when dropped.
     ///
     /// # Errors
-    /// When the body is too large, too slow or cut off, or memory is short. An anonymous caller with
-    /// too large a body is asked for a token.
+    /// When the body is too large, too slow or cut off, or memory is short. An anonymous caller
+    /// with too large a body is asked for a token.
     pub(super) async fn read(
         &mut self,
         anonymous: bool,

@@ -1,7 +1,7 @@
 //! Refuses requests that a browser sends to another site without a preflight (CSRF).
 //!
-//! A POST has to be JSON, which needs a preflight, and the server grants none. A GET is accepted if it
-//! has a header that needs a preflight too, or if nothing says that it comes from another site.
+//! A POST has to be JSON, which needs a preflight, and the server grants none. A GET is accepted if
+//! it has a header that needs a preflight too, or if nothing says that it comes from another site.
 //! Programs other than browsers send none of the headers that would say so.
 
 use http::HeaderMap;

@@ -50,7 +50,8 @@ impl Media {
     }
 }
 
-/// The specificity of a range that names the type in full; the most specific matching range decides.
+/// The specificity of a range that names the type in full; the most specific matching range
+/// decides.
 const FULL_NAME: u8 = 3;
 
 /// The client's preference for a media type.
@@ -81,7 +82,8 @@ impl Preference {
     }
 }
 
-/// Reads the weight of a parameter such as `q=0.5`; `None` for other parameters and invalid weights.
+/// Reads the weight of a parameter such as `q=0.5`; `None` for other parameters and invalid
+/// weights.
 fn quality(parameter: &str) -> Option<u16> {
     let (name, value) = parameter.split_once('=')?;
     if !name.trim().eq_ignore_ascii_case("q") {
@@ -98,8 +100,8 @@ fn quality(parameter: &str) -> Option<u16> {
     }
 }
 
-/// Whether the body of a request is JSON in UTF-8, which a browser sends to other sites only after a
-/// preflight.
+/// Whether the body of a request is JSON in UTF-8, which a browser sends to other sites only after
+/// a preflight.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(only), None) = (types.next().and_then(|value| value.to_str().ok()), types.next()) else { return false };

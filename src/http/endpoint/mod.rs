@@ -1,6 +1,6 @@
 //! `/graphql`, by the draft "GraphQL over HTTP". The server checks the caller first, then the
-//! request's form, then its document; only then does it execute anything. Every answer, whatever its
-//! status, is a GraphQL answer.
+//! request's form, then its document; only then does it execute anything. Every answer, whatever
+//! its status, is a GraphQL answer.
 
 mod bearer;
 mod body;
@@ -49,8 +49,8 @@ const INCLUDE_TRACE: &str = "apollo-federation-include-trace";
 /// milliseconds. A longer one is parsed on a blocking thread.
 const MAX_INLINE_PARSE: usize = 4 * 1024;
 
-/// Maximum number of statements of an operation that is executed without waiting. A larger one could
-/// delay all other callers, so each caller runs only one of those at a time.
+/// Maximum number of statements of an operation that is executed without waiting. A larger one
+/// could delay all other callers, so each caller runs only one of those at a time.
 const FEW_STATEMENTS: u64 = 20;
 
 /// How long a query may take.
@@ -255,7 +255,8 @@ impl Endpoint {
         }
     }
 
-    /// Executes in a task of its own, so that a client that disconnects does not stop a change half way.
+    /// Executes in a task of its own, so that a client that disconnects does not stop a change half
+    /// way.
     async fn execute(&self, call: Call, memory: Reservation) -> Result<Answered, Refusal> {
         super::metrics::count_operation(call.operation.kind);
         let mut reserved = self.answers.reservation(call.caller.as_ref().map(|caller| &caller.principal));

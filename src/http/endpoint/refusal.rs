@@ -102,7 +102,8 @@ impl Refusal {
         response
     }
 
-    /// As [`Self::respond`], in `application/json`, for when the client's Accept header is not known.
+    /// As [`Self::respond`], in `application/json`, for when the client's Accept header is not
+    /// known.
     pub(in crate::http) fn respond_json(self, request: &RequestId) -> Response {
         self.respond(Media::Json, request)
     }

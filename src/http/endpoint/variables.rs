@@ -15,8 +15,8 @@ use std::fmt;
 pub(super) const MAX_TOKENS: usize = 30_000;
 /// Maximum depth of nesting, `variables` itself not counted.
 pub(super) const MAX_DEPTH: usize = 64;
-/// Upper bound of the memory that one token takes, in bytes, without the text of strings. Lists of one
-/// element take most: the standard library allocates room for four.
+/// Upper bound of the memory that one token takes, in bytes, without the text of strings. Lists of
+/// one element take most: the standard library allocates room for four.
 pub(super) const TOKEN_MEMORY: usize = 288;
 
 /// The content of `variables`.

@@ -174,9 +174,9 @@ fn read_kinds(value: Option<&Value>) -> Result<BTreeSet<TokenKind>, String> {
     list.iter().map(|kind| kind.as_str().and_then(TokenKind::parse).ok_or_else(|| FORM.to_owned())).collect()
 }
 
-/// What makes a set of issuers unsafe: each problem as text, none when all is well. Two issuers
-/// must not share an `iss`; one at most has no prefix; no prefix begins with another, or one issuer
-/// could name people of the other.
+/// Checks that issuers are safe together; gives each problem as text. Two issuers must not share an
+/// `iss`, at most one may lack a prefix, and no prefix may begin with another, since one issuer
+/// could then name another's people.
 #[must_use]
 pub fn check_issuers(issuers: &[IssuerConfig]) -> Vec<String> {
     let mut problems = Vec::new();

@@ -32,8 +32,8 @@ pub(super) struct KeySet {
     pub(super) left_out: Vec<String>,
 }
 
-/// Reads a set. Keys that cannot be used are left out one by one. Two usable keys with the same `kid`
-/// are ambiguous, so both are left out.
+/// Reads a set. Keys that cannot be used are left out one by one. Two usable keys with the same
+/// `kid` are ambiguous, so both are left out.
 pub(super) fn parse(document: &[u8]) -> Result<KeySet, &'static str> {
     let document: Value = serde_json::from_slice(document).map_err(|_| "the key set is not JSON")?;
     let list = document.get("keys").and_then(Value::as_array).ok_or("the key set has no list `keys`")?;

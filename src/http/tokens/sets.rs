@@ -1,8 +1,8 @@
 //! Keeping an issuer's key set fresh.
 //!
-//! A set is re-read when it is older than the refresh period and when a `kid` is unknown. One read runs
-//! at a time, in a task of its own: a caller that disconnects does not stop it, and all callers that
-//! need it wait for the same read. Lookups of known keys never wait.
+//! A set is re-read when it is older than the refresh period and when a `kid` is unknown. One read
+//! runs at a time, in a task of its own: a caller that disconnects does not stop it, and all
+//! callers that need it wait for the same read. Lookups of known keys never wait.
 
 use super::issuers::KeySource;
 use super::jwks::{self, Key, KeySet};
@@ -197,8 +197,8 @@ impl State {
     }
 }
 
-/// Whether `period` has passed since then. A clock that was set back counts as passed, so that it does
-/// not stop the reading.
+/// Whether `period` has passed since then. A clock that was set back counts as passed, so that it
+/// does not stop the reading.
 fn passed(since: Option<Timestamp>, now: Timestamp, period: Duration) -> bool {
     since.is_none_or(|since| now < since || now >= since.plus(period))
 }

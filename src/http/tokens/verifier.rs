@@ -24,8 +24,8 @@ const MAX_TOKEN_BYTES: usize = 16 * 1024;
 const LEEWAY: Duration = Duration::from_secs(30);
 /// Maximum lifetime of a runtime's token, which is in an agent's hands.
 const MAX_RUNTIME_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
-/// The bounds of the refresh period: a shorter one would flood the issuers, a longer one could let key
-/// sets expire between two reads.
+/// The bounds of the refresh period: a shorter one would flood the issuers, a longer one could let
+/// key sets expire between two reads.
 const REFRESH_BOUNDS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(12 * 60 * 60));
 
 /// Why a token is refused. The texts are for the caller and quote nothing of the token.
@@ -149,9 +149,10 @@ impl Verifier {
         Ok(Self(Arc::new(Inner { issuers: trusted, clock, refresh, kept_fresh })))
     }
 
-    /// Reads all key sets, and then re-reads them in the background until the last clone is dropped,
-    /// so that a key that was withdrawn during a quiet time does not verify the next token. Gives the
-    /// problems, each naming its issuer; a set that cannot be read now is tried again later.
+    /// Reads all key sets, and then re-reads them in the background until the last clone is
+    /// dropped, so that a key that was withdrawn during a quiet time does not verify the next
+    /// token. Gives the problems, each naming its issuer; a set that cannot be read now is tried
+    /// again later.
     pub async fn load(&self) -> Vec<String> {
         let problems = self.0.read_all().await;
         if !self.0.kept_fresh.swap(true, Ordering::Relaxed) {
@@ -162,12 +163,12 @@ impl Verifier {
 
     /// Verifies a token, and gives its principal.
     ///
-    /// A token whose key is known is verified at once with the present set; another one waits for the
-    /// set to be re-read.
+    /// A token with a known key is verified at once; otherwise this waits until the key set is
+    /// re-read.
     ///
     /// # Errors
-    /// Why it is refused. [`TokenError::KeysUnavailable`] says nothing about the token; all others are
-    /// final for it, but for [`TokenError::UnknownKey`] and [`TokenError::NotYet`].
+    /// Why it is refused. [`TokenError::KeysUnavailable`] says nothing about the token; all others
+    /// are final for it, but for [`TokenError::UnknownKey`] and [`TokenError::NotYet`].
     pub async fn verify(&self, token: &str) -> Result<Verified, TokenError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::TooLong);
@@ -183,7 +184,7 @@ impl Verifier {
             return Err(TokenError::Critical);
         }
         let key_id = header.kid.ok_or(TokenError::NoKeyId)?;
-        // Only to choose the keys; what is used is read again below, once the signature has been
+        // Only selects the keys. All claims are read again below, after the signature has been
         // verified.
         let Unverified { iss } = part(payload)?;
         let iss = iss.ok_or(TokenError::Issuer)?;
@@ -300,8 +301,8 @@ struct Unverified {
     iss: Option<String>,
 }
 
-/// The claims. What is only read for some kinds of principal, or has an error of its own, is kept
-/// as any value.
+/// The claims. Those that only some kinds of principal need, or that have their own error, are kept
+/// as plain JSON values.
 #[derive(Deserialize)]
 struct Body {
     iss: String,
@@ -341,7 +342,7 @@ impl Default for Audiences {
 }
 
 impl Audiences {
-    /// The one kind that is meant; others beside it are not ours to judge.
+    /// The one kind whose audience is named; audiences of other services do not matter.
     fn kind(&self) -> Result<TokenKind, TokenError> {
         let names = match self {
             Self::One(name) => std::slice::from_ref(name),
@@ -401,7 +402,7 @@ fn id<T>(claim: Option<&Value>, parse: fn(String) -> Result<T, IdError>) -> Resu
 fn instant(date: &Value) -> Result<Timestamp, TokenError> {
     let since = match (date.as_u64(), date.as_f64()) {
         (Some(seconds), _) => Duration::from_secs(seconds),
-        // Before 1970 is as good as 1970; beyond what a duration holds is no date.
+        // A time before 1970 counts as 1970; one too large for a duration is malformed.
         (None, Some(seconds)) => Duration::try_from_secs_f64(seconds.max(0.0)).map_err(|_| TokenError::Malformed)?,
         (None, None) => return Err(TokenError::Malformed),
     };
