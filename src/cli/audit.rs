@@ -94,29 +94,22 @@ impl Audit {
     }
 }
 
-fn read(path: &Path) -> Result<String> {
-    let read =
+/// Reads a file, or standard input for `-`.
+fn read_text(path: &Path) -> Result<String> {
+    let text =
         if path == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
-    read.map_err(|error| Failure::CannotLook(Box::new(Failure::file(path)(error))))
+    text.map_err(|error| Failure::CheckNotMade(Box::new(Failure::file(path)(error))))
 }
 
 async fn verify(head: Option<&Path>, location: &DataLocation) -> Result {
     let kept: Vec<String> = match head {
-        Some(path) => read(path)?.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+        Some(path) => {
+            read_text(path)?.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+        }
         None => Vec::new(),
     };
-    let look = async {
-        let (vault, _) = location.open_without_authorizer().await?;
-        let (_, count) = vault.audit().export(&ExportFilter::default()).await?;
-        let (progress, mut done) = (Progress::on_a_terminal("events"), 0);
-        let seen = |more| {
-            done += more;
-            progress.report(done, count);
-        };
-        Ok(vault.verifier().verify(&kept, seen).await?)
-    };
     let Verification { events, chains, heads, breaks } =
-        look.await.map_err(|failure| Failure::CannotLook(Box::new(failure)))?;
+        verify_chains(&kept, location).await.map_err(|failure| Failure::CheckNotMade(Box::new(failure)))?;
     if breaks.is_empty() {
         return Ok(print(&format!(
             "{events} events in {chains} chains are as they were recorded; {heads} signed heads agree\n"
@@ -124,7 +117,18 @@ async fn verify(head: Option<&Path>, location: &DataLocation) -> Result {
     }
     let lines: Vec<String> = breaks.iter().map(ToString::to_string).collect();
     print(&format!("{}\n", lines.join("\n")))?;
-    Err(Failure::Broken(format!("{} breaks in {events} events of {chains} chains", breaks.len())))
+    Err(Failure::CheckFailed(format!("{} breaks in {events} events of {chains} chains", breaks.len())))
+}
+
+async fn verify_chains(kept_heads: &[String], location: &DataLocation) -> Result<Verification> {
+    let (vault, _) = location.open_without_authorizer().await?;
+    let (_, count) = vault.audit().export(&ExportFilter::default()).await?;
+    let (progress, mut done) = (Progress::on_a_terminal("events"), 0);
+    let seen = |more| {
+        done += more;
+        progress.report(done, count);
+    };
+    Ok(vault.verifier().verify(kept_heads, seen).await?)
 }
 
 async fn export(location: &DataLocation, filter: &ExportFilter, chains: bool) -> Result {
@@ -152,15 +156,15 @@ async fn export(location: &DataLocation, filter: &ExportFilter, chains: bool) ->
 }
 
 fn verify_receipt(file: &Path, keys: &Path) -> Result {
-    let receipt = read(file)?;
-    let keys: JwkSet = serde_json::from_str(&read(keys)?).map_err(|_| {
-        Failure::Broken(format!(
+    let receipt = read_text(file)?;
+    let keys: JwkSet = serde_json::from_str(&read_text(keys)?).map_err(|_| {
+        Failure::CheckFailed(format!(
             "{} holds no JSON Web Key Set; save it from /.well-known/project-vault/jwks.json",
             keys.display()
         ))
     })?;
     let (kind, says) =
-        verify_statement::<Value>(&receipt, &keys).map_err(|error| Failure::Broken(error.to_string()))?;
+        verify_statement::<Value>(&receipt, &keys).map_err(|error| Failure::CheckFailed(error.to_string()))?;
     let kind = match kind {
         Statement::ResolveReceipt => "a resolve receipt",
         Statement::ErasureReceipt => "an erasure receipt",

@@ -3,7 +3,7 @@
 use super::data_dir::{self, DataDir};
 use super::failure::{Failure, Result};
 use super::keyring_command::master_keys;
-use super::server::{self, Addresses, Parts};
+use super::server::{self, Addresses, ServeSetup};
 use super::{demo, logs, open};
 use crate::command::{Problems, print};
 use crate::config::{KeyConfig, Log, LogSettings, listen_addresses};
@@ -76,7 +76,7 @@ impl Dev {
         if !self.no_demo {
             demo::seed(&vault).await?;
         }
-        let parts = Parts {
+        let setup = ServeSetup {
             vault,
             verifier,
             introspection: true,
@@ -87,7 +87,7 @@ impl Dev {
             tls: None,
         };
         let named = self.data_dir;
-        server::run(parts, move |addresses| Ok(print(&welcome(addresses, &dir, &named, !self.no_demo)?)?)).await
+        server::run(setup, move |addresses| Ok(print(&welcome(addresses, &dir, &named, !self.no_demo)?)?)).await
     }
 }
 

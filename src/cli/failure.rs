@@ -65,10 +65,10 @@ pub enum Failure {
     Stopped(String),
     /// A check found something wrong.
     #[error("{0}")]
-    Broken(String),
+    CheckFailed(String),
     /// A check could not be made.
     #[error(transparent)]
-    CannotLook(Box<Failure>),
+    CheckNotMade(Box<Failure>),
     /// The command did only part of its work.
     #[error("{0}")]
     Incomplete(String),
@@ -104,7 +104,7 @@ impl Failure {
     /// The exit status (`cli.md`).
     pub fn status(&self) -> u8 {
         match self {
-            Self::CannotLook(failure) => match failure.status() {
+            Self::CheckNotMade(failure) => match failure.status() {
                 2 => 2,
                 _ => 6,
             },
@@ -121,7 +121,7 @@ impl Failure {
             | Self::DataDir { .. }
             | Self::Listen(_)
             | Self::Stopped(_)
-            | Self::Broken(_)
+            | Self::CheckFailed(_)
             | Self::Incomplete(_) => 1,
         }
     }

@@ -63,7 +63,7 @@ fn key_source(source: &KeyringSource) -> KeyringLoader {
     }
 }
 
-fn run(words: &[String], patience: Duration) -> Result<Zeroizing<String>, CommandError> {
+fn run(words: &[String], time_limit: Duration) -> Result<Zeroizing<String>, CommandError> {
     let began = Instant::now();
     let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput).map_err(io::Error::from)?;
     let mut command = Command::new(program);
@@ -81,9 +81,9 @@ fn run(words: &[String], patience: Duration) -> Result<Zeroizing<String>, Comman
         // After a timeout, nobody receives it.
         let _ = sender.send(read.map(|_| bytes));
     });
-    let read = receiver.recv_timeout(patience);
+    let read = receiver.recv_timeout(time_limit);
     let status = match &read {
-        Ok(Ok(bytes)) if bytes.len() <= MAX_BYTES => ended(&mut child, began + patience)?,
+        Ok(Ok(bytes)) if bytes.len() <= MAX_BYTES => ended(&mut child, began + time_limit)?,
         _ => None,
     };
     if status.is_none() {
@@ -94,7 +94,7 @@ fn run(words: &[String], patience: Duration) -> Result<Zeroizing<String>, Comman
         (Ok(Ok(bytes)), _) if bytes.len() > MAX_BYTES => return Err(CommandError::TooLarge),
         (Ok(Ok(bytes)), Some(status)) if status.success() => bytes,
         (Ok(Ok(_)), Some(status)) => return Err(CommandError::Failed(status)),
-        (Ok(Ok(_)), None) | (Err(_), _) => return Err(CommandError::Slow(patience)),
+        (Ok(Ok(_)), None) | (Err(_), _) => return Err(CommandError::Slow(time_limit)),
     };
     std::str::from_utf8(&bytes).map(|text| Zeroizing::new(text.to_owned())).map_err(|_| CommandError::NotText)
 }

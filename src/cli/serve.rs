@@ -2,7 +2,7 @@
 
 use super::failure::Result;
 use super::keyring_command::master_keys;
-use super::server::{self, Parts};
+use super::server::{self, ServeSetup};
 use super::{logs, open};
 use crate::command::Problems;
 use crate::config::{BackendSettings, Config, KeySettings, LogSettings, SECRETS_HELP, Secrets, ServerSettings};
@@ -49,7 +49,7 @@ impl Serve {
                 "a key set cannot be read; its issuer's tokens are refused until a later read succeeds"
             );
         }
-        let parts = Parts {
+        let setup = ServeSetup {
             vault,
             verifier,
             introspection: server.introspection,
@@ -59,6 +59,6 @@ impl Serve {
             metrics_listen: Some(server.metrics_listen),
             tls: server.tls,
         };
-        server::run(parts, |_| Ok(())).await
+        server::run(setup, |_| Ok(())).await
     }
 }

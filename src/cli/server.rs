@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 /// How long the background jobs may run on after the server has stopped.
 const JOBS_GRACE: Duration = Duration::from_secs(5);
 
-/// The parts of a server.
-pub struct Parts {
+/// What [`run`] needs to serve a vault.
+pub struct ServeSetup {
     /// The vault.
     pub vault: Vault,
     /// The verifier of tokens.
@@ -60,11 +60,11 @@ struct Listening {
 
 /// Serves until SIGTERM or SIGINT; calls `ready` once the server accepts requests. A second signal
 /// stops it at once.
-pub async fn run(parts: Parts, ready: impl FnOnce(Addresses) -> Result) -> Result {
-    let (vault, audit_retention) = (parts.vault.clone(), parts.audit_retention);
+pub async fn run(setup: ServeSetup, ready: impl FnOnce(Addresses) -> Result) -> Result {
+    let (vault, audit_retention) = (setup.vault.clone(), setup.audit_retention);
     let mut signals = Signals::new().map_err(CommandFailure::Runtime)?;
     let stop = CancellationToken::new();
-    let Listening { addresses, serving } = listen(parts, stop.clone()).await?;
+    let Listening { addresses, serving } = listen(setup, stop.clone()).await?;
     let mut serving = tokio::spawn(serving);
     let stop_jobs = CancellationToken::new();
     let jobs = tokio::spawn(jobs::run(vault.clone(), audit_retention, stop_jobs.clone()));
@@ -104,16 +104,16 @@ pub async fn run(parts: Parts, ready: impl FnOnce(Addresses) -> Result) -> Resul
 
 /// Binds the addresses, so that errors with them are reported first; the result serves until `stop`
 /// is cancelled.
-async fn listen(parts: Parts, stop: CancellationToken) -> Result<Listening> {
-    let scheme = if parts.tls.is_some() { "https" } else { "http" };
+async fn listen(setup: ServeSetup, stop: CancellationToken) -> Result<Listening> {
+    let scheme = if setup.tls.is_some() { "https" } else { "http" };
     let config = ServerConfig {
-        listen: parts.listen,
-        runtime_listen: parts.runtime_listen,
-        metrics_listen: parts.metrics_listen,
-        tls: parts.tls,
+        listen: setup.listen,
+        runtime_listen: setup.runtime_listen,
+        metrics_listen: setup.metrics_listen,
+        tls: setup.tls,
     };
-    let api = Api::new(parts.vault, parts.introspection);
-    let server = Server::bind(config, http::ServerParts { api, verifier: parts.verifier }).await?;
+    let api = Api::new(setup.vault, setup.introspection);
+    let server = Server::bind(config, http::ServerParts { api, verifier: setup.verifier }).await?;
     let addresses = Addresses {
         scheme,
         address: server.address(),

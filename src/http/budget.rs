@@ -186,14 +186,15 @@ impl Reservation {
     /// # Errors
     /// When waiting takes too long.
     pub(super) async fn acquire_heavy(&self, all: &Arc<Semaphore>) -> Result<[OwnedSemaphorePermit; 2], Exhausted> {
-        let both = async {
-            let own = self.share.narrowest().heavy.clone().acquire_owned().await?;
-            Ok::<_, AcquireError>([own, all.clone().acquire_owned().await?])
-        };
-        match timeout(self.budget.0.limits.wait, both).await {
+        match timeout(self.budget.0.limits.wait, self.own_and_one_of(all)).await {
             Ok(Ok(permits)) => Ok(permits),
             Err(_) | Ok(Err(AcquireError { .. })) => Err(Exhausted),
         }
+    }
+
+    async fn own_and_one_of(&self, all: &Arc<Semaphore>) -> Result<[OwnedSemaphorePermit; 2], AcquireError> {
+        let own = self.share.narrowest().heavy.clone().acquire_owned().await?;
+        Ok([own, all.clone().acquire_owned().await?])
     }
 
     /// The bytes of an answer, which keep the reservation until the last piece of them is dropped.

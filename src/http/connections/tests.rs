@@ -80,7 +80,7 @@ fn start_under(bounds: Bounds, permits: Permits, tls: Option<RustlsAcceptor>, pr
         .route("/", get(async || "here").post(async |body: Bytes| body))
         .route("/slow", get(slow))
         .route("/large", get(large))
-        .route("/admitted", post(count_and_read));
+        .route("/verified", post(count_and_read));
     let stop = CancellationToken::new();
     let server = tokio::spawn(serve(socket, tls, router, bounds, permits, pressure, stop.clone()));
     Started { address, held, stop, server }
@@ -294,7 +294,7 @@ async fn a_request_whose_body_has_not_arrived_keeps_no_slot() {
 async fn the_body_of_a_verified_caller_has_its_time() {
     let bounds = Bounds { slots: 1, when_full: SHORT / 2, body_when_full: SHORT, ..BOUNDS };
     let address = start(bounds);
-    for (path, answered) in [("/admitted", true), ("/", false)] {
+    for (path, answered) in [("/verified", true), ("/", false)] {
         let mut slow = TcpStream::connect(address).await.unwrap();
         slow.write_all(POST.replace("/ ", &format!("{path} ")).as_bytes()).await.unwrap();
         sleep(SHORT * 4).await;
@@ -376,7 +376,7 @@ async fn requests_of_nobody_in_particular_leave_permits_for_those_of_verified_ca
     let mut verified = Vec::new();
     for at in 0..4 {
         waiting = waiting.ready().await.unwrap();
-        let request = Request::post("http://x/admitted").header("authorization", "Bearer t").body(()).unwrap();
+        let request = Request::post("http://x/verified").header("authorization", "Bearer t").body(()).unwrap();
         let (answer, mut body) = waiting.send_request(request, false).unwrap();
         sleep(SHORT).await;
         if at < 2 {

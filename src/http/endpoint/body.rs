@@ -1,8 +1,8 @@
 //! Reads a request's body within limits of size and time, whatever its headers announce.
 
-use super::super::budget::Reservation;
-use super::super::connections::NoPermit;
 use super::refusal::Refusal;
+use crate::http::budget::Reservation;
+use crate::http::connections::NoPermit;
 use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
 use http::header::{CONTENT_LENGTH, EXPECT};
@@ -108,17 +108,18 @@ impl Incoming {
         if self.expects || self.announced.is_some_and(|length| length > MAX_DISCARDED) {
             return;
         }
-        let rest = async {
-            let mut read = 0;
-            while let Some(Ok(chunk)) = self.stream.next().await {
-                read += chunk.len();
-                if read > MAX_DISCARDED {
-                    break;
-                }
-            }
-        };
         // The answer follows in any case.
-        let _ = timeout(DISCARD_TIMEOUT, rest).await;
+        let _ = timeout(DISCARD_TIMEOUT, self.discard_rest()).await;
+    }
+
+    async fn discard_rest(&mut self) {
+        let mut read = 0;
+        while let Some(Ok(chunk)) = self.stream.next().await {
+            read += chunk.len();
+            if read > MAX_DISCARDED {
+                break;
+            }
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! Refusals of requests before their operation is executed.
 
-use super::super::budget::Exhausted;
-use super::super::connections::NoPermit;
 use super::media::Media;
 use crate::domain::{ErrorCode, RequestId};
 use crate::graphql::{Api, server_error};
+use crate::http::budget::Exhausted;
+use crate::http::connections::NoPermit;
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
