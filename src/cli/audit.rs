@@ -24,7 +24,8 @@ pub struct Audit {
 enum Command {
     /// Checks every chain of events, and prints where one breaks
     ///
-    /// Exit status: 0 everything is as it was recorded, 1 something is not, 6 the check could not be made.
+    /// Exit status: 0 everything is as it was recorded, 1 something is not, 6 the check could not
+    /// be made.
     #[command(after_help = SECRETS_HELP)]
     Verify {
         /// Checks against the heads in this file too, a line each, as `audit head` printed them:

@@ -25,8 +25,8 @@ impl Readiness {
         Self { vault, last: Mutex::default() }
     }
 
-    /// The parts that do not answer. One question runs at a time, and all checks that arrive meanwhile get its
-    /// answer.
+    /// The parts that do not answer. One question runs at a time, and all checks that arrive
+    /// meanwhile get its answer.
     async fn silent(&self) -> Vec<&'static str> {
         let mut last = self.last.lock().await;
         match &*last {

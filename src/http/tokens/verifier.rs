@@ -162,8 +162,8 @@ impl Verifier {
 
     /// Verifies a token, and gives its principal.
     ///
-    /// A token whose key is known is verified at once with the present set; another one waits for the
-    /// set to be re-read.
+    /// A token whose key is known is verified at once with the present set; another one waits for
+    /// the set to be re-read.
     ///
     /// # Errors
     /// Why it is refused. [`Refused::KeysUnavailable`] says nothing about the token; all others are
