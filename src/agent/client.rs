@@ -4,7 +4,7 @@
 use super::AgentFailure;
 use super::bounded::bounded;
 use crate::command::{OneLine, Untrusted};
-use crate::domain::{root_cause, with_causes};
+use crate::domain::{ErrorCode, root_cause, with_causes};
 use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode, Url};
@@ -195,16 +195,25 @@ impl VaultClient {
         let Extensions { code, request_id, retry_after_seconds } = error.extensions;
         let named = request_id.map_or_else(String::new, |id| format!(" (request {id})"));
         let message = format!("{}{named}", error.message);
-        match code.as_received() {
-            "UNAUTHENTICATED" | "FORBIDDEN" => Attempt::Failed(AgentFailure::Refused(message)),
-            "UNAVAILABLE" => Attempt::Again(format!("the vault is not available: {message}"), wait),
-            "RATE_LIMITED" => {
+        match ErrorCode::parse(code.as_received()) {
+            Some(ErrorCode::Unauthenticated | ErrorCode::Forbidden) => Attempt::Failed(AgentFailure::Refused(message)),
+            Some(ErrorCode::Unavailable) => Attempt::Again(format!("the vault is not available: {message}"), wait),
+            Some(ErrorCode::RateLimited) => {
                 let wait = retry_after_seconds.map(Duration::from_secs).or(wait);
                 Attempt::Again(format!("the vault asks for patience: {message}"), wait)
             }
-            "INVALID_INPUT" | "LIMIT_EXCEEDED" => Attempt::Failed(AgentFailure::Input(message)),
-            "INTERNAL" => Attempt::Failed(AgentFailure::Unreachable(format!("the vault failed: {message}"))),
-            _ => Attempt::Failed(self.strange(&message)),
+            Some(ErrorCode::InvalidInput | ErrorCode::LimitExceeded) => Attempt::Failed(AgentFailure::Input(message)),
+            Some(ErrorCode::Internal) => {
+                Attempt::Failed(AgentFailure::Unreachable(format!("the vault failed: {message}")))
+            }
+            Some(
+                ErrorCode::NotFound
+                | ErrorCode::Conflict
+                | ErrorCode::BadUserInput
+                | ErrorCode::ParseFailed
+                | ErrorCode::ValidationFailed,
+            )
+            | None => Attempt::Failed(self.strange(&message)),
         }
     }
 

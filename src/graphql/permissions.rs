@@ -3,8 +3,8 @@
 use super::loaders::{RequestContext, request};
 use crate::domain::{Error, ProjectId, Result};
 use crate::permission::{
-    Authorized, CanAdminister, CanAudit, CanList, CanManageMembers, CanViewAgents, CanViewMasked, CanWrite, Held,
-    Permission,
+    Authorized, CanAdminister, CanAudit, CanList, CanManageMembers, CanViewAgents, CanViewMasked, CanWrite, Held as _,
+    Permission, ProjectPermission,
 };
 use crate::vault::{PermissionOn, ProjectAccess};
 use async_graphql::{Context, SelectionField};
@@ -85,17 +85,17 @@ pub(super) const NOT_FOR_YOUR_ROLE: Error =
     Error::Forbidden("Your role in this project does not show this; ask an Accountable person.");
 
 /// What the viewer is granted to read a guarded field.
-pub(super) struct Granted<P: Held> {
+pub(super) struct Granted<P: ProjectPermission> {
     /// The project, as it was when the permission was decided.
     pub access: ProjectAccess,
     /// The proof of the permission.
     pub by: Authorized<P>,
 }
 
-impl<P: Held> Granted<P> {
-    fn of(access: ProjectAccess) -> Result<Self> {
-        let by = access.decision.authorize();
-        let by = by.ok_or_else(|| Error::internal("a permission was answered by a decision on another"))?;
+impl<P: ProjectPermission> Granted<P> {
+    fn of(access: ProjectAccess, project: &ProjectId) -> Result<Self> {
+        let by = access.decision.authorize().filter(|by: &Authorized<P>| by.project() == project);
+        let by = by.ok_or_else(|| Error::internal("a field was about to be shown under another permission"))?;
         Ok(Self { access, by })
     }
 }
@@ -104,12 +104,16 @@ impl<P: Held> Granted<P> {
 ///
 /// # Errors
 /// FORBIDDEN without it.
-pub(super) async fn granted<P: Held>(ctx: &Context<'_>, project: &ProjectId, _: &Guarded<P>) -> Result<Granted<P>> {
-    Granted::of(request(ctx)?.may(project, P::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?)
+pub(super) async fn granted<P: ProjectPermission>(
+    ctx: &Context<'_>,
+    project: &ProjectId,
+    _: &Guarded<P>,
+) -> Result<Granted<P>> {
+    Granted::of(request(ctx)?.may(project, P::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?, project)
 }
 
 /// The answer to a viewer who selects a guarded field.
-pub(super) enum Sight<P: Held> {
+pub(super) enum Sight<P: ProjectPermission> {
     /// They hold its permission.
     Granted(Granted<P>),
     /// They see the project, but not this.
@@ -122,7 +126,7 @@ pub(super) enum Sight<P: Held> {
 ///
 /// # Errors
 /// When the authorizer or the database cannot be asked.
-pub(super) async fn sight<P: Held>(
+pub(super) async fn sight<P: ProjectPermission>(
     request: &RequestContext,
     project: Option<&ProjectId>,
     _: &Guarded<P>,
@@ -130,10 +134,10 @@ pub(super) async fn sight<P: Held>(
     let asked = |permission| -> PermissionOn { (project.cloned(), permission) };
     let keys = [asked(P::PERMISSION), asked(Permission::CanSee)];
     let mut answers = request.access(keys.clone()).await?;
-    Ok(match (answers.remove(&keys[0]), answers.remove(&keys[1])) {
-        (Some(access), _) => Sight::Granted(Granted::of(access)?),
-        (None, Some(_)) => Sight::Forbidden,
-        (None, None) => Sight::Hidden,
+    Ok(match (answers.remove(&keys[0]), answers.remove(&keys[1]), project) {
+        (Some(access), _, Some(project)) => Sight::Granted(Granted::of(access, project)?),
+        (None, Some(_), _) => Sight::Forbidden,
+        (None, None, _) | (Some(_), _, None) => Sight::Hidden,
     })
 }
 

@@ -15,7 +15,7 @@ use super::references::{Agent, Organization, User};
 use super::scalars::{DateTime, VaultEnvironmentNames, VaultProjectStatus, VaultRole};
 use crate::authz::Member;
 use crate::domain::{EntryStatus, Error, MilestoneId, Phase, ProjectId, Result, Role, Timestamp};
-use crate::permission::{Authorized, CanAdminister, CanList, CanSee, Held, Permission};
+use crate::permission::{Authorized, CanAdminister, CanList, CanSee, Held as _, Permission, ProjectPermission};
 use crate::vault::{self, AgentAssignment, EntryFilter, EntryOrder, EntryQuery, RoleHolder};
 use async_graphql::{Context, ID, Object, SimpleObject};
 
@@ -310,7 +310,7 @@ async fn list(ctx: &Context<'_>, by: Authorized<CanList>, query: EntryQuery) -> 
 pub(super) struct VaultViewer(ProjectId);
 
 impl VaultViewer {
-    async fn may<P: Held>(&self, ctx: &Context<'_>, field: &Guarded<P>) -> async_graphql::Result<bool> {
+    async fn may<P: ProjectPermission>(&self, ctx: &Context<'_>, field: &Guarded<P>) -> async_graphql::Result<bool> {
         match granted(ctx, &self.0, field).await {
             Ok(_) => Ok(true),
             Err(Error::Forbidden(_)) => Ok(false),

@@ -40,8 +40,8 @@ struct RestrictionsJson {
     directly_related_user_types: Vec<Restriction>,
 }
 
-/// The subjects that a tuple may put in a relation. The model has no wildcards and no conditions; one that
-/// had does not load.
+/// The subjects that a tuple may put in a relation. The model has no wildcards and no conditions;
+/// one that had does not load.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Restriction {

@@ -204,7 +204,7 @@ impl AgentSecrets {
             for outcome in [SecretOutcome::NotFound, SecretOutcome::Expired] {
                 let count = answers.iter().filter(|answer| answer.outcome == outcome).count();
                 let missed = failed(&call.event, outcome.as_str(), count);
-                events.extend(missed.filter(|event| self.audit.records_miss(event)));
+                events.extend(missed.filter(|event| self.audit.count_miss(event)));
             }
         }
         let counted = events.len() as u64;

@@ -3,8 +3,8 @@
 //!
 //! There are several chains. A transaction that records events takes one for itself, and puts it
 //! back longer after its commit. So no transaction waits for another's chain, and one that is
-//! rolled back leaves no gap. A chain begins at an anchor, an event of another chain, which ties
-//! the chains to each other.
+//! rolled back leaves no gap. A new chain's first MAC covers an event of another chain, its anchor,
+//! which ties the chains to each other; the very first chain has none.
 
 use super::Audit;
 use crate::crypto::{AuditKey, CryptoError, MacContext};
@@ -15,33 +15,33 @@ use data_encoding::HEXLOWER;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The chains that this process appends to, while no transaction does.
+/// The idle chains of this process: those that no transaction is using now.
 #[derive(Default)]
-pub(super) struct Chains(Mutex<Vec<Tip>>);
+pub(super) struct IdleChains(Mutex<Vec<ChainEnd>>);
 
 /// The end of a chain: the sequence number and the MAC of its last event.
 #[derive(Clone)]
-struct Tip {
+struct ChainEnd {
     chain: ChainId,
     seq: i64,
     mac: Vec<u8>,
 }
 
-impl Chains {
-    fn take(&self) -> Option<Tip> {
+impl IdleChains {
+    fn take(&self) -> Option<ChainEnd> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
-    fn give(&self, tip: Tip) {
+    fn give(&self, tip: ChainEnd) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(tip);
     }
 
-    fn take_all(&self) -> Vec<Tip> {
+    fn take_all(&self) -> Vec<ChainEnd> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Tip {
+impl ChainEnd {
     fn append(&mut self, key: &AuditKey, event: &EventRow) -> ChainedEvent {
         let seq = self.seq + 1;
         let mac = key.mac(MacContext::Event, fields(self.chain, seq, &self.mac, event).iter().map(Option::as_deref));
@@ -103,7 +103,7 @@ pub(in crate::vault) fn beginning(key: &AuditKey, chain: &ChainRow) -> [u8; 32] 
 }
 
 /// A cut of a chain after this event, the last one that is erased.
-pub(super) fn cut_behind(key: &AuditKey, chain: ChainId, seq: i64, event_mac: Vec<u8>) -> Cut {
+pub(super) fn cut_after(key: &AuditKey, chain: ChainId, seq: i64, event_mac: Vec<u8>) -> Cut {
     let fields = cut_fields(chain, seq, &event_mac);
     let mac = key.mac(MacContext::Cut, fields.iter().map(|field| Some(field.as_str()))).to_vec();
     Cut { seq, event_mac, mac }
@@ -135,7 +135,7 @@ impl Audit {
         let before = self.0.chains.take();
         let mut after = match &before {
             Some(tip) => tip.clone(),
-            None => self.claim_or_open(tx, &key).await?,
+            None => self.reuse_or_open(tx, &key).await?,
         };
         let chained: Vec<ChainedEvent> = events.iter().map(|event| after.append(&key, event)).collect();
         let mut beside = after.clone();
@@ -175,20 +175,21 @@ impl Audit {
         }
     }
 
-    async fn claim_or_open(&self, tx: &mut Tx, key: &AuditKey) -> Result<Tip> {
+    async fn reuse_or_open(&self, tx: &mut Tx, key: &AuditKey) -> Result<ChainEnd> {
         if let Some(id) = tx.released_chain().await?
             && let Some(chain) = tx.claim_chain(id).await?
         {
-            // A cut keeps some events, so the last event there is may be older than the cut.
+            // Retention keeps some events before the cut, so the last stored event may precede it;
+            // the later of both is the end.
             let last = tx.last_link(id).await?.map(|link| (link.seq, link.mac));
             let cut = chain.cut.as_ref().map(|cut| (cut.seq, cut.event_mac.clone()));
             let (seq, mac) = last.max(cut).unwrap_or_else(|| (0, beginning(key, &chain).to_vec()));
-            return Ok(Tip { chain: id, seq, mac });
+            return Ok(ChainEnd { chain: id, seq, mac });
         }
         let anchor = tx.newest_link().await?.map(|Link { chain, seq, mac, .. }| Anchor { chain, seq, mac });
         let chain = ChainRow { id: ChainId::new(), opened_at: self.now(), anchor, cut: None };
         tx.insert_chain(&chain).await?;
-        Ok(Tip { chain: chain.id, seq: 0, mac: beginning(key, &chain).to_vec() })
+        Ok(ChainEnd { chain: chain.id, seq: 0, mac: beginning(key, &chain).to_vec() })
     }
 
     /// Signs a head and releases this process's chains for other processes. Called when the process

@@ -36,8 +36,8 @@ struct Rate {
     every: Duration,
 }
 
-/// The rest of a [`Rate`], by the generic cell rate algorithm: the instant at which it is full
-/// again.
+/// How much of a [`Rate`] is left, by the generic cell rate algorithm: stored as the instant at
+/// which all of it is available again.
 #[derive(Default)]
 struct Allowance {
     full_at: Option<Timestamp>,
@@ -110,7 +110,7 @@ impl Denial {
 }
 
 /// How a denial is recorded.
-pub(super) enum Outcome {
+pub(super) enum Decision {
     /// These events are recorded before the caller is answered.
     Record(Vec<Denial>),
     /// The same denial was recorded within the minute, so this one is only counted.
@@ -209,7 +209,8 @@ struct State {
     process: Allowance,
     /// The denials of all other principals once the process's allowance is used up.
     others: Option<Rest>,
-    /// Only callers who may resolve are here, so there are at most as many as agents on projects.
+    /// Bounded: one for each runtime, agent, project and reason, and only for callers who may
+    /// resolve.
     misses: HashMap<MissKey, OfPrincipal>,
 }
 
@@ -249,25 +250,25 @@ impl Denials {
 
     /// Decides how a denial is recorded. The first one of its kind within the minute is recorded,
     /// after the repetitions of the previous minute.
-    pub(super) fn count(&self, denial: Denial) -> Outcome {
+    pub(super) fn count(&self, denial: Denial) -> Decision {
         let (key, now) = (denial.key(), denial.event.occurred_at);
         let mut state = self.state();
         if let Some(repeated) = state.repeated.get_mut(&key).filter(|repeated| now < repeated.since.plus(WINDOW)) {
             repeated.count += 1;
             repeated.last = denial;
-            return Outcome::Repetition;
+            return Decision::Repetition;
         }
         if let Err(wait) = state.take_allowance(&denial.event) {
-            return Outcome::Limited(wait);
+            return Decision::Limited(wait);
         }
         let begun = Repeated { since: now, count: 0, last: denial.clone() };
         let ended = state.repeated.insert(key, begun).and_then(Repeated::denial);
-        Outcome::Record(ended.into_iter().chain([denial]).collect())
+        Decision::Record(ended.into_iter().chain([denial]).collect())
     }
 
-    /// Whether an event about names that do not exist is recorded by itself; otherwise it is
-    /// counted.
-    pub(super) fn records_miss(&self, event: &EventRow) -> bool {
+    /// Decides whether an event about names that do not exist is recorded by itself, and counts it
+    /// if not.
+    pub(super) fn count_miss(&self, event: &EventRow) -> bool {
         let mut state = self.state();
         let misses = state.misses.entry(MissKey::of(event)).or_default();
         let records = misses.allowance.take(&OF_MISSES, event.occurred_at).is_ok();
@@ -300,7 +301,8 @@ impl Denials {
         }
     }
 
-    /// Takes the counts of minutes that have ended, or all counts.
+    /// Takes the counts of minutes that have ended, or all counts, and forgets principals whose
+    /// allowance is full again.
     pub(super) fn ended(&self, now: Timestamp, all: bool) -> Vec<Pending> {
         let has_ended = |since: Timestamp| all || now >= since.plus(WINDOW);
         let rest = |rest: &mut Option<Rest>| rest.take_if(|rest| has_ended(rest.since)).map(Rest::event);
@@ -364,8 +366,8 @@ mod tests {
         Denial { named: Named::by(&event), event, is_decoy: false }
     }
 
-    fn is_limited(outcome: &Outcome) -> bool {
-        matches!(outcome, Outcome::Limited(_))
+    fn is_limited(outcome: &Decision) -> bool {
+        matches!(outcome, Decision::Limited(_))
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Recording actions: a change commits with its event, and a denial is recorded as well.
 
 use super::Audit;
-use super::denials::{Denial, Named, Outcome, Pending};
+use super::denials::{Decision, Denial, Named, Pending};
 use super::recorder::CallRecord;
 use crate::domain::{
     Actor, AuditAction, AuditOutcome, DataKeyId, Error, EventId, MilestoneId, ProjectId, Result, Timestamp,
@@ -82,8 +82,8 @@ impl EventRow {
         Self { entry_revision: Some(row.revision), subject, ..self.on_entry(row) }
     }
 
-    /// Records the erasure of this row, as one revision later, so that no row of the entry is the
-    /// newest any more.
+    /// Records the erasure of this row, as one revision later: a row that is put back is older than
+    /// this event, and is refused.
     pub(in crate::vault) fn of_erasure(self, mut row: EntryRow) -> Self {
         row.revision = row.revision.saturating_add(1);
         self.of_change(&row)
@@ -116,15 +116,15 @@ impl Audit {
     async fn record_denial(&self, denial: Denial, refusal: Error) -> Error {
         let denial = Denial { event: denial.event.denied(&refusal), ..denial };
         let denials = match self.0.denials.count(denial) {
-            Outcome::Record(denials) => denials,
-            Outcome::Repetition => return refusal,
-            Outcome::Limited(wait) => {
+            Decision::Record(denials) => denials,
+            Decision::Repetition => return refusal,
+            Decision::Limited(wait) => {
                 metrics::counter!("vault_rate_limited_total").increment(1);
                 return Error::rate_limited(wait);
             }
         };
-        // On a task of its own: async-graphql drops a field when another one has failed, and a
-        // denial that counts as recorded must be.
+        // On a task of its own, which nothing cancels: async-graphql drops a field when another one
+        // has failed, and this denial counts as recorded already.
         let audit = self.clone();
         let recording = async move {
             let of = |is_decoy| denials.iter().filter(move |denial| denial.is_decoy == is_decoy);
@@ -148,7 +148,7 @@ impl Audit {
         }
     }
 
-    /// Makes one call's record durable; it counts as one event.
+    /// Makes one call's record durable, and adds 1 to the metric of events.
     pub(in crate::vault) async fn record(&self, events: &[EventRow]) -> Result<()> {
         self.make_durable(CallRecord { events: events.to_vec(), counted: 1, ..CallRecord::default() }).await
     }

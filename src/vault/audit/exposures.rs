@@ -18,7 +18,7 @@ pub struct Exposure {
 
 impl Audit {
     /// The agents that received the current version of these entries; an entry that no agent
-    /// received is absent. One statement.
+    /// received is absent. Takes one SQL query.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.

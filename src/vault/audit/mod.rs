@@ -1,10 +1,12 @@
-//! The audit log. Every action that was done, denied or failed becomes an event, and every event
-//! belongs to a hash chain, so that changing, removing or reordering one shows.
+//! The audit log. Every action that was done, denied or failed is recorded as an event (repeated
+//! denials share one), and every event belongs to a hash chain, so that changing, removing or
+//! reordering one shows. A decoy is a fake event: it is written for the denial of an object that
+//! does not exist, belongs to no chain, and is erased soon after.
 //!
 //! - [`events`] builds events; `recorder` commits them, many calls at once; `denials` bounds how
 //!   many refusals become events.
-//! - `chains` appends events to chains; `heads` signs the ends of chains; `retention` cuts off
-//!   what is past its time; `receipts` are signed statements for others.
+//! - `chains` appends events to chains; `heads` signs the ends of chains; `retention` cuts off what
+//!   is past its time; `receipts` are signed statements for others.
 //! - `query` and `export` read events; `exposures` reads which agents received a value.
 //! - `revisions` remembers the highest revision of each entry, so that an old row shows.
 //!
@@ -39,7 +41,7 @@ use super::wal::Wal;
 use crate::domain::{EntryId, Timestamp};
 use crate::store::Store;
 use crate::store::records::EventRow;
-use chains::Chains;
+use chains::IdleChains;
 use denials::Denials;
 use heads::ClaimedHeads;
 use recorder::Recorder;
@@ -55,7 +57,7 @@ struct State {
     store: Store,
     installation: Installation,
     wal: Wal,
-    chains: Chains,
+    chains: IdleChains,
     claimed_heads: ClaimedHeads,
     denials: Denials,
     recorder: Recorder,
@@ -70,7 +72,7 @@ impl Audit {
             store: installation.store().clone(),
             installation,
             wal,
-            chains: Chains::default(),
+            chains: IdleChains::default(),
             claimed_heads: ClaimedHeads::default(),
             denials: Denials::default(),
             recorder: Recorder::default(),
@@ -89,10 +91,10 @@ impl Audit {
         self.0.revisions.raise(entry, revision);
     }
 
-    /// Whether an event about names that were not found is recorded by itself. Otherwise it is
-    /// counted, and the count becomes an event later.
-    pub(super) fn records_miss(&self, event: &EventRow) -> bool {
-        self.0.denials.records_miss(event)
+    /// Decides whether an event about names that were not found is recorded by itself, and counts
+    /// it if not; the count becomes an event later.
+    pub(super) fn count_miss(&self, event: &EventRow) -> bool {
+        self.0.denials.count_miss(event)
     }
 
     fn now(&self) -> Timestamp {

@@ -82,8 +82,8 @@ impl Audit {
             return nothing();
         }
         let mut conn = self.0.store.conn().await?;
-        // An entry's events have an index of their own; the query leaves both databases no other
-        // choice.
+        // The query filters by the entry only, so that both databases use the index of entries; the
+        // project is checked here.
         if let (Some(entry), Some(project)) = (entry, project)
             && conn.project_of_events(entry).await?.as_deref() != Some(project.as_str())
         {

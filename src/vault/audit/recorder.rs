@@ -1,6 +1,6 @@
 //! Group commit: records of calls that arrive together are committed together. A call that arrives
-//! while a commit is under way waits for the next one, which takes all waiting calls along. So no
-//! call waits for more than two commits.
+//! while a commit is under way waits for the next one, which takes as many waiting calls along as
+//! fit. So a call normally waits for at most two commits.
 
 use super::Audit;
 use crate::domain::{EntryId, Error, Result, Timestamp};
@@ -30,7 +30,7 @@ pub(super) struct Recorder {
     writing: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// One call's records.
+/// A record in the queue, and where its result goes.
 struct Submission {
     record: CallRecord,
     done: oneshot::Sender<Result<()>>,
@@ -42,12 +42,11 @@ pub(in crate::vault) struct CallRecord {
     pub events: Vec<EventRow>,
     /// The entries of which a value is about to leave.
     pub used: Vec<EntryId>,
-    /// Decoys: the work of recording an event, where nothing may be recorded.
+    /// Decoys, which make denying a missing object as much work as denying a hidden one.
     pub decoys: Vec<EventRow>,
-    /// The amount to add to the counter of events. It must not tell whether the thing asked for
-    /// exists: a
-    /// denial counts once, be it an event or a decoy, and the event that sums up repetitions does
-    /// not count again.
+    /// The amount to add to the metric of events: 1 for a denial, whether it is an event or a
+    /// decoy, so that the metric does not tell whether the object exists; 0 for the event that sums
+    /// up repetitions.
     pub counted: u64,
 }
 

@@ -1,21 +1,21 @@
 //! Erasing events past their retention, so that the rest of their chains can still be verified.
 
 use super::Audit;
-use super::chains::{beginning, cut_behind, verify_cut, verify_event};
+use super::chains::{beginning, cut_after, verify_cut, verify_event};
 use crate::crypto::AuditKey;
 use crate::domain::{ChainId, Result, Timestamp};
 use crate::store::records::{ChainRow, Cut};
 use std::time::Duration;
 
-/// The name of the lock under which servers do this one after another.
+/// The name of the lock that is held while a chain is cut.
 const LOCK: &str = "audit-retention";
 /// Maximum number of events that are read at once.
 const BATCH: i64 = 1_000;
 
 impl Audit {
     /// Erases every event older than `retention`, except the newest change of each existing entry,
-    /// which its row is compared with. Returns the number of events erased. Several servers may do
-    /// this at once.
+    /// which its row is compared with. Returns the number of events erased. Several servers may
+    /// call this; they cut one chain at a time.
     ///
     /// An attacker who can write to the database can forge the dates of events, so retention checks
     /// each event before it erases it. At the first event that is not as it was recorded, retention
@@ -33,11 +33,11 @@ impl Audit {
             let Some(cut) = self.authentic_cut(&key, &chain, before).await? else { continue };
             let mut tx = self.0.store.begin().await?;
             tx.lock_name(LOCK).await?;
-            // Another server may have cut it meanwhile; the events it kept are for the next time.
+            // If another server has cut this chain meanwhile, it is left for the next call.
             let now = tx.chain_row(chain.id).await?;
             if now.is_some_and(|now| is_cut_alike(&now, &chain)) {
-                // Also where the cut stays: a kept event may have been an entry's newest change
-                // then, and is no longer.
+                // Done even if the cut does not move: an event that was kept as an entry's newest
+                // change may be superseded by now.
                 gone += tx.cut_chain(chain.id, &cut).await? as u64;
             }
             tx.commit().await?;
@@ -48,8 +48,9 @@ impl Audit {
         Ok(gone)
     }
 
-    /// Where to cut a chain: after the last of the events that follow its present cut and are all
-    /// authentic and older than `before`. None if there is nothing to cut.
+    /// The cut of a chain: after the last of the events that follow its present cut and are all
+    /// authentic and older than `before`. Without such an event, the present cut. None if there is
+    /// neither, or if the present cut is not authentic.
     async fn authentic_cut(&self, key: &AuditKey, chain: &ChainRow, before: Timestamp) -> Result<Option<Cut>> {
         let (mut seq, mut mac) = match &chain.cut {
             Some(cut) if verify_cut(key, chain.id, cut).is_err() => {
@@ -68,7 +69,7 @@ impl Audit {
                 let follows = link.seq == seq + 1 && link.prev == mac;
                 if !follows || verify_event(key, &chained).is_err() {
                     let now = self.0.store.conn().await?.chain_row(chain.id).await?;
-                    // Otherwise another server cut it while it was read.
+                    // If the cut has moved, another server caused the gap, and nobody tampered.
                     if now.is_some_and(|now| is_cut_alike(&now, chain)) {
                         complain(chain.id, seq + 1);
                     }
@@ -83,7 +84,7 @@ impl Audit {
                 break;
             }
         }
-        Ok(if seq > from { Some(cut_behind(key, chain.id, seq, mac)) } else { chain.cut.clone() })
+        Ok(if seq > from { Some(cut_after(key, chain.id, seq, mac)) } else { chain.cut.clone() })
     }
 }
 

@@ -317,7 +317,8 @@ impl Entries {
         Ok(Some(selection))
     }
 
-    /// The versions of entries, newest first. Unchecked: show them only to viewers who may see masked values.
+    /// The versions of entries, newest first. Unchecked: show them only to viewers who may see
+    /// masked values.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.

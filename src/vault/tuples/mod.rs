@@ -25,7 +25,7 @@ use key_locks::KeyedLocks;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Changes tuples, and queues the transactions that change a project. Cheap to clone.
+/// Changes tuples, and bounds and orders the transactions that change a partition. Cheap to clone.
 #[derive(Clone)]
 pub struct Tuples {
     store: Store,

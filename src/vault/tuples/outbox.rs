@@ -51,7 +51,7 @@ pub(in crate::vault) enum Step {
 }
 
 /// A step in the outbox: its sequence number, and its JSON.
-type Pushed = (i64, String);
+type OutboxEntry = (i64, String);
 
 const WILL_TAKE_EFFECT: Error = Error::Unavailable {
     message: "The change is saved, but the authorizer cannot be reached; it takes effect as soon as it can.",
@@ -98,9 +98,9 @@ impl Tuples {
     /// Commits events with the steps they stand for, then applies the steps.
     ///
     /// # Errors
-    /// UNAVAILABLE without `will_take_effect` when nothing was committed, with it when the steps
-    /// are still to be applied. INTERNAL when the steps are gone from the outbox and not in effect:
-    /// whoever writes the database removed them.
+    /// UNAVAILABLE without `will_take_effect` when nothing was committed; UNAVAILABLE with it when
+    /// the steps are committed and not applied yet; INTERNAL when somebody else who writes to the
+    /// database has removed the steps before they took effect.
     pub(in crate::vault) async fn commit_and_apply(
         &self,
         mut tx: QueuedTx,
@@ -115,7 +115,7 @@ impl Tuples {
             pushed.push(self.push(&mut tx, &name, step).await?);
         }
         tx.commit().await?;
-        let in_effect = self.apply_own(&name, steps, &pushed).await.map_err(|error| {
+        let in_effect = self.apply_partition(&name, steps, &pushed).await.map_err(|error| {
             tracing::warn!(partition = %partition_kind(&name), %error, "a committed change of tuples waits in the outbox");
             WILL_TAKE_EFFECT
         })?;
@@ -132,7 +132,7 @@ impl Tuples {
 
     /// Applies the pending rows of a partition, the caller's own steps among them. Returns whether
     /// those are in effect.
-    async fn apply_own(&self, partition: &str, steps: &[Step], own: &[Pushed]) -> Result<bool> {
+    async fn apply_partition(&self, partition: &str, steps: &[Step], own: &[OutboxEntry]) -> Result<bool> {
         let mut tx = self.begin_named(&[partition.to_owned()]).await?;
         tx.lock_name(partition).await?;
         let applied = self.apply_pending(&mut tx, partition).await?;
@@ -141,10 +141,10 @@ impl Tuples {
         Ok(in_effect)
     }
 
-    /// Whether steps whose rows are gone are in effect all the same, because another server applied
-    /// them. They are not applied again: that server may have undone them since for somebody else,
-    /// and access that was taken away would come back. The erasure of a project is finished, since
-    /// its id is never used again.
+    /// Checks whether steps whose rows are gone are in effect, because another server applied them.
+    /// They are not applied again: that server may have undone them since for somebody else, and
+    /// access that was taken away would come back. Only the erasure of a project is completed here,
+    /// since its id is never used again.
     async fn confirm_effect(&self, tx: &mut Tx, steps: &[Step]) -> Result<bool> {
         if let Some(Step::Erase { object, last: Some(last) }) = steps.last() {
             self.erase_tuples(tx, object, Some(last.clone())).await?;
@@ -186,7 +186,7 @@ impl Tuples {
         Ok(tx.commit().await?)
     }
 
-    async fn push(&self, tx: &mut Tx, partition: &str, step: &Step) -> Result<Pushed> {
+    async fn push(&self, tx: &mut Tx, partition: &str, step: &Step) -> Result<OutboxEntry> {
         let key = self.installation.audit_key(tx).await?;
         let step = serde_json::to_string(step).map_err(Error::internal)?;
         let mac = key.mac(MacContext::Outbox, [Some(partition), Some(step.as_str())]);
@@ -202,14 +202,14 @@ impl Tuples {
         let partitions = self.store.conn().await?.outbox_partitions().await?;
         let mut result = Ok(());
         for partition in partitions {
-            result = self.apply_own(&partition, &[], &[]).await.map(drop).and(result);
+            result = self.apply_partition(&partition, &[], &[]).await.map(drop).and(result);
         }
         result
     }
 
     /// Applies the pending rows of a partition and returns them. The caller holds the partition's
-    /// lock.
-    async fn apply_pending(&self, tx: &mut Tx, partition: &str) -> Result<Vec<Pushed>> {
+    /// lock. A row whose MAC is wrong stops the partition until an operator removes the row.
+    async fn apply_pending(&self, tx: &mut Tx, partition: &str) -> Result<Vec<OutboxEntry>> {
         let waiting = tx.outbox_of(partition).await?;
         let mut applied = Vec::with_capacity(waiting.len());
         if waiting.is_empty() {

@@ -1,5 +1,5 @@
-//! Transactions that change a project, an agent or a runtime, and may wait for the authorizer
-//! meanwhile. Each holds a database connection, so few run at a time, and the other connections
+//! Transactions that change a partition, and may wait for the authorizer meanwhile. Each holds a
+//! database connection, so few run at a time, and the other connections
 //! stay free for requests that read.
 
 use super::Tuples;
@@ -53,12 +53,12 @@ impl DerefMut for QueuedTx {
 }
 
 impl Tuples {
-    /// Begins a transaction that will take the locks of these partitions in the database, once no
-    /// other one of this process holds them or waits for them. An agent's partition comes before a
-    /// project's, so that no two wait for each other.
+    /// Takes this process's locks of these partitions, then a permit, and begins a transaction. The
+    /// caller takes the locks in the database itself, and names an agent's partition before a
+    /// project's, so that no two transactions wait for each other.
     ///
-    /// The locks come before the permit, so that requests that wait for one partition hold no more
-    /// than one permit.
+    /// The locks come before the permit, so that requests that wait for one busy partition hold no
+    /// permits.
     ///
     /// # Errors
     /// UNAVAILABLE when that takes too long.
