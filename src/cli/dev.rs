@@ -136,7 +136,7 @@ fn welcome(addresses: Addresses, dir: &DataDir, named: &Path, demo: bool) -> Res
 fn quoted(path: &Path) -> Result<String> {
     let text = path.to_str().ok_or_else(|| Failure::DataDir {
         path: path.to_owned(),
-        problem: "its path is not UTF-8; give one that is",
+        problem: "this path is not UTF-8; use one that is",
     })?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@".contains(c);
     Ok(if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) })

@@ -186,7 +186,7 @@ fn state(key: &MasterKeyUse) -> &'static str {
         (true, ..) => "current",
         (false, true, true) => "unwraps only; `keys rotate` rewraps its keys with the current one",
         (false, true, false) => "unused; `keys retire` removes it",
-        (false, false, _) => "MISSING: the keys it wraps cannot be opened; put it back into the keyring",
+        (false, false, _) => "MISSING: the keys it wraps cannot be opened; put it back",
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) fn may_be_cross_site(headers: &HeaderMap) -> bool {
         return false;
     }
     let mut sites = headers.get_all("sec-fetch-site").iter();
-    // Browsers send no Origin with a same-site GET; older ones send no Sec-Fetch-Site.
+    // Browsers send no Origin with a same-origin GET; older ones send no Sec-Fetch-Site.
     sites.any(|site| site != "same-origin" && site != "none") || headers.contains_key(ORIGIN)
 }
 
