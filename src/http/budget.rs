@@ -349,7 +349,7 @@ mod tests {
             drop(first);
         });
         waited.unwrap();
-        // A caller who goes away while waiting leaves nothing behind.
+        // A caller that stops waiting leaves no reservation behind.
         let mut third = budget.reservation(None);
         assert!(timeout(SHORT, third.resize(5)).await.is_err());
         drop((second, third));

@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn variables_have_at_most_30_000_tokens() {
-        // The object, the name in it and the list are three.
+        // The object, its member's name and the list count as three tokens.
         for (element, tokens) in [("0", 1), ("[]", 1), ("\"x\"", 1), ("null", 1), ("{\"\":0}", 3), ("[[true]]", 3)] {
             let of = |count| with_variables(&format!(r#"{{"v":{}}}"#, list(element, count)));
             let most = (super::super::variables::MAX_TOKENS - 3) / tokens;
@@ -259,7 +259,7 @@ mod tests {
             assert_eq!((refused.status.as_u16(), refused.code.as_str()), (400, "LIMIT_EXCEEDED"), "{element}");
             assert!(format!("{refused:?}").contains("30,000"), "{refused:?}");
         }
-        // A text that cannot be read to its end is no JSON, whatever it holds.
+        // A truncated text is malformed JSON, whatever it contains.
         let cut = format!(r#"{{"query":"{{a}}","variables":{{"v":[{}"#, "0,".repeat(40_000));
         assert_eq!(code(Form::of_json(cut.as_bytes())), Some((400, "BAD_USER_INPUT")));
     }

@@ -49,10 +49,10 @@ async fn an_issuer_speaks_only_for_its_kinds_and_below_its_prefix() {
     let service = with(claims.clone(), "aud", json!("project-vault-service"));
     assert_eq!(world.verify_partner(&service).await, Err(TokenError::Kind));
 
-    // Another's prefix stays below one's own.
+    // An issuer's own prefix goes in front, so another's prefix in the subject is harmless.
     let twice = with(claims.clone(), "sub", json!("partner|ada"));
     assert_eq!(world.verify_partner(&twice).await.as_deref(), Ok("user:partner|partner|ada"));
-    // But the issuer without a prefix could steal it.
+    // The issuer without a prefix could use it to name another issuer's people.
     for (sub, answer) in [
         ("partner|ada", Err(TokenError::Subject)),
         ("partner|", Err(TokenError::Subject)),
@@ -74,7 +74,7 @@ async fn a_subject_is_an_id() {
     for sub in ["", " ", "a b", "ada\n", "ü", "a\u{0}", &"s".repeat(201), &"*".repeat(81)] {
         assert_eq!(world.who(&with(claims.clone(), "sub", json!(sub))).await, Err(TokenError::Subject), "{sub:?}");
     }
-    // The prefix alone names nobody, and counts for the length.
+    // The prefix alone is no id, and it counts towards the length.
     for sub in [String::new(), "s".repeat(200)] {
         assert_eq!(world.verify_partner(&with(claims.clone(), "sub", json!(sub))).await, Err(TokenError::Subject));
     }
@@ -153,7 +153,7 @@ async fn a_runtimes_token_is_narrowed_by_its_claims() {
     };
     assert_eq!(world.verify(&claims).await.unwrap().principal, Principal::Runtime(id.clone(), narrowing));
 
-    // An empty list is a limit: to nothing.
+    // An empty list limits the token to no names at all.
     let claims = with(world.runtime_claims(), "vault:names", json!([]));
     let narrowing = Narrowing { names: Some(std::collections::BTreeSet::new()), ..Narrowing::default() };
     assert_eq!(world.verify(&claims).await.unwrap().principal, Principal::Runtime(id, narrowing));

@@ -9,7 +9,7 @@ async fn verify_with(key: TestKey, header: impl FnOnce(&TestKey) -> Value) -> Re
     world.verifier.verify(&token).await.map(drop)
 }
 
-/// Why the only key of a set is left out of it.
+/// Why the only key of a set is left out.
 fn why_left_out(key: &TestKey) -> String {
     let set = jwks::parse(set_of(&[key]).as_bytes()).unwrap();
     assert!(set.keys.is_empty());
@@ -34,7 +34,7 @@ async fn every_other_algorithm_is_refused() {
         let answer = verify_with(TestKey::rsa("k"), |key| with(key.header(), "alg", json!(alg))).await;
         assert_eq!(answer, Err(TokenError::Algorithm), "{alg}");
     }
-    // Accepted, but not for this key.
+    // An accepted algorithm, but not this key's.
     for alg in ["ES256", "EdDSA"] {
         let answer = verify_with(TestKey::rsa("k"), |key| with(key.header(), "alg", json!(alg))).await;
         assert_eq!(answer, Err(TokenError::Algorithm), "{alg}");
@@ -74,7 +74,7 @@ async fn a_public_key_does_not_serve_as_an_hmac_secret() {
 async fn only_the_issuers_own_keys_verify_its_tokens() {
     let world = World::new().await;
     let claims = world.claims();
-    // Another issuer's key, by its own kid and by the kid that is wanted.
+    // Another issuer's key, under its own kid and under the expected kid.
     assert_eq!(world.verifier.verify(&world.partner.token(&claims)).await, Err(TokenError::UnknownKey));
     let token = world.partner.token_with(&world.main.header(), &claims);
     assert_eq!(world.verifier.verify(&token).await, Err(TokenError::Signature));
@@ -170,7 +170,7 @@ fn an_rsa_key_has_2048_bits_and_a_fit_exponent() {
     let jwk: Value = serde_json::from_str(SHORT_RSA.0).unwrap();
     let short = TestKey::rsa("k").with("n", jwk["n"].clone());
     assert!(why_left_out(&short).contains("2048"));
-    // Leading zeros make it no longer.
+    // Leading zeros do not count as bits.
     let mut n = vec![0; 128];
     n.extend(URL_SAFE_NO_PAD.decode(short.jwk["n"].as_str().unwrap()).unwrap());
     assert!(why_left_out(&short.with("n", json!(URL_SAFE_NO_PAD.encode(n)))).contains("2048"));

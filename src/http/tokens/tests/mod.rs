@@ -1,5 +1,5 @@
-//! Attacks on the verifier, and what good tokens give. Here: keys, tokens and issuers to attack
-//! with.
+//! Attacks on the verifier, and the results of good tokens. This file makes keys, tokens and
+//! issuers for them.
 
 mod claims;
 mod issuers;
@@ -83,7 +83,7 @@ impl TestKey {
         self.token_with(&self.header(), claims)
     }
 
-    /// Signs any header, whatever it says.
+    /// Signs a token with any header.
     fn token_with(&self, header: &Value, claims: &Value) -> String {
         let message = unsigned(header, claims);
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, self.alg).unwrap();

@@ -15,7 +15,7 @@ enum KeySetResponse {
     Set(String),
     Status(StatusCode),
     Redirect(String),
-    /// After this long.
+    /// Answers after this long.
     Late(Duration, String),
     Never,
 }
@@ -70,7 +70,7 @@ async fn respond(State(server): State<Server>) -> Response {
     }
 }
 
-/// One issuer with a server, by a clock that stands.
+/// One issuer with a key server, and a clock that tests move.
 struct Remote {
     clock: Arc<ManualClock>,
     server: Server,
@@ -97,7 +97,7 @@ impl Remote {
     }
 }
 
-/// Waits until it holds, for what happens in the background.
+/// Waits until a condition holds that a background task brings about.
 async fn eventually<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
     for _ in 0..200 {
         if holds().await {
@@ -149,7 +149,7 @@ async fn a_key_withdrawn_while_nobody_calls_is_gone_too() {
     let token = key.token(&json!({ "iss": MAIN, "aud": "project-vault", "sub": "ada", "exp": exp }));
     assert_eq!(verifier.verify(&token).await.map(drop), Err(TokenError::UnknownKey));
 
-    // And with the verifier, the reading ends.
+    // The reading ends when the verifier is dropped.
     drop(verifier);
     tokio::time::sleep(Duration::from_millis(150)).await;
     let after = server.hits();
@@ -206,7 +206,7 @@ async fn a_silent_server_delays_no_request_with_a_known_key() {
     for _ in 0..20 {
         assert_eq!(remote.verify(&key).await, Ok(()));
     }
-    // While one with an unknown key waits for it.
+    // A token with an unknown key waits for the read meanwhile.
     let waiting = tokio::spawn({
         let (verifier, token) = (remote.verifier.clone(), remote.token(&other));
         async move { verifier.verify(&token).await.map(drop) }
@@ -216,7 +216,7 @@ async fn a_silent_server_delays_no_request_with_a_known_key() {
     assert!(began.elapsed() < secs(2));
     assert_eq!(remote.server.hits(), 2);
 
-    // It waits for no longer than that read may take.
+    // It waits no longer than that read may take.
     assert_eq!(waiting.await.unwrap(), Err(TokenError::UnknownKey));
     assert!((secs(4)..secs(8)).contains(&began.elapsed()));
     assert_eq!(remote.verify(&key).await, Ok(()));
@@ -249,7 +249,7 @@ async fn a_set_that_cannot_be_read_again_is_kept_for_a_day() {
     let refused = remote.verify(&key).await.unwrap_err();
     assert_eq!(refused, TokenError::KeysUnavailable);
     assert!(refused.is_unavailable());
-    // And is good again when it can be read.
+    // The token is accepted again once the set can be read.
     remote.server.publishes(&[&key]);
     remote.clock.advance(secs(10));
     assert_eq!(remote.verify(&key).await, Ok(()));
