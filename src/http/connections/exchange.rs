@@ -39,7 +39,7 @@ pub(super) struct Requests {
 }
 
 /// The requests and unread answers of one connection.
-pub(super) struct Traffic {
+pub(super) struct ConnectionState {
     pub(super) requests: watch::Sender<Requests>,
     /// Number of requests whose bodies have not arrived.
     arriving: AtomicUsize,
@@ -53,7 +53,7 @@ pub(super) struct Traffic {
     pressure: Pressure,
 }
 
-impl Traffic {
+impl ConnectionState {
     pub(super) fn new(
         socket: Arc<SocketProgress>,
         full: watch::Receiver<bool>,
@@ -90,7 +90,7 @@ impl Traffic {
 
 /// One request with its answer.
 pub(super) struct Exchange {
-    traffic: Arc<Traffic>,
+    state: Arc<ConnectionState>,
     running: AtomicBool,
     /// How the peer reads the answer, once there is one.
     progress: Mutex<Option<WriteProgress>>,
@@ -103,14 +103,14 @@ pub(super) struct Exchange {
 impl Exchange {
     /// Begins a request. `None` when the connection has used up the requests that need no permit,
     /// and all permits are taken.
-    pub(super) fn begin(traffic: &Arc<Traffic>, permits: &Permits) -> Option<Arc<Self>> {
-        let open = traffic.arriving.load(Ordering::Relaxed) + traffic.requests.borrow().running;
+    pub(super) fn begin(state: &Arc<ConnectionState>, permits: &Permits) -> Option<Arc<Self>> {
+        let open = state.arriving.load(Ordering::Relaxed) + state.requests.borrow().running;
         let permit = if open < FREE { None } else { Some(permits.open()?) };
-        traffic.arriving.fetch_add(1, Ordering::Relaxed);
-        traffic.requests.send_if_modified(|requests| !std::mem::replace(&mut requests.begun, true));
-        let (traffic, running) = (traffic.clone(), AtomicBool::new(false));
+        state.arriving.fetch_add(1, Ordering::Relaxed);
+        state.requests.send_if_modified(|requests| !std::mem::replace(&mut requests.begun, true));
+        let (state, running) = (state.clone(), AtomicBool::new(false));
         let (permits, progress, slow_body) = (permits.clone(), Mutex::default(), Mutex::default());
-        Some(Arc::new(Self { traffic, running, progress, permit, permits, slow_body }))
+        Some(Arc::new(Self { state, running, progress, permit, permits, slow_body }))
     }
 
     fn is_running(&self) -> bool {
@@ -127,8 +127,8 @@ impl Exchange {
     /// Marks the request as running.
     pub(super) fn run(&self) {
         if !self.running.swap(true, Ordering::Relaxed) {
-            self.traffic.requests.send_modify(|requests| requests.running += 1);
-            self.traffic.arriving.fetch_sub(1, Ordering::Relaxed);
+            self.state.requests.send_modify(|requests| requests.running += 1);
+            self.state.arriving.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -136,7 +136,7 @@ impl Exchange {
     pub(super) fn answer(self: &Arc<Self>) {
         self.run();
         *self.progress.lock() = Some(WriteProgress::begin());
-        let mut answered = self.traffic.answered.lock();
+        let mut answered = self.state.answered.lock();
         answered.retain(|exchange| exchange.strong_count() > 0);
         answered.push(Arc::downgrade(self));
     }
@@ -156,9 +156,9 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if self.is_running() {
-            self.traffic.requests.send_modify(|requests| requests.running -= 1);
+            self.state.requests.send_modify(|requests| requests.running -= 1);
         } else {
-            self.traffic.arriving.fetch_sub(1, Ordering::Relaxed);
+            self.state.arriving.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -209,18 +209,18 @@ type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The body of a request. While all slots are taken, reading it fails when it arrives too slowly
 /// and the caller is not verified.
-pub(super) struct Arriving<B> {
+pub(super) struct RequestBody<B> {
     body: B,
     exchange: Arc<Exchange>,
     deadline: Deadline,
 }
 
-impl<B: HttpBody> Arriving<B> {
+impl<B: HttpBody> RequestBody<B> {
     pub(super) fn new(body: B, exchange: Arc<Exchange>) -> Self {
         if body.is_end_stream() {
             exchange.run();
         }
-        let (mut full, at) = (exchange.traffic.full.clone(), Instant::now() + exchange.traffic.bounds.body_when_full);
+        let (mut full, at) = (exchange.state.full.clone(), Instant::now() + exchange.state.bounds.body_when_full);
         let deadline = Box::pin(async move {
             // An error means that the address has stopped accepting.
             let _ = full.wait_for(|full| *full).await;
@@ -230,7 +230,7 @@ impl<B: HttpBody> Arriving<B> {
     }
 }
 
-impl<B> HttpBody for Arriving<B>
+impl<B> HttpBody for RequestBody<B>
 where
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
@@ -259,7 +259,7 @@ where
             }
             Poll::Pending => {
                 ready!(self.deadline.as_mut().poll(cx));
-                self.exchange.traffic.requests.send_modify(|requests| requests.late = true);
+                self.exchange.state.requests.send_modify(|requests| requests.late = true);
                 self.exchange.run();
                 Poll::Ready(Some(Err("the body did not arrive in time".into())))
             }
@@ -275,7 +275,7 @@ where
     }
 }
 
-impl<B> Drop for Arriving<B> {
+impl<B> Drop for RequestBody<B> {
     fn drop(&mut self) {
         // A handler that stops reading the body is about to answer.
         self.exchange.run();
@@ -283,19 +283,19 @@ impl<B> Drop for Arriving<B> {
 }
 
 /// The body of an answer, in pieces that note when they were written.
-pub(super) struct Outgoing {
+pub(super) struct AnswerBody {
     body: Body,
     rest: Bytes,
     exchange: Arc<Exchange>,
 }
 
-impl Outgoing {
+impl AnswerBody {
     pub(super) fn new(body: Body, exchange: Arc<Exchange>) -> Self {
         Self { body, rest: Bytes::new(), exchange }
     }
 }
 
-impl HttpBody for Outgoing {
+impl HttpBody for AnswerBody {
     type Data = Bytes;
     type Error = axum::Error;
 

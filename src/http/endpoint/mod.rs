@@ -1,12 +1,12 @@
 //! `/graphql`, by the draft "GraphQL over HTTP". The server checks the caller first, then the
-//! request's form, then its document; only then does it execute anything. Every answer, whatever
-//! its status, is a GraphQL answer.
+//! request's parameters, then its document; only then does it execute anything. Every answer,
+//! whatever its status, is a GraphQL answer.
 
 mod bearer;
 mod body;
 mod cross_site;
-mod form;
 mod media;
+mod parameters;
 mod refusal;
 mod variables;
 
@@ -25,11 +25,11 @@ use axum::response::Response;
 use bearer::Bearer;
 use body::Incoming;
 use bytes::Bytes;
-use form::Form;
 use futures::poll;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use media::Media;
+use parameters::Parameters;
 pub(super) use refusal::Refusal;
 use refusal::{respond, serialize, was_executed};
 use std::pin::pin;
@@ -193,8 +193,8 @@ impl Endpoint {
         self.execute(Call { caller, request_id, operation, variables, traced }, memory).await
     }
 
-    /// Reads the form and inspects its document. Takes the reservation along: parsing goes on, and
-    /// needs its memory, when the client disconnects.
+    /// Reads the parameters and inspects its document. Takes the reservation along: parsing goes
+    /// on, and needs its memory, when the client disconnects.
     async fn prepare(&self, received: Received, memory: Reservation) -> Result<(Prepared, Reservation), Refusal> {
         if received.length() <= MAX_INLINE_PARSE {
             return Ok((received.prepare(&self.api)?, memory));
@@ -329,9 +329,9 @@ impl Received {
     }
 
     fn prepare(self, api: &Api) -> Result<Prepared, Refusal> {
-        let Form { query, operation_name, variables, weight } = match self {
-            Self::Body(body) => Form::of_json(&body)?,
-            Self::Query(uri) => Form::of_query(&uri)?,
+        let Parameters { query, operation_name, variables, weight } = match self {
+            Self::Body(body) => Parameters::from_json(&body)?,
+            Self::Query(uri) => Parameters::from_query(&uri)?,
         };
         let operation = api.inspect(&query, operation_name.as_deref());
         // Resolvers get copies of the variables.

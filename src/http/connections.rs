@@ -27,7 +27,7 @@ use axum_server::accept::Accept as _;
 use axum_server::tls_rustls::RustlsAcceptor;
 pub(super) use bounds::Bounds;
 use bytes::Bytes;
-use exchange::{Arriving, Exchange, Outgoing, Requests, Traffic};
+use exchange::{AnswerBody, ConnectionState, Exchange, RequestBody, Requests};
 pub(super) use exchange::{NoPermit, OpenRequest};
 use futures::future::pending;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER};
@@ -174,8 +174,8 @@ impl Address {
     async fn shake_hands(&self, stream: TcpStream, full: watch::Receiver<bool>) {
         let socket = Arc::new(SocketProgress::default());
         let stream = ObservedSocket::new(stream, socket.clone());
-        let traffic = Arc::new(Traffic::new(socket, full.clone(), self.bounds, self.pressure.clone()));
-        let Some(tls) = &self.tls else { return self.connection(stream, traffic).await };
+        let state = Arc::new(ConnectionState::new(socket, full.clone(), self.bounds, self.pressure.clone()));
+        let Some(tls) = &self.tls else { return self.connection(stream, state).await };
         let accepted = tokio::select! {
             // The acceptor has a handshake timeout of its own.
             accepted = tls.accept(stream, ()) => accepted,
@@ -183,15 +183,15 @@ impl Address {
             () = self.stop.cancelled() => return,
         };
         if let Ok((stream, _)) = accepted {
-            self.connection(stream, traffic).await;
+            self.connection(stream, state).await;
         }
     }
 
-    async fn connection<I>(&self, stream: I, traffic: Arc<Traffic>)
+    async fn connection<I>(&self, stream: I, state: Arc<ConnectionState>)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (router, permits, requests) = (self.router.clone(), self.permits.clone(), traffic.clone());
+        let (router, permits, requests) = (self.router.clone(), self.permits.clone(), state.clone());
         let service = service_fn(move |request: Request<_>| {
             // Not in the returned future: a refused request must not keep its headers in memory
             // until that is polled.
@@ -202,7 +202,7 @@ impl Address {
         let end = tokio::select! {
             // Errors of a connection concern its client only.
             _ = serving.as_mut() => return,
-            end = until_end(&traffic) => end,
+            end = until_end(&state) => end,
             () = self.stop.cancelled() => End::Orderly,
         };
         serving.as_mut().graceful_shutdown();
@@ -212,7 +212,7 @@ impl Address {
         };
         tokio::select! {
             _ = serving => {}
-            _ = timeout(grace, until_idle(&traffic)) => {}
+            _ = timeout(grace, until_idle(&state)) => {}
         }
     }
 }
@@ -248,14 +248,14 @@ where
         Ok(accepted) => accepted,
         Err(status) => return Ok(empty(status)),
     };
-    let mut request = request.map(|body| Body::new(Arriving::new(body, exchange.clone())));
+    let mut request = request.map(|body| Body::new(RequestBody::new(body, exchange.clone())));
     request.extensions_mut().insert(OpenRequest::of(&exchange));
     let response = router.oneshot(request).await?;
     if !exchange.ensure_counted() {
         return Ok(empty(StatusCode::SERVICE_UNAVAILABLE));
     }
     exchange.answer();
-    Ok(response.map(|body| Body::new(Outgoing::new(body, exchange))))
+    Ok(response.map(|body| Body::new(AnswerBody::new(body, exchange))))
 }
 
 /// A refusal without a body, so that the peer cannot leave it unread.
@@ -286,19 +286,19 @@ async fn full_for(mut full: watch::Receiver<bool>, time: Duration) {
 }
 
 /// Waits until the connection has to be closed; gives the reason.
-async fn until_end(traffic: &Traffic) -> End {
-    let Traffic { bounds, requests, full, .. } = traffic;
+async fn until_end(state: &ConnectionState) -> End {
+    let ConnectionState { bounds, requests, full, .. } = state;
     let mut requests = requests.subscribe();
     let mut aged = pin!(sleep(bounds.age));
     loop {
         let Requests { begun, late, .. } = *requests.borrow_and_update();
-        if traffic.is_stalled() {
+        if state.is_stalled() {
             return End::Stalled;
         }
         if late {
             return End::Orderly;
         }
-        let busy = traffic.is_busy();
+        let busy = state.is_busy();
         let look = async { if busy { sleep(bounds.tick()).await } else { pending().await } };
         let idle = async {
             if busy {
@@ -306,7 +306,7 @@ async fn until_end(traffic: &Traffic) -> End {
             }
             let crowded = async {
                 full_for(full.clone(), bounds.when_full).await;
-                if traffic.is_receiving() {
+                if state.is_receiving() {
                     sleep(bounds.body_when_full.saturating_sub(bounds.when_full)).await;
                 }
             };
@@ -326,13 +326,13 @@ async fn until_end(traffic: &Traffic) -> End {
 
 /// Waits until nothing has run on a closing connection for the time it may linger, or until its
 /// peer stops reading.
-async fn until_idle(traffic: &Traffic) {
-    let mut requests = traffic.requests.subscribe();
-    while !traffic.is_stalled() {
+async fn until_idle(state: &ConnectionState) {
+    let mut requests = state.requests.subscribe();
+    while !state.is_stalled() {
         requests.borrow_and_update();
-        let busy = traffic.is_busy();
+        let busy = state.is_busy();
         tokio::select! {
-            () = sleep(if busy { traffic.bounds.tick() } else { traffic.bounds.linger }) => if !busy { return },
+            () = sleep(if busy { state.bounds.tick() } else { state.bounds.linger }) => if !busy { return },
             _ = requests.changed() => {}
         }
     }
