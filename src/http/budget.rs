@@ -117,8 +117,8 @@ impl MemoryBudget {
     }
 
     /// Begins to account for a request of this caller; it holds nothing yet.
-    pub(super) fn begin(&self, caller: Option<&Principal>) -> Held {
-        Held { budget: self.clone(), share: self.0.shares.of(caller), bytes: 0 }
+    pub(super) fn begin(&self, caller: Option<&Principal>) -> ReservedBytes {
+        ReservedBytes { budget: self.clone(), share: self.0.shares.of(caller), bytes: 0 }
     }
 
     #[cfg(test)]
@@ -137,13 +137,13 @@ impl MemoryBudget {
 }
 
 /// The memory that one request, or its answer, holds until it is dropped.
-pub(super) struct Held {
+pub(super) struct ReservedBytes {
     budget: MemoryBudget,
     share: Share<CallerBudget>,
     bytes: usize,
 }
 
-impl Held {
+impl ReservedBytes {
     /// Holds this many bytes from now on; where they are more than before, waits for them. One
     /// request never counts for more than a caller's whole share.
     ///
@@ -215,7 +215,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for ReservedBytes {
     fn drop(&mut self) {
         if self.bytes > 0 {
             self.release(self.bytes);
@@ -226,7 +226,7 @@ impl Drop for Held {
 
 struct HeldBytes {
     body: Vec<u8>,
-    _held: Held,
+    _held: ReservedBytes,
 }
 
 impl AsRef<[u8]> for HeldBytes {

@@ -1,6 +1,6 @@
 //! Reading a request's body within bounds of size and time, whatever its headers say of it.
 
-use super::super::budget::Held;
+use super::super::budget::ReservedBytes;
 use super::super::connections::NoPermit;
 use super::refusal::Refusal;
 use axum::body::{Body, BodyDataStream};
@@ -47,7 +47,11 @@ impl Incoming {
     /// Reads it; `held` grows with its buffer. What is too large for a caller without a token needs
     /// one, as what only callers with one are answered. It may hold values, so it is overwritten
     /// when it is dropped.
-    pub(super) async fn read(&mut self, anonymous: bool, held: &mut Held) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    pub(super) async fn read(
+        &mut self,
+        anonymous: bool,
+        held: &mut ReservedBytes,
+    ) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         if self.announced.is_some_and(|length| length > MAX_BYTES) {
             return Err(too_large());
         }
@@ -66,7 +70,7 @@ impl Incoming {
         &mut self,
         most: usize,
         refusal: fn() -> Refusal,
-        held: &mut Held,
+        held: &mut ReservedBytes,
     ) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         if self.announced.is_some_and(|length| length > most) {
             return Err(refusal());

@@ -10,7 +10,7 @@ mod refusal;
 mod site;
 mod variables;
 
-use super::budget::{Exhausted, Held, MemoryBudget};
+use super::budget::{Exhausted, MemoryBudget, ReservedBytes};
 use super::connections::Admission;
 use super::noted::Noted;
 use super::tokens::Verifier;
@@ -195,7 +195,7 @@ impl Endpoint {
 
     /// Reads the form and inspects its document. What is held goes along, since a client that hangs
     /// up does not stop it.
-    async fn prepare(&self, received: Received, memory: Held) -> Result<(Prepared, Held), Refusal> {
+    async fn prepare(&self, received: Received, memory: ReservedBytes) -> Result<(Prepared, ReservedBytes), Refusal> {
         if received.length() <= SMALL {
             return Ok((received.prepare(&self.api)?, memory));
         }
@@ -253,7 +253,7 @@ impl Endpoint {
     }
 
     /// Executes on a task of its own: a client that hangs up does not stop a change half way.
-    async fn execute(&self, call: Call, memory: Held) -> Result<Answered, Refusal> {
+    async fn execute(&self, call: Call, memory: ReservedBytes) -> Result<Answered, Refusal> {
         super::metrics::count_operation(call.operation.kind);
         let mut reserved = self.answers.begin(call.caller.as_ref().map(|caller| &caller.principal));
         let prepared = match self.api.prepare(call).await {
@@ -284,7 +284,11 @@ impl Endpoint {
 }
 
 /// Serializes an answer, and has it hold the memory that it takes.
-async fn hold(response: &async_graphql::Response, mut reserved: Held, is_mutation: bool) -> Result<Answered, Refusal> {
+async fn hold(
+    response: &async_graphql::Response,
+    mut reserved: ReservedBytes,
+    is_mutation: bool,
+) -> Result<Answered, Refusal> {
     let executed = was_executed(response);
     let body = serialize(response);
     match reserved.resize(body.len()).await {
@@ -330,7 +334,12 @@ impl Received {
     }
 }
 
-async fn receive(head: Head, body: &mut Incoming, anonymous: bool, memory: &mut Held) -> Result<Received, Refusal> {
+async fn receive(
+    head: Head,
+    body: &mut Incoming,
+    anonymous: bool,
+    memory: &mut ReservedBytes,
+) -> Result<Received, Refusal> {
     if head.method == Method::POST {
         if !head.is_json {
             return Err(Refusal::http(

@@ -163,6 +163,7 @@ impl KeyRotation {
 
     /// Re-encrypts one entry, in a transaction of its own, so that nobody waits long.
     async fn rekey_entry(&self, operator: &Operator, project: &ProjectId, id: EntryId) -> Result<Moved> {
+        self.installation.open_audit_key().await?;
         let mut tx = self.store.begin().await?;
         tx.lock_project(project).await?;
         // It may have been erased, or moved by its own change, since.
@@ -206,6 +207,7 @@ impl KeyRotation {
         complete: bool,
         replaced: &mut DataKeysReplaced,
     ) -> Result<()> {
+        self.installation.open_audit_key().await?;
         let mut tx = self.store.begin().await?;
         tx.lock_project(project).await?;
         let audit = self.installation.audit_key(&mut tx).await?;
