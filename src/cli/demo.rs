@@ -77,7 +77,7 @@ const LEGACY: Demo = Demo {
 /// Puts the demo into a vault, once.
 ///
 /// # Errors
-/// When the vault does not let it be; the next start goes on where this one stopped.
+/// When the vault does not let it be; the next start resumes where this one stopped.
 pub async fn seed(vault: &Vault) -> Result<()> {
     if vault.installation().setting(SEEDED).await?.is_some() {
         return Ok(());

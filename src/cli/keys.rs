@@ -36,9 +36,9 @@ enum Command {
     Status(Box<Status>),
     /// Wraps every data key with the current master key, or replaces data keys
     ///
-    /// It works beside running servers and other runs of itself, and goes on where one was cut off.
-    /// Values are touched only where data keys are replaced: then each is opened and sealed anew,
-    /// entry by entry.
+    /// It works beside running servers and other runs of itself, and resumes where one was
+    /// interrupted. Values are touched only where data keys are replaced: then each is opened and
+    /// sealed anew, entry by entry.
     #[command(after_help = SECRETS_HELP)]
     Rotate(Box<Rotate>),
     /// Takes a key out of a keyring file; refused while anything is wrapped with it

@@ -15,7 +15,7 @@ use crate::store::Kind;
 #[command(after_help = SECRETS_HELP)]
 pub struct Migrate {
     /// Signs the settings and data keys that a release before row MACs left without MACs, as they
-    /// are: you vouch for them. For the upgrade from such a release, once
+    /// are: you accept their contents. For the upgrade from such a release, once
     #[arg(long)]
     sign_existing_rows: bool,
     #[command(flatten)]

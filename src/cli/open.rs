@@ -59,7 +59,7 @@ pub async fn authorizer(backend: &Backend, installation: &Installation, store: &
 }
 
 /// Ends the records of this process once its work is done, whatever came of that: the next process
-/// goes on with its chains.
+/// continues its chains.
 pub async fn recorded<T, E: Into<Failure>>(vault: &Vault, done: Result<T, E>) -> Result<T> {
     let ended = vault.audit().end_records().await;
     let done = done.map_err(Into::into)?;

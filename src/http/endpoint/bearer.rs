@@ -9,7 +9,7 @@ use http::header::AUTHORIZATION;
 pub(super) enum Bearer<'a> {
     /// Nothing.
     None,
-    /// A token, not judged yet.
+    /// A token, not verified yet.
     Token(&'a str),
     /// Something else than one token.
     Bad,

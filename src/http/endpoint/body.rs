@@ -19,11 +19,12 @@ const MAX_ANONYMOUS: usize = 16 * 1024;
 /// Bytes reserved for a body before more of it has arrived; afterwards, at most twice as much as
 /// has.
 const FIRST_BUFFER: usize = 4 * 1024;
-/// It has arrived within this time.
+/// Maximum time to read a body.
 const READ: Duration = Duration::from_secs(10);
-/// So much of a refused body is read and thrown away, and for so long: a client that is still
+/// Maximum number of bytes of a refused body that are read and discarded: a client that is still
 /// sending when the connection closes may never see the answer.
 const MAX_DISCARDED: usize = 8 * 1024 * 1024;
+/// Maximum time spent on discarding them.
 const DISCARD: Duration = Duration::from_secs(2);
 
 /// The body of one request.

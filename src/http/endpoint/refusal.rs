@@ -71,7 +71,7 @@ impl Refusal {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::Unavailable,
-            format!("The request cannot be judged: {why}. Try again later."),
+            format!("The token cannot be verified: {why}. Try again later."),
         )
     }
 

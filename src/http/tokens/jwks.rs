@@ -32,8 +32,8 @@ pub(super) struct KeySet {
     pub(super) left_out: Vec<String>,
 }
 
-/// Reads a set. Each key is judged alone: one that cannot be used is left out. Two usable keys with
-/// one `kid` are ambiguous and both left out.
+/// Reads a set. Each key is checked alone: one that cannot be used is left out. Two usable keys
+/// with one `kid` are ambiguous and both left out.
 pub(super) fn parse(document: &[u8]) -> Result<KeySet, &'static str> {
     let document: Value = serde_json::from_slice(document).map_err(|_| "the key set is no JSON")?;
     let list = document.get("keys").and_then(Value::as_array).ok_or("the key set has no list `keys`")?;

@@ -85,7 +85,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// Whether the token was not judged at all, since the issuer's keys cannot be had.
+    /// Whether the token was not verified at all, since the issuer's keys cannot be had.
     #[must_use]
     pub const fn is_unavailable(self) -> bool {
         matches!(self, Self::KeysUnavailable)
@@ -341,7 +341,7 @@ impl Default for Audiences {
 }
 
 impl Audiences {
-    /// The one kind that is meant; others beside it are not ours to judge.
+    /// The one kind that is meant; others beside it do not matter.
     fn kind(&self) -> Result<TokenKind, Refused> {
         let names = match self {
             Self::One(name) => std::slice::from_ref(name),
