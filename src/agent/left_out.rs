@@ -2,8 +2,8 @@
 //! itself, and what an answer holds that it should not. A vault of an earlier release, or a hostile
 //! one, may answer anything.
 
-use super::wanted::{Outcome, Wanted};
-use crate::domain::{ReservedNames, SecretName};
+use super::wanted::Wanted;
+use crate::domain::{ReservedNames, SecretName, SecretOutcome};
 use serde::Deserialize;
 use std::collections::HashSet;
 
@@ -44,14 +44,18 @@ pub struct LeftOut {
 
 /// Keeps the answers that were asked for, each once, and tells the others. `of` gives an answer's
 /// name and outcome.
-pub fn screen<T>(answers: Vec<T>, of: impl Fn(&T) -> (&str, Outcome), wanted: &Wanted<'_>) -> (Vec<T>, Vec<LeftOut>) {
+pub fn screen<T>(
+    answers: Vec<T>,
+    of: impl Fn(&T) -> (&str, SecretOutcome),
+    wanted: &Wanted<'_>,
+) -> (Vec<T>, Vec<LeftOut>) {
     let asked: Option<HashSet<&str>> = wanted.names.map(|names| names.iter().map(String::as_str).collect());
     let provided: HashSet<&str> = wanted.provided.iter().map(String::as_str).collect();
     let mut seen = HashSet::new();
     let mut left_out = Vec::new();
     let kept = answers.into_iter().filter(|answer| {
         let (name, outcome) = of(answer);
-        let brings = outcome == Outcome::Resolved;
+        let brings = outcome == SecretOutcome::Resolved;
         let why = if asked.as_ref().is_some_and(|asked| !asked.contains(name)) || seen.contains(name) {
             Why::NotAskedFor
         } else if !SecretName::has_form(name) {
@@ -108,10 +112,10 @@ pub fn notices(left_out: &[LeftOut]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Outcome::{Expired, NotFound, ProvidedByWorkspace, Resolved};
+    use SecretOutcome::{Expired, NotFound, ProvidedByWorkspace, Resolved};
 
     fn screened(
-        answers: &[(&str, Outcome)],
+        answers: &[(&str, SecretOutcome)],
         names: Option<&[&str]>,
         provided: &[&str],
     ) -> (Vec<String>, Vec<(String, Why)>) {

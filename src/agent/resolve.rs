@@ -4,11 +4,11 @@ use super::bounded::bounded;
 use super::claims::{self, NarrowedTo};
 use super::left_out::{LeftOut, screen};
 use super::settings::Client;
-use super::wanted::{Outcome, Wanted};
+use super::wanted::Wanted;
 use super::{AgentFailure, VaultClient};
 use crate::command::Untrusted;
 use crate::crypto::{Recipient, SealedCall, SealedPlace};
-use crate::domain::{AgentId, MilestoneId, ProjectId};
+use crate::domain::{AgentId, MilestoneId, ProjectId, SecretOutcome};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ pub struct Secret {
     /// The name. It has the form of one.
     pub name: String,
     /// Its outcome.
-    pub outcome: Outcome,
+    pub outcome: SecretOutcome,
     sealed_value: Option<String>,
     /// The entry.
     pub entry_id: Option<Untrusted>,
@@ -85,7 +85,7 @@ pub struct Previewed {
     /// The name. It has the form of one.
     pub name: String,
     /// Its outcome.
-    pub outcome: Outcome,
+    pub outcome: SecretOutcome,
     /// Whether its entry belongs to the project or a milestone.
     pub scope: Option<Untrusted>,
     /// When that expires.
@@ -156,7 +156,7 @@ impl View {
         let (project, agent) = (self.project.as_str(), self.agent.as_str());
         let call = SealedCall { project, agent, request: request_id.as_received() };
         for secret in &mut secrets {
-            if secret.outcome == Outcome::Resolved {
+            if secret.outcome == SecretOutcome::Resolved {
                 secret.value = Some(open(secret, &recipient, &call)?);
             }
         }
@@ -196,13 +196,13 @@ fn open(secret: &Secret, recipient: &Recipient, call: &SealedCall<'_>) -> Result
 
 /// The names that were asked for and are not there, if any; those that are missing go before those
 /// that have expired.
-pub fn require(answers: impl Iterator<Item = (String, Outcome)>) -> Result<(), AgentFailure> {
+pub fn require(answers: impl Iterator<Item = (String, SecretOutcome)>) -> Result<(), AgentFailure> {
     let (mut missing, mut expired) = (Vec::new(), Vec::new());
     for (name, outcome) in answers {
         match outcome {
-            Outcome::NotFound => missing.push(name),
-            Outcome::Expired => expired.push(name),
-            Outcome::Resolved | Outcome::ProvidedByWorkspace => {}
+            SecretOutcome::NotFound => missing.push(name),
+            SecretOutcome::Expired => expired.push(name),
+            SecretOutcome::Resolved | SecretOutcome::ProvidedByWorkspace => {}
         }
     }
     if !missing.is_empty() {

@@ -98,6 +98,8 @@ text_enum! {
 
 text_enum! {
     /// The outcome of a resolve for one name (`product.md`, section 4).
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
     pub enum SecretOutcome {
         /// A live entry bears the name.
         Resolved = "RESOLVED",
@@ -107,5 +109,16 @@ text_enum! {
         ProvidedByWorkspace = "PROVIDED_BY_WORKSPACE",
         /// No entry for agents bears the name.
         NotFound = "NOT_FOUND",
+    }
+}
+
+impl SecretOutcome {
+    /// Whether an entry decided it: its value is there, or would be if it had not expired.
+    #[must_use]
+    pub const fn is_of_entry(self) -> bool {
+        match self {
+            Self::Resolved | Self::Expired => true,
+            Self::ProvidedByWorkspace | Self::NotFound => false,
+        }
     }
 }

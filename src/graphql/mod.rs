@@ -130,15 +130,15 @@ pub struct Call {
     pub traced: bool,
 }
 
-/// An operation that was judged and may be executed.
-pub struct Prepared {
+/// An operation that was checked and may be executed.
+pub struct ValidatedOperation {
     api: Api,
     call: Call,
     answer_bytes: usize,
     statements: u64,
 }
 
-impl Prepared {
+impl ValidatedOperation {
     /// The bytes of the largest answer that is expected: JSON with all characters escaped, but for
     /// released values, and lists without pages as long as they usually are.
     #[must_use]
@@ -193,7 +193,7 @@ impl Api {
         &self.vault
     }
 
-    /// Reads a document and judges its size, at a cost that is linear in its bytes.
+    /// Reads a document and checks its size, at a cost that is linear in its bytes.
     ///
     /// # Errors
     /// When it is no GraphQL, or more than the vault takes.
@@ -225,13 +225,13 @@ impl Api {
     ///
     /// # Errors
     /// The answer to an operation that may not.
-    pub async fn prepare(&self, call: Call) -> Result<Prepared, Box<Response>> {
+    pub async fn prepare(&self, call: Call) -> Result<ValidatedOperation, Box<Response>> {
         match self.check(&call).await {
             Ok(estimate) => {
                 let trace = if call.traced { trace_length(estimate) } else { 0 };
                 let bytes = estimate.bytes.saturating_add(trace);
                 let answer_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-                Ok(Prepared { api: self.clone(), call, answer_bytes, statements: estimate.statements })
+                Ok(ValidatedOperation { api: self.clone(), call, answer_bytes, statements: estimate.statements })
             }
             Err(error) => Err(Box::new(Self::refuse(error, &call.request_id))),
         }

@@ -85,14 +85,14 @@ pub(super) const NOT_FOR_YOUR_ROLE: Error =
     Error::Forbidden("Your role in this project does not show this; ask an Accountable person.");
 
 /// What the viewer is granted to read a guarded field.
-pub(super) struct Granted<P: ProjectPermission> {
+pub(super) struct FieldGrant<P: ProjectPermission> {
     /// The project, as it was when the permission was decided.
     pub access: ProjectAccess,
     /// The proof of the permission.
     pub by: Authorized<P>,
 }
 
-impl<P: ProjectPermission> Granted<P> {
+impl<P: ProjectPermission> FieldGrant<P> {
     fn of(access: ProjectAccess, project: &ProjectId) -> Result<Self> {
         let by = access.decision.authorize().filter(|by: &Authorized<P>| by.project() == project);
         let by = by.ok_or_else(|| Error::internal("a field was about to be shown under another permission"))?;
@@ -108,14 +108,14 @@ pub(super) async fn granted<P: ProjectPermission>(
     ctx: &Context<'_>,
     project: &ProjectId,
     _: &Guarded<P>,
-) -> Result<Granted<P>> {
-    Granted::of(request(ctx)?.may(project, P::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?, project)
+) -> Result<FieldGrant<P>> {
+    FieldGrant::of(request(ctx)?.may(project, P::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?, project)
 }
 
 /// The answer to a viewer who selects a guarded field.
 pub(super) enum Sight<P: ProjectPermission> {
     /// They hold its permission.
-    Granted(Granted<P>),
+    Granted(FieldGrant<P>),
     /// They see the project, but not this.
     Forbidden,
     /// The project does not exist for them.
@@ -135,7 +135,7 @@ pub(super) async fn sight<P: ProjectPermission>(
     let keys = [asked(P::PERMISSION), asked(Permission::CanSee)];
     let mut answers = request.access(keys.clone()).await?;
     Ok(match (answers.remove(&keys[0]), answers.remove(&keys[1]), project) {
-        (Some(access), _, Some(project)) => Sight::Granted(Granted::of(access, project)?),
+        (Some(access), _, Some(project)) => Sight::Granted(FieldGrant::of(access, project)?),
         (None, Some(_), _) => Sight::Forbidden,
         (None, None, _) | (Some(_), _, None) => Sight::Hidden,
     })

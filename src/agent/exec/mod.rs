@@ -13,10 +13,10 @@ mod terminal;
 use crate::agent::left_out::{LeftOut, Why, notices};
 use crate::agent::resolve::{ResolvedSecrets, Secret, View, require};
 use crate::agent::settings::{Client, ClientSettings, TOKEN_HELP};
-use crate::agent::wanted::{Outcome, Wanted};
+use crate::agent::wanted::Wanted;
 use crate::agent::{AgentFailure, Result, hiding};
 use crate::command::{in_one_thread, notice};
-use crate::domain::{NameError, SecretName};
+use crate::domain::{NameError, SecretName, SecretOutcome};
 use environment::Environment;
 use files::{FileOf, Files};
 use matcher::{LazyMatcher, Matcher};
@@ -151,17 +151,17 @@ impl Exec {
     fn check(&self, secrets: &[Secret]) -> Result {
         let asked = self.asked();
         let outcome = |name: &String| secrets.iter().find(|secret| secret.name == *name).map(|secret| secret.outcome);
-        require(asked.iter().map(|name| (name.clone(), outcome(name).unwrap_or(Outcome::NotFound))))?;
+        require(asked.iter().map(|name| (name.clone(), outcome(name).unwrap_or(SecretOutcome::NotFound))))?;
         let expired: Vec<&str> = secrets
             .iter()
-            .filter(|secret| secret.outcome == Outcome::Expired)
+            .filter(|secret| secret.outcome == SecretOutcome::Expired)
             .map(|secret| secret.name.as_str())
             .collect();
         if !expired.is_empty() {
             notice(&format!("expired, so not set: {}", expired.join(", ")));
         }
         for file in &self.file {
-            if outcome(&file.name) == Some(Outcome::ProvidedByWorkspace) {
+            if outcome(&file.name) == Some(SecretOutcome::ProvidedByWorkspace) {
                 notice(&format!("{} is set already and wins; no file is written for it", file.name));
             }
         }

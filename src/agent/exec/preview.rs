@@ -2,9 +2,9 @@
 
 use super::environment::Environment;
 use crate::agent::resolve::{Preview, Previewed, require};
-use crate::agent::wanted::Outcome;
 use crate::agent::{AgentFailure, Result};
 use crate::command::{Untrusted, print as print_text};
+use crate::domain::SecretOutcome;
 
 const HEAD: [&str; 4] = ["VARIABLE", "OUTCOME", "SOURCE", "EXPIRES"];
 
@@ -20,20 +20,20 @@ pub fn print(preview: &Preview, asked: &[String], environment: &Environment) -> 
     }
     let outcome =
         |name: &String| preview.secrets.iter().find(|secret| secret.name == *name).map(|secret| secret.outcome);
-    require(asked.iter().map(|name| (name.clone(), outcome(name).unwrap_or(Outcome::NotFound))))?;
+    require(asked.iter().map(|name| (name.clone(), outcome(name).unwrap_or(SecretOutcome::NotFound))))?;
     Ok(())
 }
 
 fn row(secret: &Previewed, environment: &Environment) -> [String; 4] {
     let source = match (secret.outcome, secret.scope.as_ref().map(Untrusted::as_received)) {
-        (Outcome::ProvidedByWorkspace, _) => "environment",
+        (SecretOutcome::ProvidedByWorkspace, _) => "environment",
         (_, Some("PROJECT")) => "project",
         (_, Some("MILESTONE")) => "milestone",
         _ => "-",
     };
     let expires = match (&secret.expires_at, secret.outcome) {
         (Some(expires), _) => expires.to_string(),
-        (None, Outcome::Resolved) => "never".to_owned(),
+        (None, SecretOutcome::Resolved) => "never".to_owned(),
         (None, _) => "-".to_owned(),
     };
     [environment.variable(&secret.name), secret.outcome.as_str().to_owned(), source.to_owned(), expires]

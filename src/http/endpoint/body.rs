@@ -20,9 +20,10 @@ const MAX_ANONYMOUS: usize = 16 * 1024;
 const FIRST_BUFFER: usize = 4 * 1024;
 /// How long a body may take to arrive.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// How much of a refused body is read and discarded, in bytes, and for how long: a client that is
-/// still sending when the connection closes may never see the answer.
+/// Maximum number of bytes of a refused body that are read and discarded: a client that is still
+/// sending when the connection closes may never see the answer.
 const MAX_DISCARDED: usize = 8 * 1024 * 1024;
+/// How long discarding them may take.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The body of one request.

@@ -127,7 +127,7 @@ impl AgentSecrets {
         }
         let mut keys = HashMap::with_capacity(found.entries.len());
         let Some(first) = found.entries.first() else { return Ok(keys) };
-        let audit = self.installation.audit_key_alone().await;
+        let audit = self.installation.open_audit_key().await;
         let audit = audit.map_err(|error| Unauthentic { entry: &first.entry, error })?;
         // One statement read them, so that a data key has one row.
         let mut opened = HashMap::<DataKeyId, Arc<DataKey>>::new();

@@ -116,20 +116,20 @@ impl AgentSecrets {
     async fn authorize<'a>(&self, caller: &'a Caller, request: ResolveRequest) -> Result<Call<'a>> {
         let now = self.now();
         let ResolveRequest { question, purpose, session, tool, recipient } = request;
-        let mut question = match (ParsedQuestion::parse(question), runtime(caller)) {
-            (Ok(question), _) => question,
-            (Err(error), Some(_)) => return Err(error),
-            (Err(_), None) => {
-                return Err(self.audit.deny(caller.event(AuditAction::SecretResolved, now), REFUSED).await);
-            }
-        };
-        let event = EventRow {
+        let question = ParsedQuestion::parse(question);
+        let event_of = |question: &ParsedQuestion| EventRow {
             purpose: Some(purpose),
             session: session.clone().filter(|text| is_label(text)),
             tool: tool.clone().filter(|text| is_label(text)),
             ..question.event(caller, AuditAction::SecretResolved, now)
         };
-        let Some((runtime, narrowing)) = runtime(caller) else { return Err(self.audit.deny(event, REFUSED).await) };
+        let Some((runtime, narrowing)) = runtime(caller) else {
+            let unnamed = |_| caller.event(AuditAction::SecretResolved, now);
+            let event = question.as_ref().map_or_else(unnamed, event_of);
+            return Err(self.audit.deny(event, REFUSED).await);
+        };
+        let mut question = question?;
+        let event = event_of(&question);
         let authorized = match question.narrow(narrowing) {
             Ok(()) => self.authorize_runtime(runtime, &question).await,
             Err(error) => Err(error),
@@ -232,7 +232,7 @@ impl AgentSecrets {
 fn recipient_error(_: CryptoError) -> Error {
     Error::invalid(
         &["input", "recipientKey"],
-        "Give an X25519 public key, 32 bytes in base64url without padding, or leave it out.",
+        "This is no X25519 public key; give 32 bytes in base64url without padding, or leave it out.",
     )
 }
 
@@ -254,7 +254,10 @@ fn check_label(text: Option<&str>, field: &[&'static str]) -> Result<()> {
     if text.is_none_or(is_label) {
         Ok(())
     } else {
-        Err(Error::invalid(field, format!("Use 1 to {MAX_LABEL} printable ASCII characters.")))
+        Err(Error::invalid(
+            field,
+            format!("This label is empty, too long or not ASCII; use 1 to {MAX_LABEL} printable characters."),
+        ))
     }
 }
 

@@ -139,6 +139,7 @@ impl Audit {
             }
             decoys.extend_from_slice(&record.decoys);
         }
+        self.0.installation.open_audit_key().await?;
         let mut tx = self.0.store.begin().await?;
         if !used.is_empty() {
             let used: Vec<(EntryId, i64)> = used.into_iter().collect();

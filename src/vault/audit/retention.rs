@@ -25,7 +25,7 @@ impl Audit {
     /// UNAVAILABLE when the database cannot be reached; events erased by then stay erased.
     pub async fn sweep(&self, retention: Duration) -> Result<u64> {
         let before = self.now().minus(retention);
-        let key = self.0.installation.audit_key_alone().await?;
+        let key = self.0.installation.open_audit_key().await?;
         let chains = self.0.store.conn().await?.chain_rows().await?;
         let mut gone = 0;
         for chain in chains {

@@ -121,7 +121,7 @@ impl Installation {
     /// INTERNAL for a row that is not as the vault wrote it, UNAVAILABLE when the provider of the
     /// master keys does not answer.
     pub(in crate::vault) async fn open_key(&self, project: &ProjectId, row: &DataKeyRow) -> Result<Arc<DataKey>> {
-        let audit = self.audit_key_alone().await?;
+        let audit = self.open_audit_key().await?;
         Ok(self.try_open_key(&audit, project, row).await?)
     }
 

@@ -42,15 +42,18 @@ impl Installation {
         Ok(self.0.installation_keys.audit.get_or_init(|| key).clone())
     }
 
-    /// The same, where no connection is at hand.
-    pub(in crate::vault) async fn audit_key_alone(&self) -> Result<Arc<AuditKey>> {
+    /// The key of the installation's records, opened before a transaction that will need it begins.
+    ///
+    /// # Errors
+    /// As [`Self::audit_key`].
+    pub(in crate::vault) async fn open_audit_key(&self) -> Result<Arc<AuditKey>> {
         match self.0.installation_keys.audit.get() {
             Some(key) => Ok(key.clone()),
             None => self.audit_key(&mut self.0.store.conn().await?).await,
         }
     }
 
-    /// The same for a set-up, which makes it where there is none yet.
+    /// The key of the installation's records for a set-up, which makes it where there is none yet.
     pub(super) async fn audit_key_for_set_up(&self, tx: &mut Tx) -> Result<Arc<AuditKey>> {
         if tx.installation_key(KeyPurpose::Audit).await?.is_none() && tx.needs_audit_key().await? {
             return Err(Error::internal(Missing(KeyPurpose::Audit)));

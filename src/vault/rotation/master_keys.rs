@@ -141,7 +141,7 @@ impl KeyRotation {
 
     /// The last batch takes the installation's keys along, and the event.
     async fn rewrap_batch(&self, rows: Vec<DataKeyRow>, is_last: bool, rewrapped: &mut Rewrapped) -> Result<()> {
-        let audit = match self.installation.audit_key_alone().await {
+        let audit = match self.installation.open_audit_key().await {
             Ok(audit) => audit,
             Err(error @ Error::Unavailable { .. }) => return Err(error),
             // No row can be signed. Why, the installation's keys tell.

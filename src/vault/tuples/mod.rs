@@ -11,9 +11,11 @@
 
 mod key_locks;
 mod outbox;
+mod partition;
 mod queued;
 
-pub(super) use outbox::{OutboxPartition, Step};
+pub(super) use outbox::Step;
+pub(super) use partition::OutboxPartition;
 pub(super) use queued::QueuedTx;
 
 use super::audit::Audit;

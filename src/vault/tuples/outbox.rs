@@ -2,38 +2,15 @@
 //! the rows of one partition in order.
 
 use super::Tuples;
+use super::partition::OutboxPartition;
 use super::queued::QueuedTx;
 use crate::authz::{Tuple, TupleChange, TupleFilter};
 use crate::crypto::MacContext;
-use crate::domain::{AgentId, Error, ProjectId, Result, RuntimeId};
+use crate::domain::{Error, Result};
 use crate::store::Tx;
 use crate::store::records::EventRow;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
-
-/// A part of the outbox whose rows are applied in order.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::vault) enum OutboxPartition<'a> {
-    /// The tuples of one project and its milestones.
-    Project(&'a ProjectId),
-    /// The organization of one agent.
-    Agent(&'a AgentId),
-    /// The organization of one runtime.
-    Runtime(&'a RuntimeId),
-    /// The registrars and auditors of the vault.
-    Vault,
-}
-
-impl std::fmt::Display for OutboxPartition<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Project(id) => write!(f, "project:{id}"),
-            Self::Agent(id) => write!(f, "agent:{id}"),
-            Self::Runtime(id) => write!(f, "runtime:{id}"),
-            Self::Vault => f.write_str("vault"),
-        }
-    }
-}
 
 /// The change of tuples in one row of the outbox.
 #[derive(Debug, Serialize, Deserialize)]
@@ -180,6 +157,7 @@ impl Tuples {
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
+    #[doc(hidden)]
     pub async fn save_only(&self, partition: &str, change: TupleChange) -> Result<()> {
         let mut tx = self.store.begin().await?;
         self.push(&mut tx, partition, &Step::Change(change)).await?;

@@ -3,12 +3,11 @@
 //! stay free for requests that read.
 
 use super::Tuples;
-use super::outbox::OutboxPartition;
+use super::partition::OutboxPartition;
 use crate::domain::{Error, Result};
 use crate::store::Tx;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Maximum number of such transactions of one process at a time: a quarter of a pool's connections.
 pub(super) const MAX_TRANSACTIONS: usize = 4;
@@ -18,11 +17,10 @@ const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A transaction that holds its partitions' locks of this process, and its permit, until it ends.
 pub(in crate::vault) struct QueuedTx {
     tx: Tx,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl QueuedTx {
-    /// Commits.
+    /// Commits the transaction.
     ///
     /// # Errors
     /// When the database cannot; then nothing of it is there.
@@ -30,7 +28,7 @@ impl QueuedTx {
         Ok(self.tx.commit().await?)
     }
 
-    /// Rolls back.
+    /// Rolls the transaction back.
     ///
     /// # Errors
     /// When the database cannot be reached; then nothing of it is there either.
@@ -72,12 +70,15 @@ impl Tuples {
         for name in names {
             guards.push(self.locks.lock(name).await?);
         }
+        // Its events need the key, and the provider of the master keys may be slow.
+        self.installation.open_audit_key().await?;
         let acquire = self.permits.clone().acquire_owned();
         let Ok(Ok(permit)) = tokio::time::timeout(PERMIT_TIMEOUT, acquire).await else {
             return Err(Error::unavailable("Too many changes wait for the authorizer; try again in a moment."));
         };
         let mut tx = self.store.begin().await?;
-        tx.at_end(move |_| drop(guards));
-        Ok(QueuedTx { tx, _permit: permit })
+        // Dropped without a commit, it is rolled back later, and holds its connection until then.
+        tx.at_end(move |_| drop((guards, permit)));
+        Ok(QueuedTx { tx })
     }
 }

@@ -73,7 +73,7 @@ impl Verifier {
     /// # Errors
     /// When the database or the keyring cannot be read; what is wrong with the records is no error.
     pub async fn verify(&self, kept: &[String], mut seen: impl FnMut(u64)) -> Result<Verification> {
-        let key = self.installation.audit_key_alone().await?;
+        let key = self.installation.open_audit_key().await?;
         let keys = jwk_set(&self.installation.statement_keys().await?)?;
         let mut conn = self.store.conn().await?;
         let stored = conn.heads(KEPT_HEADS).await?;
