@@ -1,9 +1,11 @@
-//! Chaining events. An event stands at a place in a chain, under a MAC over what it says, its place, and the MAC of the one before
-//! it, so that changing, removing or reordering one shows.
+//! The hash chains of events. Each event has a position in a chain and a MAC over its fields, its
+//! position, and the MAC of the event before it. So verification detects an event that was changed,
+//! removed or reordered.
 //!
-//! There are several chains: a transaction that records something takes one for itself and gives it back, longer, when it has
-//! committed. So nobody waits for somebody else's chain, and a transaction that comes to nothing leaves no gap. A chain's first
-//! event names another chain's event, which ties the chains to each other.
+//! There are several chains: a transaction that records events takes one for itself and returns it
+//! when it has ended. So no transaction waits for another's chain, and one that is rolled back
+//! leaves no gap. Each chain starts from an anchor, the newest event of another chain, which ties
+//! the chains to each other.
 
 use super::Audit;
 use crate::crypto::{AuditKey, CryptoError, Record};
@@ -14,11 +16,11 @@ use data_encoding::HEXLOWER;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The chains that this process appends to, while no transaction does.
+/// The chains that this process has claimed and that no transaction is using.
 #[derive(Default)]
 pub(super) struct Chains(Mutex<Vec<Tip>>);
 
-/// Where a chain stands.
+/// The last event of a chain.
 #[derive(Clone)]
 struct Tip {
     chain: ChainId,
@@ -50,7 +52,7 @@ impl Tip {
     }
 }
 
-/// What an event's MAC covers, in this order: the texts that `audit export` writes.
+/// The fields that an event's MAC covers, in order, as the texts that `audit export` writes.
 pub(super) fn fields(chain: ChainId, seq: i64, prev: &[u8], event: &EventRow) -> [Option<String>; 23] {
     let owned = |text: &Option<String>| text.clone();
     [
@@ -80,16 +82,16 @@ pub(super) fn fields(chain: ChainId, seq: i64, prev: &[u8], event: &EventRow) ->
     ]
 }
 
-/// Checks that an event says what it said when it was recorded, at its place.
+/// Verifies an event's MAC, which covers its fields and its position in the chain.
 pub(in crate::vault) fn verify_event(
     key: &AuditKey,
     ChainedEvent { event, link }: &ChainedEvent,
 ) -> Result<(), CryptoError> {
-    let says = fields(link.chain, link.seq, &link.prev, event);
-    key.verify(Record::Event, says.iter().map(Option::as_deref), &link.mac)
+    let covered = fields(link.chain, link.seq, &link.prev, event);
+    key.verify(Record::Event, covered.iter().map(Option::as_deref), &link.mac)
 }
 
-/// What stands in the place of a MAC before a chain's first event.
+/// The previous MAC for a chain's first event: a MAC over the chain's id and its anchor.
 pub(in crate::vault) fn beginning(key: &AuditKey, chain: &ChainRow) -> [u8; 32] {
     let anchor = chain.anchor.as_ref();
     let fields = [
@@ -101,31 +103,31 @@ pub(in crate::vault) fn beginning(key: &AuditKey, chain: &ChainRow) -> [u8; 32] 
     key.mac(Record::Chain, fields.iter().map(Option::as_deref))
 }
 
-/// A cut of a chain behind an event, which is the last one that goes.
+/// A cut of a chain after the event `seq`, which is the last one to be erased.
 pub(super) fn cut_behind(key: &AuditKey, chain: ChainId, seq: i64, event_mac: Vec<u8>) -> Cut {
     let fields = cut_fields(chain, seq, &event_mac);
     let mac = key.mac(Record::Cut, fields.iter().map(|field| Some(field.as_str()))).to_vec();
     Cut { seq, event_mac, mac }
 }
 
-/// Checks that a cut is one that retention made.
+/// Verifies a cut's MAC, which proves that retention made the cut.
 pub(in crate::vault) fn verify_cut(key: &AuditKey, chain: ChainId, cut: &Cut) -> Result<(), CryptoError> {
     let fields = cut_fields(chain, cut.seq, &cut.event_mac);
     key.verify(Record::Cut, fields.iter().map(|field| Some(field.as_str())), &cut.mac)
 }
 
-/// What the MAC of a cut covers: the chain, the last event that is gone, and that event's MAC.
+/// The fields that a cut's MAC covers: the chain, the last erased event, and that event's MAC.
 fn cut_fields(chain: ChainId, seq: i64, event_mac: &[u8]) -> [String; 3] {
     [chain.to_string(), seq.to_string(), HEXLOWER.encode(event_mac)]
 }
 
 impl Audit {
-    /// Writes events into a chain; they are there when the transaction commits.
+    /// Appends events to a chain, in the caller's transaction.
     pub(in crate::vault) async fn append(&self, tx: &mut Tx, events: &[EventRow]) -> Result<()> {
         self.append_with_decoys(tx, events, &[]).await
     }
 
-    /// As [`Self::append`], and does the same work for each decoy, which ends up in no chain.
+    /// As [`Self::append`], and does the same work for each decoy, which becomes part of no chain.
     pub(super) async fn append_with_decoys(&self, tx: &mut Tx, events: &[EventRow], decoys: &[EventRow]) -> Result<()> {
         if events.is_empty() && decoys.is_empty() {
             return Ok(());
@@ -137,8 +139,8 @@ impl Audit {
             None => self.claim_or_open(tx, &key).await?,
         };
         let chained: Vec<ChainedEvent> = events.iter().map(|event| after.append(&key, event)).collect();
-        let mut beside = after.clone();
-        let decoys: Vec<ChainedEvent> = decoys.iter().map(|decoy| beside.append(&key, decoy)).collect();
+        let mut decoy_tip = after.clone();
+        let decoys: Vec<ChainedEvent> = decoys.iter().map(|decoy| decoy_tip.append(&key, decoy)).collect();
         let changed: Vec<(EntryId, i32)> =
             events.iter().filter_map(|event| Some((event.entry?, event.entry_revision?))).collect();
         let usable = Arc::new(AtomicBool::new(true));
@@ -155,7 +157,7 @@ impl Audit {
                     audit.0.chains.give(before);
                 }
             }
-            // How far the chain goes cannot be known: it is left as it is.
+            // The last event of the chain is unknown, so this process stops using the chain.
             End::RolledBack | End::Unknown => {}
         });
         if !decoys.is_empty() {
@@ -167,7 +169,7 @@ impl Audit {
         match tx.insert_events(&chained).await {
             Err(store::Error::Unique(_)) => {
                 usable.store(false, Ordering::Relaxed);
-                tracing::error!("another process appends to a chain of this one; it is left to the other");
+                tracing::error!("another process appends to a chain of this one; this process stops using the chain");
                 Err(Error::unavailable("What was done could not be recorded, so nothing was; try again."))
             }
             written => Ok(written?),
@@ -178,7 +180,8 @@ impl Audit {
         if let Some(id) = tx.released_chain().await?
             && let Some(chain) = tx.claim_chain(id).await?
         {
-            // Of what was cut some is kept: the last event there is may be older than the cut.
+            // A cut keeps some of the events before it, so the last event may be older than the
+            // cut.
             let last = tx.last_link(id).await?.map(|link| (link.seq, link.mac));
             let cut = chain.cut.as_ref().map(|cut| (cut.seq, cut.event_mac.clone()));
             let (seq, mac) = last.max(cut).unwrap_or_else(|| (0, beginning(key, &chain).to_vec()));
@@ -190,10 +193,11 @@ impl Audit {
         Ok(Tip { chain: chain.id, seq: 0, mac: beginning(key, &chain).to_vec() })
     }
 
-    /// Signs where the chains stand and leaves those of this process to others. Called when it ends.
+    /// Signs a head and releases this process's chains, so that other processes can continue them.
+    /// Called when the process ends.
     ///
     /// # Errors
-    /// When the database cannot be reached; the next process opens chains of its own then.
+    /// UNAVAILABLE when the database cannot be reached; the next process then opens new chains.
     pub async fn end_records(&self) -> Result<()> {
         self.sign_head().await?;
         let chains: Vec<ChainId> = self.0.chains.take_all().into_iter().map(|tip| tip.chain).collect();

@@ -1,9 +1,10 @@
-//! Which refusals become events. A caller who is refused the same thing again, or very many things,
-//! must not fill the database: repetitions are counted, and beyond a rate so is everything else.
+//! Limits how many denials become events. A caller that is denied the same thing repeatedly, or
+//! many things, must not fill the database: repetitions are only counted, and so is every denial
+//! beyond a rate. One later event carries each count.
 //!
-//! A denial is told from others by what the caller named, never by what was found, so that hidden
-//! and missing objects count alike. Everything here is in memory and bounded; a crash loses the
-//! counts, and nothing else.
+//! Two denials are the same when the caller named the same objects; what the vault found plays no
+//! part, so hidden and missing objects count alike. All of this state is in memory and bounded; a
+//! crash loses the counts and nothing else.
 
 use crate::domain::{Actor, AuditAction, EntryId, EventId, Timestamp};
 use crate::store::records::EventRow;
@@ -11,50 +12,50 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Repetitions of a denial within this time are one more event, and so are the denials beyond a
+/// How long repetitions of a denial are counted into one event, and likewise the denials beyond a
 /// rate.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How many distinct denials of one principal are recorded one by one: 60 at once, then one every
-/// 10 s. A person who selects a page of 50 entries and is refused each of them stays within it, and a
-/// runtime needs one a minute for each agent and project. Sustained for a day it leaves less than
+/// Rate at which distinct denials of one principal are recorded singly: 60 at once, then one every
+/// 10 s. A caller that selects a page of 50 entries and is denied each one stays within it; a
+/// runtime needs one a minute for each agent and project. One day at this rate makes fewer than
 /// 20,000 events.
-const OF_PRINCIPAL: Rate = Rate { burst: 60, every: Duration::from_secs(10) };
+const PRINCIPAL_RATE: Rate = Rate { burst: 60, every: Duration::from_secs(10) };
 
-/// The same of all principals together, so that whoever issues tokens in any number fills nothing
-/// either: 1,200 at once, then two a second. It also bounds what is kept in memory.
-const OF_PROCESS: Rate = Rate { burst: 1_200, every: Duration::from_millis(500) };
+/// The same rate for all principals together, so that many principals cannot fill the database
+/// either: 1,200 at once, then two a second. It also bounds the memory used.
+const PROCESS_RATE: Rate = Rate { burst: 1_200, every: Duration::from_millis(500) };
 
-/// How many calls of one runtime for one agent and project are recorded one by one as having asked
-/// for names that are not there.
-const OF_MISSES: Rate = Rate { burst: 60, every: Duration::from_secs(10) };
+/// Rate at which calls of one runtime, for one agent and project, are recorded singly as having
+/// asked for names that do not exist.
+const MISS_RATE: Rate = Rate { burst: 60, every: Duration::from_secs(10) };
 
-/// How often something may happen: `burst` times at once, and again after each `every`.
+/// A rate limit: `burst` times at once, then once per `every`.
 struct Rate {
     burst: u32,
     every: Duration,
 }
 
-/// What is left of a [`Rate`], by the generic cell rate algorithm: the instant at which all of it
-/// is there again.
+/// What is left of a [`Rate`], by the generic cell rate algorithm: the instant at which the whole
+/// burst is available again.
 #[derive(Default)]
 struct Allowance {
     full_at: Option<Timestamp>,
 }
 
 impl Allowance {
-    /// Takes one, or says how long until there is one.
+    /// Takes one, or gives how long to wait until one is available.
     fn take(&mut self, rate: &Rate, now: Timestamp) -> Result<(), Duration> {
         let full_at = self.next(rate, now)?;
         self.full_at = Some(full_at);
         Ok(())
     }
 
-    /// When it would be full again after one is taken; how long until one can be taken where none
-    /// can.
+    /// The instant at which the allowance would be full again if one were taken now; when none is
+    /// available, how long to wait for one.
     fn next(&mut self, rate: &Rate, now: Timestamp) -> Result<Timestamp, Duration> {
         let latest = now.plus(rate.every * rate.burst);
-        // A clock that was set back does not make anybody wait longer than an empty allowance does.
+        // After the clock was set back, no caller waits longer than for an empty allowance.
         self.full_at = self.full_at.map(|at| at.min(latest));
         let full_at = self.full_at.map_or(now, |at| at.max(now)).plus(rate.every);
         let excess = full_at.millis() - latest.millis();
@@ -66,7 +67,7 @@ impl Allowance {
     }
 }
 
-/// What a refused caller named, whether it exists or not.
+/// The objects that a denied caller named, whether they exist or not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(in crate::vault) struct Named {
     pub project: Option<String>,
@@ -76,21 +77,22 @@ pub(in crate::vault) struct Named {
 }
 
 impl Named {
-    /// What an event names, where the caller named the same: its milestone excepted, which tells no
-    /// denials apart.
+    /// The objects that an event names, for use where the caller named the same ones. The milestone
+    /// is left out: it does not distinguish denials.
     pub(in crate::vault) fn by(event: &EventRow) -> Self {
         Self { project: event.project.clone(), agent: event.agent.clone(), entry: event.entry, milestone: None }
     }
 }
 
-/// One refusal.
+/// One denial.
 #[derive(Clone)]
 pub(in crate::vault) struct Denial {
-    /// What the caller named.
+    /// The objects that the caller named.
     pub named: Named,
-    /// The event it leaves.
+    /// The event to record.
     pub event: EventRow,
-    /// There is no such thing: it counts, and leaves a decoy in the place of an event.
+    /// The object does not exist: the denial counts, but a decoy row is written instead of an
+    /// event.
     pub is_decoy: bool,
 }
 
@@ -109,17 +111,17 @@ impl Denial {
     }
 }
 
-/// What becomes of a refusal.
+/// How a denial is handled.
 pub(super) enum Outcome {
-    /// These are recorded before it is answered.
+    /// Record these before answering the caller.
     Record(Vec<Denial>),
-    /// It was recorded within the minute; it is counted.
+    /// The same denial was recorded less than [`WINDOW`] ago; this one was counted.
     Repetition,
-    /// It is beyond a rate, and counted. The caller may try again after a while.
+    /// The denial exceeds a rate and was counted. The caller may try again after this time.
     Limited(Duration),
 }
 
-/// A denial that was recorded, and how often it was repeated since.
+/// A denial that was recorded, and the number of repetitions since.
 struct Repeated {
     since: Timestamp,
     count: i64,
@@ -127,23 +129,23 @@ struct Repeated {
 }
 
 impl Repeated {
-    /// The one event of all repetitions, where there were any.
+    /// The denial whose event carries the count of repetitions; `None` when there were none.
     fn denial(self) -> Option<Denial> {
         let event = EventRow { id: EventId::new(), count: self.count, ..self.last.event };
         (self.count > 0).then_some(Denial { event, ..self.last })
     }
 }
 
-/// Everything beyond a rate since an instant.
-struct Rest {
+/// The events beyond a rate that were counted since an instant.
+struct Overflow {
     since: Timestamp,
     count: i64,
     last: EventRow,
 }
 
-impl Rest {
-    /// Counts another one. The event names no more than what all of them have in common, and no
-    /// text of the caller's choice.
+impl Overflow {
+    /// Counts another event. The combined event names only what all of them have in common, and
+    /// holds no text that the caller chose.
     fn add(rest: &mut Option<Self>, event: &EventRow) {
         let plain = EventRow {
             subject: None,
@@ -178,14 +180,15 @@ impl Rest {
     }
 }
 
-/// What one principal has left, and what was beyond it.
+/// What is left of a rate, and the events beyond it.
 #[derive(Default)]
-struct OfPrincipal {
+struct RateState {
     allowance: Allowance,
-    rest: Option<Rest>,
+    rest: Option<Overflow>,
 }
 
-/// The same of one runtime's questions for names that are not there, about one agent and project.
+/// Distinguishes the misses of one runtime: calls for one agent and project that asked for names
+/// that do not exist.
 #[derive(PartialEq, Eq, Hash)]
 struct MissKey {
     actor: String,
@@ -204,44 +207,44 @@ impl MissKey {
 #[derive(Default)]
 struct State {
     repeated: HashMap<DenialKey, Repeated>,
-    /// Who had a denial recorded, until their allowance is full again.
-    principals: HashMap<String, OfPrincipal>,
+    /// The principals that had a denial recorded, until their allowance is full again.
+    principals: HashMap<String, RateState>,
     process: Allowance,
-    /// The denials of everybody else, once the process's allowance was used up.
-    others: Option<Rest>,
-    /// Only callers who may resolve get here, so there are no more than agents on projects.
-    misses: HashMap<MissKey, OfPrincipal>,
+    /// The denials of all other principals, beyond the process's rate.
+    others: Option<Overflow>,
+    /// Only authorized runtimes get here, so the number of agents on projects bounds the map.
+    misses: HashMap<MissKey, RateState>,
 }
 
 impl State {
-    /// Takes one from the allowance of the principal and that of the process, or counts the event
-    /// as one of the rest.
+    /// Takes one from the principal's allowance and one from the process's; when either is empty,
+    /// counts the event.
     fn admit(&mut self, event: &EventRow) -> Result<(), Duration> {
         let now = event.occurred_at;
         let limited = || EventRow { reason: Some(RATE_LIMITED.to_owned()), ..event.clone() };
         let mut known = self.principals.get_mut(&event.actor);
-        let own = known.as_mut().map_or(Ok(()), |principal| principal.allowance.next(&OF_PRINCIPAL, now).map(drop));
-        match (own.and_then(|()| self.process.take(&OF_PROCESS, now)), known) {
-            (Ok(()), Some(principal)) => principal.allowance.take(&OF_PRINCIPAL, now),
+        let own = known.as_mut().map_or(Ok(()), |principal| principal.allowance.next(&PRINCIPAL_RATE, now).map(drop));
+        match (own.and_then(|()| self.process.take(&PROCESS_RATE, now)), known) {
+            (Ok(()), Some(principal)) => principal.allowance.take(&PRINCIPAL_RATE, now),
             (Ok(()), None) => {
-                self.principals.entry(event.actor.clone()).or_default().allowance.take(&OF_PRINCIPAL, now)
+                self.principals.entry(event.actor.clone()).or_default().allowance.take(&PRINCIPAL_RATE, now)
             }
             (Err(wait), Some(principal)) => {
-                Rest::add(&mut principal.rest, &limited());
+                Overflow::add(&mut principal.rest, &limited());
                 Err(wait)
             }
             (Err(wait), None) => {
-                Rest::add(&mut self.others, &EventRow { actor: Actor::RateLimiter.to_string(), ..limited() });
+                Overflow::add(&mut self.others, &EventRow { actor: Actor::RateLimiter.to_string(), ..limited() });
                 Err(wait)
             }
         }
     }
 }
 
-/// The reason in an event that stands for what was beyond a rate: the code that was answered.
+/// The reason in an event that carries the count beyond a rate: the code of the caller's answer.
 const RATE_LIMITED: &str = "RATE_LIMITED";
 
-/// The refusals of the last minute.
+/// The denials of the last minute.
 #[derive(Default)]
 pub(super) struct Denials(Mutex<State>);
 
@@ -250,8 +253,8 @@ impl Denials {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What becomes of a refusal. The first one of its kind within the minute is recorded, after
-    /// the repetitions of the minute that it ends.
+    /// Decides whether a denial is recorded or counted. The first of its kind within [`WINDOW`] is
+    /// recorded, together with the repetitions counted in the window before it.
     pub(super) fn count(&self, denial: Denial) -> Outcome {
         let (key, now) = (denial.key(), denial.event.occurred_at);
         let mut state = self.state();
@@ -268,20 +271,20 @@ impl Denials {
         Outcome::Record(ended.into_iter().chain([denial]).collect())
     }
 
-    /// Whether an event that says that names were not there is recorded by itself; otherwise it is
-    /// counted.
+    /// Whether an event that reports names that were not found is to be recorded at once; otherwise
+    /// it is counted.
     pub(super) fn records_miss(&self, event: &EventRow) -> bool {
         let mut state = self.state();
         let misses = state.misses.entry(MissKey::of(event)).or_default();
-        let records = misses.allowance.take(&OF_MISSES, event.occurred_at).is_ok();
+        let records = misses.allowance.take(&MISS_RATE, event.occurred_at).is_ok();
         if !records {
-            Rest::add(&mut misses.rest, event);
+            Overflow::add(&mut misses.rest, event);
         }
         records
     }
 
-    /// Puts back what could not be recorded, with what was counted meanwhile. It is due at once,
-    /// and the next denial is no repetition.
+    /// Adds what could not be recorded to what was counted meanwhile. Repetitions are due at once,
+    /// and the next denial of that kind is not counted as a repetition.
     pub(super) fn put_back(&self, pending: Vec<Pending>) {
         let mut state = self.state();
         for pending in pending {
@@ -293,20 +296,20 @@ impl Denials {
                     repeated.count += count;
                 }
                 Pending::Rest(event) => {
-                    Rest::add(&mut state.principals.entry(event.actor.clone()).or_default().rest, &event);
+                    Overflow::add(&mut state.principals.entry(event.actor.clone()).or_default().rest, &event);
                 }
-                Pending::Others(event) => Rest::add(&mut state.others, &event),
+                Pending::Others(event) => Overflow::add(&mut state.others, &event),
                 Pending::Misses(event) => {
-                    Rest::add(&mut state.misses.entry(MissKey::of(&event)).or_default().rest, &event);
+                    Overflow::add(&mut state.misses.entry(MissKey::of(&event)).or_default().rest, &event);
                 }
             }
         }
     }
 
-    /// Takes out what was counted in a minute that has ended, or all of it.
+    /// Takes the counts whose [`WINDOW`] has ended, or all of them if `all`.
     pub(super) fn ended(&self, now: Timestamp, all: bool) -> Vec<Pending> {
         let has_ended = |since: Timestamp| all || now >= since.plus(WINDOW);
-        let rest = |rest: &mut Option<Rest>| rest.take_if(|rest| has_ended(rest.since)).map(Rest::event);
+        let rest = |rest: &mut Option<Overflow>| rest.take_if(|rest| has_ended(rest.since)).map(Overflow::event);
         let mut state = self.state();
         let State { repeated, principals, others, misses, .. } = &mut *state;
         let mut ended: Vec<Pending> = repeated
@@ -318,28 +321,28 @@ impl Denials {
         ended.extend(principals.values_mut().filter_map(|principal| rest(&mut principal.rest)).map(Pending::Rest));
         ended.extend(rest(others).map(Pending::Others));
         ended.extend(misses.values_mut().filter_map(|misses| rest(&mut misses.rest)).map(Pending::Misses));
-        let is_idle = |of: &OfPrincipal| of.rest.is_none() && of.allowance.is_full(now);
+        let is_idle = |of: &RateState| of.rest.is_none() && of.allowance.is_full(now);
         principals.retain(|_, principal| !is_idle(principal));
         misses.retain(|_, misses| !is_idle(misses));
         ended
     }
 }
 
-/// An event that stands for what was counted.
+/// An event that carries a count.
 #[derive(Clone)]
 pub(super) enum Pending {
     /// Repetitions of one denial.
     Repeated(Denial),
-    /// What one principal was refused beyond its rate.
+    /// Denials of one principal beyond its rate.
     Rest(EventRow),
-    /// What was refused beyond the process's rate to principals that had nothing recorded.
+    /// Denials beyond the process's rate, of principals that had none recorded.
     Others(EventRow),
-    /// Questions for names that are not there, beyond their rate.
+    /// Calls of a runtime for names that do not exist, beyond their rate.
     Misses(EventRow),
 }
 
 impl Pending {
-    /// What is recorded.
+    /// The event to record.
     pub(super) fn event(&self) -> &EventRow {
         match self {
             Self::Repeated(denial) => &denial.event,

@@ -1,4 +1,4 @@
-//! Recording: what is done commits with its event, what is refused leaves one as well.
+//! Building events, and recording denials. A change appends its own events in its transaction.
 
 use super::Audit;
 use super::denials::{Denial, Named, Outcome, Pending};
@@ -11,7 +11,7 @@ use crate::vault::Caller;
 use std::sync::atomic::Ordering;
 use tracing::Instrument as _;
 
-/// An event of an actor that is allowed and stands for one.
+/// An event of an actor, with outcome allowed and count 1.
 pub(in crate::vault) fn event(actor: &Actor, request_id: &str, action: AuditAction, now: Timestamp) -> EventRow {
     EventRow {
         id: EventId::new(),
@@ -37,35 +37,35 @@ pub(in crate::vault) fn event(actor: &Actor, request_id: &str, action: AuditActi
     }
 }
 
-/// A data key, as events name it.
+/// The subject by which events name a data key.
 pub(in crate::vault) fn data_key_subject(id: DataKeyId) -> String {
     format!("data-key:{id}")
 }
 
 impl Caller {
-    /// An event of this caller that is allowed and stands for one.
+    /// An event of this caller, with outcome allowed and count 1.
     pub(in crate::vault) fn event(&self, action: AuditAction, now: Timestamp) -> EventRow {
         event(&Actor::Principal(self.principal.clone()), self.request_id.as_str(), action, now)
     }
 }
 
 impl EventRow {
-    /// In this project.
+    /// Sets the project.
     pub(in crate::vault) fn in_project(self, project: &ProjectId) -> Self {
         Self { project: Some(project.as_str().to_owned()), ..self }
     }
 
-    /// About this milestone.
+    /// Sets the milestone.
     pub(in crate::vault) fn on_milestone(self, milestone: Option<&MilestoneId>) -> Self {
         Self { milestone: milestone.map(|id| id.as_str().to_owned()), ..self }
     }
 
-    /// About somebody, by kind and id.
+    /// Sets the subject, by kind and id.
     pub(in crate::vault) fn about(self, subject: impl std::fmt::Display) -> Self {
         Self { subject: Some(subject.to_string()), ..self }
     }
 
-    /// About this entry as it is now.
+    /// Sets the entry and its current version, with its project and milestone.
     pub(in crate::vault) fn on_entry(self, row: &EntryRow) -> Self {
         Self {
             entry: Some(row.id),
@@ -75,22 +75,22 @@ impl EventRow {
         }
     }
 
-    /// Of a change that left this row behind. It names the revision and the data key, so that an
-    /// older row, or one under another key, shows.
+    /// As [`Self::on_entry`], for a change that wrote this row. The event also names the row's
+    /// revision and data key, so that verification detects an older row, or one under another key.
     pub(in crate::vault) fn of_change(self, row: &EntryRow) -> Self {
         let subject = Some(data_key_subject(row.data_key));
         Self { entry_revision: Some(row.revision), subject, ..self.on_entry(row) }
     }
 
-    /// Of the erasure of an entry with this row: one revision later, so that no row of it is the
-    /// newest any more.
+    /// As [`Self::of_change`], for the erasure of this row. The event names the next revision, so
+    /// that a restored row is not the newest.
     pub(in crate::vault) fn of_erasure(self, mut row: EntryRow) -> Self {
         row.revision = row.revision.saturating_add(1);
         self.of_change(&row)
     }
 
-    /// Refused. Session and tool are the caller's own words, and are not taken down of somebody who
-    /// is refused.
+    /// Sets outcome denied and the reason. Session and tool are removed, since a denied caller may
+    /// not put its own text into the records.
     fn denied(self, reason: &Error) -> Self {
         let reason = Some(reason.code().to_owned());
         Self { outcome: AuditOutcome::Denied, reason, session: None, tool: None, ..self }
@@ -98,17 +98,18 @@ impl EventRow {
 }
 
 impl Audit {
-    /// Records that somebody was refused something whose existence they may know of, and gives the
-    /// refusal back; RATE_LIMITED beyond the rate of [`super::denials`].
+    /// Records a denial about an object whose existence the caller may know. Gives the error to
+    /// answer: `refusal`, or RATE_LIMITED beyond the rates of [`super::denials`], or UNAVAILABLE
+    /// when the denial could not be recorded.
     ///
-    /// The answer stays no where the record cannot be written; it is UNAVAILABLE then.
+    /// In no case may the caller go on with the operation.
     pub(in crate::vault) async fn deny(&self, event: EventRow, refusal: Error) -> Error {
         self.record_denial(Denial { named: Named::by(&event), event, is_decoy: false }, refusal).await
     }
 
-    /// As [`Self::deny`], where nobody may learn whether the thing exists: what the caller named is
-    /// counted, and something is made durable the first time, an event or, where there is no such
-    /// thing, a decoy. So neither time nor faults tell.
+    /// As [`Self::deny`], where the caller may not learn whether the object exists. Counts by what
+    /// the caller named, and commits a row either way: an event, or a decoy if there is no such
+    /// object. So neither timing nor failures reveal which it was.
     pub(in crate::vault) async fn deny_as_not_found(&self, denial: Denial, refusal: Error) -> Error {
         self.record_denial(denial, refusal).await
     }
@@ -123,8 +124,8 @@ impl Audit {
                 return Error::rate_limited(wait);
             }
         };
-        // On a task of its own: async-graphql drops a field when another one has failed, and what
-        // counts as recorded must be.
+        // In a separate task: async-graphql drops a field's future when another field fails, but a
+        // denial that counts as recorded must be recorded.
         let audit = self.clone();
         let recording = async move {
             let of = |is_decoy| denials.iter().filter(move |denial| denial.is_decoy == is_decoy);
@@ -148,21 +149,24 @@ impl Audit {
         }
     }
 
-    /// Makes durable what one call leaves, which counts as one event.
+    /// Commits the events of one call, which count as one in the metrics.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when they are not committed; the caller must not go on then.
     pub(in crate::vault) async fn record(&self, events: &[EventRow]) -> Result<()> {
         self.make_durable(CallRecord { events: events.to_vec(), counted: 1, ..CallRecord::default() }).await
     }
 
-    /// Records what was counted of denials in a minute that has ended, or all of it when the server
-    /// stops, and erases the decoys. Called every few seconds.
+    /// Records the counts of denials whose window has ended, or all counts if `all` (the server
+    /// stops), and erases the decoys. Called every few seconds.
     ///
     /// # Errors
-    /// When the database cannot be reached; the counts are kept for the next time.
+    /// UNAVAILABLE when the database cannot be reached; the counts are kept for the next call.
     pub async fn record_repeated_denials(&self, all: bool) -> Result<()> {
         let pending = self.0.denials.ended(self.now(), all);
         if !pending.is_empty() {
             let events: Vec<EventRow> = pending.iter().map(|pending| pending.event().clone()).collect();
-            // Each of them was counted when it happened.
+            // The metric counted each of them when it happened.
             let recorded = self.make_durable(CallRecord { events, ..CallRecord::default() }).await;
             if recorded.is_err() {
                 self.0.denials.put_back(pending);
@@ -172,9 +176,10 @@ impl Audit {
         self.erase_decoys().await
     }
 
-    /// Erases the decoys, where there can be any; at first also those of a process before this one.
+    /// Erases the decoys, if there may be any. The first call also erases those of an earlier
+    /// process.
     async fn erase_decoys(&self) -> Result<()> {
-        // Taken before: what is written meanwhile is for the next time.
+        // Cleared first, so that the next call erases decoys written meanwhile.
         if !self.0.decoys_written.swap(false, Ordering::Relaxed) {
             return Ok(());
         }

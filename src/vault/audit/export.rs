@@ -1,4 +1,4 @@
-//! Writing events out, for another system or another verifier.
+//! Export of events, for another system or an independent verifier.
 
 use super::Audit;
 use super::chains::fields;
@@ -8,7 +8,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
-/// So many events are read at once.
+/// Maximum number of events read at once.
 const BATCH: i64 = 1_000;
 
 /// The names of an event's fields in an export, in the order in which its MAC covers their texts.
@@ -38,14 +38,14 @@ const NAMES: [&str; 23] = [
     "requestId",
 ];
 
-/// Which events are written out.
+/// The events to export: those that meet every condition.
 #[derive(Debug, Clone, Default)]
 pub struct ExportFilter {
-    /// Of this project.
+    /// Events of this project.
     pub project: Option<String>,
-    /// From this instant on.
+    /// Events at or after this instant.
     pub since: Option<Timestamp>,
-    /// Before this instant.
+    /// Events before this instant.
     pub until: Option<Timestamp>,
 }
 
@@ -61,17 +61,18 @@ impl ExportFilter {
     }
 }
 
-/// Where an export stands.
+/// An export in progress.
 pub struct Export {
     audit: Audit,
     selection: EventSelection,
     after: Option<(Timestamp, EventId)>,
-    /// Where the chains stood when it began: what is recorded meanwhile may come before what was written already.
+    /// The last event of each chain when the export began. Later events are left out, since they
+    /// may sort before those already written.
     tips: HashMap<ChainId, i64>,
 }
 
 impl Export {
-    /// The next events, oldest first, a JSON object each; `None` at the end.
+    /// The next events, oldest first, each as a JSON object; `None` at the end.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
@@ -96,7 +97,7 @@ fn line(ChainedEvent { event, link }: &ChainedEvent) -> Value {
 }
 
 impl Audit {
-    /// Begins to write events out; says how many there are.
+    /// Begins an export; also gives the number of events that match.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
@@ -110,8 +111,9 @@ impl Audit {
         Ok((export, u64::try_from(count).unwrap_or_default()))
     }
 
-    /// What another verifier needs besides the events: the wrapped key of the chains, their beginnings and cuts. To be read after
-    /// the events: a cut explains what is missing before it.
+    /// What an independent verifier needs besides the events: the wrapped audit key, and each
+    /// chain's anchor and cut, each as a JSON object. Read them after the events, since a cut
+    /// explains the events missing before it.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.

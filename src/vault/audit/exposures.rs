@@ -1,4 +1,5 @@
-//! Which agents hold an entry's current value, by the access records: whom a leak concerns, and what a rotation makes safe.
+//! Exposures: which agents received an entry's current value, according to the access records. They
+//! show which agents a leak concerns, and what a rotation makes safe.
 
 use super::Audit;
 use crate::domain::{EntryId, Error, Result, Timestamp};
@@ -7,16 +8,17 @@ use std::collections::HashMap;
 /// An agent that received the current version of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exposure {
-    /// Which agent.
+    /// The agent's id.
     pub agent: String,
-    /// When it first did.
+    /// When it first received it.
     pub since: Timestamp,
-    /// When it last did.
+    /// When it last received it.
     pub last: Timestamp,
 }
 
 impl Audit {
-    /// Which agents received the current version of these entries; an entry that none did is absent. One statement.
+    /// The agents that received the current version of these entries. An entry that no agent
+    /// received is absent. Runs one SQL statement.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.

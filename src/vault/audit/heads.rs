@@ -1,8 +1,10 @@
-//! Signed heads: where the chains of events stood. What was cut off a chain's end, before a head was signed, shows by it; what a
-//! whole database that was put back lacks, by a head that was kept elsewhere.
+//! Signed heads. A head states the last event of every chain at the time it was signed. A stored
+//! head shows when later someone removes events from a chain's end; a head that was kept outside
+//! the database shows when the whole database was restored to an earlier state.
 //!
-//! A server keeps in memory what it signed, and signs it again where the database has lost it: heads
-//! that are deleted with the end of a chain show as long as one server runs that signed them.
+//! A server remembers what it signed, and signs it again when the database has lost it. So heads
+//! that were deleted together with the end of a chain are detected while a server that signed them
+//! runs.
 
 use super::Audit;
 use super::receipts::epoch_seconds;
@@ -15,18 +17,18 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Under this name servers take turns.
+/// Name of the lock that lets one server at a time sign.
 const LOCK: &str = "audit-head";
-/// So many heads are kept in the database.
+/// Maximum number of heads kept in the database.
 pub(in crate::vault) const KEPT_HEADS: i64 = 100;
-/// How old an event may be that no head covers: a server signs every minute, and when it ends.
+/// Maximum age of an event that no head covers. A server signs every minute, and when it ends.
 pub(in crate::vault) const SIGNED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
-/// Where chains stood by the heads that this process signed or continued.
+/// The last events of chains, as stated by the heads that this process signed or found current.
 #[derive(Default)]
 pub(super) struct ClaimedHeads(Mutex<Standings>);
 
-/// Where chains stand, by their ids.
+/// The last event of each chain, by the chain's id.
 type Standings = BTreeMap<String, HeadChain>;
 
 impl ClaimedHeads {
@@ -39,8 +41,9 @@ impl ClaimedHeads {
     }
 }
 
-/// Claims that a chain stood there. What was claimed once stays claimed: a chain that has become
-/// shorter goes on showing. Whether it was claimed so far already.
+/// Adds a chain's last event, unless a later one is there already: a claim never moves back, so a
+/// chain that became shorter stays detectable. Gives whether the chain was claimed that far
+/// already.
 fn claim(standings: &mut Standings, chain: HeadChain) -> bool {
     match standings.get(&chain.chain) {
         Some(claimed) if claimed.seq >= chain.seq => true,
@@ -51,29 +54,29 @@ fn claim(standings: &mut Standings, chain: HeadChain) -> bool {
     }
 }
 
-/// What a head says.
+/// The content of a signed head.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Head {
     /// When it was signed, in seconds since 1970 (RFC 7519's `iat`).
     pub iat: i64,
-    /// Where each chain stood.
+    /// The last event of each chain.
     pub chains: Vec<HeadChain>,
 }
 
-/// Where a chain stood.
+/// The last event of a chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadChain {
-    /// Which chain.
+    /// The chain's id.
     pub chain: String,
-    /// Its last event.
+    /// Position of its last event; the first is 1.
     pub seq: i64,
     /// That event's MAC, in hex.
     pub mac: String,
 }
 
 impl Audit {
-    /// Signs where the chains stand, unless nothing was recorded since the newest head; that one then. Called every minute, and
-    /// when a server ends.
+    /// Signs a head over all chains and gives it as a compact JWS. When nothing was recorded since
+    /// the newest head, gives that one. Called every minute, and when a server ends.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
@@ -142,7 +145,10 @@ pub(in crate::vault) fn jwk_set(keys: &serde_json::Value) -> Result<JwkSet> {
     JwkSet::deserialize(keys).map_err(Error::internal)
 }
 
-/// Reads a signed head.
+/// Verifies a signed head and parses it.
+///
+/// # Errors
+/// When the signature is not by one of `keys`, or the statement is not a head.
 pub(in crate::vault) fn read_head(text: &str, keys: &JwkSet) -> Result<Head, StatementError> {
     match verify_statement(text, keys)? {
         (Statement::AuditHead, head) => Ok(head),

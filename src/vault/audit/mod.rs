@@ -1,14 +1,21 @@
-//! Audit: what was done and what was refused becomes an event, and every event stands in a chain that
-//! shows when one was changed, removed or reordered.
+//! Audit: the vault records every change, release and denial as an event. Events form hash chains
+//! of MACs, so verification detects an event that was changed, removed or reordered.
 //!
-//! - [`events`] builds events; `recorder` commits them, many calls at once; `denials` bounds how many
-//!   refusals become events.
-//! - `chains` appends events to chains; `heads` signs where the chains stand; `retention` cuts off
-//!   what is past its time; `receipts` are signed statements for others.
-//! - `query` and `export` read events; `exposures` reads which agents received a value.
-//! - `revisions` remembers the highest revision of each entry, so that an old row shows.
+//! A change appends its events inside its own transaction ([`Audit::append`]), so both commit or
+//! neither does. A release of values commits its events before any value leaves
+//! ([`Audit::make_durable`]). A denial is counted first; unless it repeats an earlier one or
+//! exceeds a rate, its event commits before the caller is answered ([`Audit::deny`]).
 //!
-//! Verifying all of it is in `verification`, since that compares events with the rows of entries.
+//!
+//! - [`events`] builds events; `recorder` commits the events of concurrent calls together;
+//!   `denials` limits how many denials become events.
+//! - `chains` appends events to hash chains; `heads` signs the last event of each chain;
+//!   `retention` erases expired events; `receipts` holds the signed statements that callers get.
+//! - `query` and `export` read events; `exposures` lists the agents that received a value.
+//! - `revisions` remembers the highest revision of each entry, to detect a row that was put back.
+//!
+//! Verification of the chains is in [`verification`](super::verification), since it also compares
+//! events with the rows of entries.
 
 mod chains;
 mod denials;
@@ -60,7 +67,7 @@ struct State {
     denials: Denials,
     recorder: Recorder,
     revisions: Revisions,
-    /// Whether the database may hold decoys.
+    /// Whether the database may hold decoy rows.
     decoys_written: AtomicBool,
 }
 
@@ -79,18 +86,19 @@ impl Audit {
         }))
     }
 
-    /// The highest revision of an entry that this process has seen, unless that is forgotten.
+    /// The highest revision of an entry that this process has seen; `None` when it has seen none,
+    /// or evicted it from the cache.
     pub(super) fn highest_revision(&self, entry: EntryId) -> Option<i32> {
         self.0.revisions.highest(entry)
     }
 
-    /// Remembers the revision of a row that is committed and authentic.
+    /// Remembers the revision of a committed row whose MAC was verified.
     pub(super) fn remember_revision(&self, entry: EntryId, revision: i32) {
         self.0.revisions.raise(entry, revision);
     }
 
-    /// Whether an event that says that names were not found is recorded by itself; otherwise it is
-    /// counted, and the count becomes an event later.
+    /// Whether an event that reports names that were not found is to be recorded at once. Otherwise
+    /// it is counted here, and one later event carries the count.
     pub(super) fn records_miss(&self, event: &EventRow) -> bool {
         self.0.denials.records_miss(event)
     }

@@ -1,4 +1,4 @@
-//! Reading what was recorded.
+//! Queries of events, a page at a time.
 
 use super::Audit;
 use crate::domain::{AuditAction, AuditOutcome, EntryId, EventId, ProjectId, Result, Timestamp};
@@ -7,29 +7,29 @@ use crate::store::records::{EventRow, EventSelection};
 use crate::vault::cursor::{List, Page, page_size};
 use crate::vault::input::id;
 
-/// How many events one page looks at for those that a filter lets through. A page may therefore be
-/// short, or empty, and say that there are more: its end cursor is where the next one goes on.
+/// Maximum number of events that one page examines for matches of its filter. So a page may be
+/// short or empty and still report more: the next page resumes at its end cursor.
 const MAX_SCANNED: i64 = 10_000;
 
 /// An event as it was recorded.
 pub type AuditEvent = EventRow;
 
-/// Which events are read, newest first.
+/// The events to read, newest first: those that meet every condition.
 #[derive(Debug, Clone, Default)]
 pub struct AuditQuery {
-    /// About this entry.
+    /// Events about this entry.
     pub entry: Option<String>,
-    /// Of one of these kinds.
+    /// Events of these actions.
     pub actions: Option<Vec<AuditAction>>,
-    /// With one of these ends.
+    /// Events with these outcomes.
     pub outcomes: Option<Vec<AuditOutcome>>,
-    /// From this instant on.
+    /// Events at or after this instant.
     pub since: Option<Timestamp>,
-    /// Before this instant.
+    /// Events before this instant.
     pub until: Option<Timestamp>,
-    /// How many, 50 where nothing is said.
+    /// Page size; 50 by default.
     pub first: Option<i32>,
-    /// After this cursor.
+    /// The cursor after which the page starts.
     pub after: Option<String>,
 }
 
@@ -40,19 +40,19 @@ fn distinct<T: Ord>(mut all: Vec<T>) -> Vec<T> {
 }
 
 impl Audit {
-    /// A project's events.
+    /// A page of a project's events.
     ///
     /// # Errors
-    /// INVALID_INPUT for a page size or a cursor that is not this list's.
+    /// INVALID_INPUT for a page size out of bounds, or a cursor of another list.
     pub async fn project_events(&self, by: &Authorized<CanAudit>, query: &AuditQuery) -> Result<Page<AuditEvent>> {
         self.page(Some(by.project()), query).await
     }
 
-    /// Events of one project, or of all of them, deleted projects included: for an auditor of the
-    /// vault.
+    /// A page of the events of one project, or of all projects, including deleted ones: for an
+    /// auditor of the vault.
     ///
     /// # Errors
-    /// As [`Self::project_events`]; INVALID_INPUT also for a text that is no project id.
+    /// As [`Self::project_events`]; also INVALID_INPUT when `project` is not a project id.
     pub async fn vault_events(
         &self,
         _: &Authorized<CanAuditVault>,
@@ -82,8 +82,8 @@ impl Audit {
             return nothing();
         }
         let mut conn = self.0.store.conn().await?;
-        // An entry's events have an index of their own, which both databases are left no other
-        // choice than to use.
+        // Events have an index by entry. Selecting by the entry alone, without the project, makes
+        // both databases use it.
         if let (Some(entry), Some(project)) = (entry, project)
             && conn.project_of_events(entry).await?.as_deref() != Some(project.as_str())
         {

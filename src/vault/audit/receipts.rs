@@ -1,5 +1,5 @@
-//! Receipts: signed statements of what was released, and of what was erased. They are verified offline with the installation's public
-//! keys, and hold no value.
+//! Receipts: signed statements of what was released or erased. They are verified offline with the
+//! installation's public keys, and contain no secret value.
 
 use super::Audit;
 use crate::crypto::Statement;
@@ -7,42 +7,42 @@ use crate::domain::{Error, Purpose, Result, Timestamp};
 use crate::store::records::EventRow;
 use serde::{Deserialize, Serialize};
 
-/// Which values were released to whom.
+/// The values that were released to a runtime in one call.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolveReceipt {
-    /// When, in seconds since 1970.
+    /// When the values were released, in seconds since 1970.
     pub iat: i64,
     /// The runtime, such as `runtime:acme-runtime`.
     pub sub: String,
-    /// Of which project.
+    /// The project's id.
     pub project: String,
-    /// For which agent.
+    /// The agent's id.
     pub agent: String,
-    /// On which milestone.
+    /// The milestone's id.
     pub milestone: Option<String>,
-    /// What for.
+    /// The purpose that the runtime stated.
     pub purpose: String,
-    /// In which coding session.
+    /// The coding session.
     pub session: Option<String>,
-    /// For which tool.
+    /// The tool.
     pub tool: Option<String>,
-    /// In which request.
+    /// The request's id.
     pub request: String,
-    /// What.
+    /// The released values.
     pub released: Vec<Released>,
 }
 
 /// A value that was released.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Released {
-    /// Its access record.
+    /// The id of its access record.
     pub event: String,
-    /// Of which entry.
+    /// The entry's id.
     pub entry: String,
-    /// Under which name.
+    /// The entry's name.
     pub name: String,
-    /// Which version.
+    /// The entry's version.
     pub version: i32,
 }
 
@@ -50,36 +50,37 @@ pub struct Released {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ErasureReceipt {
-    /// When, in seconds since 1970.
+    /// When the project was erased, in seconds since 1970.
     pub iat: i64,
-    /// Who asked for it, such as `service:platform`.
+    /// The caller, such as `service:platform`.
     pub sub: String,
-    /// Which project.
+    /// The project's id.
     pub project: String,
-    /// The event of it.
+    /// The id of the event that records the erasure.
     pub event: String,
-    /// How many entries are gone, deleted ones included.
+    /// Number of erased entries, including deleted ones.
     pub entries: i64,
-    /// How many versions.
+    /// Number of erased versions.
     pub versions: i64,
-    /// The data keys that are gone.
+    /// The erased data keys.
     pub data_keys: Vec<ErasedKey>,
 }
 
-/// A data key that is gone.
+/// An erased data key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ErasedKey {
     /// Its id.
     pub id: String,
-    /// Its fingerprint, in hex; none where no master key opened it any more.
+    /// Its fingerprint, in hex; `None` when no master key opened it any more.
     pub fingerprint: Option<String>,
-    /// The master key that wrapped it: while that one exists, a backup can be read.
+    /// The master key that wrapped it. Backups stay readable while this master key exists.
     pub master_key: String,
 }
 
 impl ResolveReceipt {
-    /// Of one call: what all its records have in common, and those of what was released.
+    /// The receipt of one call: `call` holds what all its events have in common, `released` the events
+    /// of the released values.
     pub(in crate::vault) fn of(call: &EventRow, purpose: Purpose, released: &[EventRow], now: Timestamp) -> Self {
         let released = released.iter().filter_map(|event| {
             Some(Released {
@@ -105,7 +106,7 @@ impl ResolveReceipt {
 }
 
 impl Audit {
-    /// Signs a receipt, as a compact JWS.
+    /// Signs a receipt and gives it as a compact JWS.
     ///
     /// # Errors
     /// As [`Installation::signing_key`](crate::vault::Installation::signing_key).

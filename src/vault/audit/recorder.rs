@@ -1,5 +1,6 @@
-//! Records of calls that arrive together are committed together: whoever comes while a commit is under way waits for the next
-//! one, which then takes everybody's along. So no call waits for more than two commits, however many there are.
+//! Group commit of events. Calls that arrive while a commit runs wait for the next one, which
+//! commits the events of all of them. So no call waits for more than two commits while the events
+//! fit into one.
 
 use super::Audit;
 use crate::domain::{EntryId, Error, Result, Timestamp};
@@ -22,14 +23,14 @@ const EVENTS: &str = "vault_audit_events_total";
 const NOT_RECORDED: Error =
     Error::unavailable("What you asked for could not be recorded, so nothing was released or changed; try again.");
 
-/// What waits to be recorded.
+/// The records that wait to be committed.
 #[derive(Default)]
 pub(super) struct Recorder {
     waiting: Mutex<Vec<Submission>>,
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// One call's records.
+/// One call's record, and where its result is sent.
 struct Submission {
     record: CallRecord,
     done: oneshot::Sender<Result<()>>,
@@ -38,13 +39,13 @@ struct Submission {
 #[derive(Default)]
 pub(in crate::vault) struct CallRecord {
     pub events: Vec<EventRow>,
-    /// The entries of which a value is about to leave.
+    /// The entries whose value is about to be released.
     pub used: Vec<EntryId>,
-    /// The work of recording an event, where there is nothing to record.
+    /// Rows that cost the same work as an event, where there is no event to record.
     pub decoys: Vec<EventRow>,
-    /// What the counter of events grows by. It must not tell whether the thing asked for exists: a
-    /// denial counts once, be it an event or a decoy, and the event that sums up repetitions does not
-    /// count again.
+    /// What the event counter of the metrics grows by. It must not reveal whether an object exists:
+    /// a denial counts once, as an event or as a decoy, and the event that carries the count of
+    /// repetitions does not count again.
     pub counted: u64,
 }
 
@@ -55,7 +56,7 @@ impl Recorder {
         receiver
     }
 
-    /// As many as fit into one commit, oldest first.
+    /// Takes the submissions that fit into one commit, oldest first.
     fn next(&self) -> Vec<Submission> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut events = 0;
@@ -69,21 +70,22 @@ impl Recorder {
 }
 
 impl Audit {
-    /// Makes records durable, together with those of other calls.
+    /// Commits a record, together with those of other calls.
     ///
     /// # Errors
-    /// UNAVAILABLE when they are not; then nothing may leave.
+    /// UNAVAILABLE when it is not committed; then the caller must release nothing.
     pub(in crate::vault) async fn make_durable(&self, record: CallRecord) -> Result<()> {
         let mut done = self.0.recorder.add(record);
         loop {
             let turn = self.0.recorder.turn.clone().lock_owned().await;
             match done.try_recv() {
                 Ok(result) => return result,
-                // Whoever had it in hand is gone.
+                // The task that was committing it ended without a result.
                 Err(oneshot::error::TryRecvError::Closed) => return Err(NOT_RECORDED),
                 Err(oneshot::error::TryRecvError::Empty) => {}
             }
-            // On a task of its own: whoever goes away does not take everybody's records along.
+            // In a separate task: a caller that is cancelled must not cancel the commit of the
+            // others.
             let audit = self.clone();
             let commit = async move {
                 let _turn = turn;
@@ -98,7 +100,7 @@ impl Audit {
 
     async fn commit_batch(&self, mut batch: Vec<Submission>) {
         let merged = self.commit_in_time(batch.iter().map(|waiting| &waiting.record)).await;
-        // Who does not wait any more needs no answer.
+        // Sending fails when the caller no longer waits, and that is fine.
         let last = if batch.len() == 1 { batch.pop() } else { None };
         if let Some(only) = last {
             let _ = only.done.send(merged);
@@ -110,14 +112,15 @@ impl Audit {
                 Err(Error::Unavailable { message, will_take_effect }) => {
                     Err(Error::Unavailable { message, will_take_effect: *will_take_effect })
                 }
-                // One that the database refuses does not take the others with it.
+                // The database refused the batch: commit each record by itself, so that only the
+                // faulty one fails.
                 Err(_) => self.commit_in_time([&waiting.record]).await,
             };
             let _ = waiting.done.send(result);
         }
     }
 
-    /// A database that says nothing does not keep everybody waiting.
+    /// Commits records within [`COMMIT_TIMEOUT`].
     async fn commit_in_time<'a>(&self, records: impl IntoIterator<Item = &'a CallRecord>) -> Result<()> {
         tokio::time::timeout(COMMIT_TIMEOUT, self.commit_records(records)).await.unwrap_or(Err(NOT_RECORDED))
     }

@@ -1,4 +1,5 @@
-//! Erasing events that are past their retention, so that what is left of their chains can still be verified.
+//! Retention: erases old events, and leaves a cut in each chain so that the rest can still be
+//! verified.
 
 use super::Audit;
 use super::chains::{beginning, cut_behind, verify_cut, verify_event};
@@ -7,52 +8,54 @@ use crate::domain::{ChainId, Result, Timestamp};
 use crate::store::records::{ChainRow, Cut};
 use std::time::Duration;
 
-/// Under this name servers take turns.
+/// Name of the lock that lets one server at a time erase events.
 const LOCK: &str = "audit-retention";
-/// Maximum number of events that are read at once.
+/// Maximum number of events read at once.
 const BATCH: i64 = 1_000;
 
 impl Audit {
-    /// Erases every event that is older than `retention`, but the newest change of each entry there is: a row is held against it.
-    /// How many are gone. Several servers may do it at once.
+    /// Erases every event older than `retention` and gives their number. The newest change of each
+    /// existing entry is kept, since verification compares the entry's row with it. Several servers
+    /// may call this at once.
     ///
-    /// An attacker who can write to the database can forge the dates of events, so retention checks
-    /// each event before it erases it. At the first event that is not as it was recorded, retention
-    /// keeps that event and all after it in the chain, and logs an error.
+    /// An attacker who can write to the database can forge the dates of events, so each event's MAC
+    /// is verified before it is erased. At the first event that fails, retention keeps that event
+    /// and all after it in the chain, and logs an error.
     ///
     /// # Errors
-    /// UNAVAILABLE when the database cannot be reached; what is gone stays gone.
+    /// UNAVAILABLE when the database cannot be reached; events erased until then stay erased.
     pub async fn sweep(&self, retention: Duration) -> Result<u64> {
         let before = self.now().minus(retention);
         let key = self.0.installation.audit_key_alone().await?;
         let chains = self.0.store.conn().await?.chain_rows().await?;
-        let mut gone = 0;
+        let mut erased = 0;
         for chain in chains {
-            // Outside of the transaction: SQLite lets nobody else write during one.
+            // Outside of the transaction, since SQLite allows one writing transaction at a time.
             let Some(cut) = self.authentic_cut(&key, &chain, before).await? else { continue };
             let mut tx = self.0.store.begin().await?;
             tx.lock_name(LOCK).await?;
-            // Another server may have cut it meanwhile. What it kept is for the next time.
+            // Skip a chain that another server cut meanwhile; the next sweep handles it.
             let now = tx.chain_row(chain.id).await?;
             if now.is_some_and(|now| is_cut_alike(&now, &chain)) {
-                // Also where the cut stays: what was kept may have been an entry's newest change
-                // then, and is no longer.
-                gone += tx.cut_chain(chain.id, &cut).await? as u64;
+                // Also when the cut stays the same: an event that was kept as an entry's newest
+                // change may no longer be the newest.
+                erased += tx.cut_chain(chain.id, &cut).await? as u64;
             }
             tx.commit().await?;
         }
-        if gone > 0 {
+        if erased > 0 {
             self.0.wal.truncate().await;
         }
-        Ok(gone)
+        Ok(erased)
     }
 
-    /// Where a chain is to be cut: behind the last of the events that follow its present cut, each
-    /// of which is authentic and older than `before`. None where nothing is to be cut.
+    /// The new cut of a chain: after the last event of the unbroken run of authentic events older
+    /// than `before` that follows its present cut. When there is no such event, the present cut;
+    /// `None` when there is neither, or when the present cut is forged.
     async fn authentic_cut(&self, key: &AuditKey, chain: &ChainRow, before: Timestamp) -> Result<Option<Cut>> {
         let (mut seq, mut mac) = match &chain.cut {
             Some(cut) if verify_cut(key, chain.id, cut).is_err() => {
-                complain(chain.id, cut.seq);
+                log_forged_event(chain.id, cut.seq);
                 return Ok(None);
             }
             Some(cut) => (cut.seq, cut.event_mac.clone()),
@@ -67,9 +70,9 @@ impl Audit {
                 let follows = link.seq == seq + 1 && link.prev == mac;
                 if !follows || verify_event(key, &chained).is_err() {
                     let now = self.0.store.conn().await?.chain_row(chain.id).await?;
-                    // Else another server cut it while it was read.
+                    // Otherwise another server cut the chain while it was read.
                     if now.is_some_and(|now| is_cut_alike(&now, chain)) {
-                        complain(chain.id, seq + 1);
+                        log_forged_event(chain.id, seq + 1);
                     }
                     break 'chain;
                 }
@@ -90,11 +93,11 @@ fn is_cut_alike(one: &ChainRow, other: &ChainRow) -> bool {
     one.cut.as_ref().map(|cut| cut.seq) == other.cut.as_ref().map(|cut| cut.seq)
 }
 
-fn complain(chain: ChainId, seq: i64) {
+fn log_forged_event(chain: ChainId, seq: i64) {
     tracing::error!(
         %chain,
         seq,
-        "an event is not as it was recorded, so it and all behind it in its chain stay beyond their retention; run \
+        "an event was changed or removed, so it and all events after it in its chain stay beyond their retention; run \
          `project-vault audit verify` and find out who changed the database"
     );
 }

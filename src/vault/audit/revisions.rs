@@ -1,16 +1,15 @@
-//! What this process has seen of entries: the highest revision of each. The database can be put
-//! back to an earlier state, a process cannot; so a row that is older than one that was seen before
-//! is refused, even where everything else was put back with it.
+//! The highest revision of each entry that this process has seen. The database can be put back to
+//! an earlier state, but a process cannot. So the vault refuses a row older than one it has seen,
+//! even if everything else was put back with it.
 
 use crate::domain::EntryId;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-/// Maximum number of entries that are remembered; about 20 MB. Those that were not used for longest
-/// are forgotten first.
+/// Maximum number of entries remembered, about 20 MB; the least recently used are evicted first.
 const MAX_ENTRIES: u64 = 100_000;
 
-/// The highest revisions of entries that this process has seen.
+/// A bounded cache of the highest revision seen per entry.
 pub(super) struct Revisions(Cache<EntryId, i32>);
 
 impl Default for Revisions {
@@ -20,12 +19,12 @@ impl Default for Revisions {
 }
 
 impl Revisions {
-    /// The highest revision of an entry that was seen, unless that is forgotten.
+    /// The highest revision seen of an entry; `None` when none was seen or it was evicted.
     pub(super) fn highest(&self, entry: EntryId) -> Option<i32> {
         self.0.get(&entry)
     }
 
-    /// Remembers a revision that is committed and authentic.
+    /// Remembers a revision that is committed and whose MAC was verified.
     pub(super) fn raise(&self, entry: EntryId, revision: i32) {
         if self.highest(entry).is_none_or(|highest| highest < revision) {
             self.0

@@ -1,12 +1,16 @@
-//! Tuples: how the facts that permissions rest on change.
+//! Tuples, the facts from which the authorizer derives permissions, and the outbox through which
+//! every change of them passes.
 //!
-//! The authorizer keeps the tuples, and it may be another server. So a change commits first, as an
-//! event and a row of the outbox in one transaction; then the row is applied to the authorizer; then
-//! the caller is answered. A process that dies in between leaves a row that any server applies later.
+//! The authorizer keeps the tuples, possibly on another server, so one transaction cannot cover
+//! both. A change takes three steps: [`Tuples::begin_change`] locks a partition of the outbox and
+//! applies the rows that wait in it; [`Tuples::commit_and_apply`] commits events and outbox rows in
+//! one transaction, and then applies the rows to the authorizer. Only then is the caller answered.
+//! If the process dies in between, [`Tuples::apply_outbox`] on any server applies the rows later.
 //!
-//! The outbox is divided into partitions: a project, an agent, a runtime, or the vault. Rows of one
-//! partition are applied in order, under the partition's lock in the database. [`key_locks`] keeps the
-//! requests of one process from waiting for that lock with a database connection each.
+//! Each project, agent and runtime has a partition of the outbox, and the vault has one. Rows of
+//! one partition are applied in order, under the partition's lock in the database. [`queued`]
+//! begins these transactions and limits their number; [`key_locks`] lets waiting requests of one
+//! process wait without a database connection.
 
 mod key_locks;
 mod outbox;
@@ -24,7 +28,8 @@ use key_locks::KeyedLocks;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Changes tuples, and queues the transactions that change a project. Cheap to clone.
+/// Changes tuples through the outbox, and begins transactions that change a project. Cheap to
+/// clone.
 #[derive(Clone)]
 pub struct Tuples {
     store: Store,
@@ -32,7 +37,7 @@ pub struct Tuples {
     authorizer: Authorizer,
     audit: Audit,
     locks: Arc<KeyedLocks>,
-    /// Bounds the transactions that may wait for the authorizer.
+    /// Limits the number of transactions that may wait for the authorizer.
     permits: Arc<Semaphore>,
 }
 
@@ -48,7 +53,7 @@ impl Tuples {
         }
     }
 
-    /// Reads tuples; where the database keeps them, as the transaction of `conn` sees them.
+    /// Reads tuples. If the database keeps them, reads them in the transaction of `conn`.
     ///
     /// # Errors
     /// UNAVAILABLE when they cannot be read.

@@ -1,5 +1,5 @@
-//! The outbox: changes of tuples that are committed and not applied yet, in partitions whose rows are
-//! applied in order, by whichever server comes first.
+//! The outbox: changes of tuples that are committed but not applied to the authorizer yet. Any
+//! server may apply them, in order within a partition. A MAC proves that the vault wrote the row.
 
 use super::Tuples;
 use super::queued::QueuedTx;
@@ -11,7 +11,7 @@ use crate::store::records::EventRow;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
-/// A part of the outbox whose rows are applied in order.
+/// A partition of the outbox. Its rows are applied in order.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::vault) enum OutboxPartition<'a> {
     /// The tuples of one project and its milestones.
@@ -35,13 +35,13 @@ impl std::fmt::Display for OutboxPartition<'_> {
     }
 }
 
-/// What one row of the outbox does to the tuples.
+/// A change of tuples: the content of one outbox row.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::vault) enum Step {
     /// Writes and deletes these tuples.
     Change(TupleChange),
-    /// Deletes every tuple of an object, also those that others wrote, and `last` after all others.
+    /// Deletes every tuple of an object, whoever wrote it, and `last` after all others.
     Erase {
         /// The object, as OpenFGA names it.
         object: String,
@@ -59,9 +59,9 @@ const WILL_TAKE_EFFECT: Error = Error::Unavailable {
 };
 
 impl Tuples {
-    /// Begins a change of tuples in this partition: takes its lock and applies the rows that wait in
-    /// it, so that what is read next is current. A caller that finds nothing to change commits all the
-    /// same, since what it read rests on what was applied here.
+    /// Begins a change of tuples in this partition: takes its lock and applies the rows that wait
+    /// in it, so that the caller then reads current tuples. A caller that finds nothing to change
+    /// must still commit, to keep what was applied here.
     ///
     /// # Errors
     /// UNAVAILABLE when the database or the authorizer does not answer in time.
@@ -81,7 +81,7 @@ impl Tuples {
         self.apply_pending(tx, &name).await.map(drop)
     }
 
-    /// Drains every project's partition in which rows wait.
+    /// Drains the partition of every project that has waiting rows.
     ///
     /// # Errors
     /// As [`Self::begin_change`].
@@ -95,11 +95,12 @@ impl Tuples {
         Ok(())
     }
 
-    /// Commits events with the steps they stand for, then applies the steps.
+    /// Commits events together with the steps that they record, then applies the steps.
     ///
     /// # Errors
-    /// UNAVAILABLE without `will_take_effect` when nothing was committed, with it when the steps are still to be applied.
-    /// INTERNAL when the steps are gone from the outbox and not in effect: whoever writes the database removed them.
+    /// UNAVAILABLE without `will_take_effect` when nothing was committed, with it when the steps
+    /// are still to be applied. INTERNAL when the steps are missing from the outbox and not in
+    /// effect, because someone removed them from the database.
     pub(in crate::vault) async fn commit_and_apply(
         &self,
         mut tx: QueuedTx,
@@ -129,8 +130,8 @@ impl Tuples {
         Err(Error::internal("a committed change of tuples disappeared from the outbox"))
     }
 
-    /// Applies the rows that wait in a partition, the caller's own steps among them. Gives whether
-    /// those are in effect.
+    /// Applies the rows that wait in a partition, including the caller's own. Gives whether the
+    /// caller's steps are in effect.
     async fn apply_own(&self, partition: &str, steps: &[Step], own: &[Pushed]) -> Result<bool> {
         let mut tx = self.begin_named(&[partition.to_owned()]).await?;
         tx.lock_name(partition).await?;
@@ -140,10 +141,10 @@ impl Tuples {
         Ok(in_effect)
     }
 
-    /// Whether steps whose rows are gone are in effect all the same, because another server applied
-    /// them. They are not applied again: that server may have undone them since for somebody else,
-    /// and access that was taken away would come back. The erasure of a project is finished, since
-    /// its id is never used again.
+    /// Whether steps whose rows are missing are in effect, because another server applied them.
+    /// They are not applied again: a later change may have undone them, and applying them would
+    /// restore access that was taken away. Only the erasure of a project is repeated, since its id
+    /// is never reused.
     async fn confirm_effect(&self, tx: &mut Tx, steps: &[Step]) -> Result<bool> {
         if let Some(Step::Erase { object, last: Some(last) }) = steps.last() {
             self.erase_tuples(tx, object, Some(last.clone())).await?;
@@ -174,8 +175,8 @@ impl Tuples {
         Ok(true)
     }
 
-    /// Commits a change of tuples to a partition and leaves it there, as a server does that dies right after its commit: for tests of what
-    /// the others do then.
+    /// Commits a change to the outbox without applying it, for tests of a server that dies right
+    /// after its commit.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
@@ -192,11 +193,11 @@ impl Tuples {
         Ok((tx.push_outbox(partition, &step, &mac, self.installation.now()).await?, step))
     }
 
-    /// Applies the rows that wait in any partition. Where one partition fails, the others are applied
-    /// all the same. Called every second.
+    /// Applies the waiting rows of all partitions. When one partition fails, the others are still
+    /// applied. Called every second.
     ///
     /// # Errors
-    /// The last failure, when there was one.
+    /// The failure of the last partition that failed.
     pub async fn apply_outbox(&self) -> Result<()> {
         let partitions = self.store.conn().await?.outbox_partitions().await?;
         let mut result = Ok(());
@@ -206,7 +207,8 @@ impl Tuples {
         result
     }
 
-    /// Applies the rows that wait in a partition, whose lock the caller holds, and gives them.
+    /// Applies the rows that wait in a partition and gives them. The caller holds the partition's
+    /// lock.
     async fn apply_pending(&self, tx: &mut Tx, partition: &str) -> Result<Vec<Pushed>> {
         let waiting = tx.outbox_of(partition).await?;
         let mut applied = Vec::with_capacity(waiting.len());
@@ -242,7 +244,7 @@ impl Tuples {
     }
 }
 
-/// The kind of a partition, without the id that its name holds.
+/// The kind of a partition: its name without the id.
 fn partition_kind(partition: &str) -> &str {
     partition.split(':').next().unwrap_or_default()
 }

@@ -1,6 +1,6 @@
-//! Transactions that change a project, an agent or a runtime, and may wait for the authorizer
-//! meanwhile. Each holds a database connection, so few run at a time, and the other connections stay
-//! free for requests that read.
+//! Transactions that change a project, an agent or a runtime, and may wait for the authorizer. Each
+//! holds a database connection, so only [`MAX_TRANSACTIONS`] run at a time; the other connections
+//! stay free for requests that read.
 
 use super::Tuples;
 use super::outbox::OutboxPartition;
@@ -10,31 +10,31 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Maximum number of such transactions of one process at a time: a quarter of a pool's connections.
+/// Maximum number of such transactions of one process at a time: a quarter of the pool's
+/// connections.
 pub(super) const MAX_TRANSACTIONS: usize = 4;
 /// Maximum time that a change waits for its permit.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A transaction with the locks of this process and the permit it was begun with; they are given back
-/// once it has ended.
+/// A transaction that holds locks of this process and a permit; both are released when it ends.
 pub(in crate::vault) struct QueuedTx {
     tx: Tx,
     _permit: OwnedSemaphorePermit,
 }
 
 impl QueuedTx {
-    /// Makes it durable.
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// When the database cannot; then nothing of it is there.
+    /// When the database cannot commit; then nothing was changed.
     pub(in crate::vault) async fn commit(self) -> Result<()> {
         Ok(self.tx.commit().await?)
     }
 
-    /// Ends it without a trace.
+    /// Rolls the transaction back.
     ///
     /// # Errors
-    /// When the database cannot be reached; then nothing of it is there either.
+    /// When the database cannot be reached; nothing was changed then either.
     pub(in crate::vault) async fn rollback(self) -> Result<()> {
         Ok(self.tx.rollback().await?)
     }
@@ -54,15 +54,15 @@ impl DerefMut for QueuedTx {
 }
 
 impl Tuples {
-    /// Begins a transaction that will take the locks of these partitions in the database, once no
-    /// other one of this process holds them or waits for them. An agent's partition comes before a
-    /// project's, so that no two wait for each other.
+    /// Begins a transaction for these partitions: waits for their locks within this process, then
+    /// for a permit. The caller takes the locks in the database afterwards. List an agent's
+    /// partition before a project's, so that two transactions never deadlock.
     ///
-    /// The locks come before the permit, so that requests that wait for one partition hold no more
-    /// than one permit.
+    /// Locks are taken before the permit, so that the requests for one partition hold at most one
+    /// permit.
     ///
     /// # Errors
-    /// UNAVAILABLE when that takes too long.
+    /// UNAVAILABLE when a lock or a permit is not free in time.
     pub(in crate::vault) async fn begin(&self, partitions: &[OutboxPartition<'_>]) -> Result<QueuedTx> {
         let names: Vec<String> = partitions.iter().map(ToString::to_string).collect();
         self.begin_named(&names).await
