@@ -1,4 +1,4 @@
-//! The master keys, and the data keys that were opened with them, which stay in memory for a while.
+//! The master keys, and a cache of the data keys that were opened with them.
 
 use super::data_keys::MAX_SEALED;
 use crate::crypto::{Bound, DataKey, KeyBytes, KeyringError, WrappedKey};
@@ -11,15 +11,16 @@ use std::time::Duration;
 
 /// Maximum number of opened data keys in memory.
 const MAX_OPENED: u64 = 10_000;
-/// How long a data key stays in memory after it was opened.
+/// How long an opened data key stays in memory.
 const OPENED_TTL: Duration = Duration::from_secs(300);
-/// Minimum time between two readings of the keyring because a master key is missing.
+/// Minimum time between two reloads of the keyring because of a missing master key.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The project, id and wrapped bytes a data key was opened from: a changed row is opened anew.
+/// The cache key: project, id and wrapped bytes of a data key. After its row changed, the key is
+/// opened again.
 type OpenedFrom = (ProjectId, DataKeyId, Vec<u8>);
 
-/// Called as a long command proceeds, with the number of steps done and their total.
+/// Progress callback of a long command: takes the number of steps done and the total.
 pub type OnProgress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
 
 pub(super) struct KeyCache {
@@ -27,13 +28,13 @@ pub(super) struct KeyCache {
     clock: Arc<dyn Clock>,
     seal_limit: AtomicI64,
     read_at: Mutex<Option<Timestamp>>,
-    /// Held while the master keys are read again; requests that need them meanwhile wait for it.
+    /// Held during a reload of the master keys; requests that need one meanwhile wait.
     reading: tokio::sync::Mutex<()>,
     opened: Cache<OpenedFrom, Arc<DataKey>>,
 }
 
-/// A keyring's error as a caller sees it: UNAVAILABLE when the provider of the master keys does not
-/// answer, INTERNAL otherwise.
+/// Maps a keyring's error: UNAVAILABLE when the provider of the master keys does not answer,
+/// INTERNAL otherwise.
 pub(in crate::vault) fn keyring_error(
     error: impl AsRef<KeyringError> + Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> Error {
@@ -70,7 +71,7 @@ impl KeyCache {
         self.seal_limit.store(limit, Ordering::Relaxed);
     }
 
-    /// A data key from memory, or what `open` gives, which then stays in memory.
+    /// A data key from the cache; a missing one is opened with `open` and cached.
     pub(super) async fn data_key(
         &self,
         from: OpenedFrom,
@@ -79,8 +80,8 @@ impl KeyCache {
         self.opened.try_get_with(from, open).await
     }
 
-    /// Reads the master keys again, unless that was done a moment ago. Callers that come meanwhile wait
-    /// for it.
+    /// Reloads the master keys, unless the last reload is less than [`RELOAD_INTERVAL`] ago.
+    /// Concurrent callers wait for one reload.
     async fn reload_for_a_missing_key(&self) {
         let _reading = self.reading.lock().await;
         let now = self.clock.now();
@@ -96,7 +97,7 @@ impl KeyCache {
         }
     }
 
-    /// Unwraps a key. Where its master key is missing, the keyring is read again first.
+    /// Unwraps a key. If its master key is missing, reloads the keyring and tries again.
     pub(super) async fn unwrap(&self, wrapped: &WrappedKey, bound: &Bound) -> Result<KeyBytes, KeyringError> {
         match self.master.unwrap(wrapped, bound).await {
             Err(KeyringError::UnknownKey(_)) => {
@@ -107,7 +108,7 @@ impl KeyCache {
         }
     }
 
-    /// Forgets the data keys of a project.
+    /// Removes the data keys of a project from the cache.
     pub(super) async fn forget(&self, project: &ProjectId) {
         for (from, _) in &self.opened {
             if from.0 == *project {
