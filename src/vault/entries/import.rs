@@ -1,4 +1,4 @@
-//! Import of .env text: one entry per line, all or nothing.
+//! Imports .env text: one entry per line, in one transaction.
 
 use super::Entries;
 use super::change::Changing;
@@ -14,44 +14,44 @@ use crate::vault::input::id;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::HashMap;
 
-/// A project holds no more entries than this.
+/// Maximum number of lines in one import, which is also the maximum number of entries of a project.
 const MAX_LINES: usize = 1_000;
 const DOTENV: &[&str] = &["input", "dotenv"];
 
-/// What an import does with a name that is taken.
+/// What an import does when an entry with a line's name exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnConflict {
-    /// Nothing is imported.
+    /// Imports nothing.
     #[default]
     Fail,
-    /// That line is left out.
+    /// Leaves that line out.
     Skip,
-    /// That entry gets the line's value.
+    /// Rotates that entry to the line's value.
     Rotate,
 }
 
 /// A .env text to import.
 pub struct Import {
-    /// Into which project.
+    /// The id of the project to import into.
     pub project: String,
-    /// Into which milestone; into the project's own scope where none.
+    /// The id of the milestone that the entries are scoped to; `None` for the whole project.
     pub milestone: Option<String>,
-    /// The text.
+    /// The .env text.
     pub dotenv: SecretString,
-    /// The category of entries that are created.
+    /// The category of the created entries.
     pub category: Category,
-    /// What happens with names that are taken.
+    /// What to do with names that exist.
     pub on_conflict: OnConflict,
 }
 
-/// What an import did, in the order of the lines.
+/// The result of an import, in the order of the lines.
 #[derive(Default)]
 pub struct Imported {
-    /// The entries it created.
+    /// The created entries.
     pub created: Vec<Entry>,
-    /// The entries it rotated.
+    /// The rotated entries.
     pub rotated: Vec<Entry>,
-    /// The names it left out.
+    /// The names of the lines left out.
     pub skipped: Vec<String>,
 }
 
@@ -111,7 +111,7 @@ impl Entries {
                     if status(&row, now) == EntryStatus::Expired {
                         return Err(at_line(Error::invalid(
                             DOTENV,
-                            "this entry has expired; rotate it by itself, with an expiry.",
+                            "this entry has expired; rotate it separately, with expiresAt.",
                         )));
                     }
                     let value = values::value(&line.value, row.category, now, DOTENV).map_err(at_line)?;
@@ -157,7 +157,7 @@ struct Done {
     skipped: Vec<String>,
 }
 
-/// Says in which line of the text an input broke a rule.
+/// Adds the line number to the message of an error.
 fn in_line(line: usize, error: Error) -> Error {
     match error {
         Error::InvalidInput { field, message } => {
