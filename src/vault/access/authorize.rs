@@ -1,5 +1,5 @@
-//! Authorizing a change before its transaction begins, and denying it: FORBIDDEN to callers who may
-//! see the thing, NOT_FOUND to everybody else.
+//! Authorizes a change before its transaction begins. Denials are FORBIDDEN for callers with
+//! permission to see the object, and NOT_FOUND for all others.
 
 use super::{Access, Decided, NOWHERE};
 use crate::authz::Question;
@@ -17,20 +17,20 @@ const NOT_YOUR_ROLE: Error =
 const NOT_THE_PLATFORM: Error = Error::Forbidden("Only the platform's service may do this.");
 const NOT_AN_AUDITOR: Error = Error::Forbidden("Only an auditor of the vault may read this.");
 
-/// A change that its caller asks for: what is recorded if it is denied, and how the denial reads.
+/// A request for a change, with what a denial of it records and answers.
 pub(super) struct Request<'a> {
     pub caller: &'a Caller,
-    /// The event of a denial.
+    /// The event to record for a denial.
     pub event: EventRow,
-    /// The object the caller named, which tells denials apart.
+    /// The objects that the caller named, which distinguish denials.
     pub named: Named,
     /// The message of NOT_FOUND.
     pub not_found: &'static str,
-    /// Whether the thing exists only for callers who may administer the project.
+    /// Whether to answer NOT_FOUND to callers without permission to administer the project.
     pub administrators_only: bool,
 }
 
-/// A change that the authorizer allowed; [`Granted::open`] begins its transaction.
+/// An authorized change; [`Granted::open`] begins its transaction.
 pub(in crate::vault) struct Granted<'a, P: ProjectPermission> {
     pub(super) access: &'a Access,
     pub(super) request: Request<'a>,
@@ -38,12 +38,12 @@ pub(in crate::vault) struct Granted<'a, P: ProjectPermission> {
 }
 
 impl Access {
-    /// Asks for `P` on a project. A denial is recorded as `event`.
+    /// Requires `P` on a project. A denial is recorded as `event`.
     ///
     /// # Errors
-    /// FORBIDDEN for callers who may see the project, NOT_FOUND for everybody else, RATE_LIMITED
-    /// for callers who are denied too often, UNAVAILABLE when the database or the authorizer does
-    /// not answer.
+    /// FORBIDDEN for callers with permission to see the project, NOT_FOUND for all others;
+    /// RATE_LIMITED for callers that are denied too often; UNAVAILABLE when the database or the
+    /// authorizer does not answer.
     pub(in crate::vault) async fn authorize<'a, P: ProjectPermission>(
         &'a self,
         caller: &'a Caller,
@@ -55,8 +55,8 @@ impl Access {
         self.grant(request, Some(project)).await
     }
 
-    /// As [`Self::authorize`], for an entry by its id, whose row it gives. A DELETED entry exists
-    /// only for callers who may administer the project.
+    /// As [`Self::authorize`], for an entry by its id; also gives the entry's row. Only callers
+    /// with permission to administer the project see a DELETED entry.
     pub(in crate::vault) async fn authorize_entry<'a, P: ProjectPermission>(
         &'a self,
         caller: &'a Caller,
@@ -64,7 +64,7 @@ impl Access {
         id: &str,
     ) -> Result<(Granted<'a, P>, EntryRow)> {
         let id = EntryId::parse(id);
-        // A text that is no id is looked up as well, so that the work is the same.
+        // An invalid id is replaced by a random one and looked up, so that the work is the same.
         let row = self.store.conn().await?.entry_row(id.unwrap_or_else(EntryId::new)).await?;
         let event = caller.event(action, self.installation.now());
         let event = match &row {
@@ -87,7 +87,7 @@ impl Access {
         row.map(|row| (granted, row)).ok_or(Error::NotFound(NO_SUCH_ENTRY))
     }
 
-    /// As [`Self::authorize`], for a milestone by its id, whose row it gives.
+    /// As [`Self::authorize`], for a milestone by its id; also gives the milestone's row.
     pub(in crate::vault) async fn authorize_milestone<'a, P: ProjectPermission>(
         &'a self,
         caller: &'a Caller,
@@ -135,11 +135,12 @@ impl Access {
         self.audit.deny_as_not_found(Denial { named, event, is_decoy }, Error::NotFound(not_found)).await
     }
 
-    /// Asks for a permission on the vault as a whole, which the platform's service alone has.
-    /// Nothing is looked up for anybody else.
+    /// Requires a permission on the whole vault, which only the platform's service has. For other
+    /// callers nothing is looked up in the database.
     ///
     /// # Errors
-    /// FORBIDDEN, which is recorded; RATE_LIMITED and UNAVAILABLE as [`Self::authorize`].
+    /// FORBIDDEN for all other callers, which is recorded; RATE_LIMITED and UNAVAILABLE as
+    /// [`Self::authorize`].
     pub(in crate::vault) async fn authorize_service<P: VaultPermission>(
         &self,
         caller: &Caller,
@@ -151,10 +152,11 @@ impl Access {
         }
     }
 
-    /// Asks whether the caller may read every audit event.
+    /// Requires permission to read all audit events.
     ///
     /// # Errors
-    /// FORBIDDEN, or UNAVAILABLE when the authorizer does not answer.
+    /// FORBIDDEN for callers that are not auditors, UNAVAILABLE when the authorizer does not
+    /// answer.
     pub async fn authorize_auditor(&self, caller: &Caller) -> Result<Authorized<CanAuditVault>> {
         self.on_vault(caller).await?.ok_or(NOT_AN_AUDITOR)
     }

@@ -1,12 +1,13 @@
 //! Access: asking the authorizer for a permission, and what a denial looks like.
 //!
-//! A caller who may see a project and not do something in it gets FORBIDDEN. A caller who may not
-//! even see it gets NOT_FOUND, the same answer after the same work as for a project that does not
-//! exist. This folder is the only place that chooses between the two.
+//! A caller with permission to see a project, but not to make the change, gets FORBIDDEN. A caller
+//! without permission to see it gets NOT_FOUND, the same answer after the same work as for a
+//! project that does not exist. Only this folder chooses between the two.
 //!
 //! A change is authorized twice: before its transaction begins ([`Access::authorize`]), so that a
-//! denial holds no lock, and again under the project's lock ([`ProjectTx`]), so that a permission
-//! that was taken away meanwhile is not used.
+//! denial holds no lock; and again under the project's lock (`Granted::open`, which gives a
+//! [`ProjectTx`]), so that a permission revoked meanwhile is not used. [`Access::decide`] answers
+//! for reads.
 
 mod authorize;
 mod project_tx;
@@ -42,18 +43,17 @@ pub struct Project {
 pub struct ProjectAccess {
     /// The project.
     pub project: Project,
-    /// Which names of its entries reach its sessions.
+    /// Rule for which entry names agents' sessions receive.
     pub environment_names: EnvironmentNames,
-    /// The authorizer's allowing decision; gives the matching
+    /// The authorizer's decision, which allows; it gives the proof,
     /// [`Authorized`](crate::permission::Authorized).
     pub decision: Decision,
 }
 
-/// A permission that is asked for on a project; `None` stands for a project that does not exist.
+/// A permission on a project, as a question; `None` stands for a project that does not exist.
 pub type PermissionOn = (Option<ProjectId>, Permission);
 
-/// The project id that is looked up for a caller who named none that can exist, so that the work is
-/// the same.
+/// The project id to look up when the caller's id is not valid, so that the work is the same.
 const NOWHERE: &str = "%nowhere";
 
 /// The answers to several questions about permissions.
@@ -63,7 +63,7 @@ struct Decided {
     existing: HashSet<ProjectId>,
 }
 
-/// Asks the authorizer, and begins the transactions of what it allows. Cheap to clone.
+/// Authorizes callers, and begins the transactions of authorized changes. Cheap to clone.
 #[derive(Clone)]
 pub struct Access {
     store: Store,
@@ -78,13 +78,14 @@ impl Access {
         Self { store: installation.store().clone(), installation, authorizer, audit, tuples }
     }
 
-    /// Which of these permissions the caller holds: one statement for the projects that exist, one
-    /// batch for the authorizer. What is denied, and what is asked of a project that does not
-    /// exist, is absent from the answer; both cost the same work, since the authorizer is asked
-    /// about `project:%nowhere` then.
+    /// Gives those of these permissions that the caller holds. Runs one SQL statement to find the
+    /// projects, and asks the authorizer in one batch. Permissions that are denied, or asked on a
+    /// project that does not exist, are absent from the answer. Both cost the same work: for a
+    /// missing project, the authorizer is asked about `project:%nowhere`.
     ///
     /// # Errors
-    /// UNAVAILABLE when the database or the authorizer cannot answer: nobody may do anything then.
+    /// UNAVAILABLE when the database or the authorizer cannot answer; the caller must not go on
+    /// then.
     pub async fn decide(&self, caller: &Caller, asks: &[PermissionOn]) -> Result<HashMap<PermissionOn, ProjectAccess>> {
         Ok(self.check(caller, asks).await?.held)
     }

@@ -1,5 +1,5 @@
-//! The one way to change a project: a transaction under the project's lock, in which the caller
-//! still holds the permission.
+//! The only way to change a project: a transaction under the project's lock, in which the caller's
+//! permission was checked again.
 
 use super::authorize::Granted;
 use crate::authz::{Decision, Question};
@@ -8,16 +8,16 @@ use crate::permission::{Authorized, Permission, ProjectPermission};
 use crate::vault::keys::ProjectKeys;
 use crate::vault::tuples::{OutboxPartition, QueuedTx};
 
-/// Maximum number of times that the data keys of a project are opened for one change; a rotation
-/// may replace them while the change waits for the project's lock.
+/// Maximum number of attempts to open a project's data keys for one change: a rotation may replace
+/// the keys while the change waits for the project's lock.
 const MAX_ATTEMPTS: usize = 5;
 
-/// The resources a change needs besides the project's lock.
+/// What a change needs in addition to the project's lock.
 #[derive(Clone, Copy)]
 pub(in crate::vault) enum Needs<'a> {
     /// Nothing.
     Lock,
-    /// The project's data keys, opened before the transaction begins.
+    /// The project's data keys; they are opened before the transaction begins.
     DataKeys,
     /// The current tuples: these partitions of the outbox are locked and drained, in this order.
     Tuples(&'a [OutboxPartition<'a>]),
@@ -26,9 +26,9 @@ pub(in crate::vault) enum Needs<'a> {
 /// A transaction under the project's lock, in which the caller holds `P`.
 pub(in crate::vault) struct ProjectTx<P: ProjectPermission> {
     pub tx: QueuedTx,
-    /// The proof, as of the lock.
+    /// The proof of the permission, as checked under the lock.
     pub by: Authorized<P>,
-    /// Whether the caller may also administer the project.
+    /// Whether the caller also has permission to administer the project.
     pub administers: bool,
     /// The project's status.
     pub status: ProjectStatus,
@@ -36,7 +36,7 @@ pub(in crate::vault) struct ProjectTx<P: ProjectPermission> {
 }
 
 impl<P: ProjectPermission> ProjectTx<P> {
-    /// The data keys, for a change that [`Needs::DataKeys`], with the transaction.
+    /// The transaction and the data keys, for a change that [`Needs::DataKeys`].
     ///
     /// # Errors
     /// INTERNAL for any other change.
@@ -47,12 +47,12 @@ impl<P: ProjectPermission> ProjectTx<P> {
 }
 
 impl<P: ProjectPermission> Granted<'_, P> {
-    /// Waits for other changes of the project, begins the transaction, takes the project's lock and
-    /// authorizes again under it. A caller who has lost the permission meanwhile is denied as if
-    /// they had just come.
+    /// Waits for other changes of the project, begins the transaction, takes the project's lock,
+    /// and authorizes again under it. If the caller has lost the permission meanwhile, the denial
+    /// is the same as before the transaction.
     ///
     /// # Errors
-    /// As [`Access::authorize`](super::Access::authorize); UNAVAILABLE also when other changes take
+    /// As [`Access::authorize`](super::Access::authorize); also UNAVAILABLE when other changes take
     /// too long.
     pub(in crate::vault) async fn open(self, needs: Needs<'_>) -> Result<ProjectTx<P>> {
         let access = self.access;

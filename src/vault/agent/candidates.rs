@@ -1,4 +1,4 @@
-//! The rows that could answer a question: reading them, and checking that the vault wrote them.
+//! Candidates, the rows that could answer a question: reads and authenticates them.
 
 use super::AgentSecrets;
 use super::outcomes::NameAnswer;
@@ -16,17 +16,17 @@ use std::sync::Arc;
 /// Maximum number of bytes of values that one call releases.
 const MAX_RELEASED: usize = 4 * 1024 * 1024;
 
-/// A row that is not as the vault wrote it.
+/// A row that fails authentication, or could not be checked.
 struct Unauthentic<'a> {
     entry: &'a EntryRow,
     error: Error,
 }
 
 impl AgentSecrets {
-    /// Asks whether a runtime may resolve, by the first paragraph of `product.md`, section 4.
+    /// Authorizes a runtime to resolve, by the first paragraph of `product.md`, section 4.
     ///
     /// # Errors
-    /// FORBIDDEN, the same whatever is missing; LIMIT_EXCEEDED for a question that names too much.
+    /// FORBIDDEN, the same whatever is missing; LIMIT_EXCEEDED for too many names.
     pub(super) async fn authorize_runtime(&self, runtime: &RuntimeId, question: &ParsedQuestion) -> Result<()> {
         let decisions = self.authorizer.decide(&question.for_runtime(runtime)).await?;
         if !decisions.iter().all(Decision::is_allowed) {
@@ -35,11 +35,11 @@ impl AgentSecrets {
         question.check_bounds()
     }
 
-    /// Reads the candidates for a runtime that was authorized; with the values of those that are
-    /// live at an instant, where one is given.
+    /// Reads the candidates for an authorized runtime. If `values_at` is given, also reads the
+    /// values of those that are live at that instant.
     ///
     /// # Errors
-    /// FORBIDDEN for a project that is not ACTIVE, and for a milestone that is not the project's.
+    /// FORBIDDEN for a project that is not ACTIVE, and for a milestone of another project.
     pub(super) async fn candidates_for_runtime(
         &self,
         question: &ParsedQuestion,
@@ -53,8 +53,7 @@ impl AgentSecrets {
         Ok(found)
     }
 
-    /// Reads the candidates. A row that is older than one that this process has seen counts as
-    /// incomplete.
+    /// Reads the candidates. A row older than one that this process has seen counts as incomplete.
     pub(super) async fn candidates(
         &self,
         question: &ParsedQuestion,
@@ -70,7 +69,7 @@ impl AgentSecrets {
         if seen_newer.is_empty() {
             return Ok(found);
         }
-        // A change may have committed while the rows were read. A statement that begins now sees
+        // A change may have committed while the rows were read. A statement that starts now sees
         // it; a row that is still older was put back.
         found = conn.candidates(project, milestone, wanted.as_deref(), values).await?;
         let is_older =
@@ -80,8 +79,8 @@ impl AgentSecrets {
         Ok(found)
     }
 
-    /// The entries of which this process has seen a higher revision than the row that was found,
-    /// with that revision.
+    /// The entries whose row is older than the highest revision that this process has seen, with
+    /// that revision.
     fn seen_newer(&self, found: &Candidates) -> HashMap<EntryId, i32> {
         let of_row = |row: &CandidateRow| {
             let highest = self.audit.highest_revision(row.entry.id)?;
@@ -90,9 +89,8 @@ impl AgentSecrets {
         found.entries.iter().filter_map(of_row).collect()
     }
 
-    /// Checks that the answers would not release too much, and that every row they rest on is as
-    /// the vault wrote it. A row that is not is recorded as a failed event. Gives each entry's data
-    /// key.
+    /// Checks the total size of the values, and authenticates every row that the answers depend on.
+    /// A row that fails is recorded as a failed event. Gives each entry's data key.
     ///
     /// # Errors
     /// LIMIT_EXCEEDED beyond 4 MiB of values, INTERNAL for a row that fails authentication.
@@ -113,14 +111,14 @@ impl AgentSecrets {
         }
         match self.authenticate(found).await {
             Ok(keys) => Ok(keys),
-            // Nothing is wrong with the row.
+            // The row could not be checked, so this records no failure of it.
             Err(Unauthentic { error: error @ Error::Unavailable { .. }, .. }) => Err(error),
             Err(Unauthentic { entry, error }) => Err(self.record_failure(event, entry, error).await),
         }
     }
 
-    /// Authenticates every row that the answers rest on, not only those that are released: a row
-    /// that was disabled or renamed by hand would let another one through.
+    /// Authenticates every candidate, not only those to be released: a row that was disabled or
+    /// renamed by hand would otherwise cause another one to be released in its stead.
     async fn authenticate<'a>(&self, found: &'a Candidates) -> Result<HashMap<EntryId, Arc<DataKey>>, Unauthentic<'a>> {
         if let Some(entry) = found.incomplete.first() {
             return Err(Unauthentic { entry, error: Error::internal(Tampered) });
@@ -129,7 +127,7 @@ impl AgentSecrets {
         let Some(first) = found.entries.first() else { return Ok(keys) };
         let audit = self.installation.open_audit_key().await;
         let audit = audit.map_err(|error| Unauthentic { entry: &first.entry, error })?;
-        // One statement read them, so that a data key has one row.
+        // One statement read all rows, so each data key has only one row among them.
         let mut opened = HashMap::<DataKeyId, Arc<DataKey>>::new();
         for row in &found.entries {
             let entry = &row.entry;
@@ -151,8 +149,8 @@ impl AgentSecrets {
         Ok(keys)
     }
 
-    /// Records that a call failed because of a row that is not as the vault wrote it. Gives the
-    /// error of the call.
+    /// Records that a call failed because a row fails authentication. Gives the call's error, or
+    /// UNAVAILABLE when that could not be recorded.
     pub(super) async fn record_failure(&self, event: &EventRow, entry: &EntryRow, error: Error) -> Error {
         tracing::error!(entry = %entry.id, "an entry fails authentication; nothing was released");
         let reason = Some(error.code().to_string());
@@ -163,7 +161,8 @@ impl AgentSecrets {
         }
     }
 
-    /// Records a refusal; any other error is not recorded.
+    /// Records a FORBIDDEN error as a denial; other errors are not recorded. Gives the error to
+    /// answer.
     pub(super) async fn deny(&self, event: EventRow, error: Error) -> Error {
         match error {
             Error::Forbidden(_) => self.audit.deny(event, error).await,

@@ -1,8 +1,10 @@
-//! The secrets an agent receives: which entries answer its runtime's question, and their values.
+//! What an agent receives of a project: which entries answer its runtime's question, and their
+//! values. `product.md`, section 4, has the rules.
 //!
-//! `question` holds a question; `candidates` reads the rows that could answer it and checks that
-//! the vault wrote them; `outcomes` decides the outcome of each name (`product.md`, section 4);
-//! `resolve` releases values, and `preview` shows what a resolve would answer.
+//! A resolve runs in this order: `question` parses the request; the authorizer decides;
+//! `candidates` reads the rows that could answer and authenticates them; `outcomes` decides the
+//! answer for each name; `resolve` opens the values, commits the access records, and only then
+//! releases the values. `preview` shows what a resolve would answer, and opens nothing.
 
 mod candidates;
 mod outcomes;
@@ -31,7 +33,7 @@ pub struct AgentSecrets {
     authorizer: Authorizer,
     audit: Audit,
     entries: Entries,
-    /// Names that no session receives.
+    /// Reserved names, which no session receives.
     reserved: &'static ReservedNames,
     /// Number of values opened.
     decryptions: Arc<AtomicU64>,
@@ -49,7 +51,7 @@ impl AgentSecrets {
         Self { store, installation, authorizer, audit, entries, reserved, decryptions: Arc::default() }
     }
 
-    /// Number of values opened since the process began.
+    /// Number of values that this vault has opened since the process started.
     #[must_use]
     pub fn decryptions(&self) -> u64 {
         self.decryptions.load(Ordering::Relaxed)

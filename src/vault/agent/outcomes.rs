@@ -1,18 +1,18 @@
-//! The outcome of a name for an agent: `product.md`, section 4, rules 1 to 5.
+//! Decides the outcome for each name, by `product.md`, section 4, rules 1 to 5.
 
 use crate::domain::{EntryStatus, SecretName, SecretOutcome};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// The facts about an entry, not deleted, that the rules depend on.
+/// The properties of an entry that the rules depend on.
 pub(super) struct Candidate<'a, T> {
     pub name: &'a str,
     pub status: EntryStatus,
-    /// Scoped to the milestone, whose phase is open; else to the project.
+    /// Whether the entry is scoped to the milestone, whose phase is open; otherwise to the project.
     pub of_milestone: bool,
     pub entry: T,
 }
 
-/// One name's answer, with the entry that decided it where one did.
+/// One name's answer, with the entry that decided it, if any.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NameAnswer<T> {
     pub name: String,
@@ -27,8 +27,8 @@ struct ByName<T> {
     expired: Option<T>,
 }
 
-/// Answers each of `names` once, in the order first asked; without, every candidate name in byte
-/// order, but those of disabled entries.
+/// Answers each of `names` once, in the order first asked. Without `names`, answers every
+/// candidate's name in byte order, except those of disabled entries.
 pub(super) fn answers<'a, T: Copy>(
     candidates: impl IntoIterator<Item = Candidate<'a, T>>,
     names: Option<&[String]>,
@@ -49,7 +49,7 @@ pub(super) fn answers<'a, T: Copy>(
             (EntryStatus::Expired, false) => slot(&mut known, |by, entry| {
                 by.expired.get_or_insert(entry);
             }),
-            // They do not exist for agents.
+            // These entries do not exist for agents.
             (EntryStatus::Disabled | EntryStatus::Deleted, _) => {}
         }
     }

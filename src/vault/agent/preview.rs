@@ -1,4 +1,4 @@
-//! Previewing: what an agent would receive now, without opening anything.
+//! Preview: what a resolve would answer an agent now, without opening any value.
 
 use super::AgentSecrets;
 use super::question::{AgentQuestion, ParsedQuestion, runtime};
@@ -14,7 +14,7 @@ use std::collections::HashMap;
 const NOT_YOURS: Error =
     Error::Forbidden("Only a Responsible person of the project, or a runtime for its own agents, may preview secrets.");
 
-/// A reason to refuse an agent's resolve as a whole.
+/// Why a resolve for the agent would be refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Block {
     /// The project is not ACTIVE.
@@ -25,13 +25,13 @@ pub enum Block {
     AgentNotOnMilestone,
 }
 
-/// The answer an agent would get.
+/// What a resolve would answer.
 pub struct Preview {
-    /// Why it would be refused instead; empty when it would be answered.
+    /// Why it would be refused; empty when it would be answered.
     pub blocked_by: Vec<Block>,
-    /// The outcome of each name.
+    /// The answer for each name.
     pub secrets: Vec<Previewed>,
-    /// The entries that a resolve without names would keep out of the session.
+    /// The entries that a resolve without names would leave out, because of their names.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -41,20 +41,20 @@ pub struct Previewed {
     pub name: String,
     /// The outcome.
     pub outcome: SecretOutcome,
-    /// The scope of the entry that decides it, when the outcome is RESOLVED or EXPIRED.
+    /// Scope of the deciding entry, if the outcome is RESOLVED or EXPIRED.
     pub scope: Option<Scope>,
-    /// When that entry expires.
+    /// When that entry expires, if the outcome is RESOLVED or EXPIRED.
     pub expires_at: Option<Timestamp>,
-    /// The entry that decides it, for people.
+    /// The deciding entry; only for people.
     pub entry: Option<Entry>,
 }
 
 impl AgentSecrets {
-    /// What an agent would receive now: for a person who may preview, with the reasons why it would
-    /// be refused, or for a runtime that could resolve.
+    /// What a resolve would answer an agent now. A person with permission to preview also learns
+    /// why it would be refused; a runtime must be authorized to resolve.
     ///
     /// # Errors
-    /// FORBIDDEN for everybody else, whether the project exists or not.
+    /// FORBIDDEN for all other callers, whether the project exists or not.
     pub async fn preview(&self, caller: &Caller, question: AgentQuestion) -> Result<Preview> {
         let mut asked = ParsedQuestion::parse(question)?;
         let event = asked.event(caller, AuditAction::SecretsPreviewed, self.now());
@@ -90,7 +90,7 @@ impl AgentSecrets {
             .into_iter()
             .map(|(name, outcome, found)| {
                 let entry = found.as_ref().and_then(|found| entries.get(&found.id).cloned());
-                // The facts that a resolve would tell any caller.
+                // A resolve shows scope and expiry for these outcomes only.
                 let shown = found.filter(|_| matches!(outcome, SecretOutcome::Resolved | SecretOutcome::Expired));
                 let scope = shown.as_ref().map(|shown| shown.scope);
                 Previewed { name, outcome, scope, expires_at: shown.and_then(|shown| shown.expires_at), entry }

@@ -1,4 +1,4 @@
-//! A question about an agent's secrets, by a runtime or by a person who previews.
+//! The question of a resolve or a preview: which entries of a project an agent is to receive.
 
 use super::outcomes::{Candidate, NameAnswer, answers};
 use crate::authz::Question;
@@ -21,19 +21,19 @@ pub(super) const REFUSED: Error = Error::Forbidden(
     "This agent may not receive this project's secrets through this caller, or there is no such thing.",
 );
 
-/// The entries an agent asks for, as the caller wrote it.
+/// The question as the caller wrote it; nothing is checked yet.
 #[derive(Debug, Clone)]
 pub struct AgentQuestion {
     /// The project's id.
     pub project: String,
     /// The agent's id.
     pub agent: String,
-    /// The id of the milestone the agent works on; without one, only entries of the whole project
+    /// The id of the milestone the agent works on. Without one, only entries scoped to the project
     /// count.
     pub milestone: Option<String>,
-    /// The names asked for; without them, all.
+    /// The names asked for; `None` for all.
     pub names: Option<Vec<String>>,
-    /// The names that the workspace provides itself.
+    /// The names that the workspace provides.
     pub provided: Vec<String>,
 }
 
@@ -44,14 +44,13 @@ pub(super) struct ParsedQuestion {
     pub milestone: Option<MilestoneId>,
     pub names: Option<Vec<String>>,
     pub provided: Vec<String>,
-    /// The names that the caller's token is narrowed to: all that is answered to a question without
-    /// names.
+    /// The names that the caller's token is narrowed to. A question without names asks for these.
     narrowed_to: Option<BTreeSet<String>>,
 }
 
 impl ParsedQuestion {
     /// # Errors
-    /// INVALID_INPUT for a text that is no id.
+    /// INVALID_INPUT for a text that is not a valid id.
     pub(super) fn parse(question: AgentQuestion) -> Result<Self> {
         Ok(Self {
             project: id(ProjectId::parse(question.project), &["input", "projectId"])?,
@@ -66,11 +65,11 @@ impl ParsedQuestion {
         })
     }
 
-    /// Restricts the question to what the caller's token is narrowed to.
+    /// Restricts the question to the narrowing of the caller's token.
     ///
     /// # Errors
-    /// FORBIDDEN for a question about anything else, or one that leaves out the milestone that the
-    /// token names.
+    /// FORBIDDEN for a question about anything else, or one without the milestone that the token
+    /// names.
     pub(super) fn narrow(&mut self, to: &Narrowing) -> Result<()> {
         let fits = to.project.as_ref().is_none_or(|project| *project == self.project)
             && to.agent.as_ref().is_none_or(|agent| *agent == self.agent)
@@ -83,11 +82,11 @@ impl ParsedQuestion {
         if fits { Ok(()) } else { Err(REFUSED) }
     }
 
-    /// Refuses a question that names too much. Checked once the authorizer has allowed the
-    /// question, and before anything is read for it.
+    /// Checks the number of names. Called after the authorizer has allowed the question, and before
+    /// any row is read.
     ///
     /// # Errors
-    /// LIMIT_EXCEEDED.
+    /// LIMIT_EXCEEDED for too many names.
     pub(super) fn check_bounds(&self) -> Result<()> {
         if self.names.as_ref().is_some_and(|names| names.len() > MAX_NAMES) {
             return Err(Error::limit(&["input", "names"], format!("Ask for at most {MAX_NAMES} names at once.")));
@@ -99,7 +98,7 @@ impl ParsedQuestion {
         Ok(())
     }
 
-    /// The event of this question.
+    /// The event of an operation on this question.
     pub(super) fn event(&self, caller: &Caller, action: AuditAction, now: Timestamp) -> EventRow {
         EventRow {
             agent: Some(self.agent.as_str().to_owned()),
@@ -107,22 +106,23 @@ impl ParsedQuestion {
         }
     }
 
-    /// The questions to the authorizer for a runtime's resolve: all of them must be allowed.
+    /// The questions that decide whether a runtime may resolve for the agent; all must be allowed.
     pub(super) fn for_runtime(&self, runtime: &RuntimeId) -> Vec<Question> {
         let mut questions = vec![Question::act_through(&self.agent, runtime)];
         questions.extend(self.about_agent());
         questions
     }
 
-    /// Whether the agent may receive the project's secrets, and the milestone's where one is named.
+    /// The questions that decide whether the agent may receive the project's secrets, and those of
+    /// the milestone if one is named.
     pub(super) fn about_agent(&self) -> Vec<Question> {
         let mut questions = vec![Question::resolve_in_project(&self.agent, &self.project)];
         questions.extend(self.milestone.as_ref().map(|id| Question::resolve_on_milestone(&self.agent, id)));
         questions
     }
 
-    /// The names that the database is asked for; `None` for all. The length of a token bounds how
-    /// many names it is narrowed to.
+    /// The names to look up in the database; `None` for all. The maximum length of a token bounds
+    /// the names it is narrowed to.
     pub(super) fn wanted(&self) -> Option<Vec<String>> {
         let possible = |name: &&String| SecretName::has_form(name);
         match (&self.names, &self.narrowed_to) {
@@ -132,15 +132,15 @@ impl ParsedQuestion {
         }
     }
 
-    /// The provided names that an entry could have, each once.
+    /// The provided names that are valid entry names, without duplicates.
     pub(super) fn provided_names(&self) -> Vec<&str> {
         let names: BTreeSet<&str> = self.provided.iter().map(String::as_str).collect();
         names.into_iter().filter(|name| SecretName::has_form(name)).collect()
     }
 
-    /// Answers each name by the rules of `product.md`, section 4, from rows of the project and
-    /// milestone in question. Without names, what must not reach a session is left out, and listed
-    /// apart.
+    /// Decides the answer for each name by the rules of `product.md`, section 4, from the rows of
+    /// the project and milestone. In a question without names, entries whose names must not reach a
+    /// session are left out and listed separately.
     pub(super) fn answers<'a>(
         &self,
         found: &'a Candidates,
@@ -159,7 +159,7 @@ impl ParsedQuestion {
         let mut left_out = Vec::new();
         if self.names.is_none() {
             let names = found.project.as_ref().map_or(EnvironmentNames::Suffixed, |project| project.environment_names);
-            // The answer for a provided name brings nothing into the session.
+            // A name that the workspace provides brings no value into the session.
             answers.retain(|answer| {
                 let brought = answer.entry.filter(|_| answer.outcome != SecretOutcome::ProvidedByWorkspace);
                 let reason = brought.and_then(|row| names.left_out(&answer.name, row.approved, reserved));
@@ -171,7 +171,7 @@ impl ParsedQuestion {
     }
 }
 
-/// The runtime that calls, with what its token is narrowed to; `None` for any other principal.
+/// The calling runtime and the narrowing of its token; `None` for any other principal.
 pub(super) fn runtime(caller: &Caller) -> Option<(&RuntimeId, &Narrowing)> {
     match &caller.principal {
         Principal::Runtime(id, narrowing) => Some((id, narrowing)),

@@ -1,4 +1,4 @@
-//! Resolving: the one way a value leaves the vault (`product.md`, section 4).
+//! Resolve, the only way a value leaves the vault (`product.md`, section 4).
 
 use super::AgentSecrets;
 use super::candidates::of_version;
@@ -17,13 +17,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// The longest name of a session or a tool, in characters.
+/// Maximum length of a session's or a tool's name, in characters.
 const MAX_LABEL: usize = 200;
 
-/// A runtime's request for secrets.
+/// A runtime's request for values.
 #[derive(Debug, Clone)]
 pub struct ResolveRequest {
-    /// The entries that are asked for, and the agent.
+    /// The entries asked for, and the agent that receives them.
     pub question: AgentQuestion,
     /// The purpose, for the records.
     pub purpose: Purpose,
@@ -31,8 +31,7 @@ pub struct ResolveRequest {
     pub session: Option<String>,
     /// The tool, for the records.
     pub tool: Option<String>,
-    /// The public key that values are sealed for, in base64url; without, they are answered as they
-    /// are.
+    /// The X25519 public key to seal the values for, in base64url; `None` for plaintext values.
     pub recipient: Option<String>,
 }
 
@@ -42,22 +41,22 @@ pub struct Resolved {
     pub name: String,
     /// The outcome.
     pub outcome: SecretOutcome,
-    /// The value, exactly when the outcome is RESOLVED and no recipient was named.
+    /// The value, if the outcome is RESOLVED and the request has no recipient.
     pub value: Option<SecretString>,
-    /// The value sealed for the recipient, exactly when the outcome is RESOLVED and one was named.
+    /// The sealed value, if the outcome is RESOLVED and the request has a recipient.
     pub sealed: Option<String>,
-    /// The entry, when the outcome is RESOLVED or EXPIRED.
+    /// The entry, if the outcome is RESOLVED or EXPIRED.
     pub entry: Option<ResolvedEntry>,
 }
 
-/// The answer to a resolve.
+/// The answer to a [`ResolveRequest`].
 pub struct Resolution {
-    /// One answer per name.
+    /// The answer for each name.
     pub secrets: Vec<Resolved>,
-    /// The entries that a resolve without names keeps out of the session.
+    /// The entries that a resolve without names leaves out, because of their names.
     pub left_out: Vec<LeftOut>,
-    /// The content of its receipt; [`Audit::sign_receipt`](crate::vault::Audit::sign_receipt) signs
-    /// it.
+    /// The receipt, not signed yet; [`Audit::sign_receipt`](crate::vault::Audit::sign_receipt)
+    /// signs it.
     pub receipt: ResolveReceipt,
 }
 
@@ -70,24 +69,24 @@ pub struct ResolvedEntry {
     pub version: i32,
     /// Its category.
     pub category: Category,
-    /// Whether it belongs to the project or a milestone.
+    /// Whether it is scoped to the project or to a milestone.
     pub scope: Scope,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
 }
 
-/// A call that was authorized.
+/// An authorized call.
 struct Call<'a> {
     caller: &'a Caller,
     question: ParsedQuestion,
     purpose: Purpose,
     recipient: Option<RecipientKey>,
-    /// The fields that all records of the call share.
+    /// The fields that all events of the call have in common.
     event: EventRow,
     now: Timestamp,
 }
 
-/// The rows that answer a call, all of them authentic.
+/// The answers of a call, with the data key of each entry. All rows were authenticated.
 struct Verified<'a> {
     answers: Vec<NameAnswer<&'a CandidateRow>>,
     left_out: Vec<LeftOut>,
@@ -95,24 +94,24 @@ struct Verified<'a> {
 }
 
 impl AgentSecrets {
-    /// Releases values to an agent's runtime, once the record of each is durable.
+    /// Releases values to an agent's runtime, after the access record of each is committed.
     ///
     /// # Errors
-    /// FORBIDDEN by section 4, LIMIT_EXCEEDED beyond its bounds, INTERNAL when a row or value fails
-    /// authentication; nothing is released then.
+    /// FORBIDDEN by the rules of section 4; INVALID_INPUT for a malformed id, label or recipient
+    /// key; LIMIT_EXCEEDED for too many names or bytes; INTERNAL when a row or value fails
+    /// authentication. Nothing is released then.
     pub async fn resolve(&self, caller: &Caller, request: ResolveRequest) -> Result<Resolution> {
         let call = self.authorize(caller, request).await?;
         let found = self.read(&call).await?;
         let verified = self.verify(&call, &found).await?;
         let (resolution, record) = self.open_values(&call, verified).await?;
-        // Neither values that are not released nor ciphertexts are kept while the records are
-        // written.
+        // Rows and ciphertexts are not kept in memory while the records are committed.
         drop(found);
         self.release(resolution, record).await
     }
 
-    /// Refuses every caller that is no runtime; asks the authorizer about a runtime, then checks
-    /// what it sent.
+    /// Refuses every caller that is not a runtime, asks the authorizer about the runtime, and then
+    /// validates the other inputs.
     async fn authorize<'a>(&self, caller: &'a Caller, request: ResolveRequest) -> Result<Call<'a>> {
         let now = self.now();
         let ResolveRequest { question, purpose, session, tool, recipient } = request;
@@ -151,14 +150,14 @@ impl AgentSecrets {
         }
     }
 
-    /// Decides what each name is answered, and checks every row that this rests on.
+    /// Decides the answer for each name, and authenticates every row that the answers depend on.
     async fn verify<'a>(&self, call: &Call<'_>, found: &'a Candidates) -> Result<Verified<'a>> {
         let (answers, left_out) = call.question.answers(found, self.reserved, call.now);
         let keys = self.verify_candidates(found, &answers, &call.event).await?;
         Ok(Verified { answers, left_out, keys })
     }
 
-    /// Opens the values, and seals them for the recipient where there is one. Nothing leaves yet.
+    /// Opens the values, and seals them for the recipient if there is one. Releases nothing yet.
     async fn open_values(&self, call: &Call<'_>, verified: Verified<'_>) -> Result<(Resolution, CallRecord)> {
         let Verified { answers, left_out, keys } = verified;
         let sealed_call = SealedCall {
@@ -212,7 +211,7 @@ impl AgentSecrets {
         Ok((Resolution { secrets, left_out, receipt }, record))
     }
 
-    /// Makes the records durable, and only then gives the values.
+    /// Commits the records, and only then gives the values.
     async fn release(&self, resolution: Resolution, record: CallRecord) -> Result<Resolution> {
         if !record.events.is_empty() {
             self.audit.make_durable(record).await?;
@@ -220,10 +219,10 @@ impl AgentSecrets {
         Ok(resolution)
     }
 
-    /// The one place where a stored value is opened.
+    /// Opens a stored value. Nothing else opens values for release.
     fn open(&self, key: &DataKey, row: &CandidateRow) -> Result<SecretString, CryptoError> {
         self.decryptions.fetch_add(1, Ordering::Relaxed);
-        // The value was not read with this row, so there is none to open.
+        // A missing value counts as one that fails authentication.
         let sealed = row.value.as_deref().ok_or(CryptoError::NotAuthentic)?;
         key.open_value(&ciphertext_context(&row.entry, row.version.ciphertext_version), sealed)
     }

@@ -1,6 +1,6 @@
-//! Changing entries: created, updated, rotated, rolled back. Every change is one transaction with
-//! its event, under the project's lock, on a row whose MAC was checked first, so that a forged row
-//! is never signed anew.
+//! Creates, updates, rotates and rolls back entries. Every change is one transaction with its
+//! event, under the project's lock. The row's MAC is verified first, so that a forged row is never
+//! signed again.
 
 use super::Entries;
 use super::input::{Change, EntryChanges, NewEntry, Rollback, Rotation};
@@ -19,14 +19,15 @@ use crate::vault::input::id;
 use crate::vault::keys::ProjectKeys;
 use std::sync::Arc;
 
-/// Number of an entry's newest versions that are kept.
+/// Number of an entry's versions that are kept: the newest ones.
 const KEPT_VERSIONS: i32 = 10;
 
 pub(super) const NAME_TAKEN: &str =
     "An entry of this name exists in this scope; choose another name, or rotate that entry.";
-const ENDED: &str = "This entry has expired; say with expiresAt when the new value does, or null for never.";
+const EXPIRED: &str = "This entry has expired; give the new value's expiresAt, or null for never.";
 
-/// An entry under change: its row as it is in the transaction, and what signs it.
+/// An entry that is being changed: the transaction, the entry's row, and the data key that signs
+/// it.
 pub(super) struct Changing<'a, P: ChangesEntries> {
     pub(super) change: ProjectTx<P>,
     pub(super) row: EntryRow,
@@ -37,7 +38,13 @@ pub(super) struct Changing<'a, P: ChangesEntries> {
 }
 
 impl Entries {
-    /// Authorizes `P`, takes the project's lock and reads the entry under it.
+    /// Authorizes the caller for `P`, takes the project's lock, and reads and verifies the entry
+    /// under it. The entry is put under the project's encrypting data key, unless it is to be
+    /// purged.
+    ///
+    /// # Errors
+    /// As `Access::authorize_entry` and `Granted::open`; CONFLICT when the entry's revision is not
+    /// the expected one; INTERNAL when its row fails authentication.
     pub(super) async fn begin_change<'a, P: ChangesEntries>(
         &self,
         caller: &'a Caller,
@@ -48,7 +55,8 @@ impl Entries {
         let (granted, row) = self.access.authorize_entry::<P>(caller, action, id).await?;
         let mut change = granted.open(Needs::DataKeys).await?;
         let project = change.by.project();
-        // It may have gone since, and its id never comes back in another project.
+        // The entry may have been erased meanwhile. Ids are never reused, so in another project it
+        // would be a forged row.
         let found = change.tx.entry_row(row.id).await?.filter(|row| row.project == *project);
         let mut row = found.ok_or(NO_SUCH_ENTRY)?;
         if row.deleted_at.is_some() && !change.administers {
@@ -59,20 +67,20 @@ impl Entries {
         let key = self.open_for_change(tx, keys, &row).await?;
         if expected_revision.is_some_and(|expected| expected != row.revision) {
             return Err(Error::Conflict(format!(
-                "The entry has revision {} by now; read it again before you change it.",
+                "The entry was changed and now has revision {}; read it again before you change it.",
                 row.revision
             )));
         }
         let key = match action {
-            // It is about to go.
+            // The entry is about to be erased.
             AuditAction::EntryPurged => key,
             _ => self.follow_encrypting_key(tx, keys, &rekeying, &mut row, key).await?,
         };
         Ok(Changing { change, row, key, caller, action, now: self.now() })
     }
 
-    /// The data key of an entry that is about to be changed, once its row was checked; a row that
-    /// fails is logged.
+    /// Verifies the row of an entry that is to be changed, and gives its data key. Logs a row that
+    /// fails.
     pub(super) async fn open_for_change(
         &self,
         tx: &mut Tx,
@@ -87,8 +95,9 @@ impl Entries {
         })
     }
 
-    /// As [`Self::open_for_change`], where the caller logs: the row is the vault's, nothing newer
-    /// is on record, and nothing newer was seen. The caller holds the project's lock.
+    /// As [`Self::open_for_change`], without logging. Checks the row's MAC, that the newest event
+    /// of the entry matches the row, and that this process has seen no newer revision. The caller
+    /// holds the project's lock.
     pub(in crate::vault) async fn check_for_change(
         &self,
         tx: &mut Tx,
@@ -106,7 +115,7 @@ impl Entries {
         Ok(key)
     }
 
-    /// As [`Self::begin_change`], for what a DELETED entry does not allow.
+    /// As [`Self::begin_change`], and refuses a DELETED entry with CONFLICT.
     async fn begin_write<'a>(
         &self,
         caller: &'a Caller,
@@ -119,7 +128,7 @@ impl Entries {
         Ok(changing)
     }
 
-    /// Creates an entry.
+    /// Creates an entry with its first version.
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.
@@ -163,7 +172,7 @@ impl Entries {
         Ok(entry)
     }
 
-    /// Changes an entry's properties. An update that changes nothing leaves the revision as it is
+    /// Updates an entry's properties. An update that changes nothing leaves the revision as it is
     /// and records no event.
     ///
     /// # Errors
@@ -178,9 +187,12 @@ impl Entries {
         match changes.name {
             Change::Keep => {}
             Change::Clear => {
-                return Err(Error::invalid(&["input", "name"], "An entry has a name; leave it out to keep it."));
+                return Err(Error::invalid(
+                    &["input", "name"],
+                    "An entry must have a name; omit it to keep the present one.",
+                ));
             }
-            // The name of an entry that was created before it became reserved is no new name.
+            // An entry may keep a name that became reserved after the entry was created.
             Change::Set(name) if name == row.name => {}
             Change::Set(name) => {
                 values::name(name, self.reserved, &["input", "name"])?.as_str().clone_into(&mut row.name);
@@ -199,7 +211,7 @@ impl Entries {
             Change::Clear => {
                 return Err(Error::invalid(
                     &["input", "category"],
-                    "An entry has a category; leave it out to keep it.",
+                    "An entry must have a category; omit it to keep the present one.",
                 ));
             }
             Change::Set(category) => {
@@ -224,7 +236,7 @@ impl Entries {
         let asked = match changes.expires_at {
             Change::Keep => None,
             Change::Clear => Some(None),
-            // An instant in the past expires the entry now.
+            // An instant in the past expires the entry now, unless it has expired already.
             Change::Set(at) if at <= now && row.expires_at.is_some_and(|ended| ended <= now) => None,
             Change::Set(at) => Some(Some(at.max(now))),
         };
@@ -257,7 +269,8 @@ impl Entries {
         self.save(changing).await
     }
 
-    /// Makes a new version that refers to an old one's ciphertext.
+    /// Makes a new version with the value of an old one. The new version refers to the old
+    /// ciphertext.
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.
@@ -295,14 +308,15 @@ impl Entries {
         let event = changing.write().await?;
         let mut tx = changing.change.tx;
         self.audit.append(&mut tx, &[event]).await?;
-        // Read before the commit, so that what was done is not answered with an error.
+        // Read before the commit, so that a failed read cannot turn a committed change into an
+        // error.
         let entry = self.entry_in(&mut tx, changing.row.id).await?;
         tx.commit().await?;
         Ok(entry)
     }
 
-    /// Ends a change that changes nothing: an entry that was put under another data key for it goes
-    /// back. Gives the entry.
+    /// Ends a change that changes nothing, and gives the entry. The rollback also undoes moving the
+    /// entry to another data key.
     pub(super) async fn end_unchanged<P: ChangesEntries>(&self, mut changing: Changing<'_, P>) -> Result<Entry> {
         let entry = self.entry_in(&mut changing.change.tx, changing.row.id).await?;
         changing.change.tx.rollback().await?;
@@ -332,7 +346,7 @@ impl<P: ChangesEntries> Changing<'_, P> {
         Ok(())
     }
 
-    /// A version of the entry, authenticated.
+    /// Reads a version of the entry and verifies its MAC; `None` if there is no such version.
     async fn version(&mut self, version: i32) -> Result<Option<VersionRow>> {
         let Some(row) = self.change.tx.version_row(self.row.id, version).await? else { return Ok(None) };
         verify_version(&self.row, &row, &self.key).map_err(|error| {
@@ -347,7 +361,8 @@ impl<P: ChangesEntries> Changing<'_, P> {
         self.version(version).await?.ok_or_else(|| Error::internal("an entry has no current version"))
     }
 
-    /// Adds a version with a new value; nothing else of the entry is written yet.
+    /// Adds a version with a new value. The entry's row is changed in memory only; [`Self::write`]
+    /// writes it.
     pub(super) async fn rotate(
         &mut self,
         entries: &Entries,
@@ -360,9 +375,11 @@ impl<P: ChangesEntries> Changing<'_, P> {
         let has_end = value.not_after().is_some();
         let asked = match expires_at {
             Change::Keep if has_end => None,
-            Change::Keep if status(row, self.now) == EntryStatus::Expired => return Err(Error::invalid(path, ENDED)),
-            // A disabled entry that has expired besides needs an expiry just the same.
-            Change::Keep if row.expires_at.is_some_and(|at| at <= self.now) => return Err(Error::invalid(path, ENDED)),
+            Change::Keep if status(row, self.now) == EntryStatus::Expired => return Err(Error::invalid(path, EXPIRED)),
+            // The status of an expired entry may be DISABLED; it needs an expiry all the same.
+            Change::Keep if row.expires_at.is_some_and(|at| at <= self.now) => {
+                return Err(Error::invalid(path, EXPIRED));
+            }
             Change::Keep => row.expires_at,
             Change::Clear => None,
             Change::Set(at) => Some(at),
@@ -374,8 +391,10 @@ impl<P: ChangesEntries> Changing<'_, P> {
         self.prune().await
     }
 
-    /// Counts the value that is about to be sealed, and makes sure that the project's encrypting
-    /// key seals it.
+    /// Counts the value to be sealed, and puts the entry under the project's encrypting data key.
+    ///
+    /// # Errors
+    /// INTERNAL when the entry cannot be put under it.
     async fn require_encrypting_key(&mut self, entries: &Entries) -> Result<()> {
         let by = Rekeying::from(&self.change.by);
         let (tx, keys) = self.change.with_keys()?;
@@ -395,7 +414,7 @@ impl<P: ChangesEntries> Changing<'_, P> {
         Ok(self.change.tx.prune_versions(&self.change.by, &self.row, oldest).await?)
     }
 
-    /// Signs and writes the row as it is now; the event says what was done.
+    /// Signs and writes the row with the next revision, and gives the event to append.
     pub(super) async fn write(&mut self) -> Result<crate::store::records::EventRow> {
         self.row.revision += 1;
         self.row.updated_at = self.now;

@@ -1,5 +1,6 @@
-//! Which names of entries reach the sessions of a project (`product.md`, section 3): an Accountable
-//! person sets it, a resolve without names follows it, and lists show what it leaves out.
+//! The setting for which names of entries reach the sessions of a project (`product.md`, section
+//! 3). An Accountable person sets it, a resolve without names follows it, and lists show which
+//! names it leaves out.
 
 use super::{Entries, values};
 use crate::domain::{ApprovedNames, AuditAction, EnvironmentNames, Error, LeftOutReason, ProjectId, Result};
@@ -9,7 +10,7 @@ use crate::vault::access::{NO_SUCH_PROJECT, Needs, Project, ProjectTx};
 use crate::vault::input::id;
 use std::collections::HashMap;
 
-/// The path of a mutation's approved names.
+/// Path of the input field for approved names.
 const APPROVED: &[&str] = &["input", "approvedNames"];
 
 /// A name that a session does not receive.
@@ -21,19 +22,19 @@ pub struct LeftOut {
     pub reason: LeftOutReason,
 }
 
-/// The rule for the names that reach a project's sessions.
+/// A change of the names that reach a project's sessions.
 #[derive(Debug, Clone)]
 pub struct EnvironmentChange {
-    /// The project.
+    /// The project's id.
     pub project: String,
-    /// The names that reach its sessions.
+    /// The new rule for the names that reach its sessions.
     pub names: EnvironmentNames,
-    /// The approved names from now on; `None` keeps them as they are.
+    /// The new approved names; `None` keeps the present ones.
     pub approved: Option<Vec<String>>,
 }
 
 impl Entries {
-    /// Sets which names reach a project's sessions. The same again changes nothing.
+    /// Sets which names reach a project's sessions. Setting what is set already records no event.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7; LIMIT_EXCEEDED for more than [`ApprovedNames::MAX`]
@@ -65,8 +66,8 @@ impl Entries {
             .ok_or_else(|| Error::limit(APPROVED, format!("A project approves at most {} names.", ApprovedNames::MAX)))
     }
 
-    /// The names that these projects approve. Unchecked: shown only to callers who may list the
-    /// projects' entries.
+    /// The names that these projects approve. Checks no permission: the caller must show them only
+    /// with permission to list the projects' entries.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.

@@ -1,4 +1,4 @@
-//! Import of .env text: one entry per line, all or nothing.
+//! Imports .env text: one entry per line, in one transaction.
 
 use super::Entries;
 use super::change::Changing;
@@ -14,44 +14,44 @@ use crate::vault::input::id;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::HashMap;
 
-/// Maximum number of lines: a project holds no more entries.
+/// Maximum number of lines in one import, which is also the maximum number of entries of a project.
 const MAX_LINES: usize = 1_000;
 const DOTENV: &[&str] = &["input", "dotenv"];
 
-/// The treatment of a name that exists already in the same scope.
+/// What an import does when an entry with a line's name exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnConflict {
-    /// Nothing is imported.
+    /// Imports nothing.
     #[default]
     Fail,
-    /// The line is skipped.
+    /// Leaves that line out.
     Skip,
-    /// The existing entry gets the line's value.
+    /// Rotates that entry to the line's value.
     Rotate,
 }
 
 /// A .env text to import.
 pub struct Import {
-    /// The project's id.
+    /// The id of the project to import into.
     pub project: String,
-    /// The milestone the entries belong to; without one, the whole project.
+    /// The id of the milestone that the entries are scoped to; `None` for the whole project.
     pub milestone: Option<String>,
     /// The .env text.
     pub dotenv: SecretString,
-    /// The category of entries that are created.
+    /// The category of the created entries.
     pub category: Category,
-    /// The treatment of names that exist already in the same scope.
+    /// What to do with names that exist.
     pub on_conflict: OnConflict,
 }
 
 /// The result of an import, in the order of the lines.
 #[derive(Default)]
 pub struct Imported {
-    /// The entries that were created.
+    /// The created entries.
     pub created: Vec<Entry>,
-    /// The entries that were rotated.
+    /// The rotated entries.
     pub rotated: Vec<Entry>,
-    /// The names that were skipped.
+    /// The names of the lines left out.
     pub skipped: Vec<String>,
 }
 
@@ -111,7 +111,7 @@ impl Entries {
                     if status(&row, now) == EntryStatus::Expired {
                         return Err(at_line(Error::invalid(
                             DOTENV,
-                            "this entry has expired; rotate it by itself, with an expiry.",
+                            "this entry has expired; rotate it separately, with expiresAt.",
                         )));
                     }
                     let value = values::value(&line.value, row.category, now, DOTENV).map_err(at_line)?;
@@ -157,7 +157,7 @@ struct Done {
     skipped: Vec<String>,
 }
 
-/// Adds the line of the text to an error about an input.
+/// Adds the line number to the message of an error.
 fn in_line(line: usize, error: Error) -> Error {
     match error {
         Error::InvalidInput { field, message } => {

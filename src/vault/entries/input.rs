@@ -1,33 +1,33 @@
-//! The inputs of changes of entries.
+//! The inputs of changes to entries, as the caller gave them.
 
 use crate::domain::{Category, Timestamp};
 use secrecy::SecretString;
 
-/// The change of one field in an update.
+/// What an update does with a field.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Change<T> {
-    /// It was left out: the field stays as it is.
+    /// The input omits the field: keep it as it is.
     #[default]
     Keep,
-    /// Null was given: it is cleared.
+    /// The input is null: remove the value.
     Clear,
-    /// A new value.
+    /// Set this value.
     Set(T),
 }
 
-/// An entry to create.
+/// The entry to create.
 pub struct NewEntry {
-    /// The project's id.
+    /// The id of the project the entry belongs to.
     pub project: String,
     /// Its name.
     pub name: String,
-    /// Its first value.
+    /// Its first value, as plaintext.
     pub value: SecretString,
     /// Its category.
     pub category: Category,
-    /// A note.
+    /// A description for people.
     pub description: Option<String>,
-    /// The milestone it belongs to; the whole project where none.
+    /// The id of the milestone it is scoped to; `None` for the whole project.
     pub milestone: Option<String>,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
@@ -35,42 +35,42 @@ pub struct NewEntry {
     pub rotation_interval_days: Option<i32>,
 }
 
-/// The properties of an entry to change, besides its value.
+/// An update of an entry's properties, its value excepted.
 pub struct EntryChanges {
     /// The entry's id.
     pub id: String,
     /// Its name.
     pub name: Change<String>,
-    /// Its note.
+    /// Its description for people.
     pub description: Change<String>,
-    /// Its kind.
+    /// Its category.
     pub category: Change<Category>,
     /// When it expires; an instant in the past means now.
     pub expires_at: Change<Timestamp>,
     /// The rotation interval, in days.
     pub rotation_interval_days: Change<i32>,
-    /// The revision the caller has seen.
+    /// The revision that the caller has read; if the entry has another one, nothing is changed.
     pub expected_revision: Option<i32>,
 }
 
-/// A new value for an entry.
+/// A rotation: a new value for an entry.
 pub struct Rotation {
     /// The entry's id.
     pub id: String,
-    /// The value.
+    /// The new value, as plaintext.
     pub value: SecretString,
     /// When it expires.
     pub expires_at: Change<Timestamp>,
-    /// The revision the caller has seen.
+    /// The revision that the caller has read; if the entry has another one, nothing is changed.
     pub expected_revision: Option<i32>,
 }
 
-/// A rollback of an entry to an earlier version's value.
+/// A rollback: an entry gets the value of an earlier version again.
 pub struct Rollback {
     /// The entry's id.
     pub id: String,
-    /// The number of that version.
+    /// The version whose value to restore.
     pub version: i32,
-    /// The revision the caller has seen.
+    /// The revision that the caller has read; if the entry has another one, nothing is changed.
     pub expected_revision: Option<i32>,
 }

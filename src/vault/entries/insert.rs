@@ -1,4 +1,4 @@
-//! Writing a new entry, or a new version of one.
+//! Writes a new entry, or a new version of an entry.
 
 use super::rows::{ciphertext_context, sign_entry, sign_version};
 use super::values::{self, Value};
@@ -9,7 +9,7 @@ use crate::store::Tx;
 use crate::store::records::{CiphertextRow, DataKeyRow, EntryRow, VersionRow};
 use crate::vault::access::NO_SUCH_MILESTONE;
 
-/// The properties of a new entry besides its value.
+/// The properties of a new entry, its value excepted.
 pub(super) struct Draft {
     pub(super) milestone: Option<MilestoneId>,
     pub(super) name: SecretName,
@@ -19,7 +19,10 @@ pub(super) struct Draft {
     pub(super) rotation_interval_days: Option<i32>,
 }
 
-/// The milestone that an entry is to belong to, in a locked project.
+/// Finds the milestone that a new entry is scoped to. The caller holds the project's lock.
+///
+/// # Errors
+/// NOT_FOUND when the project has no such milestone.
 pub(super) async fn scope(tx: &mut Tx, project: &ProjectId, milestone: Option<String>) -> Result<Option<MilestoneId>> {
     let Some(text) = milestone else { return Ok(None) };
     let id = MilestoneId::parse(text).map_err(|_| NO_SUCH_MILESTONE)?;
@@ -27,10 +30,10 @@ pub(super) async fn scope(tx: &mut Tx, project: &ProjectId, milestone: Option<St
     row.map(|row| Some(row.id)).ok_or(NO_SUCH_MILESTONE)
 }
 
-/// Refuses entries beyond the limit of a project.
+/// Checks that a project has room for `new` more entries.
 ///
 /// # Errors
-/// LIMIT_EXCEEDED.
+/// LIMIT_EXCEEDED when it has not.
 pub(super) async fn require_room(tx: &mut Tx, project: &ProjectId, new: i64) -> Result<()> {
     if tx.count_live(project).await? + new > values::MAX_ENTRIES {
         return Err(Error::limit(
@@ -41,7 +44,7 @@ pub(super) async fn require_room(tx: &mut Tx, project: &ProjectId, new: i64) -> 
     Ok(())
 }
 
-/// Adds an entry with its first version.
+/// Inserts an entry with its first version.
 pub(super) async fn insert_entry(
     tx: &mut Tx,
     by: &Authorized<CanWrite>,
@@ -77,7 +80,7 @@ pub(super) async fn insert_entry(
     Ok(row)
 }
 
-/// Seals a value as the entry's current version.
+/// Seals a value and inserts it as the entry's current version.
 pub(super) async fn insert_version<P: ChangesEntries>(
     tx: &mut Tx,
     by: &Authorized<P>,

@@ -1,4 +1,4 @@
-//! Disabling, enabling, deleting, restoring and purging entries.
+//! Disables, enables, deletes, restores and purges entries.
 
 use super::Entries;
 use super::change::NAME_TAKEN;
@@ -9,7 +9,7 @@ use crate::permission::{CanAdminister, CanWrite};
 use crate::vault::Caller;
 
 impl Entries {
-    /// Disables an entry: it does not exist for agents. Doing it again changes nothing.
+    /// Disables an entry: for agents it no longer exists. Does nothing if it is disabled.
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.
@@ -17,7 +17,7 @@ impl Entries {
         self.set_disabled(caller, &id, true).await
     }
 
-    /// Enables an entry again. Doing it again changes nothing.
+    /// Enables an entry again. Does nothing if it is not disabled.
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.
@@ -36,8 +36,8 @@ impl Entries {
         self.save(changing).await
     }
 
-    /// Deletes an entry; it can be restored for the retention period. Doing it again changes
-    /// nothing.
+    /// Deletes an entry; it can be restored during the retention period. Does nothing if it is
+    /// deleted.
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.
@@ -53,7 +53,7 @@ impl Entries {
     /// Restores a deleted entry.
     ///
     /// # Errors
-    /// By `product.md`, sections 2, 3 and 7; CONFLICT when its name has been taken since.
+    /// By `product.md`, sections 2, 3 and 7; CONFLICT when another entry has its name by now.
     pub async fn restore(&self, caller: &Caller, id: String) -> Result<Entry> {
         let mut changing = self.begin_change::<CanAdminister>(caller, AuditAction::EntryRestored, &id, None).await?;
         if changing.row.deleted_at.is_none() {
@@ -62,7 +62,7 @@ impl Entries {
         require_room(&mut changing.change.tx, &changing.row.project, 1).await?;
         changing.require_name_free().await.map_err(|error| match error {
             Error::Conflict(text) if text == NAME_TAKEN => {
-                Error::Conflict("Another entry bears this name by now; rename that one first.".to_owned())
+                Error::Conflict("Another entry has this name now; rename that one first.".to_owned())
             }
             error => error,
         })?;
@@ -70,7 +70,7 @@ impl Entries {
         self.save(changing).await
     }
 
-    /// Erases a deleted entry with its versions.
+    /// Erases a deleted entry and its versions for good.
     ///
     /// # Errors
     /// By `product.md`, sections 2, 3 and 7.

@@ -1,10 +1,17 @@
-//! Entries: creating, changing, importing and reading them, and which of their names reach
-//! sessions.
+//! Entries, the credentials of a project: creating, changing, importing and reading them, and the
+//! rule for which of their names reach agents' sessions.
 //!
-//! `change` and `life` change an entry, each in one transaction with its event; `import` does so
-//! for many. `reading` shows entries to people. `rows` makes and checks the MACs of rows,
-//! `rekeying` puts an entry under another data key, and `values` holds the rules for what an entry
-//! may hold.
+//! A change takes these steps: authorize the caller; take the project's lock and authorize again;
+//! verify the MAC of the entry's row; change the row and sign it again; append the event; commit.
+//! Only the folder `agent` opens values for release; here, values are opened only to seal them
+//! again.
+//!
+//! - `change` creates, updates, rotates and rolls back; `life` disables, deletes, restores and
+//!   purges; `import` creates or rotates many entries in one transaction.
+//! - `input` has what callers pass in, and `values` the rules for it.
+//! - `insert` writes new rows; `rows` makes and verifies the MACs of rows; `rekeying` seals an
+//!   entry again under another data key.
+//! - `reading` shows entries to people; `environment` sets which names reach sessions.
 
 mod change;
 mod environment;
@@ -42,7 +49,7 @@ pub struct Entries {
     access: Access,
     audit: Audit,
     wal: Wal,
-    /// Names that no new entry may bear, and that no session receives.
+    /// Reserved names, which no new entry may have and no session receives.
     reserved: &'static ReservedNames,
 }
 

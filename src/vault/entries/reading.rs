@@ -1,4 +1,4 @@
-//! Entries as people see them.
+//! Reading entries for people: by id, by name, in lists, with masked values.
 
 use super::Entries;
 use crate::crypto::{Certificate, CiphertextContext, shown};
@@ -15,12 +15,12 @@ use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Agents' use of an entry.
+/// How agents have used an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// Number of times they received a value of it.
+    /// Number of times that agents received its value.
     pub count: i64,
-    /// When they last did.
+    /// When an agent last received it.
     pub last: Option<Timestamp>,
 }
 
@@ -34,29 +34,29 @@ pub struct SealedHint {
     data_key: DataKeyRow,
 }
 
-/// An entry, without its value. Public to whoever may list the project's entries, but for the hint
-/// and the usage.
+/// An entry, without its value. For callers with permission to list the project's entries; hint and
+/// usage need permission to see masked values.
 #[derive(Clone)]
 pub struct Entry {
     /// Its id.
     pub id: EntryId,
     /// The project it belongs to.
     pub project: ProjectId,
-    /// The milestone it belongs to.
+    /// The milestone it is scoped to; `None` for the whole project.
     pub milestone: Option<MilestoneId>,
     /// Its name.
     pub name: String,
-    /// A note.
+    /// A description for people.
     pub description: Option<String>,
     /// Its category.
     pub category: Category,
-    /// Its status.
+    /// Its status at the time it was read.
     pub status: EntryStatus,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
     /// The version agents receive.
     pub version: i32,
-    /// When that was made.
+    /// When that version was created.
     pub version_created_at: Timestamp,
     /// The revision, which grows with every change.
     pub revision: i32,
@@ -70,9 +70,9 @@ pub struct Entry {
     pub updated_at: Timestamp,
     /// The person who last changed it.
     pub updated_by: UserId,
-    /// Agents' use of it; for viewers who may see masked values.
+    /// How agents have used it. Only for callers with permission to see masked values.
     pub usage: Usage,
-    /// The part of its value that people may see.
+    /// The part of its value that people may see, still encrypted.
     pub hint: SealedHint,
 }
 
@@ -107,21 +107,22 @@ impl Entry {
         }
     }
 
-    /// Whether it belongs to the project or a milestone.
+    /// Whether it is scoped to the project or to a milestone.
     #[must_use]
     pub const fn scope(&self) -> Scope {
         if self.milestone.is_some() { Scope::Milestone } else { Scope::Project }
     }
 
-    /// When its value should be rotated: the interval after its version was made.
+    /// When its value should be replaced: the creation of its version plus the interval. `None`
+    /// without an interval.
     #[must_use]
     pub fn rotation_due_at(&self) -> Option<Timestamp> {
         let days = u32::try_from(self.rotation_interval_days?).ok()?;
         Some(self.version_created_at.plus(DAY * days))
     }
 
-    /// The permission without which it does not exist: a DELETED entry is for Accountable viewers
-    /// only.
+    /// The permission needed to see the entry. Callers without it get the answer for a missing
+    /// entry; only Accountable people see a DELETED entry.
     #[must_use]
     pub fn permission_to_see(&self) -> Permission {
         if self.status == EntryStatus::Deleted { Permission::CanAdminister } else { Permission::CanList }
@@ -132,26 +133,26 @@ pub(in crate::vault) fn status(row: &EntryRow, now: Timestamp) -> EntryStatus {
     EntryStatus::of(row.deleted_at.is_some(), row.disabled, row.expires_at, now)
 }
 
-/// The conditions of a list of entries.
+/// The entries that a list shows: those that meet every condition.
 #[derive(Debug, Clone, Default)]
 pub struct EntryFilter {
-    /// A part of the name, in any case of letters; literal.
+    /// A literal part of the name, compared without regard to case.
     pub name_contains: Option<String>,
-    /// One of these kinds; an empty list matches nothing.
+    /// Entries of these categories; an empty list matches nothing.
     pub categories: Option<Vec<Category>>,
-    /// Of the project itself, or of milestones.
+    /// Entries scoped to the project, or to milestones.
     pub scope: Option<Scope>,
-    /// Of this milestone.
+    /// Entries scoped to this milestone.
     pub milestone: Option<String>,
-    /// In one of these states; ACTIVE, EXPIRED and DISABLED where none.
+    /// Entries with these statuses; by default ACTIVE, EXPIRED and DISABLED.
     pub statuses: Option<Vec<EntryStatus>>,
-    /// Expiring before this instant, and neither disabled nor deleted.
+    /// Entries that expire before this instant and are neither disabled nor deleted.
     pub expires_before: Option<Timestamp>,
-    /// With names that sessions leave out (true), or let in (false), and not deleted.
+    /// Entries, not deleted, whose names sessions do not receive (true) or do receive (false).
     pub left_out_of_sessions: Option<bool>,
 }
 
-/// The property a list is sorted by.
+/// The property by which a list is sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OrderField {
     /// The name, by byte.
@@ -170,20 +171,20 @@ pub enum OrderField {
 pub struct EntryOrder {
     /// The property.
     pub field: OrderField,
-    /// Whether the order is descending.
+    /// Descending order.
     pub descending: bool,
 }
 
-/// A page of a list of entries.
+/// The page of a list of entries to read.
 #[derive(Debug, Clone, Default)]
 pub struct EntryQuery {
-    /// The conditions.
+    /// The entries of the list.
     pub filter: EntryFilter,
-    /// The order.
+    /// Their order.
     pub order: EntryOrder,
-    /// The page size: 0 to 100, by default 50.
+    /// Page size: 0 to 100, by default 50.
     pub first: Option<i32>,
-    /// The cursor to continue after.
+    /// The cursor after which the page starts.
     pub after: Option<String>,
 }
 
@@ -192,18 +193,20 @@ pub struct EntryQuery {
 pub struct Version {
     /// Its number.
     pub version: i32,
-    /// The part of its value that people may see.
+    /// The part of its value that people may see, still encrypted.
     pub hint: SealedHint,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// The person who made it.
+    /// The person who created it.
     pub created_by: UserId,
-    /// The version whose value a rollback brought back.
+    /// The version whose value a rollback restored here; `None` for a version with a value of its
+    /// own.
     pub restored_from: Option<i32>,
 }
 
 impl Entries {
-    /// Entries by id. Unchecked: show them only to holders of [`Entry::permission_to_see`].
+    /// Entries by id; missing ones are absent. Checks no permission: the caller must not show an
+    /// entry without [`Entry::permission_to_see`].
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
@@ -213,7 +216,8 @@ impl Entries {
         Ok(views.into_iter().map(|view| (view.entry.id, Entry::from_view(view, now))).collect())
     }
 
-    /// The entry of a name in the project's scope or a milestone's, unless it is deleted.
+    /// The entry with a name, scoped to the project or to a milestone; `None` if there is none or
+    /// it is deleted.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
@@ -223,7 +227,7 @@ impl Entries {
         name: &str,
         milestone: Option<&str>,
     ) -> Result<Option<Entry>> {
-        // Something without the form of a name or id does not exist.
+        // No entry has an invalid name, and no milestone an invalid id.
         if !SecretName::has_form(name) {
             return Ok(None);
         }
@@ -236,10 +240,10 @@ impl Entries {
         Ok(view.map(|view| Entry::from_view(view, self.now())))
     }
 
-    /// A page of a project's entries. DELETED ones are there only with `deleted`.
+    /// A page of a project's entries. DELETED ones are included only with the proof `deleted`.
     ///
     /// # Errors
-    /// INVALID_INPUT for a page size or a cursor that is not this list's.
+    /// INVALID_INPUT for a page size out of bounds, or a cursor of another list.
     pub async fn list(
         &self,
         by: &Authorized<CanList>,
@@ -284,7 +288,8 @@ impl Entries {
         })
     }
 
-    /// The number of entries in the whole list.
+    /// Number of entries that match a filter. DELETED ones are counted only with the proof
+    /// `deleted`.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
@@ -300,8 +305,7 @@ impl Entries {
         }
     }
 
-    /// As [`selection`], with the names that sessions leave out or let in, where the filter asks
-    /// for them.
+    /// As [`selection`], with the filter by names that sessions receive.
     async fn selection(
         &self,
         by: &Authorized<CanList>,
@@ -317,8 +321,8 @@ impl Entries {
         Ok(Some(selection))
     }
 
-    /// The versions of entries, newest first. Unchecked: show them only to viewers who may see
-    /// masked values.
+    /// The versions of entries, newest first. Checks no permission: the caller must show them only
+    /// with permission to see masked values.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
@@ -343,10 +347,11 @@ impl Entries {
         Ok(found)
     }
 
-    /// The part of a value that people may see under the entry's present category.
+    /// Opens a hint and gives the masked value, by the entry's present category.
     ///
     /// # Errors
-    /// INTERNAL when the hint fails authentication, or belongs to another project than was checked.
+    /// INTERNAL when the hint fails authentication, or belongs to another project than the proof
+    /// `by`; UNAVAILABLE when the provider of the master keys does not answer.
     pub async fn masked(
         &self,
         by: &Authorized<CanViewMasked>,
@@ -356,7 +361,7 @@ impl Entries {
         Ok(shown(&self.open_hint(by.project(), hint).await?.masked, category))
     }
 
-    /// The contents of a certificate; none for every other category.
+    /// The properties of a certificate; `None` for other categories.
     ///
     /// # Errors
     /// As [`Self::masked`].
@@ -385,12 +390,12 @@ impl Entries {
     }
 }
 
-/// Whether a name can hold this part.
+/// Whether a valid name can contain this part.
 fn may_be_in_a_name(part: &str) -> bool {
     part.is_empty() || SecretName::has_form(&format!("_{part}")) || SecretName::has_form(part)
 }
 
-/// The selection a filter stands for; none where it can match nothing.
+/// The selection for a filter; `None` if the filter can match nothing.
 fn selection(filter: &EntryFilter, deleted: bool, now: Timestamp) -> Option<EntrySelection> {
     let default = [EntryStatus::Active, EntryStatus::Expired, EntryStatus::Disabled];
     let mut statuses = filter.statuses.clone().unwrap_or_else(|| default.to_vec());
@@ -422,7 +427,7 @@ fn selection(filter: &EntryFilter, deleted: bool, now: Timestamp) -> Option<Entr
 /// A page of an entry's versions, newest first.
 ///
 /// # Errors
-/// INVALID_INPUT for a page size or a cursor that is not this list's.
+/// INVALID_INPUT for a page size out of bounds, or a cursor of another list.
 pub fn page_versions(
     entry: EntryId,
     versions: &[Version],

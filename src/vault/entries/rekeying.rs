@@ -1,6 +1,6 @@
-//! Putting an entry under another data key: its values and hints are opened and sealed anew, its
-//! rows' MACs made anew. What it says stays; its revision grows, so that the rows under the old key
-//! are old ones.
+//! Moves an entry to another data key: seals its values and hints again and makes the MACs of its
+//! rows again. Its content stays the same, but its revision grows, so the rows under the old key
+//! count as outdated.
 
 use super::Entries;
 use super::rows::{Tampered, ciphertext_context, sign_entry, sign_version, verify_entry, verify_version};
@@ -12,15 +12,16 @@ use crate::store::records::{CiphertextRow, EntryRow, VersionRow};
 use crate::vault::keys::ProjectKeys;
 use std::sync::Arc;
 
-/// An entry as it is to be under another data key; nothing is written yet.
+/// The rows of an entry under another data key, not written yet.
 pub(in crate::vault) struct Rekeyed {
     entry: EntryRow,
     versions: Vec<VersionRow>,
     ciphertexts: Vec<CiphertextRow>,
 }
 
-/// An entry with everything below it that carries a MAC or is sealed, as it is to be: `to` is its
-/// row under the key `new`.
+/// Reads the versions and ciphertexts of an entry, and seals and signs them and its row under the
+/// key `new`. `to` is the entry's row as it is to be, with the id of the new key. The inner error
+/// means that something failed authentication.
 pub(in crate::vault) async fn rekeyed(
     tx: &mut Tx,
     row: &EntryRow,
@@ -39,7 +40,7 @@ pub(in crate::vault) async fn rekeyed(
     }
 }
 
-/// Everything is checked as it is read, so that nothing forged is signed anew.
+/// Authenticates everything before signing it, so that nothing forged is signed again.
 fn reseal(
     from: &EntryRow,
     mut to: EntryRow,
@@ -68,8 +69,8 @@ fn reseal(
 }
 
 impl Rekeyed {
-    /// Writes it, counting what was sealed. The caller holds the project's lock since before it was
-    /// read. Gives the entry's row.
+    /// Writes the rows, counts the sealed values, and gives the entry's row. The caller has held
+    /// the project's lock since before the rows were read.
     pub(in crate::vault) async fn write(self, tx: &mut Tx, by: &Rekeying) -> Result<EntryRow> {
         tx.count_sealed(self.entry.data_key, i64::try_from(self.ciphertexts.len()).unwrap_or(i64::MAX)).await?;
         tx.rekey_entry(by, &self.entry, &self.versions, &self.ciphertexts).await?;
@@ -78,9 +79,9 @@ impl Rekeyed {
 }
 
 impl Entries {
-    /// Puts an entry under the encrypting data key, where it is not, and gives its key. An entry
-    /// that fails authentication below its row is left where it is. The caller holds the project's
-    /// lock and has checked the entry's row.
+    /// Moves an entry to the project's encrypting data key, unless it is under it, and gives the
+    /// entry's data key. An entry whose versions or ciphertexts fail authentication keeps its key.
+    /// The caller holds the project's lock and has verified the entry's row.
     pub(super) async fn follow_encrypting_key(
         &self,
         tx: &mut Tx,
@@ -93,7 +94,7 @@ impl Entries {
         if encrypting.id == row.data_key {
             return Ok(key);
         }
-        // The change that takes it along raises its revision.
+        // The caller's change raises the revision.
         let to = EntryRow { data_key: encrypting.id, ..row.clone() };
         match rekeyed(tx, row, to, &key, &new).await? {
             Ok(moved) => {

@@ -1,11 +1,12 @@
-//! Rows that carry a MAC: what it covers, how it is made and checked.
+//! The MACs of the rows of entries and versions: what they cover, and how they are made and
+//! verified.
 
 use crate::crypto::{AuditKey, CiphertextContext, CryptoError, DataKey, EntryFacts, VersionFacts};
 use crate::domain::{AuditAction, AuditOutcome, MilestoneId};
 use crate::store::records::{CandidateRow, ChainedEvent, EntryRow, EventRow, VersionRow};
 use crate::vault::audit::{data_key_subject, verify_event};
 
-/// A row, or what it refers to, is not as the vault wrote it.
+/// A row, or the ciphertext it refers to, is not as the vault wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a row or ciphertext fails authentication")]
 pub struct Tampered;
@@ -73,8 +74,8 @@ pub(super) fn verify_version(entry: &EntryRow, row: &VersionRow, key: &DataKey) 
     Ok(key.verify_version_mac(&version_facts(entry, row), &row.mac)?)
 }
 
-/// Whether a row is the one that the entry's newest change left behind, by that change's event. One
-/// that was put back whole has a MAC that is right, and an event that says something else, or none.
+/// Verifies that a row is the result of the entry's newest change, by that change's event. A row
+/// that was put back has a valid MAC, but the newest event does not match it.
 pub(in crate::vault) fn verify_newest(
     row: &EntryRow,
     newest: Option<&ChainedEvent>,
@@ -90,8 +91,8 @@ pub(in crate::vault) fn verify_newest(
     if is_of_row && differs_from_change(row, event).is_none() { Ok(()) } else { Err(Tampered) }
 }
 
-/// The first property in which a row differs from what the event of its newest change says; `None`
-/// where they agree.
+/// The first property in which a row differs from the event of its newest change; `None` if they
+/// agree.
 pub(in crate::vault) fn differs_from_change(row: &EntryRow, event: &EventRow) -> Option<&'static str> {
     let agree = [
         ("project", event.project.as_deref() == Some(row.project.as_str())),
@@ -105,14 +106,14 @@ pub(in crate::vault) fn differs_from_change(row: &EntryRow, event: &EventRow) ->
     agree.into_iter().find(|(_, agrees)| !agrees).map(|(property, _)| property)
 }
 
-/// Whether a change leaves an entry deleted; `None` for a change that leaves it as it was.
+/// Whether an entry is deleted after a change; `None` for a change that does not affect this.
 fn leaves_deleted(action: AuditAction) -> Option<bool> {
     (action != AuditAction::KeysRotated)
         .then_some(matches!(action, AuditAction::EntryDeleted | AuditAction::EntryPurged))
 }
 
-/// Checks an entry, its current version, that the ciphertext names the entry's data key, and that
-/// nothing newer is on record.
+/// Verifies an entry and its current version, that the ciphertext is under the entry's data key,
+/// and that no event records a newer revision.
 pub(in crate::vault) fn verify_candidate(row: &CandidateRow, key: &DataKey, audit: &AuditKey) -> Result<(), Tampered> {
     verify_entry(&row.entry, key)?;
     verify_version(&row.entry, &row.version, key)?;

@@ -1,33 +1,35 @@
-//! The rules for the contents of an entry (`product.md`, section 3).
+//! The rules for the properties and values of entries (`product.md`, section 3), for every way of
+//! writing them.
 
 use crate::crypto::{Certificate, Hint, mask, read_certificate};
 use crate::domain::{Category, Error, ReservedNames, Result, SecretName, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// The longest value, in bytes.
+/// Maximum length of a value, in bytes.
 const MAX_VALUE_BYTES: usize = 64 * 1024;
-/// The longest description, in characters.
+/// Maximum length of a description, in characters.
 const MAX_DESCRIPTION: usize = 2_000;
-/// Maximum number of entries of a project, deleted ones apart.
+/// Maximum number of entries of a project, deleted ones excluded.
 pub(super) const MAX_ENTRIES: i64 = 1_000;
 
-/// The paths of a mutation's input fields that are checked here.
+/// Path of an input field, for errors.
 pub(in crate::vault) type Path = &'static [&'static str];
 
-/// A value that may be written, with what people may see of it.
+/// A valid value, with its hint, the part that people may see.
 pub(super) struct Value<'a> {
     pub secret: &'a SecretString,
     pub hint: Hint,
 }
 
 impl Value<'_> {
-    /// A certificate's end.
+    /// When the certificate ends; `None` for other categories.
     pub(super) fn not_after(&self) -> Option<Timestamp> {
         self.hint.certificate.as_ref().map(|certificate| certificate.not_after)
     }
 }
 
-/// Checks a value: 1 byte to 64 KiB of text without NUL; of a CERTIFICATE, PEM that has not ended.
+/// Checks a value: 1 byte to 64 KiB of text without NUL. A CERTIFICATE must be PEM and not have
+/// ended.
 pub(super) fn value(secret: &SecretString, category: Category, now: Timestamp, path: Path) -> Result<Value<'_>> {
     let text = secret.expose_secret();
     if text.len() > MAX_VALUE_BYTES {
@@ -56,7 +58,7 @@ fn certificate(secret: &SecretString, now: Timestamp, path: Path) -> Result<Cert
     Ok(certificate)
 }
 
-/// Checks the name of a new entry, or a new name.
+/// Checks a new name of an entry.
 pub(in crate::vault) fn name(text: String, reserved: &ReservedNames, path: Path) -> Result<SecretName> {
     SecretName::parse_with(text, reserved)
         .map_err(|error| Error::invalid(path, format!("Not a name an entry may have: {error}.")))
@@ -99,7 +101,7 @@ pub(super) fn expiry(
     Ok(earlier(asked, not_after))
 }
 
-/// The earlier of two ends, where none means never.
+/// The earlier of two expiries; `None` means never.
 pub(super) fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),

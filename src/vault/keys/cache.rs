@@ -1,4 +1,4 @@
-//! The master keys, and the data keys that were opened with them, which stay in memory for a while.
+//! The master keys, and a cache of the data keys that were opened with them.
 
 use crate::crypto::{DataKey, KeyBytes, KeyringError, WrapContext, WrappedKey};
 use crate::domain::{Clock, DataKeyId, Error, ProjectId, Result, Timestamp};
@@ -10,9 +10,9 @@ use std::time::Duration;
 
 /// Maximum number of opened data keys in memory.
 const MAX_OPENED: u64 = 10_000;
-/// How long a data key stays in memory after it was opened.
+/// How long an opened data key stays in memory.
 const OPENED_TTL: Duration = Duration::from_secs(300);
-/// Minimum time between two readings of the keyring because a master key is missing.
+/// Minimum time between two reloads of the keyring because of a missing master key.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Maximum number of values that one data key seals.
@@ -21,7 +21,7 @@ pub const MAX_SEALED: i64 = 1 << 31;
 /// The project, id and wrapped bytes a data key was opened from: a changed row is opened anew.
 type OpenedFrom = (ProjectId, DataKeyId, Vec<u8>);
 
-/// Called as a long command proceeds, with the number of steps done and their total.
+/// Progress callback of a long command: takes the number of steps done and the total.
 pub type OnProgress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
 
 pub(super) struct KeyCache {
@@ -29,13 +29,13 @@ pub(super) struct KeyCache {
     clock: Arc<dyn Clock>,
     seal_limit: AtomicI64,
     read_at: Mutex<Option<Timestamp>>,
-    /// Held while the master keys are read again; requests that need them meanwhile wait for it.
+    /// Held during a reload of the master keys; requests that need one meanwhile wait.
     reading: tokio::sync::Mutex<()>,
     opened: Cache<OpenedFrom, Arc<DataKey>>,
 }
 
-/// A keyring's error as a caller sees it: UNAVAILABLE when the provider of the master keys does not
-/// answer, INTERNAL otherwise.
+/// Maps a keyring's error: UNAVAILABLE when the provider of the master keys does not answer,
+/// INTERNAL otherwise.
 pub(in crate::vault) fn keyring_error(
     error: impl AsRef<KeyringError> + Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> Error {
@@ -72,7 +72,7 @@ impl KeyCache {
         self.seal_limit.store(limit, Ordering::Relaxed);
     }
 
-    /// A data key from memory, or what `open` gives, which then stays in memory.
+    /// A data key from the cache; a missing one is opened with `open` and cached.
     pub(super) async fn data_key(
         &self,
         from: OpenedFrom,
@@ -81,8 +81,8 @@ impl KeyCache {
         self.opened.try_get_with(from, open).await
     }
 
-    /// Reads the master keys again, unless that was done a moment ago. Callers that come meanwhile
-    /// wait for it.
+    /// Reloads the master keys, unless the last reload is less than [`RELOAD_INTERVAL`] ago.
+    /// Concurrent callers wait for one reload.
     async fn reload_for_a_missing_key(&self) {
         let _reading = self.reading.lock().await;
         let now = self.clock.now();
@@ -109,7 +109,7 @@ impl KeyCache {
         }
     }
 
-    /// Forgets the data keys of a project.
+    /// Removes the data keys of a project from the cache.
     pub(super) async fn forget(&self, project: &ProjectId) {
         for (from, _) in &self.opened {
             if from.0 == *project {

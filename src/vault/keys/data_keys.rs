@@ -1,8 +1,9 @@
-//! Data keys: made, opened, and how many values one seals.
+//! Data keys: making and opening them, and limiting how many values each one seals.
 //!
-//! A value is sealed under a random nonce of 96 bits, and NIST SP 800-38D, section 8.3, allows a
-//! key 2^32 of them. Each data key counts what it sealed, and another takes its place at half of
-//! that. Hints are sealed with another subkey, one for each value, so that their count is the same.
+//! Each value is sealed under a random 96-bit nonce, and NIST SP 800-38D, section 8.3, allows 2^32
+//! random nonces per key. The row of a data key counts the values it sealed; at half of that limit
+//! a new data key replaces it. Hints are sealed with another subkey, one for each value, so they
+//! need no count of their own.
 
 use super::cache::keyring_error;
 use super::data_key_states::{self, ForgedKey, refused};
@@ -16,16 +17,16 @@ use std::sync::Arc;
 /// An opened data key with its row.
 pub(in crate::vault) type OpenedKey = (DataKeyRow, Arc<DataKey>);
 
-/// Why a data key does not open.
+/// Why a data key cannot be opened.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(in crate::vault) enum OpenError {
-    /// Its row is not as the vault wrote it.
+    /// Its row is not as the vault wrote it: the MAC does not match, or the key was replaced.
     #[error(transparent)]
     Forged(#[from] ForgedKey),
     /// The master keys do not open it, or their provider does not answer.
     #[error(transparent)]
     Keyring(#[from] Arc<KeyringError>),
-    /// Its row is another project's.
+    /// Its row belongs to another project.
     #[error("a data key was about to be opened for another project")]
     OtherProject,
 }
@@ -75,8 +76,8 @@ impl Installation {
         Ok((row, Arc::new(key)))
     }
 
-    /// Adds a data key that was made for the project; it encrypts from now on. The caller holds the
-    /// project's lock and has made sure that no other one encrypts.
+    /// Signs and inserts a data key, which becomes the project's encrypting key. The caller holds
+    /// the project's lock and has made sure that no other key is encrypting.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
@@ -87,8 +88,7 @@ impl Installation {
         Ok((row, key))
     }
 
-    /// Makes a data key for a project and adds it, as [`Self::make_data_key`] and
-    /// [`Self::add_data_key`] do, for tests that need many projects.
+    /// Makes and adds a data key for a project, for tests that need many projects.
     ///
     /// # Errors
     /// UNAVAILABLE when the database or the provider of the master keys cannot be reached.
@@ -98,8 +98,7 @@ impl Installation {
         self.add_data_key(tx, made).await.map(drop)
     }
 
-    /// Makes a data key the encrypting one in the place of the present one. The caller holds the
-    /// project's lock.
+    /// Replaces the project's encrypting data key with `made`. The caller holds the project's lock.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
@@ -114,18 +113,18 @@ impl Installation {
         self.add_data_key(tx, made).await
     }
 
-    /// Opens a project's data key, once for all callers that ask at the same time. A key whose row
-    /// was changed by hand, or that was replaced, is not opened.
+    /// Opens a project's data key, once for concurrent callers. Refuses a key whose row was changed
+    /// by hand, or that was replaced.
     ///
     /// # Errors
-    /// INTERNAL for a row that is not as the vault wrote it, UNAVAILABLE when the provider of the
+    /// INTERNAL for a row that is not as the vault wrote it; UNAVAILABLE when the provider of the
     /// master keys does not answer.
     pub(in crate::vault) async fn open_key(&self, project: &ProjectId, row: &DataKeyRow) -> Result<Arc<DataKey>> {
         let audit = self.open_audit_key().await?;
         Ok(self.try_open_key(&audit, project, row).await?)
     }
 
-    /// As [`Self::open_key`], with the reason for a refusal as a value that can be kept.
+    /// As [`Self::open_key`], with an error that can be cloned and kept.
     pub(in crate::vault) async fn try_open_key(
         &self,
         audit: &AuditKey,
@@ -144,7 +143,7 @@ impl Installation {
         Ok(self.0.cache.data_key((project.clone(), row.id, row.wrapped.clone()), open).await?)
     }
 
-    /// Forgets the opened data keys of a project.
+    /// Removes the data keys of a project from memory.
     pub(in crate::vault) async fn forget_keys_of(&self, project: &ProjectId) {
         self.0.cache.forget(project).await;
     }

@@ -1,5 +1,5 @@
-//! An installation: what its servers and commands share before anything is asked of it. Its own
-//! keys, its settings, each under a MAC, and with them the pinned authorizer.
+//! An installation: a database with its master keys. All servers and commands share its own keys,
+//! its settings, and the authorizer that the settings pin.
 
 use super::cache::KeyCache;
 use super::installation_keys::InstallationKeys;
@@ -12,18 +12,18 @@ use crate::store::{Conn, Store, Tx};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Settings that pin what all servers use at OpenFGA.
+/// Settings that pin the OpenFGA store and model that all servers use.
 const STORE: &str = "openfga.store";
 const MODEL: &str = "openfga.model";
 const MODEL_DIGEST: &str = "openfga.model_digest";
-/// The setting that says that every row has been signed that has a MAC.
+/// Name and value of the setting that states that `migrate` has signed all rows that need MACs.
 pub(in crate::vault) const SIGNED: (&str, &str) = ("row-macs", "1");
-/// The lock under which one set-up runs at a time.
+/// Name of the lock that lets one set-up run at a time.
 const SETUP: &str = "setup:openfga";
-/// Data keys that are signed with one statement to read them.
+/// Maximum number of data keys read at once, to sign them.
 const BATCH: i64 = 1_000;
 
-/// The installation that a database and its master keys make. Cheap to clone.
+/// An installation: a database with its master keys. Cheap to clone.
 #[derive(Clone)]
 pub struct Installation(pub(super) Arc<Shared>);
 
@@ -34,34 +34,34 @@ pub(super) struct Shared {
     pub clock: Arc<dyn Clock>,
 }
 
-/// The treatment of rows without MACs, which an old release wrote, in a set-up.
+/// What a set-up does with rows without MACs, as a release before row MACs wrote them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExistingRows {
-    /// It stops.
+    /// Stop with an error.
     Refuse,
-    /// It signs them as they are, because the operator accepts their contents.
+    /// Sign them as they are; the operator has checked them.
     Sign,
 }
 
-/// Why an installation cannot be used as it is.
+/// Why an installation cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallationError {
     /// `migrate` has not run for this version.
     #[error("the database is not set up for this version; run `project-vault migrate`, or serve with --migrate")]
     NotSetUp,
-    /// A setting that decides who may do what was not written by this installation.
+    /// A setting that pins the authorizer was not written by this installation.
     #[error(
         "the setting {0:?} in the table `installation` has no valid MAC: it was changed by hand, or belongs to another installation. \
          Find out who writes to the database; then run `project-vault migrate`, which looks the store up by OPENFGA_STORE"
     )]
     Forged(&'static str),
-    /// Rows are without MACs although all were signed once.
+    /// Rows have no MACs, although all were signed earlier.
     #[error(
-        "rows of the tables `installation` and `data_keys` have been signed before, and the setting \"row-macs\" that says so is gone or \
-         changed; somebody writes to the database. Restore both tables from a backup"
+        "rows of the tables `installation` and `data_keys` were signed before, but the setting \"row-macs\" that says so is missing or \
+         changed: someone writes to the database. Restore both tables from a backup"
     )]
     SignedBefore,
-    /// Rows are without MACs, and the operator did not say that they are to be signed.
+    /// Rows have no MACs, and the operator did not ask to sign them.
     #[error(
         "the database holds settings or data keys without MACs: a release before row MACs left them so, or somebody who writes to the \
          database made them so. Signing them accepts their contents as authentic. If you upgrade from such a release, check the records with \
@@ -84,7 +84,7 @@ impl From<crate::store::Error> for InstallationError {
 }
 
 impl Installation {
-    /// The installation of a database with its master keys; nothing is read yet.
+    /// The installation of a database and its master keys. Reads nothing yet.
     #[must_use]
     pub fn new(store: Store, keys: impl Into<MasterKeys>, clock: Arc<dyn Clock>) -> Self {
         let cache = KeyCache::new(keys.into(), clock.clone());
@@ -116,16 +116,17 @@ impl Installation {
     /// that encrypts from now on.
     ///
     /// # Errors
-    /// When they cannot be read; those in memory stay.
+    /// When they cannot be read; those in memory stay in use.
     pub async fn reload_keyring(&self) -> Result<String, KeyringError> {
         self.0.cache.master().reload().await
     }
 
-    /// Sets it up with the embedded authorizer. Safe to repeat, and to run twice at once.
+    /// Sets the installation up with the embedded authorizer. Safe to repeat and to run
+    /// concurrently.
     ///
     /// # Errors
-    /// When the database or the master keys cannot be reached, rows were changed by hand, or they
-    /// carry no MACs and are not to be signed.
+    /// When the database or the master keys cannot be reached, when rows were changed by hand, or
+    /// when rows have no MACs and `existing` refuses them.
     pub async fn set_up_embedded(&self, existing: ExistingRows) -> Result<(), InstallationError> {
         Authorizer::set_up_embedded(&self.0.store).await?;
         let mut tx = self.begin_set_up().await?;
@@ -133,13 +134,13 @@ impl Installation {
         Ok(tx.commit().await?)
     }
 
-    /// Sets it up with OpenFGA: brings store and model there up to date, and pins their ids. Pinned
-    /// ids that this installation did not sign are not believed: the store is looked up by
-    /// its name then. Safe to repeat, and to run twice at once.
+    /// Sets the installation up with OpenFGA: brings the store and model there up to date, and pins
+    /// their ids. Pinned ids without a valid MAC are ignored, and the store is looked up by its
+    /// name. Safe to repeat and to run concurrently.
     ///
     /// # Errors
-    /// As [`Self::set_up_embedded`], and when OpenFGA cannot be reached or does not have what it
-    /// should.
+    /// As [`Self::set_up_embedded`]; also when OpenFGA cannot be reached or lacks the store or
+    /// model.
     pub async fn set_up_openfga(
         &self,
         config: &OpenFgaConfig,
@@ -181,10 +182,10 @@ impl Installation {
         Ok(Authorizer::embedded(self.0.store.clone())?)
     }
 
-    /// OpenFGA as the authorizer, with the store and the model that were pinned.
+    /// OpenFGA as the authorizer, with the pinned store and model.
     ///
     /// # Errors
-    /// When the installation is not set up for it, or what is pinned is not what OpenFGA has.
+    /// When the installation is not set up for it, or OpenFGA lacks the pinned store or model.
     pub async fn openfga(&self, config: &OpenFgaConfig) -> Result<Authorizer, InstallationError> {
         let mut conn = self.0.store.conn().await?;
         let key = self.audit_key(&mut conn).await?;
@@ -194,7 +195,10 @@ impl Installation {
         Ok(Authorizer::openfga(config, pinned).await?)
     }
 
-    /// Whether what is pinned is still what an authorizer began with.
+    /// Checks that the pinned store and model are still those that an authorizer started with.
+    ///
+    /// # Errors
+    /// INTERNAL when they are not; UNAVAILABLE when the database cannot be reached.
     pub(in crate::vault) async fn confirm_pinned(&self, authorizer: &Authorizer) -> Result<()> {
         let Some(used) = authorizer.pinned() else { return Ok(()) };
         let mut conn = self.0.store.conn().await?;
@@ -215,9 +219,9 @@ impl Installation {
         Ok(tx)
     }
 
-    /// Makes the key of the installation's records where there is none yet, and, once and where the
-    /// operator says so, signs the rows that a release before row MACs wrote. Settings that decide
-    /// who may do what are left: they are not believed without a MAC.
+    /// Makes the AUDIT key if there is none yet. The first time, if the operator allows it, also
+    /// signs the rows that a release before row MACs wrote. Settings that pin the authorizer are
+    /// not signed: without a MAC they are ignored.
     async fn sign_rows(&self, tx: &mut Tx, existing: ExistingRows) -> Result<Arc<AuditKey>, InstallationError> {
         let key = self.audit_key_for_set_up(tx).await?;
         match settings::read(tx, &key, SIGNED.0).await {
@@ -256,7 +260,7 @@ impl Installation {
     }
 }
 
-/// The pinned store and model; none where nothing is pinned.
+/// The pinned store and model; `None` if nothing is pinned.
 async fn pinned(conn: &mut Conn, key: &AuditKey) -> Result<Option<PinnedModel>, InstallationError> {
     let mut values = Vec::with_capacity(3);
     for name in [STORE, MODEL, MODEL_DIGEST] {

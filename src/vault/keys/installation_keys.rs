@@ -1,6 +1,6 @@
-//! The installation's own keys, wrapped by a master key like any other. `migrate` makes the one of
-//! its records, once: where it is missing later, a new one would make everything that the old one
-//! authenticated look forged, and what was forged look right.
+//! The installation's own keys, each wrapped by a master key. `migrate` makes the AUDIT key, once.
+//! A missing AUDIT key is never made again: with a new one, genuine rows would look forged, and
+//! forged rows could be signed.
 
 use super::cache::keyring_error;
 use super::installation::Installation;
@@ -10,14 +10,14 @@ use crate::store::records::InstallationKeyRow;
 use crate::store::{Conn, Tx};
 use std::sync::{Arc, OnceLock};
 
-/// The keys that are in memory.
+/// The installation's keys that were opened.
 #[derive(Default)]
 pub(super) struct InstallationKeys {
     audit: OnceLock<Arc<AuditKey>>,
     signing: OnceLock<Arc<SigningKey>>,
 }
 
-/// An own key is missing although there are records made with it.
+/// A key of the installation is missing, but there are records made with it.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the installation's {0} key is missing from the table `installation_keys`, but there are records made with it; put its row back \
@@ -26,10 +26,11 @@ pub(super) struct InstallationKeys {
 struct Missing(KeyPurpose);
 
 impl Installation {
-    /// The key of the installation's records.
+    /// The installation's AUDIT key, opened once and then kept.
     ///
     /// # Errors
-    /// INTERNAL when it is missing, or the master keys do not open it.
+    /// INTERNAL when it is missing or the master keys do not open it; UNAVAILABLE when the database
+    /// or the provider of the master keys does not answer.
     pub(in crate::vault) async fn audit_key(&self, conn: &mut Conn) -> Result<Arc<AuditKey>> {
         if let Some(key) = self.0.installation_keys.audit.get() {
             return Ok(key.clone());
@@ -53,7 +54,7 @@ impl Installation {
         }
     }
 
-    /// The key of the installation's records for a set-up, which makes it where there is none yet.
+    /// As [`Self::audit_key`], for a set-up: makes the key if no record needs an existing one.
     pub(super) async fn audit_key_for_set_up(&self, tx: &mut Tx) -> Result<Arc<AuditKey>> {
         if tx.installation_key(KeyPurpose::Audit).await?.is_none() && tx.needs_audit_key().await? {
             return Err(Error::internal(Missing(KeyPurpose::Audit)));
@@ -71,18 +72,17 @@ impl Installation {
         })
     }
 
-    /// The key that signs receipts and heads, made at first use.
+    /// The key that signs receipts and heads. It is made at first use.
     ///
     /// # Errors
-    /// UNAVAILABLE when the database or the provider of the master keys cannot be reached, INTERNAL
-    /// when the keyring does not open the key, or the key is missing although there are statements
-    /// signed with it.
+    /// UNAVAILABLE when the database or the provider of the master keys cannot be reached; INTERNAL
+    /// when the master keys do not open it, or it is missing but statements were signed with it.
     pub async fn signing_key(&self) -> Result<Arc<SigningKey>> {
         if let Some(key) = self.0.installation_keys.signing.get() {
             return Ok(key.clone());
         }
-        // No transaction: the provider of the master keys is not asked within one. A key that is
-        // made here and not needed, because another server was faster, is dropped.
+        // Without a transaction, so that none waits for the provider of the master keys. If another
+        // server makes the key first, the one made here is dropped.
         let mut conn = self.0.store.conn().await?;
         if conn.installation_key(KeyPurpose::Signing).await?.is_none() && conn.needs_signing_key().await? {
             tracing::error!("{}", Missing(KeyPurpose::Signing));
@@ -93,7 +93,8 @@ impl Installation {
         Ok(self.0.installation_keys.signing.get_or_init(|| key).clone())
     }
 
-    /// The public keys that receipts and heads of this installation are verified with (RFC 7517).
+    /// The public keys for verifying receipts and heads of this installation, as a JWK set (RFC
+    /// 7517).
     ///
     /// # Errors
     /// As [`Self::signing_key`].
@@ -127,15 +128,15 @@ impl Installation {
         Ok(InstallationKey::unwrapped(purpose, secret.map_err(|error| keyring_error(Arc::new(error)))?))
     }
 
-    /// Whether the master keys open everything there is: each one in use is tried on a data key,
-    /// and on the installation's keys, which have to be there. They are read again where one is
-    /// missing.
+    /// Checks that every master key in use is there and right, by unwrapping one data key of each,
+    /// and the installation's keys. The keyring is reloaded when a master key is missing.
     ///
     /// # Errors
-    /// Names, by id, every master key that is missing or wrong, and every key of the installation
-    /// that is missing.
+    /// INTERNAL, naming by id every master key that is missing or wrong, and every key of the
+    /// installation that is missing; UNAVAILABLE when the database or the provider of the master
+    /// keys does not answer.
     pub async fn check_keyring(&self) -> Result<()> {
-        // A provider that cannot answer shows even where nothing is wrapped yet.
+        // Detects a provider that cannot answer even before anything is wrapped.
         self.0.cache.master().current().await.map_err(|error| keyring_error(Arc::new(error)))?;
         let mut samples = Vec::new();
         let mut problems = Vec::new();
@@ -169,9 +170,9 @@ impl Installation {
         if problems.is_empty() { Ok(()) } else { Err(Error::internal(problems.join("; "))) }
     }
 
-    /// Says of a master key that is missing when it was retired, where it was. It explains an error
-    /// and decides nothing: the setting's MAC cannot be checked where the key for that is the one
-    /// that is missing.
+    /// The text of an error; for a missing master key that was retired, adds when. The setting is
+    /// read without verifying its MAC, since the AUDIT key may be what cannot be opened; it only
+    /// explains the error and decides nothing.
     async fn explain_missing(&self, error: KeyringError) -> Result<String> {
         let text = error.to_string();
         let KeyringError::UnknownKey(id) = error else { return Ok(text) };
@@ -186,12 +187,12 @@ impl Installation {
     }
 }
 
-/// The setting that remembers when a master key was retired.
+/// Name of the setting that stores when a master key was retired.
 pub(in crate::vault) fn retired_setting(id: &str) -> String {
     format!("retired master key {id}")
 }
 
-/// Whether there are records that only the installation's key for this purpose can have made.
+/// Whether there are records that were made with the installation's key for this purpose.
 async fn needs(conn: &mut Conn, purpose: KeyPurpose) -> Result<bool> {
     Ok(match purpose {
         KeyPurpose::Audit => conn.needs_audit_key().await?,

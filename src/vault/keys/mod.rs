@@ -1,12 +1,20 @@
-//! Keys: what wraps what, how keys are opened and remembered, and what the installation's own keys
+//! Keys: wrapping, opening and caching them, and the rows that the installation's own keys
 //! authenticate.
 //!
-//! A master key wraps the data keys of projects and the keys of the installation. A data key seals
-//! the values of one project. The installation's AUDIT key authenticates events, settings and the
-//! states of data keys; its SIGNING key signs receipts and heads.
+//! A master key (the key-encryption key) wraps the data keys of projects and the installation's own
+//! keys. A data key seals the values of one project. The installation's AUDIT key makes the MACs of
+//! events, outbox rows, settings and the rows of data keys; its SIGNING key signs receipts and
+//! heads.
 //!
-//! [`Installation`] holds all of it. It exists before there is a vault, since it also says which
-//! authorizer the vault asks.
+//! [`Installation`] owns all of this. It exists before the vault, since it also opens the
+//! authorizer that the vault asks. `migrate` calls a `set_up_` method once; a server then opens the
+//! authorizer, and the vault opens data keys as it needs them.
+//!
+//! - `cache` keeps opened data keys in memory for a few minutes, and unwraps keys with the master
+//!   keys.
+//! - `data_keys` makes and opens data keys; `data_key_states` authenticates their rows.
+//! - `project_keys` opens the data keys of a project for one change, before its transaction.
+//! - `installation_keys` holds the AUDIT and SIGNING keys; `settings` the settings under MACs.
 
 mod cache;
 mod data_key_states;

@@ -1,6 +1,6 @@
-//! The data keys of a project for one change. They are opened before its transaction begins, since
-//! the provider of the master keys may be slow, and a transaction holds a database connection and,
-//! with SQLite, the only write lock.
+//! The data keys of a project for one change. They are opened before the transaction begins: the
+//! provider of the master keys may be slow, and a transaction holds a database connection and, with
+//! SQLite, the only write lock.
 
 use super::data_key_states::{self, refused};
 use super::data_keys::{OpenError, OpenedKey};
@@ -12,18 +12,18 @@ use crate::store::records::DataKeyRow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A project's data keys: opened, and with their rows as the transaction sees them.
+/// A project's opened data keys, with their rows as the transaction sees them.
 pub(in crate::vault) struct ProjectKeys {
     project: ProjectId,
     audit: Arc<AuditKey>,
     rows: Vec<DataKeyRow>,
-    /// A key that does not open is an error only for the change that needs it.
+    /// A key that cannot be opened is an error only for a change that needs it.
     opened: HashMap<DataKeyId, Result<Arc<DataKey>, OpenError>>,
 }
 
 impl ProjectKeys {
-    /// Takes over the rows as a transaction that holds the project's lock sees them. Gives whether
-    /// all of them were opened before; if not, the transaction ends, and the keys are opened again.
+    /// Takes the rows that a transaction under the project's lock has read. Gives whether all of
+    /// those keys were opened; if not, the caller ends the transaction and opens the keys again.
     pub(in crate::vault) fn accept(&mut self, rows: Vec<DataKeyRow>) -> bool {
         self.rows = rows;
         self.rows.iter().all(|row| self.opened.contains_key(&row.id))
@@ -32,8 +32,8 @@ impl ProjectKeys {
     /// The data key of an entry.
     ///
     /// # Errors
-    /// INTERNAL for a key that is not there, or whose row is not as the vault wrote it; UNAVAILABLE
-    /// when the provider of the master keys did not answer.
+    /// INTERNAL for a missing key, or one whose row is not as the vault wrote it; UNAVAILABLE when
+    /// the provider of the master keys did not answer.
     pub(in crate::vault) fn get(&self, id: DataKeyId) -> Result<Arc<DataKey>> {
         let row = self.rows.iter().find(|row| row.id == id);
         self.open(row.ok_or_else(|| Error::internal("an entry's data key is gone"))?)
@@ -59,10 +59,11 @@ impl ProjectKeys {
 }
 
 impl Installation {
-    /// Opens the data keys of a project, as its next transaction will need them.
+    /// Opens the data keys of a project for a transaction that begins afterwards.
     ///
     /// # Errors
-    /// UNAVAILABLE when the database cannot be reached. A key that does not open is no error here.
+    /// UNAVAILABLE when the database cannot be reached. A key that cannot be opened is no error
+    /// here.
     pub(in crate::vault) async fn open_project_keys(&self, project: &ProjectId) -> Result<ProjectKeys> {
         let mut conn = self.store().conn().await?;
         let audit = self.audit_key(&mut conn).await?;
@@ -75,8 +76,9 @@ impl Installation {
         Ok(ProjectKeys { project: project.clone(), audit, rows, opened })
     }
 
-    /// The project's encrypting data key for sealing `count` values, which are counted; a new one
-    /// where it has sealed as many as it may. The caller holds the project's lock.
+    /// The project's encrypting data key, for sealing `count` values; adds `count` to the key's
+    /// counter. A key that has reached its limit is replaced first. The caller holds the project's
+    /// lock.
     ///
     /// # Errors
     /// As [`ProjectKeys::get`].
@@ -87,11 +89,12 @@ impl Installation {
         count: i64,
     ) -> Result<OpenedKey> {
         let (row, key) = keys.encrypting()?;
-        // Where it is replaced its count stays too high: what matters is that it seals no more.
+        // The count of a key that is replaced here stays too high, which is harmless: it seals no
+        // more.
         if tx.count_sealed(row.id, count).await? <= self.seal_limit() {
             return Ok((row, key));
         }
-        // Once in 2^31 values the provider of the master keys is asked within a transaction.
+        // Once in 2^31 values, this asks the provider of the master keys within a transaction.
         let made = self.make_data_key(&keys.project).await?;
         let (row, key) = self.replace_encrypting_key(tx, &keys.project, made).await?;
         tx.count_sealed(row.id, count).await?;

@@ -1,5 +1,5 @@
-//! The installation's settings: rows of the table `installation`, each under a MAC of the
-//! installation's key, so that nobody forges one by writing to the database.
+//! The installation's settings: rows of the table `installation`, each with a MAC under the
+//! installation's AUDIT key, so that an attacker who writes to the database cannot set one.
 
 use super::installation::Installation;
 use crate::crypto::{AuditKey, MacContext};
@@ -40,24 +40,25 @@ pub(in crate::vault) fn verify(key: &AuditKey, row: &SettingRow) -> Result<(), F
         .map_err(|_| ForgedSetting(row.name.clone()))
 }
 
-/// A setting's value; none where there is no such setting.
+/// Reads a setting and verifies its MAC; `None` if it does not exist.
 pub(super) async fn read(conn: &mut Conn, key: &AuditKey, name: &str) -> Result<Option<String>, ReadError> {
     let Some(row) = conn.setting(name).await? else { return Ok(None) };
     verify(key, &row)?;
     Ok(Some(row.value))
 }
 
-/// Writes a setting.
+/// Writes a setting with its MAC.
 pub(super) async fn write(conn: &mut Conn, key: &AuditKey, name: &str, value: &str) -> store::Result<()> {
     let mac = key.mac(MacContext::Setting, [Some(name), Some(value)]);
     conn.save_setting(name, value, &mac).await
 }
 
 impl Installation {
-    /// A setting of the installation; none where there is no such setting.
+    /// The value of a setting; `None` if it does not exist.
     ///
     /// # Errors
-    /// INTERNAL for one that was changed by hand, UNAVAILABLE when the database cannot be reached.
+    /// INTERNAL for a setting that was changed by hand, UNAVAILABLE when the database cannot be
+    /// reached.
     pub async fn setting(&self, name: &str) -> Result<Option<String>> {
         let mut conn = self.0.store.conn().await?;
         let key = self.audit_key(&mut conn).await?;
@@ -73,7 +74,7 @@ impl Installation {
         self.set_setting_in(&mut conn, name, value).await
     }
 
-    /// As [`Self::setting`], on a connection.
+    /// As [`Self::setting`], on a connection or in its transaction.
     pub(in crate::vault) async fn setting_in(&self, conn: &mut Conn, name: &str) -> Result<Option<String>> {
         let key = self.audit_key(conn).await?;
         Ok(read(conn, &key, name).await?)
