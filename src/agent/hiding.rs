@@ -36,7 +36,7 @@ pub fn take_token() -> Option<OsString> {
         return Some(token);
     }
     let token = std::env::var_os(TOKEN_VARIABLE)?;
-    // Where it cannot start itself anew, the process goes on as it is: it cannot be dumped.
+    // Where it cannot start itself anew, the process continues as it is: it cannot be dumped.
     if !token.is_empty() && token.len() <= MAX_TOKEN {
         let _ = start_anew(&token);
     }

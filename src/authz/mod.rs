@@ -103,8 +103,8 @@ impl Authorizer {
     /// Writes store, model and the stand-in for projects that are not there to OpenFGA; gives what
     /// is to be pinned. Safe to repeat.
     ///
-    /// `known` is what was pinned before, where the caller vouches for it. Without it, the store is
-    /// looked up by its name, and made where there is none and `may_create`.
+    /// `known` is what was pinned before, where the caller has verified it. Without it, the store
+    /// is looked up by its name, and made where there is none and `may_create`.
     ///
     /// # Errors
     /// When OpenFGA cannot be reached, or does not have what `known` or the name says.

@@ -1,4 +1,4 @@
-//! `audit`.
+//! `audit`: verifies, signs and exports the audit log.
 
 use super::failure::{Failure, Result};
 use super::open::DataLocation;
@@ -22,100 +22,94 @@ pub struct Audit {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Checks every chain of events, and prints where one breaks
+    /// Verifies every chain of events, and prints where one is broken
     ///
-    /// Exit status: 0 everything is as it was recorded, 1 something is not, 6 the check could not
+    /// Exit status: 0 all events are as they were recorded, 1 some are not, 6 the check could not
     /// be made.
     #[command(after_help = SECRETS_HELP)]
     Verify {
-        /// Checks against the heads in this file too, a line each, as `audit head` printed them:
-        /// only what is kept elsewhere shows that the whole database was put back
+        /// A file of heads that `audit head` printed, one a line, to check against as well. Only
+        /// heads kept elsewhere reveal that the whole database was replaced by an older copy
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
         #[command(flatten)]
-        place: DataLocation,
+        location: DataLocation,
     },
-    /// Prints a signed head, the ends of all chains; keep it elsewhere
+    /// Prints a signed head, which holds the ends of all chains; keep it elsewhere
     #[command(after_help = SECRETS_HELP)]
     Head {
         #[command(flatten)]
-        place: DataLocation,
+        location: DataLocation,
     },
     /// Writes events as JSON Lines, oldest first
     #[command(after_help = SECRETS_HELP)]
     Export {
-        /// Of this project alone
+        /// Only events of this project
         #[arg(long, value_name = "ID", value_parser = |id: &str| ProjectId::parse(id))]
         project: Option<ProjectId>,
-        /// From this instant on, RFC 3339
+        /// Only events from this time on, in RFC 3339
         #[arg(long, value_name = "INSTANT", value_parser = instant)]
         since: Option<Timestamp>,
-        /// Before this instant, RFC 3339
+        /// Only events before this time, in RFC 3339
         #[arg(long, value_name = "INSTANT", value_parser = instant)]
         until: Option<Timestamp>,
-        /// Writes at the end what another verifier needs: the wrapped key of the chains, their
-        /// beginnings and cuts
+        /// Adds at the end what an independent verifier needs: the wrapped key of the chains, and
+        /// where they begin and were cut
         #[arg(long)]
         chains: bool,
         #[command(flatten)]
-        place: DataLocation,
+        location: DataLocation,
     },
     /// Verifies the receipt of a resolve or a deletion, offline, and prints its content
     ///
-    /// Exit status: 0 it is this installation's, 1 it is not, 6 a file could not be read.
+    /// Exit status: 0 this installation signed it, 1 it did not, 6 a file could not be read.
     VerifyReceipt {
-        /// The receipt, a compact JWS; `-` for standard input
+        /// The file of the receipt, a compact JWS; `-` reads standard input
         file: PathBuf,
-        /// The installation's public keys, once saved from /.well-known/project-vault/jwks.json
+        /// A file of the installation's public keys, saved from
+        /// /.well-known/project-vault/jwks.json
         #[arg(long, value_name = "FILE")]
         keys: PathBuf,
     },
 }
 
 fn instant(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse(text).ok_or_else(|| "write an instant such as 2030-01-31T00:00:00Z".to_owned())
+    Timestamp::parse(text).ok_or_else(|| "write a time such as 2030-01-31T00:00:00Z".to_owned())
 }
 
 impl Audit {
     /// Runs the command.
     pub async fn run(self) -> Result {
         match self.command {
-            Command::Verify { head, place } => verify(head.as_deref(), &place).await,
-            Command::Head { place } => {
-                Ok(print(&format!("{}\n", place.unasked().await?.0.audit().sign_head().await?))?)
+            Command::Verify { head, location } => verify(head.as_deref(), &location).await,
+            Command::Head { location } => {
+                Ok(print(&format!("{}\n", location.open_without_authorizer().await?.0.audit().sign_head().await?))?)
             }
-            Command::Export { project, since, until, chains, place } => {
+            Command::Export { project, since, until, chains, location } => {
                 let project = project.map(|project| project.as_str().to_owned());
-                export(&place, &ExportFilter { project, since, until }, chains).await
+                export(&location, &ExportFilter { project, since, until }, chains).await
             }
             Command::VerifyReceipt { file, keys } => verify_receipt(&file, &keys),
         }
     }
 }
 
-fn read(path: &Path) -> Result<String> {
-    let read =
+/// Reads a file, or standard input for `-`.
+fn read_text(path: &Path) -> Result<String> {
+    let text =
         if path == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
-    read.map_err(|error| Failure::CannotLook(Box::new(Failure::file(path)(error))))
+    text.map_err(|error| Failure::CheckNotMade(Box::new(Failure::file(path)(error))))
 }
 
-async fn verify(head: Option<&Path>, place: &DataLocation) -> Result {
+async fn verify(head: Option<&Path>, location: &DataLocation) -> Result {
     let kept: Vec<String> = match head {
-        Some(path) => read(path)?.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
+        Some(path) => {
+            read_text(path)?.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+        }
         None => Vec::new(),
     };
-    let look = async {
-        let (vault, _) = place.unasked().await?;
-        let (_, count) = vault.audit().export(&ExportFilter::default()).await?;
-        let (progress, mut done) = (Progress::on_a_terminal("events"), 0);
-        let seen = |more| {
-            done += more;
-            progress.report(done, count);
-        };
-        Ok(vault.verifier().verify(&kept, seen).await?)
-    };
     let Verification { events, chains, heads, breaks } =
-        look.await.map_err(|failure| Failure::CannotLook(Box::new(failure)))?;
+        verify_chains(&kept, location).await.map_err(|failure| Failure::CheckNotMade(Box::new(failure)))?;
     if breaks.is_empty() {
         return Ok(print(&format!(
             "{events} events in {chains} chains are as they were recorded; {heads} signed heads agree\n"
@@ -123,11 +117,22 @@ async fn verify(head: Option<&Path>, place: &DataLocation) -> Result {
     }
     let lines: Vec<String> = breaks.iter().map(ToString::to_string).collect();
     print(&format!("{}\n", lines.join("\n")))?;
-    Err(Failure::Broken(format!("{} breaks in {events} events of {chains} chains", breaks.len())))
+    Err(Failure::CheckFailed(format!("{} breaks in {events} events of {chains} chains", breaks.len())))
 }
 
-async fn export(place: &DataLocation, filter: &ExportFilter, chains: bool) -> Result {
-    let (vault, _) = place.unasked().await?;
+async fn verify_chains(kept_heads: &[String], location: &DataLocation) -> Result<Verification> {
+    let (vault, _) = location.open_without_authorizer().await?;
+    let (_, count) = vault.audit().export(&ExportFilter::default()).await?;
+    let (progress, mut done) = (Progress::on_a_terminal("events"), 0);
+    let seen = |more| {
+        done += more;
+        progress.report(done, count);
+    };
+    Ok(vault.verifier().verify(kept_heads, seen).await?)
+}
+
+async fn export(location: &DataLocation, filter: &ExportFilter, chains: bool) -> Result {
+    let (vault, _) = location.open_without_authorizer().await?;
     let (mut export, count) = vault.audit().export(filter).await?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut write = |lines: Vec<Value>| -> Result {
@@ -151,11 +156,15 @@ async fn export(place: &DataLocation, filter: &ExportFilter, chains: bool) -> Re
 }
 
 fn verify_receipt(file: &Path, keys: &Path) -> Result {
-    let receipt = read(file)?;
-    let keys: JwkSet = serde_json::from_str(&read(keys)?)
-        .map_err(|_| Failure::Broken(format!("{} holds no JSON Web Key Set", keys.display())))?;
+    let receipt = read_text(file)?;
+    let keys: JwkSet = serde_json::from_str(&read_text(keys)?).map_err(|_| {
+        Failure::CheckFailed(format!(
+            "{} holds no JSON Web Key Set; save it from /.well-known/project-vault/jwks.json",
+            keys.display()
+        ))
+    })?;
     let (kind, says) =
-        verify_statement::<Value>(&receipt, &keys).map_err(|error| Failure::Broken(error.to_string()))?;
+        verify_statement::<Value>(&receipt, &keys).map_err(|error| Failure::CheckFailed(error.to_string()))?;
     let kind = match kind {
         Statement::ResolveReceipt => "a resolve receipt",
         Statement::ErasureReceipt => "an erasure receipt",

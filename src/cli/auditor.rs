@@ -1,4 +1,4 @@
-//! `auditor`.
+//! `auditor`: adds and removes auditors.
 
 use super::failure::Result;
 use super::open::{self, DataLocation};
@@ -19,18 +19,18 @@ enum Command {
     /// Lets a person or a service read every audit log
     #[command(after_help = SECRETS_HELP)]
     Add(Whom),
-    /// Takes this permission away
+    /// Takes away the permission to read every audit log
     #[command(after_help = SECRETS_HELP)]
     Remove(Whom),
 }
 
 #[derive(clap::Args)]
 struct Whom {
-    /// `user:ID` or `service:ID`
+    /// The person or service, as `user:ID` or `service:ID`
     #[arg(value_name = "KIND:ID", value_parser = parse)]
     whom: vault::Auditor,
     #[command(flatten)]
-    place: DataLocation,
+    location: DataLocation,
 }
 
 fn parse(text: &str) -> Result<vault::Auditor, String> {
@@ -43,13 +43,13 @@ fn parse(text: &str) -> Result<vault::Auditor, String> {
 }
 
 impl Auditor {
-    /// Runs the command, and says what has changed.
+    /// Runs the command and prints the result.
     pub async fn run(self) -> Result {
-        let (Whom { whom, place }, may) = match self.command {
+        let (Whom { whom, location }, may) = match self.command {
             Command::Add(whom) => (whom, true),
             Command::Remove(whom) => (whom, false),
         };
-        let vault = place.vault().await?;
+        let vault = location.vault().await?;
         let changed = open::recorded(&vault, vault.members().set_auditor(&whom, may).await).await?;
         Ok(print(&match (may, changed) {
             (true, true) => format!("{whom} may read every audit log now\n"),

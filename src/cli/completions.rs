@@ -1,4 +1,4 @@
-//! `completions SHELL`.
+//! `completions SHELL`: prints completions for a shell.
 
 use super::failure::Result;
 use crate::command::CommandFailure;
@@ -13,13 +13,13 @@ Examples:
   project-vault completions zsh > \"${fpath[1]}/_project-vault\"
   project-vault completions fish > ~/.config/fish/completions/project-vault.fish")]
 pub struct Completions {
-    /// Which shell
+    /// The shell to print completions for
     #[arg(value_enum)]
     shell: clap_complete::Shell,
 }
 
 impl Completions {
-    /// Prints them.
+    /// Prints the completions.
     pub fn run(self) -> Result {
         let mut command = super::Cli::command();
         let mut text = Vec::new();

@@ -1,5 +1,5 @@
-//! The data directory of a `dev` vault: a database, a keyring and the key of an issuer, for their
-//! owner alone.
+//! The data directory of a `dev` vault: a database, a keyring and the key of a token issuer,
+//! readable by their owner only.
 
 use super::failure::{Failure, Result};
 use super::private_file;
@@ -12,7 +12,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// The directory where none is named.
+/// The default directory.
 pub const DEFAULT: &str = ".project-vault";
 /// The `iss` of tokens for a `dev` vault.
 pub const ISSUER: &str = "project-vault-dev";
@@ -20,7 +20,7 @@ pub const ISSUER: &str = "project-vault-dev";
 const DATABASE: &str = "vault.db";
 const KEYRING: &str = "keyring.toml";
 const ISSUER_KEY: &str = "issuer.pem";
-/// For their owner alone.
+/// Modes that give only the owner access.
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
@@ -28,7 +28,7 @@ const FILE_MODE: u32 = 0o600;
 pub struct DataDir(PathBuf);
 
 impl DataDir {
-    /// One that is there.
+    /// Opens an existing data directory.
     pub fn open(path: &Path) -> Result<Self> {
         let dir = Self(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
         if dir.file(DATABASE).is_file() && dir.file(ISSUER_KEY).is_file() {
@@ -38,23 +38,23 @@ impl DataDir {
         }
     }
 
-    /// One that is there, or a new one. What a start that was interrupted has left out is added.
+    /// Opens a data directory, or creates it. Completes one that an interrupted start left behind.
     pub fn open_or_create(path: &Path) -> Result<Self> {
         let problem = |problem| Failure::DataDir { path: path.to_owned(), problem };
         DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path).map_err(Failure::file(path))?;
         let dir = Self(path.canonicalize().map_err(Failure::file(path))?);
         let holds = |name: &str| dir.file(name).exists();
         if ![DATABASE, KEYRING, ISSUER_KEY].into_iter().any(holds) && dir.holds_others()? {
-            return Err(problem("it holds other files; name one of its own"));
+            return Err(problem("it holds other files; give an empty or new directory"));
         }
         std::fs::set_permissions(&dir.0, Permissions::from_mode(DIRECTORY_MODE)).map_err(Failure::file(path))?;
 
         let database = dir.file(DATABASE);
         if !dir.file(KEYRING).exists() {
-            // The database comes last: where it is, there were keys.
+            // The database is created last: where it exists, there were keys.
             if database.exists() {
                 return Err(problem(
-                    "the database is there, but not its keys; put keyring.toml back, or remove the directory to begin anew",
+                    "the database exists, but its keys are missing; put keyring.toml back, or remove the directory to start afresh",
                 ));
             }
             private_file::create(&dir.file(KEYRING), &Keyring::generate()?.to_text())?;
@@ -62,7 +62,7 @@ impl DataDir {
         if !dir.file(ISSUER_KEY).exists() {
             private_file::create(&dir.file(ISSUER_KEY), &Signer::generate()?.to_pem())?;
         }
-        // SQLite gives the files it puts beside the database the database's mode.
+        // SQLite gives its other files the mode of the database.
         match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&database) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(Failure::file(database)(error)),
             _ => {}
@@ -70,7 +70,7 @@ impl DataDir {
         Ok(dir)
     }
 
-    /// Whether anything is there that no interrupted start has left.
+    /// Whether the directory holds files other than an interrupted start's.
     fn holds_others(&self) -> Result<bool> {
         let mut entries = std::fs::read_dir(&self.0).map_err(Failure::file(&self.0))?;
         Ok(entries.any(|entry| {
@@ -82,27 +82,27 @@ impl DataDir {
         self.0.join(name)
     }
 
-    /// Where it is.
+    /// The directory's path.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Its database, and the authorizer in it.
+    /// The configuration of its database, with the embedded authorizer.
     pub fn backend(&self) -> Result<Backend> {
         let path = self.file(DATABASE);
         let path = path.to_str().ok_or_else(|| Failure::DataDir {
             path: self.0.clone(),
-            problem: "its path is not UTF-8; name one that is",
+            problem: "its path is not UTF-8; give one that is",
         })?;
         Ok(Backend { database_url: SecretString::from(format!("sqlite:{path}")), authz: Authz::Embedded })
     }
 
-    /// Where its keyring is.
+    /// The path of its keyring.
     pub fn keyring(&self) -> PathBuf {
         self.file(KEYRING)
     }
 
-    /// Signs tokens for it.
+    /// The signer of tokens for this vault.
     pub fn signer(&self) -> Result<Signer> {
         let path = self.file(ISSUER_KEY);
         let pem = std::fs::read_to_string(&path).map_err(Failure::file(path))?;

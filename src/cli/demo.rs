@@ -1,7 +1,6 @@
-//! The demo: two organizations on one project, everybody who has a role in it, and made-up
-//! credentials. It goes into the vault by the front door, as the principals who may do these
-//! things. Each step changes nothing where it was done before, so that a start that was interrupted
-//! is made up for by the next.
+//! The demo data: two organizations on one project, people in every role, and made-up credentials.
+//! It is created through the vault's own operations, as the principals that may perform them. Each
+//! step can be repeated, so the next start completes one that was interrupted.
 
 use crate::domain::{
     Category, Clock as _, EntryStatus, Error, Phase, Principal, ProjectId, ProjectStatus, RequestId, Result, Role,
@@ -18,7 +17,7 @@ const MILESTONE: &str = "demo-launch";
 const PLATFORM: &str = "platform";
 const ALICE: &str = "alice";
 const AUDREY: &str = "audrey";
-/// Pinned once the demo is complete: what somebody deletes of it stays deleted.
+/// The setting that is stored once the demo is complete, so that its deleted entries stay deleted.
 const SEEDED: &str = "demo";
 
 const ROLES: [(&str, Role); 4] =
@@ -26,8 +25,8 @@ const ROLES: [(&str, Role); 4] =
 const AGENTS: [(&str, &str, Option<&str>); 2] = [("builder", "acme", None), ("deployer", "globex", Some(MILESTONE))];
 const RUNTIMES: [(&str, &str); 2] = [("acme-runtime", "acme"), ("globex-runtime", "globex")];
 
-/// An entry of the demo. The values open nothing, and look like none that a scanner for leaked keys
-/// knows.
+/// An entry of the demo. The values are made up, and have no format that scanners for leaked keys
+/// recognize.
 struct Demo {
     name: &'static str,
     category: Category,
@@ -74,10 +73,10 @@ const LEGACY: Demo = Demo {
     milestone: None,
 };
 
-/// Puts the demo into a vault, once.
+/// Creates the demo in a vault, once.
 ///
 /// # Errors
-/// When the vault does not let it be; the next start goes on where this one stopped.
+/// When the vault refuses a step; the next start continues there.
 pub async fn seed(vault: &Vault) -> Result<()> {
     if vault.installation().setting(SEEDED).await?.is_some() {
         return Ok(());
@@ -94,7 +93,7 @@ pub async fn seed(vault: &Vault) -> Result<()> {
     }
     let legacy = put(vault, &alice, &LEGACY).await?;
     if legacy.status != EntryStatus::Expired {
-        // An instant that has passed expires an entry now; it could not be created with one.
+        // An update may expire an entry at once by a time that has passed; creating it may not.
         let expires_at = Change::Set(SystemClock.now());
         let changes = EntryChanges {
             id: legacy.id.to_string(),
@@ -122,7 +121,7 @@ async fn seed_project(vault: &Vault, platform: &Caller) -> Result<()> {
         status: ProjectStatus::Active,
     };
     match vault.projects().register(platform, project).await {
-        // It was registered by a start that was interrupted.
+        // An interrupted start has registered it.
         Ok(_) | Err(Error::Conflict(_)) => {}
         Err(error) => return Err(error),
     }
@@ -153,7 +152,7 @@ async fn seed_members(vault: &Vault, alice: &Caller) -> Result<()> {
     Ok(())
 }
 
-/// The entry of this name, created when there is none.
+/// The entry of this name, created if there is none.
 async fn put(vault: &Vault, alice: &Caller, demo: &Demo) -> Result<Entry> {
     let ask = (Some(ProjectId::parse(PROJECT).map_err(Error::internal)?), Permission::CanList);
     let held = vault.access().decide(alice, std::slice::from_ref(&ask)).await?;

@@ -1,9 +1,9 @@
-//! `dev`.
+//! `dev`: runs a vault for trying it out.
 
 use super::data_dir::{self, DataDir};
 use super::failure::{Failure, Result};
 use super::keyring_command::master_keys;
-use super::server::{self, Addresses, Parts};
+use super::server::{self, Addresses, ServeSetup};
 use super::{demo, logs, open};
 use crate::command::{Problems, print};
 use crate::config::{KeyConfig, Log, LogSettings, listen_addresses};
@@ -15,25 +15,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a deleted entry can be restored, and the age at which key sets are read again; the
-/// defaults of `serve`.
+/// How long a deleted entry can be restored; the default of `serve`.
 const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The age at which key sets are re-read; the default of `serve`.
 const REFRESH: Duration = Duration::from_secs(300);
 
-/// Runs the whole vault in one process, for trying it: SQLite, the embedded authorizer, its own
-/// keys and its own issuer of tokens, with a demo in it.
+/// Runs a complete vault in one process, for trying it out: SQLite, the embedded authorizer, keys
+/// and a token issuer of its own, and demo data.
 #[derive(clap::Args)]
 pub struct Dev {
-    /// Where it keeps its data; created when missing
+    /// The directory for its data; created if missing
     #[arg(long, value_name = "DIR", default_value = data_dir::DEFAULT)]
     data_dir: PathBuf,
-    /// Leaves the demo out
+    /// Creates no demo data
     #[arg(long)]
     no_demo: bool,
     /// The address to listen on [default: 127.0.0.1:4000]
     #[arg(long, env = "VAULT_LISTEN", hide_env_values = true, value_name = "IP:PORT")]
     listen: Option<OsString>,
-    /// The address that serves /metrics, and health too [default: none]
+    /// The address that serves /metrics and health checks [default: none]
     #[arg(long, env = "VAULT_METRICS_LISTEN", hide_env_values = true, value_name = "IP:PORT")]
     metrics_listen: Option<OsString>,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub struct Dev {
 }
 
 impl Dev {
-    /// Serves until it is told to stop.
+    /// Serves until a signal stops the server.
     pub async fn run(self) -> Result {
         let addresses = listen_addresses(self.listen.as_ref(), self.metrics_listen.as_ref());
         let log = Log::of(&self.log, "info");
@@ -64,7 +64,7 @@ impl Dev {
         };
         let verifier = Verifier::new(vec![issuer], clock.clone(), REFRESH).map_err(Problems)?;
         for problem in verifier.load().await {
-            tracing::warn!(problem, "the key set of the issuer cannot be read");
+            tracing::warn!(problem, "the issuer's key set cannot be read; its tokens are refused");
         }
 
         let backend = dir.backend()?;
@@ -76,7 +76,7 @@ impl Dev {
         if !self.no_demo {
             demo::seed(&vault).await?;
         }
-        let parts = Parts {
+        let setup = ServeSetup {
             vault,
             verifier,
             introspection: true,
@@ -87,11 +87,11 @@ impl Dev {
             tls: None,
         };
         let named = self.data_dir;
-        server::run(parts, move |addresses| Ok(print(&welcome(addresses, &dir, &named, !self.no_demo)?)?)).await
+        server::run(setup, move |addresses| Ok(print(&welcome(addresses, &dir, &named, !self.no_demo)?)?)).await
     }
 }
 
-/// The next steps, to be copied and pasted.
+/// The text printed at start: the address, and commands to copy and paste.
 fn welcome(addresses: Addresses, dir: &DataDir, named: &Path, demo: bool) -> Result<String> {
     let Addresses { scheme, address, .. } = addresses;
     let url = format!("{scheme}://{address}/graphql");
@@ -132,7 +132,7 @@ fn welcome(addresses: Addresses, dir: &DataDir, named: &Path, demo: bool) -> Res
     Ok(lines.join("\n") + "\n")
 }
 
-/// A path as a shell reads it.
+/// A path quoted for a shell.
 fn quoted(path: &Path) -> Result<String> {
     let text = path.to_str().ok_or_else(|| Failure::DataDir {
         path: path.to_owned(),

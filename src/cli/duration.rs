@@ -1,8 +1,8 @@
-//! Spans of time on the command line.
+//! Durations on the command line.
 
 use std::time::Duration;
 
-/// The longest that is taken: ten years.
+/// Maximum duration: ten years.
 const MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Reads `30s`, `10m`, `1h`, `7d` and sums of them, such as `1h30m`.
@@ -26,7 +26,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     }
     match sum {
         Duration::ZERO => Err(FORM.to_owned()),
-        sum if sum > MAX => Err("this is longer than ten years".to_owned()),
+        sum if sum > MAX => Err("this is longer than ten years; write a shorter time".to_owned()),
         sum => Ok(sum),
     }
 }

@@ -1,4 +1,4 @@
-//! Why a command did not do its work, and the status it exits with.
+//! The failures of operators' commands, and their exit status.
 
 use crate::agent::AgentFailure;
 use crate::command::{CommandFailure, Problems};
@@ -14,62 +14,62 @@ use std::path::PathBuf;
 /// The result of a command.
 pub type Result<T = (), E = Failure> = std::result::Result<T, E>;
 
-/// Why a command did not do its work. None of the texts holds a secret.
+/// Why a command failed. None of the texts holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// A failure that any command can meet.
     #[error(transparent)]
     Command(#[from] CommandFailure),
-    /// Arguments that do not go together.
+    /// The arguments do not go together.
     #[error("{0}; see --help")]
     Usage(String),
-    /// An agent's command did not do its work.
+    /// An agent's command failed.
     #[error(transparent)]
     Agent(#[from] AgentFailure),
-    /// The database did not do its part.
+    /// The database failed.
     #[error("{}; check DATABASE_URL and the database", with_causes(.0))]
     Store(#[from] store::Error),
     /// The tables are not those of this version.
     #[error("the database is not up to date; run `project-vault migrate`, or serve with --migrate")]
     NotMigrated,
-    /// The installation, or OpenFGA, is not as it was set up.
+    /// The installation or OpenFGA is not as it was set up.
     #[error("{}", of_installation(.0))]
     Installation(#[from] InstallationError),
-    /// The keyring is no use.
+    /// The keyring cannot be used.
     #[error("{}", with_causes(.0))]
     Keyring(#[from] KeyringError),
-    /// The vault did not do it.
+    /// The vault refused the operation, or failed.
     #[error("{}", of_vault(.0))]
     Vault(#[from] domain::Error),
-    /// A development token was not made.
+    /// A development token could not be made.
     #[error(transparent)]
     Signer(#[from] SignerError),
     /// There is no data directory of a `dev` vault.
     #[error(
-        "there is no dev vault in {}; `project-vault dev --data-dir DIR` makes one, --data-dir names another", .0.display()
+        "there is no dev vault in {}; create it with `project-vault dev --data-dir DIR`, or name another with --data-dir", .0.display()
     )]
     NoDataDir(PathBuf),
-    /// The data directory is no use as it is.
+    /// The data directory cannot be used.
     #[error("the data directory {}: {problem}", path.display())]
     DataDir {
         /// The directory.
         path: PathBuf,
-        /// How to mend it.
+        /// What is wrong, and what to do.
         problem: &'static str,
     },
-    /// An address cannot be listened on, or the certificate is no use.
+    /// An address cannot be bound, or the certificate cannot be used.
     #[error(transparent)]
     Listen(#[from] StartError),
-    /// The server stopped by itself.
+    /// The server stopped unexpectedly.
     #[error("the server stopped: {0}")]
     Stopped(String),
     /// A check found something wrong.
     #[error("{0}")]
-    Broken(String),
+    CheckFailed(String),
     /// A check could not be made.
     #[error(transparent)]
-    CannotLook(Box<Failure>),
-    /// Not all of it was done.
+    CheckNotMade(Box<Failure>),
+    /// The command did only part of its work.
     #[error("{0}")]
     Incomplete(String),
 }
@@ -104,7 +104,7 @@ impl Failure {
     /// The exit status (`cli.md`).
     pub fn status(&self) -> u8 {
         match self {
-            Self::CannotLook(failure) => match failure.status() {
+            Self::CheckNotMade(failure) => match failure.status() {
                 2 => 2,
                 _ => 6,
             },
@@ -121,7 +121,7 @@ impl Failure {
             | Self::DataDir { .. }
             | Self::Listen(_)
             | Self::Stopped(_)
-            | Self::Broken(_)
+            | Self::CheckFailed(_)
             | Self::Incomplete(_) => 1,
         }
     }

@@ -1,5 +1,6 @@
-//! What a server does besides answering: finishes changes of tuples, records repeated denials,
-//! erases what is past its retention, and has the database's files forget it.
+//! The background jobs of a server: they apply pending tuple changes, record repeated denials, sign
+//! audit heads, erase entries and events past their retention, and remove erased data from the
+//! database's files.
 
 use crate::domain::Result;
 use crate::vault::Vault;
@@ -8,17 +9,17 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-const OUTBOX: Duration = Duration::from_secs(1);
-const DENIALS: Duration = Duration::from_secs(5);
-const FORGET: Duration = Duration::from_secs(5);
-const SWEEP: Duration = Duration::from_secs(5 * 60);
-const HEAD: Duration = Duration::from_secs(60);
-const RETENTION: Duration = Duration::from_secs(60 * 60);
+const OUTBOX_INTERVAL: Duration = Duration::from_secs(1);
+const DENIALS_INTERVAL: Duration = Duration::from_secs(5);
+const TRUNCATE_INTERVAL: Duration = Duration::from_secs(5);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5 * 60);
+const HEAD_INTERVAL: Duration = Duration::from_secs(60);
+const EVENT_SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 type Job = Box<dyn Fn(Vault) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
-/// Runs until it is told to stop, then records what is left of the denials and signs where the
-/// chains stand. Events are erased once they are older than `audit_retention`, where there is one.
+/// Runs until `stop` is cancelled, then records the remaining denials and signs a last head. Events
+/// older than `audit_retention` are erased; without it none are.
 pub async fn run(vault: Vault, audit_retention: Option<Duration>, stop: CancellationToken) {
     let every = |period, what, job: Job| repeat(&vault, &stop, period, what, job);
     let sweep_events: Job = Box::new(move |vault| {
@@ -31,41 +32,41 @@ pub async fn run(vault: Vault, audit_retention: Option<Duration>, stop: Cancella
     });
     tokio::join!(
         every(
-            OUTBOX,
-            "applying changes of tuples",
+            OUTBOX_INTERVAL,
+            "applying tuple changes",
             Box::new(|vault| Box::pin(async move { vault.tuples().apply_outbox().await }))
         ),
         every(
-            DENIALS,
+            DENIALS_INTERVAL,
             "recording repeated denials",
             Box::new(|vault| Box::pin(async move { vault.audit().record_repeated_denials(false).await }))
         ),
         every(
-            FORGET,
-            "cutting what was erased off the database's log",
+            TRUNCATE_INTERVAL,
+            "truncating the write-ahead log after erasure",
             Box::new(|vault| Box::pin(async move { vault.wal().truncate_if_pending().await }))
         ),
         every(
-            SWEEP,
+            SWEEP_INTERVAL,
             "erasing entries past their retention",
             Box::new(|vault| Box::pin(async move { vault.sweeper().sweep().await.map(drop) }))
         ),
         every(
-            HEAD,
-            "signing where the chains of events stand",
+            HEAD_INTERVAL,
+            "signing the audit head",
             Box::new(|vault| Box::pin(async move { vault.audit().sign_head().await.map(drop) }))
         ),
-        every(RETENTION, "erasing events past their retention", sweep_events),
+        every(EVENT_SWEEP_INTERVAL, "erasing events past their retention", sweep_events),
     );
     if let Err(error) = vault.audit().record_repeated_denials(true).await {
         tracing::warn!(%error, "the counts of repeated denials are lost");
     }
     if let Err(error) = vault.audit().end_records().await {
-        tracing::warn!(%error, "where the chains of events stand could not be signed");
+        tracing::warn!(%error, "the last audit head could not be signed");
     }
 }
 
-/// A job that is under way finishes before this returns.
+/// Repeats a job until `stop` is cancelled; a running job finishes first.
 async fn repeat(vault: &Vault, stop: &CancellationToken, period: Duration, what: &'static str, job: Job) {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

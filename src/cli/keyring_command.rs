@@ -1,5 +1,5 @@
-//! The master keys of a configuration; among them a keyring that a command prints, such as the
-//! client of a KMS or HSM.
+//! Opens the master keys of a configuration. The keyring may be the output of a command, such as
+//! the client of a KMS or HSM.
 
 use crate::config::{KeyConfig, KeyringSource, Provider, SECRET_VARIABLES};
 use crate::crypto::{Keyring, KeyringError};
@@ -15,23 +15,23 @@ use zeroize::Zeroizing;
 
 /// How long the command may take.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
-/// A keyring is no larger, in bytes.
+/// Maximum size of a keyring, in bytes.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// Why a command gave no keyring. The command itself is not repeated: it may hold a secret.
+/// Why a command gave no keyring. The texts do not quote the command, which may hold a secret.
 #[derive(Debug, thiserror::Error)]
 enum CommandError {
     #[error(
-        "VAULT_KEYRING_COMMAND: it cannot be run: {0}; it is a program with its arguments, and no shell takes part"
+        "VAULT_KEYRING_COMMAND: it cannot be run: {0}; give a program with its arguments, which no shell interprets"
     )]
     Run(#[from] io::Error),
     #[error("VAULT_KEYRING_COMMAND: it did not end within {} seconds; make it faster, or use VAULT_KEYRING_FILE", .0.as_secs())]
     Slow(Duration),
     #[error("VAULT_KEYRING_COMMAND: it failed ({0}); run it by hand to see why")]
     Failed(std::process::ExitStatus),
-    #[error("VAULT_KEYRING_COMMAND: it prints more than 1 MiB; it is to print a keyring and nothing else")]
+    #[error("VAULT_KEYRING_COMMAND: it prints more than 1 MiB; make it print a keyring and nothing else")]
     TooLarge,
-    #[error("VAULT_KEYRING_COMMAND: it prints what is not UTF-8; it is to print a keyring and nothing else")]
+    #[error("VAULT_KEYRING_COMMAND: its output is not UTF-8; make it print a keyring and nothing else")]
     NotText,
 }
 
@@ -41,7 +41,7 @@ impl From<CommandError> for KeyringError {
     }
 }
 
-/// The master keys of a configuration; nothing is read or asked yet.
+/// The master keys of a configuration; reads no keyring and connects to nothing yet.
 pub fn master_keys(keys: &KeyConfig) -> Result<MasterKeys, KeyringError> {
     let keyring = keys.keyring.as_ref().map(|source| Box::new(KeyringProvider::new(key_source(source))) as Box<_>);
     let transit = match &keys.transit {
@@ -55,7 +55,7 @@ pub fn master_keys(keys: &KeyConfig) -> Result<MasterKeys, KeyringError> {
     Ok(MasterKeys::with_older(provider.ok_or(KeyringError::NoCurrent)?, older))
 }
 
-/// Reads the keyring from where the configuration says, whenever it is asked to.
+/// A source that reads the configured keyring each time it is called.
 fn key_source(source: &KeyringSource) -> KeyringLoader {
     match source.clone() {
         KeyringSource::File(path) => Arc::new(move || Keyring::read_file(&path)),
@@ -63,7 +63,7 @@ fn key_source(source: &KeyringSource) -> KeyringLoader {
     }
 }
 
-fn run(words: &[String], patience: Duration) -> Result<Zeroizing<String>, CommandError> {
+fn run(words: &[String], time_limit: Duration) -> Result<Zeroizing<String>, CommandError> {
     let began = Instant::now();
     let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput).map_err(io::Error::from)?;
     let mut command = Command::new(program);
@@ -75,15 +75,15 @@ fn run(words: &[String], patience: Duration) -> Result<Zeroizing<String>, Comman
     let Some(stdout) = child.stdout.take() else { return Err(CommandError::NotText) };
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
-        // With room for all, the buffer does not grow and leaves no copy behind.
+        // A buffer of full size never grows, so it leaves no copies of keys behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 1));
         let read = stdout.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes);
-        // Nobody waits any more where it took too long.
+        // After a timeout, nobody receives it.
         let _ = sender.send(read.map(|_| bytes));
     });
-    let read = receiver.recv_timeout(patience);
+    let read = receiver.recv_timeout(time_limit);
     let status = match &read {
-        Ok(Ok(bytes)) if bytes.len() <= MAX_BYTES => ended(&mut child, began + patience)?,
+        Ok(Ok(bytes)) if bytes.len() <= MAX_BYTES => ended(&mut child, began + time_limit)?,
         _ => None,
     };
     if status.is_none() {
@@ -94,12 +94,12 @@ fn run(words: &[String], patience: Duration) -> Result<Zeroizing<String>, Comman
         (Ok(Ok(bytes)), _) if bytes.len() > MAX_BYTES => return Err(CommandError::TooLarge),
         (Ok(Ok(bytes)), Some(status)) if status.success() => bytes,
         (Ok(Ok(_)), Some(status)) => return Err(CommandError::Failed(status)),
-        (Ok(Ok(_)), None) | (Err(_), _) => return Err(CommandError::Slow(patience)),
+        (Ok(Ok(_)), None) | (Err(_), _) => return Err(CommandError::Slow(time_limit)),
     };
     std::str::from_utf8(&bytes).map(|text| Zeroizing::new(text.to_owned())).map_err(|_| CommandError::NotText)
 }
 
-/// How a process that has closed its output ended; none when it has not in time.
+/// Waits for a process that has closed its output; `None` if it does not exit in time.
 fn ended(child: &mut Child, until: Instant) -> io::Result<Option<std::process::ExitStatus>> {
     loop {
         let status = child.try_wait()?;
@@ -110,8 +110,7 @@ fn ended(child: &mut Child, until: Instant) -> io::Result<Option<std::process::E
     }
 }
 
-/// Ends a process that has not been waited for, with those it started. What cannot be done is left
-/// undone.
+/// Kills a running process and those it started. Errors are ignored.
 fn kill(child: &mut Child) {
     let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
     let _ = child.kill();

@@ -1,4 +1,4 @@
-//! `keys`.
+//! `keys`: makes, replaces and retires keys, and shows which are in use.
 
 use super::failure::{Failure, Result};
 use super::open::{self, DataLocation};
@@ -15,7 +15,7 @@ use serde_json::json;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// Makes and replaces keys, and says which are in use.
+/// Makes, replaces and retires keys, and shows which are in use.
 #[derive(clap::Args)]
 pub struct Keys {
     #[command(subcommand)]
@@ -26,59 +26,59 @@ pub struct Keys {
 enum Command {
     /// Prints a new keyring, or adds a key to one and prints the key's id
     Generate {
-        /// Adds a key to this keyring instead, and makes it the one that encrypts; send servers
-        /// SIGHUP then
+        /// A keyring file to add a key to instead; the new key becomes the current one. Send
+        /// servers SIGHUP afterwards
         #[arg(long, value_name = "FILE")]
         add: Option<PathBuf>,
     },
-    /// Says which master key wraps how many keys, and how far data keys have been used
+    /// Shows how many keys each master key wraps, and how much data keys have been used
     #[command(after_help = SECRETS_HELP)]
     Status(Box<Status>),
     /// Wraps every data key with the current master key, or replaces data keys
     ///
-    /// It works beside running servers and other runs of itself, and goes on where one was cut off.
-    /// Values are touched only where data keys are replaced: then each is opened and sealed anew,
-    /// entry by entry.
+    /// Servers, and other runs of this command, may be running; an interrupted run is resumed by
+    /// the next. Only replacing data keys touches values: each entry is then decrypted and
+    /// encrypted anew.
     #[command(after_help = SECRETS_HELP)]
     Rotate(Box<Rotate>),
-    /// Takes a key out of a keyring file; refused while anything is wrapped with it
+    /// Removes a key from a keyring file; refused while the key wraps anything
     ///
-    /// Rotate first, and have every server read the new keyring, so that none wraps with the old
-    /// key any more.
+    /// Run `keys rotate` first, and send every server SIGHUP, so that none wraps with the old key
+    /// any more.
     #[command(after_help = SECRETS_HELP)]
     Retire(Box<Retire>),
 }
 
 #[derive(clap::Args)]
 struct Status {
-    /// How it is printed
+    /// The format of the output
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     output: Output,
     #[command(flatten)]
-    place: DataLocation,
+    location: DataLocation,
 }
 
 #[derive(clap::Args)]
 struct Rotate {
-    /// Gives this project a new data key instead, and re-encrypts all its values with it
+    /// Instead gives this project a new data key, and re-encrypts all its values with it
     #[arg(long, value_name = "PROJECT", value_parser = |id: &str| ProjectId::parse(id))]
     data: Option<ProjectId>,
-    /// The same for every project
+    /// Instead gives every project a new data key, and re-encrypts all values
     #[arg(long, conflicts_with = "data")]
     data_all: bool,
     #[command(flatten)]
-    place: DataLocation,
+    location: DataLocation,
 }
 
 #[derive(clap::Args)]
 struct Retire {
-    /// The key, by the id that `keys status` shows
+    /// The id of the key, as `keys status` shows it
     id: String,
-    /// The keyring file [default: that of VAULT_KEYRING_FILE, or of the data directory]
+    /// The keyring file [default: VAULT_KEYRING_FILE, or the data directory's]
     #[arg(long, value_name = "FILE")]
     keyring: Option<PathBuf>,
     #[command(flatten)]
-    place: DataLocation,
+    location: DataLocation,
 }
 
 impl Keys {
@@ -94,7 +94,7 @@ impl Keys {
     }
 }
 
-/// Adds a key; gives its id.
+/// Adds a key to a keyring file; gives its id.
 fn add(path: &Path) -> Result<String> {
     let (file, _lock) = locked(path)?;
     let mut keyring = Keyring::read_file(&file)?;
@@ -103,10 +103,10 @@ fn add(path: &Path) -> Result<String> {
     Ok(id)
 }
 
-/// A keyring's file, with a lock, so that of two changes at once neither is lost. The file itself
-/// is replaced, so the lock is on its folder.
+/// Locks a keyring file against concurrent changes; gives its resolved path. Changes replace the
+/// file, so the lock is on its folder.
 fn locked(path: &Path) -> Result<(PathBuf, File)> {
-    // A link stays a link.
+    // Resolves a symbolic link, so that replacing the file keeps the link.
     let file = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let folder = private_file::folder(&file);
     let lock = File::open(folder).and_then(|folder| folder.lock().map(|()| folder)).map_err(Failure::file(folder))?;
@@ -115,7 +115,7 @@ fn locked(path: &Path) -> Result<(PathBuf, File)> {
 
 impl Status {
     async fn run(self) -> Result {
-        let (vault, _) = self.place.unasked().await?;
+        let (vault, _) = self.location.open_without_authorizer().await?;
         let status = vault.rotation().status().await?;
         match self.output {
             Output::Text => Ok(print(&as_text(&status))?),
@@ -169,10 +169,10 @@ fn as_text(status: &KeyStatus) -> String {
     for (count, what) in [
         (
             keys.outgoing,
-            "are being replaced; run `project-vault keys rotate` with --data or --data-all again to end it",
+            "are being replaced; run `project-vault keys rotate` with --data or --data-all again to finish",
         ),
-        (keys.older, "encrypt nothing any more, and open what has not changed since; `keys rotate --data` ends that"),
-        (keys.past_bound, "have sealed as many values as one may; another takes their place with the next value"),
+        (keys.older, "encrypt nothing any more, and only decrypt older values; `keys rotate --data` replaces them"),
+        (keys.past_bound, "have sealed the maximum number of values; the next value gets a new data key"),
     ] {
         if count > 0 {
             lines.push(format!("{count} of them {what}."));
@@ -184,15 +184,15 @@ fn as_text(status: &KeyStatus) -> String {
 fn state(key: &MasterKeyUse) -> &'static str {
     match (key.current, key.present, key.is_used()) {
         (true, ..) => "current",
-        (false, true, true) => "unwraps; `keys rotate` moves what it wraps to the current one",
-        (false, true, false) => "unused; `keys retire` takes it out",
-        (false, false, _) => "MISSING: what it wraps cannot be opened; put it back",
+        (false, true, true) => "unwraps only; `keys rotate` rewraps its keys with the current one",
+        (false, true, false) => "unused; `keys retire` removes it",
+        (false, false, _) => "MISSING: the keys it wraps cannot be opened; put it back",
     }
 }
 
 impl Rotate {
     async fn run(self) -> Result {
-        let (vault, _) = self.place.unasked().await?;
+        let (vault, _) = self.location.open_without_authorizer().await?;
         open::recorded(&vault, self.rotate(&vault).await).await
     }
 
@@ -216,7 +216,7 @@ impl Rotate {
         let done = vault.rotation().rewrap(&operator, &|done, of| progress.report(done, of)).await?;
         drop(progress);
         print(&format!(
-            "{} data keys and {} keys of the installation are wrapped with {} now\n",
+            "{} data keys and {} keys of the installation are now wrapped with {}\n",
             done.data_keys, done.installation_keys, done.master_key
         ))?;
         if done.problems.is_empty() {
@@ -242,7 +242,7 @@ fn tell_replaced(replaced: &DataKeysReplaced) -> Result {
 
 impl Retire {
     async fn run(self) -> Result {
-        let (vault, keys) = self.place.unasked().await?;
+        let (vault, keys) = self.location.open_without_authorizer().await?;
         let configured = match keys.keyring {
             Some(KeyringSource::File(path)) => Some(path),
             Some(KeyringSource::Command(_)) | None => None,

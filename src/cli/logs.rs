@@ -1,4 +1,4 @@
-//! The log, on standard error.
+//! Logging to standard error.
 
 use crate::command::{OneLine, printable_json};
 use crate::config::{Log, LogFormat};
@@ -14,10 +14,10 @@ use tracing_subscriber::layer::{Filter, Layer as _, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Our own part of the log.
+/// The target prefix of the vault's own log events.
 const OWN: &str = "project_vault";
 
-/// Begins to log. A second time in one process, the first stays.
+/// Begins to log. A second call in a process has no effect.
 pub fn begin(log: Log) {
     let layer = tracing_subscriber::fmt::layer();
     let registry = tracing_subscriber::registry();
@@ -34,9 +34,9 @@ pub fn begin(log: Log) {
     };
 }
 
-/// The fields of an event or span as text: whatever a caller or another server put there stays on
-/// its line and steers no terminal. The library's own formatter escapes some characters, of
-/// messages only.
+/// Formats the fields of an event or span as text, escaped: text from callers or other servers
+/// stays on its line and cannot control a terminal. The library's own formatter escapes only some
+/// characters, and only in messages.
 struct PrintableFields;
 
 impl<'a> MakeVisitor<Writer<'a>> for PrintableFields {
@@ -62,7 +62,7 @@ impl Visit for PrintableVisitor<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // The `log` crate's own, which stand elsewhere in the line.
+        // Fields of the `log` crate, which the line shows elsewhere.
         if self.result.is_err() || field.name().starts_with("log.") {
             return;
         }
@@ -88,7 +88,7 @@ impl VisitFmt for PrintableVisitor<'_> {
     }
 }
 
-/// Standard error for events in JSON, each of which is written at once.
+/// Writes JSON events, escaped; each event comes in one write.
 struct PrintableJson<W>(W);
 
 impl<W: Write> Write for PrintableJson<W> {
@@ -105,9 +105,9 @@ impl<W: Write> Write for PrintableJson<W> {
     }
 }
 
-/// What an operator asked for, but nothing that others than we log below `info`: PostgreSQL's
-/// driver writes the parameters of statements there, HTTP's the frames, TLS' the messages. Only of
-/// our own part is it known that it holds no data.
+/// The operator's filter, but without events of other crates below `info`: there PostgreSQL's
+/// driver logs the parameters of statements, HTTP libraries frames, and TLS libraries messages.
+/// Only the vault's own events are known to hold no data.
 fn without_data<S: tracing::Subscriber + for<'a> LookupSpan<'a>>(asked: EnvFilter) -> impl Filter<S> {
     asked.and(filter_fn(holds_no_data))
 }

@@ -1,4 +1,4 @@
-//! `migrate`.
+//! `migrate`: brings the database and the authorization model up to date.
 
 use super::failure::Result;
 use super::open::DataLocation;
@@ -6,26 +6,26 @@ use crate::command::print;
 use crate::config::{Authz, SECRETS_HELP};
 use crate::store::Kind;
 
-/// Brings the database, and the authorization model in OpenFGA, up to date. Safe to repeat, and to
-/// run twice at once
+/// Brings the database, and the authorization model in OpenFGA, up to date. It can be repeated, and
+/// run concurrently
 ///
-/// What it pins for all servers is signed with the installation's key, so it needs the master keys
-/// as `serve` does.
+/// It signs the settings that it pins for all servers with the installation's key, so it needs the
+/// master keys as `serve` does.
 #[derive(clap::Args)]
 #[command(after_help = SECRETS_HELP)]
 pub struct Migrate {
-    /// Signs the settings and data keys that a release before row MACs left without MACs, as they
-    /// are: you vouch for them. For the upgrade from such a release, once
+    /// Signs settings and data keys without MACs as they are: you accept their contents. Only for
+    /// the upgrade from a release before row MACs, once
     #[arg(long)]
     sign_existing_rows: bool,
     #[command(flatten)]
-    place: DataLocation,
+    location: DataLocation,
 }
 
 impl Migrate {
-    /// Does it, and says so.
+    /// Runs the command and prints the result.
     pub async fn run(self) -> Result {
-        let (backend, store, was_current) = self.place.migrate(self.sign_existing_rows).await?;
+        let (backend, store, was_current) = self.location.migrate(self.sign_existing_rows).await?;
         let database = match store.kind() {
             Kind::Postgres => "PostgreSQL",
             Kind::Sqlite => "SQLite",

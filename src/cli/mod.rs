@@ -1,5 +1,5 @@
-//! The command line: one file per command. Each parses, puts the pieces together and runs; rules of
-//! the vault are elsewhere.
+//! The command line, one file per command. A command parses its arguments, assembles what it needs
+//! and runs; the rules of the vault are elsewhere.
 
 mod audit;
 mod auditor;
@@ -30,10 +30,10 @@ use failure::Result;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// How long threads that are blocked may go on when a command has ended.
-const STRAGGLERS: Duration = Duration::from_secs(2);
-/// The stack of a worker, in bytes. The deepest document that is accepted needs more than the usual
-/// 2 MiB in a debug build, and a stack that overflows ends the process. What is not used of it is
+/// How long blocked threads may run on after a command has ended.
+const BLOCKED_THREADS_TIMEOUT: Duration = Duration::from_secs(2);
+/// The stack size of a worker thread, in bytes. In a debug build the most deeply nested accepted
+/// document needs more than the default 2 MiB, and an overflow ends the process. Unused stack takes
 /// no memory.
 const STACK: usize = 16 * 1024 * 1024;
 
@@ -55,21 +55,21 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs the whole vault in one process, with a demo in it, for trying it
+    /// Runs a complete vault with demo data in one process, for trying it out
     ///
-    /// It keeps everything in one directory: a SQLite database, a keyring, and the key of an issuer
-    /// of its own, whose tokens `project-vault token` makes.
+    /// It keeps everything in one directory: a SQLite database, a keyring, and the key of its own
+    /// token issuer, with which `project-vault token` makes tokens.
     Dev(dev::Dev),
     /// Runs the server
     ///
     /// Every setting is an environment variable and, unless it is secret, a flag. A flag wins over
     /// its variable; an empty variable counts as not set. SIGTERM and SIGINT stop the server: it
-    /// accepts nothing new, finishes what runs within 20 seconds, and exits with 0. At SIGHUP it
-    /// reads its keyring again.
+    /// accepts nothing new, waits up to 20 seconds for running requests, and exits with 0. A second
+    /// signal stops it at once. SIGHUP makes it reload its keyring.
     Serve(Box<serve::Serve>),
     /// Brings the database, and the authorization model in OpenFGA, up to date
     ///
-    /// Safe to repeat, and to run twice at once.
+    /// It can be repeated, and run concurrently.
     Migrate(migrate::Migrate),
     /// Prints the subgraph's SDL
     Schema,
@@ -81,7 +81,7 @@ enum Command {
     Auditor(auditor::Auditor),
     /// Verifies, signs and exports the audit log
     Audit(audit::Audit),
-    /// Makes and replaces keys, and says which are in use
+    /// Makes, replaces and retires keys, and shows which are in use
     Keys(keys::Keys),
     /// Runs a command with the project's secrets in its environment, and keeps them out of its
     /// output
@@ -97,7 +97,7 @@ enum Command {
     GuardFiles,
 }
 
-/// Runs the command that the arguments ask for; gives the status to exit with.
+/// Runs the command of the arguments; gives the exit status.
 #[must_use]
 pub fn main() -> ExitCode {
     match parse_arguments::<Cli>() {
@@ -108,7 +108,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
-        // The one that ends with another program's status.
+        // `exec` exits with the status of the program it runs.
         Command::Exec(command) => return Ok(command.run()?),
         Command::Dev(command) => in_runtime(command.run()),
         Command::Serve(command) => in_runtime(command.run()),
@@ -132,6 +132,6 @@ fn in_runtime(work: impl Future<Output = Result>) -> Result {
     let runtime = builder.enable_all().thread_stack_size(STACK).build().map_err(CommandFailure::Runtime)?;
     let result = runtime.block_on(work);
     // A blocked thread, such as one that waits for the database, does not keep the process alive.
-    runtime.shutdown_timeout(STRAGGLERS);
+    runtime.shutdown_timeout(BLOCKED_THREADS_TIMEOUT);
     result
 }

@@ -1,4 +1,4 @@
-//! Opening what a configuration names, for every command that works on it.
+//! Opens the database, keys and authorizer of a configuration, for the operators' commands.
 
 use super::data_dir::DataDir;
 use super::failure::{Failure, Result};
@@ -15,18 +15,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The database of a configuration; connects at first use.
+/// Opens the database of a configuration; it connects at first use.
 pub fn store(backend: &Backend) -> Result<Store> {
     let url = backend.database_url.expose_secret();
     if let Some(path) = url.strip_prefix("sqlite:") {
-        // SQLite would make it as open as the process' mask allows. Where it cannot be made, SQLite
-        // says why.
+        // SQLite would create the file with the mode that the umask allows. If creating it fails,
+        // SQLite reports why.
         let _ = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     }
     Ok(Store::open(url, None)?)
 }
 
-/// Brings database and authorization model up to date. Safe to repeat, and to run twice at once.
+/// Brings the database and the authorization model up to date. Can be repeated, and run
+/// concurrently.
 pub async fn migrate(backend: &Backend, installation: &Installation, store: &Store, existing: ExistingRows) -> Result {
     store.migrate().await?;
     match &backend.authz {
@@ -36,15 +37,14 @@ pub async fn migrate(backend: &Backend, installation: &Installation, store: &Sto
     Ok(())
 }
 
-/// Refuses a database that would lose what was answered, or whose tables are not those of this
+/// Refuses a database that could lose committed changes, or whose tables are not those of this
 /// version.
 async fn require_current(store: &Store) -> Result {
     store.require_durable().await?;
     if store.is_migrated().await? { Ok(()) } else { Err(Failure::NotMigrated) }
 }
 
-/// The authorizer of a configuration, over a database that would lose nothing, with the master keys
-/// that it needs.
+/// Opens the authorizer of a configuration, after checking the database and the master keys.
 ///
 /// # Errors
 /// When the database, the keys or the model are not those of this installation and version, or
@@ -58,8 +58,8 @@ pub async fn authorizer(backend: &Backend, installation: &Installation, store: &
     })
 }
 
-/// Ends the records of this process once its work is done, whatever came of that: the next process
-/// goes on with its chains.
+/// Ends this process' audit records after its work, whether that succeeded or not, so that the next
+/// process continues its chains.
 pub async fn recorded<T, E: Into<Failure>>(vault: &Vault, done: Result<T, E>) -> Result<T> {
     let ended = vault.audit().end_records().await;
     let done = done.map_err(Into::into)?;
@@ -67,11 +67,11 @@ pub async fn recorded<T, E: Into<Failure>>(vault: &Vault, done: Result<T, E>) ->
     Ok(done)
 }
 
-/// The vault that an operator's command works on.
+/// The options that say which vault an operator's command works on.
 #[derive(clap::Args)]
 pub struct DataLocation {
-    /// The data directory of a `dev` vault, instead of the settings below; it works beside a
-    /// running server
+    /// The data directory of a `dev` vault, instead of the settings below; its server may be
+    /// running
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]
@@ -83,24 +83,24 @@ pub struct DataLocation {
 }
 
 impl DataLocation {
-    /// Opens it. Whatever is done in it is recorded under the installation's key, so that nothing
-    /// goes without keys.
+    /// Opens the vault. This needs the master keys, because every change is recorded under the
+    /// installation's key.
     pub async fn vault(&self) -> Result<Vault> {
         let VaultParts { backend, store, installation, .. } = self.parts()?;
         let authorizer = authorizer(&backend, &installation, &store).await?;
         Ok(Vault::of(installation, authorizer, Duration::MAX))
     }
 
-    /// Opens it for what asks nobody whether it may, with where its master keys are: it works
-    /// without the authorizer, and with keys that are missing.
-    pub async fn unasked(&self) -> Result<(Vault, KeyConfig)> {
+    /// Opens the vault for commands that need no permission: without the authorizer, and even if
+    /// master keys are missing. Also gives the configuration of the keys.
+    pub async fn open_without_authorizer(&self) -> Result<(Vault, KeyConfig)> {
         let VaultParts { store, installation, keys, .. } = self.parts()?;
         require_current(&store).await?;
         Ok((Vault::of(installation, Authorizer::closed(), Duration::MAX), keys))
     }
 
-    /// Brings it up to date; gives what it is, and whether its tables were current before. Rows
-    /// without MACs are signed where `sign_existing` says so.
+    /// Brings the vault up to date; gives its backend and database, and whether its tables were
+    /// current before. Signs rows without MACs if `sign_existing` is set.
     pub async fn migrate(&self, sign_existing: bool) -> Result<(Backend, Store, bool)> {
         let VaultParts { backend, store, installation, .. } = self.parts()?;
         let existing = if sign_existing { ExistingRows::Sign } else { ExistingRows::Refuse };
@@ -125,7 +125,7 @@ impl DataLocation {
     }
 }
 
-/// The vault that a command works on.
+/// An opened vault, before its authorizer.
 struct VaultParts {
     backend: Backend,
     keys: KeyConfig,

@@ -1,4 +1,4 @@
-//! Files that hold keys: made for their owner alone, replaced whole or not at all.
+//! Files that hold keys: readable by their owner only, and replaced atomically.
 
 use super::failure::{Failure, Result};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -7,8 +7,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-/// Creates a file of mode 0600, unless there is one. It appears with all its content, or not at
-/// all.
+/// Creates a file of mode 0600 atomically; keeps a file that already exists.
 pub fn create(path: &Path, text: &SecretString) -> Result {
     let temporary = Temporary::create(path, text, None).map_err(Failure::file(path))?;
     match std::fs::hard_link(&temporary.0, path) {
@@ -17,8 +16,7 @@ pub fn create(path: &Path, text: &SecretString) -> Result {
     }
 }
 
-/// Replaces a file's content; its mode and owner stay. Whoever reads it sees the old content or the
-/// new one.
+/// Replaces a file's content atomically; keeps its mode and owner.
 pub fn replace(path: &Path, text: &SecretString) -> Result {
     let replace = || {
         let temporary = Temporary::create(path, text, Some(&std::fs::metadata(path)?))?;
@@ -37,7 +35,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder(path))?.sync_all()
 }
 
-/// A file beside another, removed when it is done with.
+/// A temporary file beside another, removed on drop.
 struct Temporary(PathBuf);
 
 impl Temporary {
@@ -61,7 +59,7 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // It is gone already where it was renamed.
+        // It no longer exists if it was renamed.
         let _ = std::fs::remove_file(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! How far a command is: a bar on a terminal, lines elsewhere, on standard error.
+//! Shows the progress of a command on standard error: a bar on a terminal, lines elsewhere.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal as _, Write as _};
@@ -7,23 +7,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Number of progress lines where there is no terminal.
 const LINES: u64 = 20;
 
-/// How far a command is.
+/// The progress of a command.
 pub struct Progress {
     bar: Option<ProgressBar>,
     what: &'static str,
-    /// Up to which part it has been told, elsewhere than on a terminal; none where it is not.
+    /// The last part reported in lines; none if only a bar is shown.
     told: Option<AtomicU64>,
 }
 
 impl Progress {
-    /// Of work on these things.
+    /// Progress of work on `what`, a plural such as "entries"; without a terminal, in lines.
     pub fn of(what: &'static str) -> Self {
         let mut progress = Self::on_a_terminal(what);
         progress.told = Some(AtomicU64::new(0));
         progress
     }
 
-    /// The same, which tells nothing elsewhere than on a terminal.
+    /// As [`Self::of`], but shows nothing without a terminal.
     pub fn on_a_terminal(what: &'static str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(0);
@@ -47,7 +47,7 @@ impl Progress {
         if let Some(told) = &self.told
             && part > told.swap(part, Ordering::Relaxed)
         {
-            // Nobody has to listen.
+            // Progress that cannot be written is not an error.
             let _ = writeln!(std::io::stderr().lock(), "{done} of {total} {}", self.what);
         }
     }

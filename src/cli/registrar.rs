@@ -1,4 +1,4 @@
-//! `registrar`.
+//! `registrar`: adds and removes registrars.
 
 use super::failure::Result;
 use super::open::{self, DataLocation};
@@ -18,7 +18,7 @@ enum Command {
     /// Lets a service register and manage projects
     #[command(after_help = SECRETS_HELP)]
     Add(Service),
-    /// Takes this permission away
+    /// Takes away the permission to register and manage projects
     #[command(after_help = SECRETS_HELP)]
     Remove(Service),
 }
@@ -29,17 +29,17 @@ struct Service {
     #[arg(value_parser = |id: &str| ServiceId::parse(id))]
     id: ServiceId,
     #[command(flatten)]
-    place: DataLocation,
+    location: DataLocation,
 }
 
 impl Registrar {
-    /// Runs the command, and says what has changed.
+    /// Runs the command and prints the result.
     pub async fn run(self) -> Result {
-        let (Service { id, place }, may) = match self.command {
+        let (Service { id, location }, may) = match self.command {
             Command::Add(service) => (service, true),
             Command::Remove(service) => (service, false),
         };
-        let vault = place.vault().await?;
+        let vault = location.vault().await?;
         let changed = open::recorded(&vault, vault.members().set_registrar(&id, may).await).await?;
         Ok(print(&match (may, changed) {
             (true, true) => format!("service:{id} may register projects now\n"),

@@ -1,4 +1,4 @@
-//! `schema`.
+//! `schema`: prints the subgraph's SDL.
 
 use super::failure::Result;
 use crate::command::print;

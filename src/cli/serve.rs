@@ -1,8 +1,8 @@
-//! `serve`.
+//! `serve`: runs the server.
 
 use super::failure::Result;
 use super::keyring_command::master_keys;
-use super::server::{self, Parts};
+use super::server::{self, ServeSetup};
 use super::{logs, open};
 use crate::command::Problems;
 use crate::config::{BackendSettings, Config, KeySettings, LogSettings, SECRETS_HELP, Secrets, ServerSettings};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 #[derive(clap::Args)]
 #[command(after_help = SECRETS_HELP)]
 pub struct Serve {
-    /// Brings the database and the authorization model up to date first, as `migrate` does
+    /// First brings the database and the authorization model up to date, as `migrate` does
     #[arg(long)]
     migrate: bool,
     #[command(flatten)]
@@ -29,7 +29,7 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Serves until it is told to stop.
+    /// Serves until a signal stops the server.
     pub async fn run(self) -> Result {
         let Config { backend, keys, server, log } =
             Config::of_server(&self.backend, &self.keys, &self.server, &self.log, &Secrets::from_env())?;
@@ -44,9 +44,12 @@ impl Serve {
         let authorizer = open::authorizer(&backend, &installation, &store).await?;
         let vault = Vault::of(installation, authorizer.with_max_age(server.authz_max_age, clock), server.retention);
         for problem in verifier.load().await {
-            tracing::warn!(problem, "a key set cannot be read; its issuer's tokens are refused until it can be");
+            tracing::warn!(
+                problem,
+                "a key set cannot be read; its issuer's tokens are refused until a later read succeeds"
+            );
         }
-        let parts = Parts {
+        let setup = ServeSetup {
             vault,
             verifier,
             introspection: server.introspection,
@@ -56,6 +59,6 @@ impl Serve {
             metrics_listen: Some(server.metrics_listen),
             tls: server.tls,
         };
-        server::run(parts, |_| Ok(())).await
+        server::run(setup, |_| Ok(())).await
     }
 }

@@ -1,5 +1,5 @@
-//! Running a vault: the HTTP server, the background jobs, and the signals that stop it or have it
-//! read its keyring again.
+//! Runs a vault: the HTTP server, the background jobs, and the signals that stop the server or make
+//! it reload its keyring.
 
 use super::failure::{Failure, Result};
 use super::jobs;
@@ -15,26 +15,26 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How long the background jobs may run on when the server has stopped.
+/// How long the background jobs may run on after the server has stopped.
 const JOBS_GRACE: Duration = Duration::from_secs(5);
 
-/// The parts of a server.
-pub struct Parts {
+/// What [`run`] needs to serve a vault.
+pub struct ServeSetup {
     /// The vault.
     pub vault: Vault,
     /// The verifier of tokens.
     pub verifier: Verifier,
-    /// Whether clients may ask for the schema.
+    /// Whether clients may query the schema.
     pub introspection: bool,
-    /// How long events are kept; for ever where none.
+    /// How long audit events are kept; for ever if `None`.
     pub audit_retention: Option<Duration>,
     /// The address it listens on.
     pub listen: SocketAddr,
-    /// Where it listens for runtimes, when not there as well.
+    /// The address for runtimes, if they have one of their own.
     pub runtime_listen: Option<SocketAddr>,
-    /// Where it listens for those who read metrics and health, if anywhere.
+    /// The address of metrics and health, if any.
     pub metrics_listen: Option<SocketAddr>,
-    /// The certificate, for https.
+    /// The certificate and key, to serve https.
     pub tls: Option<TlsFiles>,
 }
 
@@ -43,27 +43,28 @@ pub struct Parts {
 pub struct Addresses {
     /// `http` or `https`.
     pub scheme: &'static str,
-    /// By everybody, or everybody but runtimes.
+    /// The main address.
     pub address: SocketAddr,
-    /// By runtimes alone.
+    /// The address for runtimes, if they have one of their own.
     pub runtime_address: Option<SocketAddr>,
-    /// By those who read metrics and health.
+    /// The address of metrics and health, if any.
     pub metrics_address: Option<SocketAddr>,
 }
 
 /// A server that listens.
 struct Listening {
     addresses: Addresses,
-    /// Ends when all that ran when it was told to stop has ended.
+    /// Completes when the server has stopped and its requests have finished.
     serving: BoxFuture<'static, Result>,
 }
 
-/// Serves until SIGTERM or SIGINT; calls `ready` once requests are accepted.
-pub async fn run(parts: Parts, ready: impl FnOnce(Addresses) -> Result) -> Result {
-    let (vault, audit_retention) = (parts.vault.clone(), parts.audit_retention);
+/// Serves until SIGTERM or SIGINT; calls `ready` once the server accepts requests. A second signal
+/// stops it at once.
+pub async fn run(setup: ServeSetup, ready: impl FnOnce(Addresses) -> Result) -> Result {
+    let (vault, audit_retention) = (setup.vault.clone(), setup.audit_retention);
     let mut signals = Signals::new().map_err(CommandFailure::Runtime)?;
     let stop = CancellationToken::new();
-    let Listening { addresses, serving } = listen(parts, stop.clone()).await?;
+    let Listening { addresses, serving } = listen(setup, stop.clone()).await?;
     let mut serving = tokio::spawn(serving);
     let stop_jobs = CancellationToken::new();
     let jobs = tokio::spawn(jobs::run(vault.clone(), audit_retention, stop_jobs.clone()));
@@ -71,48 +72,48 @@ pub async fn run(parts: Parts, ready: impl FnOnce(Addresses) -> Result) -> Resul
     let metrics = addresses.metrics_address.map(tracing::field::display);
     tracing::info!(address = %addresses.address, runtimes, metrics, "listening");
     if let Some(address) = addresses.metrics_address.filter(|address| !address.ip().is_loopback()) {
-        tracing::warn!(%address, "metrics are served beyond this machine, without tokens; let only your monitoring reach them");
+        tracing::warn!(%address, "metrics are reachable from other machines, without tokens; let only your monitoring connect");
     }
     ready(addresses)?;
 
     let served = tokio::select! {
         served = &mut serving => Some(served),
         () = signals.stop(&vault) => {
-            tracing::info!("stopping; what runs is finished first");
+            tracing::info!("stopping once running requests have finished");
             stop.cancel();
             tokio::select! {
                 served = &mut serving => Some(served),
-                // Whoever asks twice does not want to wait.
+                // A second signal means not to wait.
                 () = signals.stop(&vault) => None,
             }
         }
     };
     stop_jobs.cancel();
     if tokio::time::timeout(JOBS_GRACE, jobs).await.is_err() {
-        tracing::warn!("a background job did not end in time");
+        tracing::warn!("a background job did not end within 5 seconds and is cut off");
     }
     match served {
         Some(Ok(served)) => served,
         Some(Err(error)) => Err(Failure::Stopped(error.to_string())),
         None => {
-            tracing::warn!("what still ran was cut off");
+            tracing::warn!("running requests were cut off by a second signal");
             Ok(())
         }
     }
 }
 
-/// Binds the addresses, so that what is wrong with them is told before anything else, and serves
-/// until `stop` is cancelled.
-async fn listen(parts: Parts, stop: CancellationToken) -> Result<Listening> {
-    let scheme = if parts.tls.is_some() { "https" } else { "http" };
+/// Binds the addresses, so that errors with them are reported first; the result serves until `stop`
+/// is cancelled.
+async fn listen(setup: ServeSetup, stop: CancellationToken) -> Result<Listening> {
+    let scheme = if setup.tls.is_some() { "https" } else { "http" };
     let config = ServerConfig {
-        listen: parts.listen,
-        runtime_listen: parts.runtime_listen,
-        metrics_listen: parts.metrics_listen,
-        tls: parts.tls,
+        listen: setup.listen,
+        runtime_listen: setup.runtime_listen,
+        metrics_listen: setup.metrics_listen,
+        tls: setup.tls,
     };
-    let api = Api::new(parts.vault, parts.introspection);
-    let server = Server::bind(config, http::ServerParts { api, verifier: parts.verifier }).await?;
+    let api = Api::new(setup.vault, setup.introspection);
+    let server = Server::bind(config, http::ServerParts { api, verifier: setup.verifier }).await?;
     let addresses = Addresses {
         scheme,
         address: server.address(),
@@ -138,7 +139,7 @@ impl Signals {
         })
     }
 
-    /// Waits for one that stops the server; the keyring is read again meanwhile at every SIGHUP.
+    /// Waits for a signal that stops the server; reloads the keyring at every SIGHUP meanwhile.
     async fn stop(&mut self, vault: &Vault) {
         loop {
             tokio::select! {
@@ -154,12 +155,18 @@ async fn reload_keyring(vault: Vault) {
     match vault.installation().reload_keyring().await {
         Ok(id) => tracing::info!(key = id, "the keyring was read again; this key encrypts"),
         Err(error) => {
-            tracing::error!(error = with_causes(&error), "the keyring cannot be read again; the one in memory stays");
+            tracing::error!(
+                error = with_causes(&error),
+                "the keyring cannot be read again; the one in memory stays in use"
+            );
             return;
         }
     }
     if let Err(error) = vault.installation().check_keyring().await {
         let error = with_causes(&error);
-        tracing::error!(error, "the keyring that was read again does not open every data key");
+        tracing::error!(
+            error,
+            "the reloaded keyring does not open every data key; add the missing keys and send SIGHUP again"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! `token KIND:ID`.
+//! `token KIND:ID`: prints a token for a `dev` vault.
 
 use super::data_dir::{self, DataDir};
 use super::duration;
@@ -13,10 +13,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A runtime's token lives no longer, or a vault refuses it.
-const MAX_RUNTIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// Maximum lifetime of a runtime's token; a vault refuses longer ones.
+const MAX_RUNTIME_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Prints a token for a `dev` vault, and nothing else. It works beside a running server.
+/// Prints a token for a `dev` vault, and nothing else. Its server may be running.
 #[derive(clap::Args)]
 pub struct Token {
     /// The principal: `user:ID`, `service:ID` or `runtime:ID`
@@ -25,7 +25,7 @@ pub struct Token {
     /// The data directory of the `dev` vault
     #[arg(long, value_name = "DIR", default_value = data_dir::DEFAULT)]
     data_dir: PathBuf,
-    /// How long it is valid, such as 30s, 10m or 1h; at most 24h for a runtime
+    /// How long the token is valid, such as 30s, 10m or 1h; at most 24h for a runtime
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration::parse)]
     ttl: Duration,
     /// Narrows a runtime's token to one project
@@ -67,7 +67,7 @@ impl Token {
         let names = names.map(|names| names.iter().map(|name| name.as_str().to_owned()).collect::<BTreeSet<_>>());
         let narrowing = Narrowing { project, agent, milestone, names };
         if whose.kind == TokenKind::Runtime {
-            if ttl > MAX_RUNTIME {
+            if ttl > MAX_RUNTIME_LIFETIME {
                 return Err(Failure::Usage("--ttl: a runtime's token is valid for 24h at most".to_owned()));
             }
         } else if narrowing != Narrowing::default() {

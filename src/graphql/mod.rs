@@ -130,7 +130,7 @@ pub struct Call {
     pub traced: bool,
 }
 
-/// An operation that was judged and may be executed.
+/// An operation that was checked and may be executed.
 pub struct ValidatedOperation {
     api: Api,
     call: Call,
@@ -193,7 +193,7 @@ impl Api {
         &self.vault
     }
 
-    /// Reads a document and judges its size, at a cost that is linear in its bytes.
+    /// Reads a document and checks its size, at a cost that is linear in its bytes.
     ///
     /// # Errors
     /// When it is no GraphQL, or more than the vault takes.

@@ -1,11 +1,11 @@
-//! The memory that requests and answers may take in this process, bounded as a whole and for each
-//! caller.
+//! Limits the memory that requests and answers take in this process, in total and for each caller.
 //!
-//! There are two budgets. A request holds its body as it arrives, and then what the body was parsed
-//! into, until it has been executed. An answer reserves its upper bound before its operation is
-//! executed, gives back the difference once it is known, and holds the rest until its last byte is
-//! handed to the operating system: a peer that does not read holds what it was answered, and no
-//! more than its share. A caller for whom nothing is left waits for a moment, and is refused then.
+//! There are two budgets. A request reserves memory for its body as it arrives, and then for what
+//! the body was parsed into, until it has been executed. An answer reserves its upper bound before
+//! its operation is executed, gives back the difference once its size is known, and keeps the rest
+//! until its last byte is handed to the operating system. So a peer that does not read its answers
+//! uses up its own share and no more. A caller whose share is used up waits for a moment, and is
+//! then refused.
 
 use super::shares::{Share, Shares};
 use crate::domain::Principal;
@@ -18,36 +18,36 @@ use tokio::time::timeout;
 
 const MIB: usize = 1024 * 1024;
 
-/// The bounds of a budget, in bytes.
+/// The limits of a budget, in bytes.
 #[derive(Clone, Copy)]
 struct Limits {
     /// For all callers together.
     total: usize,
-    /// For one caller, so that no few of them lock the others out.
+    /// For one caller, so that a few of them cannot lock the others out.
     each: usize,
     /// For all requests without a token together.
     anonymous: usize,
-    /// Up to this size nothing is counted: the number of requests bounds it.
+    /// Up to this size a reservation is not counted: the number of requests bounds these.
     uncounted: usize,
     /// How long a caller waits for others to give back what it needs.
     wait: Duration,
 }
 
-/// A share is more than one request can need: a body of 2 MiB takes its bytes and, as values,
-/// twelve times as much at most.
+/// A share is more than one request can need: a body of 2 MiB takes its own size and, as parsed
+/// values, at most twelve times as much.
 const REQUESTS: Limits =
     Limits { total: 128 * MIB, each: 32 * MIB, anonymous: 32 * MIB, uncounted: 4096, wait: Duration::from_secs(2) };
 
-/// Bytes that a request may hold uncounted once it has arrived: how many are executed at once is
-/// bounded, and none of them waits for its peer.
+/// Bytes that an executing request may take without being counted: the number of them is bounded,
+/// and none waits for its peer.
 const UNCOUNTED_EXECUTING: usize = 16 * 1024;
 
-/// An answer exists as values and as text while it is written, so that three times as much is in
-/// use at worst: a quarter of what a server with 3 GiB has.
+/// An answer exists both as values and as text while it is serialized, so at worst three times as
+/// much is in use: a quarter of a server's 3 GiB.
 const ANSWERS: Limits =
     Limits { total: 256 * MIB, each: 64 * MIB, anonymous: 16 * MIB, uncounted: 4096, wait: Duration::from_secs(1) };
 
-/// Set while more than half of a budget is held. Cheap to clone.
+/// Tells whether more than half of a budget is reserved. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Pressure(Arc<AtomicBool>);
 
@@ -57,13 +57,13 @@ impl Pressure {
         Self(Arc::new(AtomicBool::new(high)))
     }
 
-    /// Whether more than half is held.
+    /// Whether more than half is reserved.
     pub(super) fn is_high(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// The bytes that requests, or answers, may take. Cheap to clone.
+/// The memory that requests, or answers, may take. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct MemoryBudget(Arc<State>);
 
@@ -71,16 +71,16 @@ struct State {
     limits: Limits,
     total: Semaphore,
     shares: Shares<CallerBudget>,
-    /// Told what is held, whenever that changes.
+    /// Called with the reserved bytes whenever they change.
     gauge: fn(usize),
     pressure: Pressure,
 }
 
-/// The rest of one caller's share.
+/// What is left of one caller's share.
 struct CallerBudget {
     bytes: Semaphore,
-    /// One request of a caller that takes much of the processor or the database is worked on at a
-    /// time, so that nobody waits behind many of another's.
+    /// Only one of a caller's requests that need much of the processor or the database runs at a
+    /// time, so that no caller waits behind many requests of another.
     heavy: Arc<Semaphore>,
 }
 
@@ -90,7 +90,7 @@ impl CallerBudget {
     }
 }
 
-/// The share of the budget is used up, or the budget is.
+/// The caller's share of the budget is used up, or the whole budget is.
 #[derive(Debug)]
 pub(super) struct Exhausted;
 
@@ -100,7 +100,7 @@ impl MemoryBudget {
         Self::new(REQUESTS, |_| {})
     }
 
-    /// The budget of answers, which a metric tells.
+    /// The budget of answers; a metric shows how much is reserved.
     pub(super) fn of_answers() -> Self {
         Self::new(ANSWERS, super::metrics::set_unwritten)
     }
@@ -111,18 +111,18 @@ impl MemoryBudget {
         Self(Arc::new(State { limits, total, shares, gauge, pressure }))
     }
 
-    /// Tells whether more than half of the budget is held.
+    /// A handle that tells whether more than half of the budget is reserved.
     pub(super) fn pressure(&self) -> Pressure {
         self.0.pressure.clone()
     }
 
-    /// Begins to account for a request of this caller; it holds nothing yet.
-    pub(super) fn begin(&self, caller: Option<&Principal>) -> ReservedBytes {
-        ReservedBytes { budget: self.clone(), share: self.0.shares.of(caller), bytes: 0 }
+    /// An empty reservation for a request of this caller.
+    pub(super) fn reservation(&self, caller: Option<&Principal>) -> Reservation {
+        Reservation { budget: self.clone(), share: self.0.shares.of(caller), bytes: 0 }
     }
 
     #[cfg(test)]
-    fn held(&self) -> usize {
+    fn reserved(&self) -> usize {
         self.0.limits.total - self.0.total.available_permits()
     }
 
@@ -130,39 +130,39 @@ impl MemoryBudget {
         let bytes = u32::try_from(bytes).map_err(|_| Exhausted)?;
         match timeout(self.0.limits.wait, from.acquire_many(bytes)).await {
             Ok(Ok(permit)) => Ok(permit),
-            // None of the semaphores is ever closed.
+            // The semaphores are never closed.
             Err(_) | Ok(Err(AcquireError { .. })) => Err(Exhausted),
         }
     }
 }
 
-/// The memory that one request, or its answer, holds until it is dropped.
-pub(super) struct ReservedBytes {
+/// The memory reserved for one request, or its answer, until dropped.
+pub(super) struct Reservation {
     budget: MemoryBudget,
     share: Share<CallerBudget>,
     bytes: usize,
 }
 
-impl ReservedBytes {
-    /// Holds this many bytes from now on; where they are more than before, waits for them. One
+impl Reservation {
+    /// Changes the reservation to this many bytes; waits where that is more than before. One
     /// request never counts for more than a caller's whole share.
     ///
     /// # Errors
-    /// When others hold too much for too long; then it holds what it held before.
+    /// When others keep too much reserved for too long. The reservation is then unchanged.
     pub(super) async fn resize(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let uncounted = self.budget.0.limits.uncounted;
-        self.hold_more_than(uncounted, bytes).await
+        self.resize_above(uncounted, bytes).await
     }
 
-    /// As [`Self::resize`], for a request that has arrived and is executed.
+    /// As [`Self::resize`], for a request that has arrived and is being executed.
     ///
     /// # Errors
     /// As [`Self::resize`].
     pub(super) async fn resize_to_execute(&mut self, bytes: usize) -> Result<(), Exhausted> {
-        self.hold_more_than(UNCOUNTED_EXECUTING, bytes).await
+        self.resize_above(UNCOUNTED_EXECUTING, bytes).await
     }
 
-    async fn hold_more_than(&mut self, uncounted: usize, bytes: usize) -> Result<(), Exhausted> {
+    async fn resize_above(&mut self, uncounted: usize, bytes: usize) -> Result<(), Exhausted> {
         let bytes = if bytes <= uncounted { 0 } else { bytes.min(self.share.size()) };
         if bytes > self.bytes {
             let more = bytes - self.bytes;
@@ -176,30 +176,30 @@ impl ReservedBytes {
             self.release(self.bytes - bytes);
         }
         self.bytes = bytes;
-        self.tell();
+        self.report();
         Ok(())
     }
 
-    /// Waits until a request of this caller that takes much may be worked on, as one of `all`, for
-    /// as long as both permits are kept.
+    /// Waits until a heavy request of this caller may run: alone among the caller's, and as one of
+    /// `all`. Both permits are to be kept while it runs.
     ///
     /// # Errors
-    /// When that takes too long.
-    pub(super) async fn heavy(&self, all: &Arc<Semaphore>) -> Result<[OwnedSemaphorePermit; 2], Exhausted> {
-        let both = async {
-            let own = self.share.narrowest().heavy.clone().acquire_owned().await?;
-            Ok::<_, AcquireError>([own, all.clone().acquire_owned().await?])
-        };
-        match timeout(self.budget.0.limits.wait, both).await {
+    /// When waiting takes too long.
+    pub(super) async fn acquire_heavy(&self, all: &Arc<Semaphore>) -> Result<[OwnedSemaphorePermit; 2], Exhausted> {
+        match timeout(self.budget.0.limits.wait, self.own_and_one_of(all)).await {
             Ok(Ok(permits)) => Ok(permits),
             Err(_) | Ok(Err(AcquireError { .. })) => Err(Exhausted),
         }
     }
 
-    /// The bytes of an answer. What they hold is given back when the last piece of them was written
-    /// or dropped.
-    pub(super) fn hold(self, body: Vec<u8>) -> Bytes {
-        Bytes::from_owner(HeldBytes { body, _held: self })
+    async fn own_and_one_of(&self, all: &Arc<Semaphore>) -> Result<[OwnedSemaphorePermit; 2], AcquireError> {
+        let own = self.share.narrowest().heavy.clone().acquire_owned().await?;
+        Ok([own, all.clone().acquire_owned().await?])
+    }
+
+    /// The bytes of an answer, which keep the reservation until the last piece of them is dropped.
+    pub(super) fn attach_to(self, body: Vec<u8>) -> Bytes {
+        Bytes::from_owner(ReservedBytes { body, _reservation: self })
     }
 
     fn release(&self, bytes: usize) {
@@ -207,29 +207,29 @@ impl ReservedBytes {
         self.budget.0.total.add_permits(bytes);
     }
 
-    fn tell(&self) {
+    fn report(&self) {
         let State { limits, total, gauge, pressure, .. } = &*self.budget.0;
-        let held = limits.total.saturating_sub(total.available_permits());
-        gauge(held);
-        pressure.0.store(held > limits.total / 2, Ordering::Relaxed);
+        let reserved = limits.total.saturating_sub(total.available_permits());
+        gauge(reserved);
+        pressure.0.store(reserved > limits.total / 2, Ordering::Relaxed);
     }
 }
 
-impl Drop for ReservedBytes {
+impl Drop for Reservation {
     fn drop(&mut self) {
         if self.bytes > 0 {
             self.release(self.bytes);
-            self.tell();
+            self.report();
         }
     }
 }
 
-struct HeldBytes {
+struct ReservedBytes {
     body: Vec<u8>,
-    _held: ReservedBytes,
+    _reservation: Reservation,
 }
 
-impl AsRef<[u8]> for HeldBytes {
+impl AsRef<[u8]> for ReservedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.body
     }
@@ -256,13 +256,13 @@ mod tests {
     async fn a_request_holds_what_it_was_last_sized_to_until_it_is_dropped() {
         let budget = budget(100 * KIB, 50 * KIB, SHORT);
         let ada = user("ada");
-        let mut held = budget.begin(Some(&ada));
+        let mut reservation = budget.reservation(Some(&ada));
         for (bytes, holds) in [(10, 10), (30 * KIB, 30 * KIB), (7, 7), (7, 7), (4, 0), (0, 0), (99 * KIB, 50 * KIB)] {
-            held.resize(bytes).await.unwrap();
-            assert_eq!(budget.held(), holds, "{bytes}");
+            reservation.resize(bytes).await.unwrap();
+            assert_eq!(budget.reserved(), holds, "{bytes}");
         }
-        drop(held);
-        assert_eq!(budget.held(), 0);
+        drop(reservation);
+        assert_eq!(budget.reserved(), 0);
         assert!(budget.0.shares.is_empty(), "nobody is remembered who holds nothing");
     }
 
@@ -273,19 +273,19 @@ mod tests {
             let narrowing = Narrowing { names, ..Narrowing::default() };
             Principal::Runtime(RuntimeId::parse("ada").unwrap(), narrowing)
         };
-        let mut first = budget.begin(Some(&runtime(None)));
+        let mut first = budget.reservation(Some(&runtime(None)));
         first.resize(40 * KIB).await.unwrap();
-        let mut second = budget.begin(Some(&runtime(Some(["A".to_owned()].into()))));
+        let mut second = budget.reservation(Some(&runtime(Some(["A".to_owned()].into()))));
         second.resize(10 * KIB).await.unwrap();
         assert!(second.resize(10 * KIB + 1).await.is_err());
-        assert_eq!(budget.held(), 50 * KIB, "what could not be had is not held");
+        assert_eq!(budget.reserved(), 50 * KIB, "what could not be had is not held");
         let (person, nobody) = (user("ada"), None);
-        let mut others = [budget.begin(Some(&person)), budget.begin(nobody)];
+        let mut others = [budget.reservation(Some(&person)), budget.reservation(nobody)];
         for other in &mut others {
             other.resize(25 * KIB).await.unwrap();
         }
-        assert!(budget.begin(Some(&user("eve"))).resize(5).await.is_err(), "the total is a bound as well");
-        assert!(budget.begin(Some(&user("eve"))).resize(4).await.is_ok(), "a small one is never refused");
+        assert!(budget.reservation(Some(&user("eve"))).resize(5).await.is_err(), "the total is a bound as well");
+        assert!(budget.reservation(Some(&user("eve"))).resize(4).await.is_ok(), "a small one is never refused");
     }
 
     #[tokio::test]
@@ -295,17 +295,17 @@ mod tests {
             let agent = agent.map(|agent| AgentId::parse(agent).unwrap());
             Principal::Runtime(RuntimeId::parse("ada").unwrap(), Narrowing { agent, ..Narrowing::default() })
         };
-        let mut sandboxes = ["a", "b", "c"].map(|agent| budget.begin(Some(&token(Some(agent)))));
+        let mut sandboxes = ["a", "b", "c"].map(|agent| budget.reservation(Some(&token(Some(agent)))));
         for sandbox in &mut sandboxes {
             sandbox.resize(99 * KIB).await.unwrap();
         }
-        assert_eq!(budget.held(), 30 * KIB, "a quarter of the share each");
-        assert!(budget.begin(Some(&token(Some("a")))).resize(5).await.is_err());
+        assert_eq!(budget.reserved(), 30 * KIB, "a quarter of the share each");
+        assert!(budget.reservation(Some(&token(Some("a")))).resize(5).await.is_err());
         assert!(!budget.pressure().is_high());
-        let mut runtime = budget.begin(Some(&token(None)));
+        let mut runtime = budget.reservation(Some(&token(None)));
         runtime.resize(10 * KIB).await.unwrap();
-        assert!(budget.begin(Some(&token(Some("d")))).resize(5).await.is_err(), "together they have one share");
-        let mut other = budget.begin(Some(&user("bob")));
+        assert!(budget.reservation(Some(&token(Some("d")))).resize(5).await.is_err(), "together they have one share");
+        let mut other = budget.reservation(Some(&user("bob")));
         other.resize(11 * KIB).await.unwrap();
         assert!(budget.pressure().is_high());
         drop((runtime, sandboxes));
@@ -317,10 +317,10 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_is_executed_holds_something_when_it_is_large() {
         let budget = budget(100 * KIB, 50 * KIB, SHORT);
-        let mut held = budget.begin(Some(&user("ada")));
+        let mut reservation = budget.reservation(Some(&user("ada")));
         for (bytes, holds) in [(5, 0), (16 * KIB, 0), (16 * KIB + 1, 16 * KIB + 1), (1, 0)] {
-            held.resize_to_execute(bytes).await.unwrap();
-            assert_eq!(budget.held(), holds, "{bytes}");
+            reservation.resize_to_execute(bytes).await.unwrap();
+            assert_eq!(budget.reserved(), holds, "{bytes}");
         }
     }
 
@@ -328,44 +328,44 @@ mod tests {
     async fn heavy_requests_of_a_caller_are_worked_on_one_by_one() {
         let (budget, processors) = (budget(10, 10, SHORT), Arc::new(Semaphore::new(2)));
         let (ada, bob, eve) = (user("ada"), user("bob"), user("eve"));
-        let requests = [&ada, &ada, &bob, &eve].map(|caller| budget.begin(Some(caller)));
-        let first = requests[0].heavy(&processors).await.unwrap();
-        assert!(requests[1].heavy(&processors).await.is_err(), "of the same caller");
-        let _second = requests[2].heavy(&processors).await.unwrap();
-        assert!(requests[3].heavy(&processors).await.is_err(), "no processor is left");
+        let requests = [&ada, &ada, &bob, &eve].map(|caller| budget.reservation(Some(caller)));
+        let first = requests[0].acquire_heavy(&processors).await.unwrap();
+        assert!(requests[1].acquire_heavy(&processors).await.is_err(), "of the same caller");
+        let _second = requests[2].acquire_heavy(&processors).await.unwrap();
+        assert!(requests[3].acquire_heavy(&processors).await.is_err(), "no processor is left");
         drop(first);
-        assert!(requests[3].heavy(&processors).await.is_ok());
-        assert!(requests[1].heavy(&processors).await.is_ok());
+        assert!(requests[3].acquire_heavy(&processors).await.is_ok());
+        assert!(requests[1].acquire_heavy(&processors).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_request_goes_on_when_another_lets_go_in_time() {
         let budget = budget(10, 10, LONG);
-        let mut first = budget.begin(None);
+        let mut first = budget.reservation(None);
         first.resize(10).await.unwrap();
-        let mut second = budget.begin(Some(&user("ada")));
+        let mut second = budget.reservation(Some(&user("ada")));
         let (waited, ()) = tokio::join!(second.resize(10), async {
             tokio::time::sleep(SHORT).await;
             drop(first);
         });
         waited.unwrap();
-        // A caller who goes away while waiting leaves nothing behind.
-        let mut third = budget.begin(None);
+        // A caller that stops waiting leaves no reservation behind.
+        let mut third = budget.reservation(None);
         assert!(timeout(SHORT, third.resize(5)).await.is_err());
         drop((second, third));
-        assert_eq!(budget.held(), 0);
+        assert_eq!(budget.reserved(), 0);
     }
 
     #[tokio::test]
     async fn an_answer_is_held_until_its_last_piece_is_dropped() {
         let budget = budget(100 * KIB, 100 * KIB, SHORT);
-        let mut held = budget.begin(Some(&user("ada")));
-        held.resize(70_000).await.unwrap();
-        let mut bytes = held.hold(vec![b'x'; 70_000]);
+        let mut reservation = budget.reservation(Some(&user("ada")));
+        reservation.resize(70_000).await.unwrap();
+        let mut bytes = reservation.attach_to(vec![b'x'; 70_000]);
         let first = bytes.split_to(10);
         drop(bytes);
-        assert_eq!(budget.held(), 70_000);
+        assert_eq!(budget.reserved(), 70_000);
         drop(first);
-        assert_eq!(budget.held(), 0);
+        assert_eq!(budget.reserved(), 0);
     }
 }

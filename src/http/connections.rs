@@ -1,21 +1,23 @@
-//! The connections of one address: accepted while there are slots, and each of them ends.
+//! The connections of one address: accepts them while there are free slots, and closes each of them
+//! in the end.
 //!
-//! A client keeps a connection of HTTP/2 for ever with pings alone, and one of HTTP/1 with a
-//! request now and then; enough of them would lock everybody else out, those who ask for `/healthz`
-//! as well. So a connection on which no request runs ends after a while, after a short while when
-//! others wait for its slot, and every connection ends at an age, whatever runs on it: by GOAWAY or
-//! after the next answer, so that clients lose nothing, and cut off if they do not care.
+//! A client can keep an HTTP/2 connection open for ever with pings alone, and an HTTP/1 connection
+//! with a request now and then. Enough of these would lock out everybody else, health checks too.
+//! So an idle connection is closed after a while, and sooner when others wait for its slot. Every
+//! connection is closed at a maximum age, even while requests run on it: first by GOAWAY or after
+//! the next answer, so that clients lose nothing, and by force if the client ignores that.
 //!
-//! A request runs once its body has arrived and until its answer was written (`exchange`). A peer
-//! that does not read its answers holds their memory; by HTTP/2 it may refuse to take a byte
-//! without the connection being any slower. So each answer is watched, as the socket is (`pace`),
-//! and a connection on which nothing moves, or too little, is closed.
+//! A request runs from when its body has arrived until its answer has been written (`exchange`). A
+//! peer that does not read its answers holds their memory; over HTTP/2 it can refuse an answer
+//! while the connection itself stays fast. So both each answer and the socket are watched
+//! (`write_progress`), and a connection that makes no or too little progress is closed.
 
+mod bounds;
 mod exchange;
-mod pace;
 mod permits;
 #[cfg(test)]
 mod tests;
+mod write_progress;
 
 use super::budget::Pressure;
 use crate::domain::RequestId;
@@ -23,16 +25,16 @@ use axum::body::{Body, HttpBody};
 use axum::{BoxError, Router};
 use axum_server::accept::Accept as _;
 use axum_server::tls_rustls::RustlsAcceptor;
+pub(super) use bounds::Bounds;
 use bytes::Bytes;
-pub(super) use exchange::{Admission, NoPermit};
-use exchange::{Arriving, Exchange, Outgoing, Requests, Traffic};
+use exchange::{AnswerBody, ConnectionState, Exchange, RequestBody, Requests};
+pub(super) use exchange::{NoPermit, OpenRequest};
 use futures::future::pending;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use pace::{Line, Watched};
 pub(super) use permits::Permits;
 use std::convert::Infallible;
 use std::io;
@@ -46,89 +48,46 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
+use write_progress::{ObservedSocket, SocketProgress};
 
-/// Maximum number of requests on one connection of HTTP/2 at once.
+/// Maximum number of concurrent requests on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
-/// The largest headers of a request, in bytes: a query string and a token. By it the number of
-/// CONTINUATION frames is bounded.
+/// Maximum size of a request's headers, in bytes: room for a query string and a token. It also
+/// bounds the number of CONTINUATION frames.
 const MAX_HEADER_BYTES: u32 = 64 * 1024;
-/// Maximum number of header fields of a request, as hyper has it for HTTP/1. By HTTP/2 a field can
-/// take one byte of what is sent and a hundred of memory.
+/// Maximum number of header fields of a request; hyper enforces the same for HTTP/1. Over HTTP/2 a
+/// field of one byte on the wire can take a hundred bytes of memory.
 const MAX_HEADERS: usize = 100;
-/// Bytes of requests that a connection of HTTP/1 buffers, their headers included, and of answers
-/// that it has not written.
+/// Bytes that an HTTP/1 connection buffers, of requests with their headers, and of answers that are
+/// not written yet.
 const MAX_BUFFER: usize = 64 * 1024;
-/// Bytes of a stream's answer that a connection of HTTP/2 buffers.
+/// Bytes of one stream's answer that an HTTP/2 connection buffers.
 const MAX_SEND_BUFFER: usize = 64 * 1024;
-/// Bytes that a peer may send on a stream of HTTP/2 before they are read.
+/// Bytes that a peer may send on an HTTP/2 stream before the server reads them.
 const STREAM_WINDOW: u32 = 64 * 1024;
 /// The same on all streams of a connection.
 const CONNECTION_WINDOW: u32 = 256 * 1024;
-/// Streams that a peer opened and reset before they were looked at, until the connection is closed
-/// ("rapid reset", CVE-2023-44487).
+/// Number of streams that a peer may reset before the server has accepted them ("rapid reset",
+/// CVE-2023-44487); with more, the connection is closed.
 const MAX_RESETS: usize = 20;
-/// Streams that were reset for a fault of the peer's, until the connection is closed.
+/// Number of streams that the server may reset for protocol errors of the peer; with more, the
+/// connection is closed.
 const MAX_FAULTS: usize = 100;
-/// Bytes that the operating system keeps of what a peer has not acknowledged; Linux takes twice as
-/// much.
+/// Size of a socket's send buffer, in bytes; Linux doubles it.
 const SOCKET_BUFFER: usize = 64 * 1024;
-/// How long the operating system tries to send what a peer does not take, after the connection was
-/// closed too, in milliseconds.
+/// How long the operating system tries to send unacknowledged data, also after the connection was
+/// closed, in milliseconds.
 #[cfg(target_os = "linux")]
 const SOCKET_TIMEOUT: u32 = 30_000;
-/// How long nothing is accepted after an error of accepting, such as too many open files.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Pause after a failed accept, for example with too many open files.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// The bounds of connections.
-#[derive(Clone, Copy)]
-pub(super) struct Bounds {
-    /// Maximum number of connections; more wait to be accepted.
-    pub(super) slots: usize,
-    /// How long a connection may take to send its first request's headers.
-    pub(super) first_request: Duration,
-    /// The same for later ones, the time in between included.
-    pub(super) next_request: Duration,
-    /// The same while others wait for a slot.
-    pub(super) when_full: Duration,
-    /// How long the body of a request may take whose caller is not verified, while others wait for
-    /// a slot.
-    pub(super) body_when_full: Duration,
-    /// How long a peer may take nothing of an answer.
-    pub(super) stall: Duration,
-    /// The same, and the time of `slow`, while answers that are not read hold much memory.
-    pub(super) stall_under_pressure: Duration,
-    /// The lowest rate at which a peer takes what is written, in bytes a second: from the time of
-    /// `stall` on where the socket is full, and from the time of `slow` on for each answer.
-    pub(super) rate: u64,
-    /// How long an answer may be taken more slowly.
-    pub(super) slow: Duration,
-    /// The longest a connection is kept.
-    pub(super) age: Duration,
-    /// How long what runs on a connection that ends may take to finish.
-    pub(super) grace: Duration,
-    /// How long a connection that ends is kept while nothing runs on it, so that its peer can end
-    /// it.
-    pub(super) linger: Duration,
-}
-
-impl Bounds {
-    fn under_pressure(self) -> Self {
-        let stall = self.stall.min(self.stall_under_pressure);
-        Self { stall, slow: self.slow.min(stall), ..self }
-    }
-
-    /// How often it is looked whether a peer reads.
-    fn tick(&self) -> Duration {
-        (self.stall / 4).min(Duration::from_secs(1))
-    }
-}
-
-/// Why a connection ends.
+/// Why a connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// It is idle, or old, or the server stops.
+    /// It is idle or too old, or the server stops.
     Orderly,
-    /// Its peer does not read.
+    /// The peer does not read its answers.
     Stalled,
 }
 
@@ -143,13 +102,15 @@ struct Address {
     stop: CancellationToken,
 }
 
-/// Serves one address until it is to stop, and what runs then to its end: HTTP/1 and HTTP/2, with
-/// TLS and without. A connection takes one of `permits` for each request that is open beside four
-/// others; all addresses of a process share them. Requests that nobody was verified for have one
-/// caller's share of them while they wait, for a body or for a peer that reads.
+/// Serves HTTP/1 and HTTP/2 on one address, with TLS where `tls` is given, until `stop` is
+/// cancelled; then finishes the running requests and returns.
+///
+/// Each connection may have four open requests; every further one takes one of `permits`, which the
+/// addresses of a process share. Requests without a verified caller share one caller's part of them
+/// while they wait for their body or for the peer to read.
 ///
 /// # Errors
-/// When the socket cannot be used.
+/// When the socket cannot be configured.
 pub(super) async fn serve(
     socket: std::net::TcpListener,
     tls: Option<RustlsAcceptor>,
@@ -160,7 +121,7 @@ pub(super) async fn serve(
     stop: CancellationToken,
 ) -> io::Result<()> {
     socket.set_nonblocking(true)?;
-    // Accepted sockets take over what is set here.
+    // Accepted sockets inherit these options.
     rustix::net::sockopt::set_socket_send_buffer_size(&socket, SOCKET_BUFFER)?;
     #[cfg(target_os = "linux")]
     rustix::net::sockopt::set_tcp_user_timeout(&socket, SOCKET_TIMEOUT)?;
@@ -195,11 +156,11 @@ impl Address {
         let slots = Arc::new(Semaphore::new(self.bounds.slots));
         let full = watch::Sender::new(false);
         loop {
-            tell(&full, slots.available_permits() == 0);
+            set_full(&full, slots.available_permits() == 0);
             let Ok(slot) = slots.clone().acquire_owned().await else { return };
-            tell(&full, false);
+            set_full(&full, false);
             let Ok((stream, _)) = listener.accept().await else {
-                sleep(PAUSE).await;
+                sleep(ACCEPT_RETRY_DELAY).await;
                 continue;
             };
             let (address, full) = (self.clone(), full.subscribe());
@@ -211,37 +172,37 @@ impl Address {
     }
 
     async fn shake_hands(&self, stream: TcpStream, full: watch::Receiver<bool>) {
-        let line = Arc::new(Line::default());
-        let stream = Watched::new(stream, line.clone());
-        let traffic = Arc::new(Traffic::new(line, full.clone(), self.bounds, self.pressure.clone()));
-        let Some(tls) = &self.tls else { return self.connection(stream, traffic).await };
+        let socket = Arc::new(SocketProgress::default());
+        let stream = ObservedSocket::new(stream, socket.clone());
+        let state = Arc::new(ConnectionState::new(socket, full.clone(), self.bounds, self.pressure.clone()));
+        let Some(tls) = &self.tls else { return self.connection(stream, state).await };
         let accepted = tokio::select! {
-            // It has a time of its own, after which it fails.
+            // The acceptor has a handshake timeout of its own.
             accepted = tls.accept(stream, ()) => accepted,
-            () = crowded(full, self.bounds.when_full) => return,
+            () = full_for(full, self.bounds.when_full) => return,
             () = self.stop.cancelled() => return,
         };
         if let Ok((stream, _)) = accepted {
-            self.connection(stream, traffic).await;
+            self.connection(stream, state).await;
         }
     }
 
-    async fn connection<I>(&self, stream: I, traffic: Arc<Traffic>)
+    async fn connection<I>(&self, stream: I, state: Arc<ConnectionState>)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (router, permits, requests) = (self.router.clone(), self.permits.clone(), traffic.clone());
+        let (router, permits, requests) = (self.router.clone(), self.permits.clone(), state.clone());
         let service = service_fn(move |request: Request<_>| {
-            // Here, and not in the future that is returned: what is refused must not wait for its
-            // turn with all its headers.
+            // Not in the returned future: a refused request must not keep its headers in memory
+            // until that is polled.
             let accepted = accept(request, || Exchange::begin(&requests, &permits));
             answer(router.clone(), accepted)
         });
         let mut serving = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
         let end = tokio::select! {
-            // A broken connection is its client's concern.
+            // Errors of a connection concern its client only.
             _ = serving.as_mut() => return,
-            end = over(&traffic) => end,
+            end = until_end(&state) => end,
             () = self.stop.cancelled() => End::Orderly,
         };
         serving.as_mut().graceful_shutdown();
@@ -251,13 +212,15 @@ impl Address {
         };
         tokio::select! {
             _ = serving => {}
-            _ = timeout(grace, quiet(&traffic)) => {}
+            _ = timeout(grace, until_idle(&state)) => {}
         }
     }
 }
 
-/// A request with its exchange; the status of the refusal where it has too many header fields, or
-/// too many requests are open.
+/// Accepts a request and gives it with its exchange.
+///
+/// # Errors
+/// The status to refuse it with: it has too many header fields, or too many requests are open.
 fn accept<B>(
     request: Request<B>,
     begin: impl FnOnce() -> Option<Arc<Exchange>>,
@@ -266,14 +229,14 @@ fn accept<B>(
         return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
     let exchange = begin().ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
-    // Nobody will be verified for it.
-    if !request.headers().contains_key(AUTHORIZATION) && !exchange.may_wait() {
+    // Without the header, no caller will be verified.
+    if !request.headers().contains_key(AUTHORIZATION) && !exchange.ensure_counted() {
         return Err(StatusCode::SERVICE_UNAVAILABLE);
     }
     Ok((request, exchange))
 }
 
-/// Answers a request that was accepted, or refuses it with this status.
+/// Answers an accepted request, or refuses it with the status given.
 async fn answer<B>(
     router: Router,
     accepted: Result<(Request<B>, Arc<Exchange>), StatusCode>,
@@ -285,17 +248,17 @@ where
         Ok(accepted) => accepted,
         Err(status) => return Ok(empty(status)),
     };
-    let mut request = request.map(|body| Body::new(Arriving::new(body, exchange.clone())));
-    request.extensions_mut().insert(Admission::of(&exchange));
+    let mut request = request.map(|body| Body::new(RequestBody::new(body, exchange.clone())));
+    request.extensions_mut().insert(OpenRequest::of(&exchange));
     let response = router.oneshot(request).await?;
-    if !exchange.may_wait() {
+    if !exchange.ensure_counted() {
         return Ok(empty(StatusCode::SERVICE_UNAVAILABLE));
     }
     exchange.answer();
-    Ok(response.map(|body| Body::new(Outgoing::new(body, exchange))))
+    Ok(response.map(|body| Body::new(AnswerBody::new(body, exchange))))
 }
 
-/// A refusal without a body, so that nothing of it can be left unread.
+/// A refusal without a body, so that the peer cannot leave it unread.
 fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
@@ -310,40 +273,40 @@ fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// Wakes the connections only when it changes.
-fn tell(full: &watch::Sender<bool>, now: bool) {
+/// Tells the connections whether all slots are taken; wakes them on a change only.
+fn set_full(full: &watch::Sender<bool>, now: bool) {
     full.send_if_modified(|full| std::mem::replace(full, now) != now);
 }
 
-/// Waits until all slots are taken, and then for this time.
-async fn crowded(mut full: watch::Receiver<bool>, time: Duration) {
-    // The address has stopped accepting when this cannot be told.
+/// Waits until all slots are taken, and then for `time`.
+async fn full_for(mut full: watch::Receiver<bool>, time: Duration) {
+    // An error means that the address has stopped accepting.
     let _ = full.wait_for(|full| *full).await;
     sleep(time).await;
 }
 
-/// Waits until a connection has to end.
-async fn over(traffic: &Traffic) -> End {
-    let Traffic { bounds, requests, full, .. } = traffic;
+/// Waits until the connection has to be closed; gives the reason.
+async fn until_end(state: &ConnectionState) -> End {
+    let ConnectionState { bounds, requests, full, .. } = state;
     let mut requests = requests.subscribe();
     let mut aged = pin!(sleep(bounds.age));
     loop {
         let Requests { begun, late, .. } = *requests.borrow_and_update();
-        if traffic.is_stalled() {
+        if state.is_stalled() {
             return End::Stalled;
         }
         if late {
             return End::Orderly;
         }
-        let busy = traffic.is_busy();
+        let busy = state.is_busy();
         let look = async { if busy { sleep(bounds.tick()).await } else { pending().await } };
         let idle = async {
             if busy {
                 return pending().await;
             }
             let crowded = async {
-                crowded(full.clone(), bounds.when_full).await;
-                if traffic.is_receiving() {
+                full_for(full.clone(), bounds.when_full).await;
+                if state.is_receiving() {
                     sleep(bounds.body_when_full.saturating_sub(bounds.when_full)).await;
                 }
             };
@@ -361,15 +324,15 @@ async fn over(traffic: &Traffic) -> End {
     }
 }
 
-/// Waits until nothing has run on a connection that ends for the time it may linger, or its peer
-/// does not read.
-async fn quiet(traffic: &Traffic) {
-    let mut requests = traffic.requests.subscribe();
-    while !traffic.is_stalled() {
+/// Waits until nothing has run on a closing connection for the time it may linger, or until its
+/// peer stops reading.
+async fn until_idle(state: &ConnectionState) {
+    let mut requests = state.requests.subscribe();
+    while !state.is_stalled() {
         requests.borrow_and_update();
-        let busy = traffic.is_busy();
+        let busy = state.is_busy();
         tokio::select! {
-            () = sleep(if busy { traffic.bounds.tick() } else { traffic.bounds.linger }) => if !busy { return },
+            () = sleep(if busy { state.bounds.tick() } else { state.bounds.linger }) => if !busy { return },
             _ = requests.changed() => {}
         }
     }

@@ -1,8 +1,8 @@
-//! Metrics, in the text format of Prometheus. Labels are words of ours: no id, name or anything of
-//! a request is one.
+//! Metrics in Prometheus' text format. Labels have fixed values: no id, name or other data of a
+//! request becomes one.
 //!
-//! They have an address of their own, which only monitoring reaches. Even so, no counter tells
-//! whether something exists that its caller may not see: what is answered alike counts alike.
+//! They have an address of their own, for monitoring only. Even so, no counter reveals whether
+//! something exists that its caller may not see: requests with the same answer count the same.
 
 use async_graphql::parser::types::OperationType;
 use axum::response::{IntoResponse, Response};
@@ -19,18 +19,22 @@ const UNWRITTEN: &str = "vault_unwritten_answer_bytes";
 
 /// Upper bounds of the durations' buckets, in seconds.
 const BUCKETS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// How often measurements are summed up; they would pile up until somebody asks otherwise.
+/// How often measurements are aggregated; otherwise they would pile up until the next scrape.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// There is one recorder in a process, however many servers there are; none when another library
-/// has installed its own.
+/// The one recorder of the process, for all servers in it; none when another library has installed
+/// its own.
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
 fn recorder() -> Option<&'static PrometheusHandle> {
     let installed = RECORDER.get_or_init(|| {
         let builder = PrometheusBuilder::new().set_buckets(BUCKETS);
         let handle = builder.and_then(PrometheusBuilder::install_recorder);
-        let handle = handle.inspect_err(|error| tracing::error!(%error, "there will be no metrics")).ok()?;
+        let handle = handle
+            .inspect_err(
+                |error| tracing::error!(%error, "the metrics recorder cannot be installed; /metrics will answer 503"),
+            )
+            .ok()?;
         metrics::describe_counter!(REQUESTS, "Requests that were answered, by route and status.");
         metrics::describe_histogram!(DURATION, "How long requests took, by route.");
         metrics::describe_counter!(OPERATIONS, "GraphQL operations that were executed, by kind.");
@@ -45,12 +49,12 @@ fn recorder() -> Option<&'static PrometheusHandle> {
     installed.as_ref()
 }
 
-/// Installs the recorder, unless it is.
+/// Installs the recorder, unless it is installed already.
 pub(super) fn install() {
     recorder();
 }
 
-/// Sums up what was measured, for as long as it runs.
+/// Aggregates measurements periodically, until dropped.
 pub(super) async fn keep_up() {
     loop {
         tokio::time::sleep(UPKEEP).await;
@@ -60,7 +64,7 @@ pub(super) async fn keep_up() {
     }
 }
 
-/// `/metrics`.
+/// Answers `/metrics`.
 pub(super) async fn page() -> Response {
     match recorder() {
         Some(handle) => ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render()).into_response(),

@@ -1,9 +1,10 @@
-//! The HTTP side: verifies the caller's bearer token and turns HTTP requests into calls of the API.
+//! The HTTP layer: verifies bearer tokens and turns HTTP requests into calls of the API.
 //!
-//! `server` listens and ends in good order, `connections` accepts and bounds what is connected,
-//! `budget` bounds the memory of answers, `observe` is around every request (its id, its log line,
-//! its metrics), `endpoint` is `/graphql`, and `health` and `metrics` answer those who watch over
-//! the vault.
+//! `server` listens and shuts down gracefully. `connections` accepts connections and limits them,
+//! `budget` limits the memory of requests and answers, and `shares` divides both limits among
+//! callers. `observe` is the middleware around every request: its id (`noted`), log line and
+//! metrics. `endpoint` is `/graphql`, with tokens verified by `tokens`; `health` and `metrics` are
+//! for monitoring.
 
 mod budget;
 mod connections;

@@ -9,7 +9,7 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 
 /// Facts about a request that its log line and its answer's headers tell.
 pub(super) struct Noted {
-    /// Its id.
+    /// The request's id.
     pub(super) request_id: RequestId,
     principal: OnceLock<&'static str>,
 }
@@ -21,7 +21,7 @@ impl Default for Noted {
 }
 
 impl Noted {
-    /// Takes the id that the request has, where it is one, else a new one.
+    /// Takes over the request's `X-Request-Id` if it is valid, else makes a new id.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).and_then(RequestId::parse);
         Self { request_id: given.unwrap_or_else(RequestId::new), principal: OnceLock::new() }
@@ -38,7 +38,7 @@ impl Noted {
         let _ = self.principal.set(kind);
     }
 
-    /// The kind of principal that calls, where it is known.
+    /// The kind of principal that calls, once it is known.
     pub(super) fn principal_kind(&self) -> Option<&'static str> {
         self.principal.get().copied()
     }

@@ -16,18 +16,18 @@ use std::sync::Arc;
 use std::time::Instant;
 use tracing::{Instrument as _, Span};
 
-/// The routes of an address that are logged and counted by their names.
+/// The routes of an address that logs and metrics name.
 #[derive(Clone, Copy)]
 pub(super) struct Routes(pub(super) &'static [&'static str]);
 
 impl Routes {
-    /// The route of a path, which is all of it that is logged and counted.
+    /// The route of a path for logs and metrics; nothing else of the path gets there.
     fn of(self, path: &str) -> &'static str {
         self.0.iter().copied().find(|route| *route == path).unwrap_or("other")
     }
 }
 
-/// The method by name; any text can be one.
+/// The method for logs: a known name, since a client can send any text as method.
 fn name(method: &Method) -> &'static str {
     let known = [
         (Method::GET, "GET"),
@@ -41,21 +41,21 @@ fn name(method: &Method) -> &'static str {
     known.into_iter().find(|(known, _)| known == method).map_or("other", |(_, name)| name)
 }
 
-/// The trace that the request belongs to.
+/// The trace context of the request (W3C Trace Context).
 fn trace(headers: &HeaderMap) -> TraceContext {
     let text = |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default());
-    // Two of the one are none; the other is a list, in as many headers as there are.
+    // Several `traceparent` headers count as none; `tracestate` is a list over all its headers.
     let mut parents = text("traceparent");
     let parent = parents.next().filter(|_| parents.next().is_none());
     let state = text("tracestate").collect::<Vec<_>>().join(",");
     TraceContext::of(parent, Some(&state))
 }
 
-/// Handles one request.
+/// Handles one request within its span; adds the common headers and turns a panic into an answer.
 pub(super) async fn observe(State(routes): State<Routes>, mut request: Request, next: Next) -> Response {
     let noted = Arc::new(Noted::of(request.headers()));
     request.extensions_mut().insert(noted.clone());
-    // At the level of errors, so that an error's line has the id whatever is filtered.
+    // At level ERROR, so that the lines of errors have the id whatever the filter is.
     let trace = trace(request.headers());
     let span = tracing::error_span!(
         "request",
@@ -63,7 +63,7 @@ pub(super) async fn observe(State(routes): State<Routes>, mut request: Request, 
         trace_id = trace.trace_id(),
         parent_id = trace.parent_id(),
     );
-    let mut line = Line {
+    let mut line = LogLine {
         noted: noted.clone(),
         method: name(request.method()),
         route: routes.of(request.uri().path()),
@@ -74,7 +74,7 @@ pub(super) async fn observe(State(routes): State<Routes>, mut request: Request, 
     let work = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
     let answered = trace.within(work).await;
     let mut response = answered.unwrap_or_else(|_| {
-        span.in_scope(|| tracing::error!("the handling of a request panicked"));
+        span.in_scope(|| tracing::error!("handling a request panicked"));
         Refusal::internal().respond_json(&noted.request_id)
     });
     let headers = response.headers_mut();
@@ -87,8 +87,8 @@ pub(super) async fn observe(State(routes): State<Routes>, mut request: Request, 
     response
 }
 
-/// The log line of a request, written however it ends.
-struct Line {
+/// Writes the log line of a request when dropped, so also when the client disconnects.
+struct LogLine {
     noted: Arc<Noted>,
     method: &'static str,
     route: &'static str,
@@ -98,7 +98,7 @@ struct Line {
     span: Span,
 }
 
-impl Drop for Line {
+impl Drop for LogLine {
     fn drop(&mut self) {
         let Self { method, route, .. } = *self;
         let elapsed = self.began.elapsed();
@@ -109,7 +109,7 @@ impl Drop for Line {
             tracing::info!(method, route, status = status.as_u16(), duration_ms, principal, "answered");
             metrics::count_request(route, status, elapsed);
         } else {
-            tracing::info!(method, route, duration_ms, principal, "the client hung up");
+            tracing::info!(method, route, duration_ms, principal, "the client disconnected");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! BoundSocket, and ending in good order.
+//! Listening, and graceful shutdown.
 
 use super::budget::MemoryBudget;
 use super::connections::{Bounds, Permits, serve};
@@ -26,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// How long running requests may take to finish once the server is told to stop.
-const GRACE: Duration = Duration::from_secs(20);
-/// The bounds of the connections of an address. Gateways keep theirs for a minute.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
+/// The limits of the connections of an address. Gateways keep idle connections for a minute.
 const BOUNDS: Bounds = Bounds {
     slots: 4096,
     first_request: Duration::from_secs(10),
@@ -39,48 +39,48 @@ const BOUNDS: Bounds = Bounds {
     rate: 16 * 1024,
     slow: Duration::from_secs(100),
     age: Duration::from_secs(60 * 60),
-    grace: GRACE,
+    grace: SHUTDOWN_TIMEOUT,
     linger: Duration::from_millis(500),
 };
-/// Maximum number of requests that are open in the process beside four of each connection. One
-/// takes some 10 KB until it is answered and its answer read.
+/// Maximum number of open requests in the process, not counting four of each connection. A request
+/// takes some 10 KB until its answer has been read.
 const MAX_REQUESTS: usize = 8192;
-/// The same of one caller, and of all callers together who are not verified, so that few of them do
-/// not lock the others out.
+/// The same for one caller, and for all unverified callers together, so that a few callers cannot
+/// lock out the others.
 const MAX_REQUESTS_EACH: usize = MAX_REQUESTS / 8;
 
-/// The same of the address for metrics, to which few connect.
+/// The limits of the metrics address, to which few clients connect.
 const METRICS_BOUNDS: Bounds = Bounds { slots: 64, ..BOUNDS };
 
-/// A certificate, with its chain, and its key; both PEM.
+/// The files of a certificate chain and its private key, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The file of the certificate and its chain.
+    /// The certificate and its chain.
     pub certificate: PathBuf,
-    /// The file of the private key.
+    /// The private key.
     pub key: PathBuf,
 }
 
 /// The addresses the server listens on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// The address; port 0 takes a free one.
+    /// The main address; port 0 takes a free port.
     pub listen: SocketAddr,
-    /// A second address, for runtimes alone; the first is for everybody else then.
+    /// A second address, for runtimes only; the main address then serves everybody else.
     pub runtime_listen: Option<SocketAddr>,
-    /// The address of metrics and health, in plain HTTP and without tokens; nobody is served
-    /// metrics where there is none.
+    /// The address of metrics and health, in plain HTTP and without tokens. Without it there are no
+    /// metrics.
     pub metrics_listen: Option<SocketAddr>,
-    /// With these files, the first two addresses are https.
+    /// The certificate and key with which the first two addresses serve https; without them, http.
     pub tls: Option<TlsFiles>,
 }
 
-/// The parts that the server serves.
+/// The API to serve, and the verifier of its tokens.
 #[derive(Clone)]
 pub struct ServerParts {
     /// The API, over its vault.
     pub api: Api,
-    /// Judges the tokens.
+    /// Verifies the callers' tokens.
     pub verifier: Verifier,
 }
 
@@ -88,14 +88,14 @@ pub struct ServerParts {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}; give an address of this machine with a free port")]
     Listen {
-        /// The address, as it was asked for.
+        /// The configured address.
         address: SocketAddr,
         /// The operating system's error.
         source: io::Error,
     },
-    /// The certificate and its key are no use.
+    /// The certificate or its key cannot be used.
     #[error("cannot serve TLS with the certificate {} and the key {}: {source}", files.certificate.display(), files.key.display())]
     Tls {
         /// The files.
@@ -105,7 +105,7 @@ pub enum StartError {
     },
 }
 
-/// A server that listens; it answers once it runs.
+/// A server that listens. It serves requests once [`Self::run`] is called.
 pub struct Server {
     parts: ServerParts,
     tls: Option<RustlsConfig>,
@@ -115,15 +115,15 @@ pub struct Server {
 }
 
 struct BoundSocket {
-    socket: TcpListener,
+    listener: TcpListener,
     address: SocketAddr,
 }
 
 impl Server {
-    /// Reads the certificate and begins to listen.
+    /// Reads the certificate and binds the addresses.
     ///
     /// # Errors
-    /// When an address cannot be had, or the certificate or its key cannot be used.
+    /// When an address cannot be bound, or the certificate or its key cannot be used.
     pub async fn bind(config: ServerConfig, parts: ServerParts) -> Result<Self, StartError> {
         let tls = match config.tls {
             None => None,
@@ -139,7 +139,7 @@ impl Server {
         Ok(Self { parts, tls, main, runtimes, metrics })
     }
 
-    /// The address, with its actual port.
+    /// The main address, with its actual port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.main.address
@@ -157,11 +157,11 @@ impl Server {
         self.metrics.as_ref().map(|metrics| metrics.address)
     }
 
-    /// Serves until `shutdown` is ready; then accepts nothing more, finishes what runs within 20
-    /// seconds, and returns.
+    /// Serves until `shutdown` completes; then accepts nothing more, waits up to 20 seconds for the
+    /// running requests, and returns.
     ///
     /// # Errors
-    /// When a socket cannot be used.
+    /// When a socket cannot be configured.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let Self { parts, tls, main, runtimes, metrics } = self;
         let running = TaskTracker::new();
@@ -178,19 +178,20 @@ impl Server {
             let running = running.clone();
             router(Endpoint { api, verifier, serves, requests, answers, parsers, readers, running }, readiness.clone())
         };
-        let places = match runtimes {
+        let sockets = match runtimes {
             None => vec![(main, Serves::All)],
             Some(runtimes) => vec![(main, Serves::People), (runtimes, Serves::Runtimes)],
         };
         let stop = CancellationToken::new();
         let tls = tls.map(RustlsAcceptor::new);
         let apis =
-            places.into_iter().map(|(place, serves)| (place, router(serves), tls.clone(), BOUNDS, permits.clone()));
-        // With requests of its own, so that health is told when clients have taken all others.
+            sockets.into_iter().map(|(socket, serves)| (socket, router(serves), tls.clone(), BOUNDS, permits.clone()));
+        // With permits of its own, so that health checks are answered when clients use up all
+        // others.
         let own = Permits::new(METRICS_BOUNDS.slots, METRICS_BOUNDS.slots);
-        let metrics = metrics.map(|place| (place, metrics_router(readiness.clone()), None, METRICS_BOUNDS, own));
-        let listeners = apis.chain(metrics).map(|(place, router, tls, bounds, permits)| {
-            serve(place.socket, tls, router, bounds, permits, pressure.clone(), stop.clone())
+        let metrics = metrics.map(|socket| (socket, metrics_router(readiness.clone()), None, METRICS_BOUNDS, own));
+        let listeners = apis.chain(metrics).map(|(socket, router, tls, bounds, permits)| {
+            serve(socket.listener, tls, router, bounds, permits, pressure.clone(), stop.clone())
         });
         let _upkeep = AbortOnDropHandle::new(tokio::spawn(metrics::keep_up()));
         let mut served = pin!(try_join_all(listeners));
@@ -207,8 +208,8 @@ impl Server {
             running.wait().await;
             ended.map(drop)
         };
-        tokio::time::timeout(GRACE, end).await.unwrap_or_else(|_| {
-            tracing::warn!("not all requests were finished in time");
+        tokio::time::timeout(SHUTDOWN_TIMEOUT, end).await.unwrap_or_else(|_| {
+            tracing::warn!("some requests did not finish within 20 seconds and are cut off");
             Ok(())
         })
     }
@@ -217,9 +218,9 @@ impl Server {
 impl BoundSocket {
     fn on(address: SocketAddr) -> Result<Self, StartError> {
         let refused = |source| StartError::Listen { address, source };
-        let socket = TcpListener::bind(address).map_err(refused)?;
-        let address = socket.local_addr().map_err(refused)?;
-        Ok(Self { socket, address })
+        let listener = TcpListener::bind(address).map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        Ok(Self { listener, address })
     }
 }
 
@@ -239,7 +240,7 @@ fn health(readiness: Arc<Readiness>) -> Router {
     Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz).with_state(readiness))
 }
 
-/// Adds what is around every request. These routes are logged and counted by their names.
+/// Adds the middleware around every request. Logs and metrics name these routes.
 fn observed(routes: Router, named: &'static [&'static str]) -> Router {
     routes.fallback(async || (StatusCode::NOT_FOUND, "not found\n")).layer(from_fn_with_state(Routes(named), observe))
 }

@@ -1,16 +1,17 @@
-//! The shares of callers in something that is limited.
+//! Divides a limited resource into shares, one for each caller.
 
 use crate::domain::{Narrowing, Principal};
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
-/// A token that is narrowed to one agent may use one part in this many of its runtime's share, so
-/// that no sandbox stops the others.
-const AGENTS_PART: usize = 4;
+/// An agent's share is its runtime's share divided by this number, so that one sandbox cannot use
+/// up the share of the others.
+const AGENT_DIVISOR: usize = 4;
 
-/// The shares of all callers that have anything at the moment: a `T` for each principal, one for
-/// all requests without a token together, and one for each agent that a token is narrowed to,
-/// beside its principal's. Cheap to clone.
+/// The shares that are in use: a `T` for each principal, one for all requests without a token
+/// together, and one for each agent that a runtime's token is narrowed to, within the runtime's.
+/// Cheap to clone.
 pub(super) struct Shares<T>(Arc<Registry<T>>);
 
 struct Registry<T> {
@@ -29,22 +30,22 @@ impl<T> Clone for Shares<T> {
 }
 
 impl<T> Shares<T> {
-    /// Shares of this size, which `make` turns into a `T`.
+    /// Shares of these sizes; `make` makes a `T` of a size.
     pub(super) fn new(each: usize, anonymous: usize, make: fn(usize) -> T) -> Self {
         Self(Arc::new(Registry { each, anonymous, make, known: Mutex::default() }))
     }
 
-    /// The share of a caller; none for all without a token.
+    /// The share of `caller`; `None` stands for all requests without a token.
     pub(super) fn of(&self, caller: Option<&Principal>) -> Share<T> {
         let principal = caller.map(ToString::to_string).unwrap_or_default();
         let size = if caller.is_some() { self.0.each } else { self.0.anonymous };
         let of_agent = match caller {
             Some(Principal::Runtime(_, Narrowing { agent: Some(agent), .. })) => {
-                Some((format!("{principal}\n{agent}"), size / AGENTS_PART))
+                Some((format!("{principal}\n{agent}"), size / AGENT_DIVISOR))
             }
             Some(_) | None => None,
         };
-        let mut known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.known.lock();
         let mut level = |name: String, size| {
             let of = known.get(&name).and_then(Weak::upgrade).unwrap_or_else(|| {
                 let made = Arc::new((self.0.make)(size));
@@ -64,7 +65,7 @@ impl<T> Shares<T> {
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.0.known.lock().unwrap().is_empty()
+        self.0.known.lock().is_empty()
     }
 }
 
@@ -74,7 +75,7 @@ struct Level<T> {
     of: Arc<T>,
 }
 
-/// The share of one caller. It is forgotten when nobody holds it any more.
+/// The share of one caller. The registry forgets it when its last holder drops it.
 pub(super) struct Share<T> {
     /// The agent's, or else the principal's.
     narrowest: Level<T>,
@@ -84,18 +85,18 @@ pub(super) struct Share<T> {
 }
 
 impl<T> Share<T> {
-    /// The shares that every request of the caller counts to: an agent's first, then its
+    /// The shares that each request of the caller counts to: the agent's, if any, then the
     /// principal's.
     pub(super) fn levels(&self) -> impl Iterator<Item = &T> {
         std::iter::once(&self.narrowest).chain(&self.wider).map(|level| &*level.of)
     }
 
-    /// The first of them.
+    /// The first of [`Self::levels`].
     pub(super) fn narrowest(&self) -> &T {
         &self.narrowest.of
     }
 
-    /// The size of the first of them.
+    /// The size of the first of [`Self::levels`].
     pub(super) fn size(&self) -> usize {
         self.narrowest.size
     }
@@ -103,9 +104,9 @@ impl<T> Share<T> {
 
 impl<T> Drop for Share<T> {
     fn drop(&mut self) {
-        let mut known = self.registry.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.registry.known.lock();
         for level in std::iter::once(&self.narrowest).chain(&self.wider) {
-            // Shares are handed out under this lock only.
+            // Shares are handed out under this lock only, so the count cannot grow meanwhile.
             if Arc::strong_count(&level.of) == 1 {
                 known.remove(&level.name);
             }

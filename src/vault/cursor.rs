@@ -34,7 +34,9 @@ pub(super) fn page_size(first: Option<i32>) -> Result<i64> {
     match first {
         None => Ok(DEFAULT),
         Some(first @ 0..=MAX) => Ok(i64::from(first)),
-        Some(_) => Err(Error::invalid(&["first"], format!("Ask for 0 to {MAX} elements."))),
+        Some(_) => {
+            Err(Error::invalid(&["first"], format!("The page size is out of range; ask for 0 to {MAX} elements.")))
+        }
     }
 }
 

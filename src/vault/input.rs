@@ -21,5 +21,5 @@ pub(super) fn at_least_one_id<T: Ord>(
     field: &[&'static str],
 ) -> Result<BTreeSet<T>> {
     let ids = texts.into_iter().map(|text| id(parse(text), field)).collect::<Result<BTreeSet<T>>>()?;
-    if ids.is_empty() { Err(Error::invalid(field, "Name at least one.")) } else { Ok(ids) }
+    if ids.is_empty() { Err(Error::invalid(field, "The list is empty; name at least one.")) } else { Ok(ids) }
 }

@@ -50,8 +50,8 @@ fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The names that follow `prefix` in code, with their offsets: `store` in `crate::store::Tx`, and `store` and
-/// `domain` in `crate::{store::Tx, domain}`.
+/// The names that follow `prefix` in code, with their offsets: `store` in `crate::store::Tx`, and
+/// `store` and `domain` in `crate::{store::Tx, domain}`.
 fn names_after<'a>(code: &'a str, prefix: &str) -> Vec<(usize, &'a str)> {
     let name_at = |at: usize| {
         let name = code[at..].split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
@@ -88,13 +88,15 @@ fn names_after<'a>(code: &'a str, prefix: &str) -> Vec<(usize, &'a str)> {
     found
 }
 
-/// How a file names what is in `dir` itself: by its own path there, and from as deep as it lies below.
+/// How a file names what is in `dir` itself: by its own path there, and from as deep as it lies
+/// below.
 fn paths_to_root(root: &str, inside: &Path) -> [String; 2] {
     let depth = inside.components().count() - usize::from(inside.ends_with("mod.rs"));
     [root.to_owned(), "super::".repeat(depth)]
 }
 
-/// The arrows below `dir` that do not go down, as `file:line: from -> to`. `root` is the path of `dir` in the crate.
+/// The arrows below `dir` that do not go down, as `file:line: from -> to`. `root` is the path of
+/// `dir` in the crate.
 fn upward(dir: &Path, layers: &[&[&str]], root: &str) -> Vec<String> {
     let mut files = Vec::new();
     rust_files(dir, &mut files);
@@ -114,7 +116,8 @@ fn upward(dir: &Path, layers: &[&[&str]], root: &str) -> Vec<String> {
         let code = code.join("\n");
         for prefix in paths_to_root(root, inside) {
             for (at, to) in names_after(&code, &prefix) {
-                // A module inside the file lies one deeper, and names what is in the file by this path.
+                // A module inside the file lies one deeper, and names what is in the file by this
+                // path.
                 if rank(layers, to).is_none() && prefix != root {
                     continue;
                 }

@@ -1,69 +1,75 @@
-//! Requests and their answers on one connection: which of them run, and whether their answers are
-//! read.
+//! Requests and their answers on one connection: which requests run, and whether the peer reads
+//! their answers.
 //!
 //! A request runs from when its body has arrived, or its caller was verified, until the last byte
-//! of its answer was handed to the socket. What has not arrived yet keeps no connection, and what
-//! is not read ends it.
+//! of its answer was handed to the socket. A request that has not arrived does not keep its
+//! connection open, and an unread answer closes it.
 
-use super::Bounds;
-use super::pace::{Line, Pace};
+use super::bounds::Bounds;
 use super::permits::{OpenShare, Permit, Permits};
+use super::write_progress::{SocketProgress, WriteProgress};
 use crate::domain::Principal;
 use crate::http::budget::Pressure;
 use axum::BoxError;
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use parking_lot::Mutex;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// Size of the pieces in which an answer is handed to the connection, in bytes. Each piece that is
-/// written shows that the peer reads.
+/// Size of the pieces in which an answer is handed to the connection, in bytes. Each written piece
+/// shows that the peer reads.
 const PIECE: usize = 16 * 1024;
 /// Number of open requests per connection that need no permit.
 const FREE: usize = 4;
 
-/// The requests of a connection that run.
+/// The state of a connection's requests.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Requests {
-    /// Whether there was a request at all.
+    /// Whether the connection has had a request.
     pub(super) begun: bool,
     pub(super) running: usize,
-    /// Whether the body of one did not arrive in time while slots were taken.
+    /// Whether a body did not arrive in time while all slots were taken.
     pub(super) late: bool,
 }
 
-/// The traffic of one connection.
-pub(super) struct Traffic {
+/// The requests and unread answers of one connection.
+pub(super) struct ConnectionState {
     pub(super) requests: watch::Sender<Requests>,
-    /// Requests whose bodies have not arrived.
+    /// Number of requests whose bodies have not arrived.
     arriving: AtomicUsize,
-    /// Those that are answered.
+    /// The requests whose answers are being written.
     answered: Mutex<Vec<Weak<Exchange>>>,
-    pub(super) line: Arc<Line>,
-    /// Whether the slots of the address are taken.
+    pub(super) socket: Arc<SocketProgress>,
+    /// Whether all slots of the address are taken.
     pub(super) full: watch::Receiver<bool>,
     pub(super) bounds: Bounds,
-    /// Whether answers that are not read hold much memory.
+    /// Whether unread answers hold much memory.
     pressure: Pressure,
 }
 
-impl Traffic {
-    pub(super) fn new(line: Arc<Line>, full: watch::Receiver<bool>, bounds: Bounds, pressure: Pressure) -> Self {
+impl ConnectionState {
+    pub(super) fn new(
+        socket: Arc<SocketProgress>,
+        full: watch::Receiver<bool>,
+        bounds: Bounds,
+        pressure: Pressure,
+    ) -> Self {
         let (requests, answered) = (watch::Sender::default(), Mutex::default());
-        Self { requests, arriving: AtomicUsize::new(0), answered, line, full, bounds, pressure }
+        Self { requests, arriving: AtomicUsize::new(0), answered, socket, full, bounds, pressure }
     }
 
-    /// Whether requests run, or something waits to be written.
+    /// Whether requests run, or data waits to be written.
     pub(super) fn is_busy(&self) -> bool {
-        self.requests.borrow().running > 0 || self.line.is_blocked()
+        self.requests.borrow().running > 0 || self.socket.is_blocked()
     }
 
-    /// Whether bodies of requests have not arrived.
+    /// Whether the bodies of some requests have not arrived.
     pub(super) fn is_receiving(&self) -> bool {
         self.arriving.load(Ordering::Relaxed) > 0
     }
@@ -71,12 +77,12 @@ impl Traffic {
     /// Whether the peer does not read, or too slowly.
     pub(super) fn is_stalled(&self) -> bool {
         let bounds = if self.pressure.is_high() { self.bounds.under_pressure() } else { self.bounds };
-        if self.line.is_stalled(&bounds) {
+        if self.socket.is_stalled(&bounds) {
             return true;
         }
-        // While the socket is full, answers wait for each other.
-        let since = self.line.last_blocked();
-        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        // While the socket is full, answers wait for each other, so that time does not count.
+        let since = self.socket.last_blocked();
+        let mut answered = self.answered.lock();
         answered.retain(|exchange| exchange.strong_count() > 0);
         answered.iter().filter_map(Weak::upgrade).any(|exchange| exchange.is_stalled(since, &bounds))
     }
@@ -84,97 +90,100 @@ impl Traffic {
 
 /// One request with its answer.
 pub(super) struct Exchange {
-    traffic: Arc<Traffic>,
+    state: Arc<ConnectionState>,
     running: AtomicBool,
-    /// How fast its answer is read.
-    pace: Mutex<Option<Pace>>,
-    /// None where the connection needs none for it.
+    /// How the peer reads the answer, once there is one.
+    progress: Mutex<Option<WriteProgress>>,
+    /// None for one of the requests that need no permit.
     permit: Option<Permit>,
     permits: Permits,
-    patient: Mutex<Option<OpenShare>>,
+    slow_body: Mutex<Option<OpenShare>>,
 }
 
 impl Exchange {
-    /// Begins a request; none when the connection has some already and all permits are taken.
-    pub(super) fn begin(traffic: &Arc<Traffic>, permits: &Permits) -> Option<Arc<Self>> {
-        let open = traffic.arriving.load(Ordering::Relaxed) + traffic.requests.borrow().running;
+    /// Begins a request. `None` when the connection has used up the requests that need no permit,
+    /// and all permits are taken.
+    pub(super) fn begin(state: &Arc<ConnectionState>, permits: &Permits) -> Option<Arc<Self>> {
+        let open = state.arriving.load(Ordering::Relaxed) + state.requests.borrow().running;
         let permit = if open < FREE { None } else { Some(permits.open()?) };
-        traffic.arriving.fetch_add(1, Ordering::Relaxed);
-        traffic.requests.send_if_modified(|requests| !std::mem::replace(&mut requests.begun, true));
-        let (traffic, running) = (traffic.clone(), AtomicBool::new(false));
-        let (permits, pace, patient) = (permits.clone(), Mutex::default(), Mutex::default());
-        Some(Arc::new(Self { traffic, running, pace, permit, permits, patient }))
+        state.arriving.fetch_add(1, Ordering::Relaxed);
+        state.requests.send_if_modified(|requests| !std::mem::replace(&mut requests.begun, true));
+        let (state, running) = (state.clone(), AtomicBool::new(false));
+        let (permits, progress, slow_body) = (permits.clone(), Mutex::default(), Mutex::default());
+        Some(Arc::new(Self { state, running, progress, permit, permits, slow_body }))
     }
 
     fn is_running(&self) -> bool {
         self.running.load(Ordering::Relaxed)
     }
 
-    /// Whether the request may wait for its peer. While nobody was verified for it, it does so
-    /// within the share of all such requests.
-    pub(super) fn may_wait(&self) -> bool {
-        self.permit.as_ref().is_none_or(Permit::may_wait)
+    /// Counts the request to the share of all requests without a verified caller, unless it is
+    /// counted already. False when that share is used up; the request must not wait for its peer
+    /// then.
+    pub(super) fn ensure_counted(&self) -> bool {
+        self.permit.as_ref().is_none_or(Permit::ensure_counted)
     }
 
-    /// From now on the request runs.
+    /// Marks the request as running.
     pub(super) fn run(&self) {
         if !self.running.swap(true, Ordering::Relaxed) {
-            self.traffic.requests.send_modify(|requests| requests.running += 1);
-            self.traffic.arriving.fetch_sub(1, Ordering::Relaxed);
+            self.state.requests.send_modify(|requests| requests.running += 1);
+            self.state.arriving.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    /// From now on its answer is to be read.
+    /// Marks the answer as begun: the peer has to read it from now on.
     pub(super) fn answer(self: &Arc<Self>) {
         self.run();
-        *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = Some(Pace::begin());
-        let mut answered = self.traffic.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.progress.lock() = Some(WriteProgress::begin());
+        let mut answered = self.state.answered.lock();
         answered.retain(|exchange| exchange.strong_count() > 0);
         answered.push(Arc::downgrade(self));
     }
 
     fn wrote(&self, bytes: usize) {
-        if let Some(pace) = &mut *self.pace.lock().unwrap_or_else(PoisonError::into_inner) {
-            pace.advance(bytes);
+        if let Some(progress) = &mut *self.progress.lock() {
+            progress.advance(bytes);
         }
     }
 
     fn is_stalled(&self, since: Option<Instant>, bounds: &Bounds) -> bool {
-        let pace = *self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        pace.is_some_and(|pace| pace.has_stopped(since, bounds) || pace.lags(bounds.slow, bounds))
+        let progress = *self.progress.lock();
+        progress.is_some_and(|progress| progress.has_stopped(since, bounds) || progress.lags(bounds.slow, bounds))
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
         if self.is_running() {
-            self.traffic.requests.send_modify(|requests| requests.running -= 1);
+            self.state.requests.send_modify(|requests| requests.running -= 1);
         } else {
-            self.traffic.arriving.fetch_sub(1, Ordering::Relaxed);
+            self.state.arriving.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
-/// Lets the handler of a request say that its caller is known, so that its body has all the time
-/// that bodies have.
+/// An open request, for its handler: counts it to the share of its caller, whose body then has the
+/// full time to arrive.
 #[derive(Clone)]
-pub(in crate::http) struct Admission(Arc<Exchange>);
+pub(in crate::http) struct OpenRequest(Arc<Exchange>);
 
-impl Admission {
+impl OpenRequest {
     pub(super) fn of(exchange: &Arc<Exchange>) -> Self {
         Self(exchange.clone())
     }
 
-    /// Lets a request wait whose caller is not verified yet.
+    /// Counts the request to the share of all requests without a verified caller, unless it is
+    /// counted already. Needed before a request waits.
     ///
     /// # Errors
-    /// When too many such requests wait.
-    pub(in crate::http) fn wait(&self) -> Result<(), NoPermit> {
-        if self.0.may_wait() { Ok(()) } else { Err(NoPermit) }
+    /// When that share is used up.
+    pub(in crate::http) fn ensure_counted(&self) -> Result<(), NoPermit> {
+        if self.0.ensure_counted() { Ok(()) } else { Err(NoPermit) }
     }
 
-    /// The caller was verified: the request's body has all the time that bodies have, unless the
-    /// caller has many such requests.
+    /// Counts the request to the share of its verified caller. Its body then has the full time to
+    /// arrive, unless the caller has too many such requests.
     ///
     /// # Errors
     /// When this caller has too many open requests.
@@ -182,38 +191,38 @@ impl Admission {
         if self.0.permit.as_ref().is_some_and(|permit| !permit.count_to(Some(caller))) {
             return Err(NoPermit);
         }
-        let patient = self.0.permits.patient(caller);
-        if patient.is_some() {
+        let slow_body = self.0.permits.allow_slow_body(caller);
+        if slow_body.is_some() {
             self.0.run();
         }
-        *self.0.patient.lock().unwrap_or_else(PoisonError::into_inner) = patient;
+        *self.0.slow_body.lock() = slow_body;
         Ok(())
     }
 }
 
-/// Too many requests of this caller are open, or of callers who are not verified.
+/// Too many requests are open, of this caller or of all that are not verified.
 #[derive(Debug, thiserror::Error)]
 #[error("too many requests are open")]
 pub(in crate::http) struct NoPermit;
 
 type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The body of a request. While all slots are taken, it fails when it takes too long and its caller
-/// is not verified.
-pub(super) struct Arriving<B> {
+/// The body of a request. While all slots are taken, reading it fails when it arrives too slowly
+/// and the caller is not verified.
+pub(super) struct RequestBody<B> {
     body: B,
     exchange: Arc<Exchange>,
     deadline: Deadline,
 }
 
-impl<B: HttpBody> Arriving<B> {
+impl<B: HttpBody> RequestBody<B> {
     pub(super) fn new(body: B, exchange: Arc<Exchange>) -> Self {
         if body.is_end_stream() {
             exchange.run();
         }
-        let (mut full, at) = (exchange.traffic.full.clone(), Instant::now() + exchange.traffic.bounds.body_when_full);
+        let (mut full, at) = (exchange.state.full.clone(), Instant::now() + exchange.state.bounds.body_when_full);
         let deadline = Box::pin(async move {
-            // The address has stopped accepting when this cannot be told.
+            // An error means that the address has stopped accepting.
             let _ = full.wait_for(|full| *full).await;
             sleep_until(at).await;
         });
@@ -221,7 +230,7 @@ impl<B: HttpBody> Arriving<B> {
     }
 }
 
-impl<B> HttpBody for Arriving<B>
+impl<B> HttpBody for RequestBody<B>
 where
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
@@ -244,13 +253,13 @@ where
                 Poll::Ready(ended.map(|error| error.map_err(Into::into)))
             }
             Poll::Pending if self.exchange.is_running() => Poll::Pending,
-            Poll::Pending if !self.exchange.may_wait() => {
+            Poll::Pending if !self.exchange.ensure_counted() => {
                 self.exchange.run();
                 Poll::Ready(Some(Err(NoPermit.into())))
             }
             Poll::Pending => {
                 ready!(self.deadline.as_mut().poll(cx));
-                self.exchange.traffic.requests.send_modify(|requests| requests.late = true);
+                self.exchange.state.requests.send_modify(|requests| requests.late = true);
                 self.exchange.run();
                 Poll::Ready(Some(Err("the body did not arrive in time".into())))
             }
@@ -266,27 +275,27 @@ where
     }
 }
 
-impl<B> Drop for Arriving<B> {
+impl<B> Drop for RequestBody<B> {
     fn drop(&mut self) {
-        // A handler that stops reading is about to answer.
+        // A handler that stops reading the body is about to answer.
         self.exchange.run();
     }
 }
 
-/// The body of an answer, in pieces that tell when they were written.
-pub(super) struct Outgoing {
+/// The body of an answer, in pieces that note when they were written.
+pub(super) struct AnswerBody {
     body: Body,
     rest: Bytes,
     exchange: Arc<Exchange>,
 }
 
-impl Outgoing {
+impl AnswerBody {
     pub(super) fn new(body: Body, exchange: Arc<Exchange>) -> Self {
         Self { body, rest: Bytes::new(), exchange }
     }
 }
 
-impl HttpBody for Outgoing {
+impl HttpBody for AnswerBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -323,7 +332,7 @@ impl HttpBody for Outgoing {
     }
 }
 
-/// A piece of an answer; it is dropped when it was written.
+/// A piece of an answer; hyper drops it once it is written.
 struct Piece {
     bytes: Bytes,
     exchange: Arc<Exchange>,

@@ -1,8 +1,9 @@
-//! How many requests are open at once, in the process and of each caller.
+//! Limits the number of open requests, in the process and of each caller.
 
 use crate::domain::Principal;
 use crate::http::shares::{Share, Shares};
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// Permits for open requests. Cheap to clone.
@@ -10,24 +11,24 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 pub(in crate::http) struct Permits {
     all: Arc<Semaphore>,
     callers: Shares<Semaphore>,
-    /// Those whose bodies may take all their time while connections are scarce.
-    patient: Shares<Semaphore>,
+    /// Shares of the requests whose bodies may take the full time while connections are scarce.
+    slow_bodies: Shares<Semaphore>,
 }
 
 impl Permits {
-    /// Permits for `all` requests, of which one caller has `each` at most.
+    /// Permits for `all` requests, at most `each` of one caller.
     pub(in crate::http) fn new(all: usize, each: usize) -> Self {
         let callers = || Shares::new(each, each, Semaphore::new);
-        Self { all: Arc::new(Semaphore::new(all)), callers: callers(), patient: callers() }
+        Self { all: Arc::new(Semaphore::new(all)), callers: callers(), slow_bodies: callers() }
     }
 
-    /// Gives a request of a verified caller all the time that bodies have; none when the caller has
-    /// too many such requests.
-    pub(super) fn patient(&self, caller: &Principal) -> Option<OpenShare> {
-        OpenShare::take(&self.patient, Some(caller))
+    /// Allows the body of a verified caller's request the full time to arrive; `None` when the
+    /// caller has too many such requests.
+    pub(super) fn allow_slow_body(&self, caller: &Principal) -> Option<OpenShare> {
+        OpenShare::take(&self.slow_bodies, Some(caller))
     }
 
-    /// Opens a request of a caller who is not known yet; none when too many are open.
+    /// Opens a request whose caller is not known yet; `None` when too many are open.
     pub(super) fn open(&self) -> Option<Permit> {
         let of_all = self.all.clone().try_acquire_owned().ok()?;
         Some(Permit { _of_all: of_all, callers: self.callers.clone(), share: Mutex::default() })
@@ -43,23 +44,25 @@ pub(super) struct Permit {
 }
 
 impl Permit {
-    /// Counts the request to the share of this caller; without one, to that of all requests that
-    /// nobody was verified for. False when the share is used up.
+    /// Counts the request to the share of this caller, or without one to the share of all requests
+    /// without a verified caller. False when the share is used up; the request stays counted as
+    /// before.
     pub(super) fn count_to(&self, caller: Option<&Principal>) -> bool {
-        let mut share = self.share.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut share = self.share.lock();
         let Some(taken) = OpenShare::take(&self.callers, caller) else { return false };
         *share = Some(taken);
         true
     }
 
-    /// Lets a request wait for its peer, though nobody may be verified for it yet.
-    pub(super) fn may_wait(&self) -> bool {
-        let decided = self.share.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        decided || self.count_to(None)
+    /// Counts the request to the share of all requests without a verified caller, unless it is
+    /// counted already. False when that share is used up.
+    pub(super) fn ensure_counted(&self) -> bool {
+        let is_counted = self.share.lock().is_some();
+        is_counted || self.count_to(None)
     }
 }
 
-/// One request of a caller's share.
+/// One request, counted to a caller's share until dropped.
 pub(super) struct OpenShare(Share<Semaphore>);
 
 impl OpenShare {
@@ -88,9 +91,9 @@ mod tests {
         let permits = Permits::new(4, 2);
         let ada = Principal::User(UserId::parse("ada").unwrap());
         let open = [permits.open().unwrap(), permits.open().unwrap(), permits.open().unwrap()];
-        assert!(open[0].may_wait() && open[0].may_wait() && open[1].may_wait());
-        assert!(!open[2].may_wait(), "the share of those whom nobody knows is used up");
-        assert!(open[0].count_to(Some(&ada)) && open[2].may_wait(), "who is verified has a share of their own");
+        assert!(open[0].ensure_counted() && open[0].ensure_counted() && open[1].ensure_counted());
+        assert!(!open[2].ensure_counted(), "the share of those whom nobody knows is used up");
+        assert!(open[0].count_to(Some(&ada)) && open[2].ensure_counted(), "who is verified has a share of their own");
         assert!(open[1].count_to(Some(&ada)) && !open[2].count_to(Some(&ada)));
         let last = permits.open().unwrap();
         assert!(permits.open().is_none(), "all of them are a bound as well");

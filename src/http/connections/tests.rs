@@ -29,7 +29,7 @@ pub(super) const BOUNDS: Bounds = Bounds {
 };
 const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
-/// The bytes of a large answer, and whether anything still holds them.
+/// The bytes of a large answer, with a reference that shows whether anything still holds them.
 struct Large {
     _held: Arc<()>,
 }
@@ -80,21 +80,21 @@ fn start_under(bounds: Bounds, permits: Permits, tls: Option<RustlsAcceptor>, pr
         .route("/", get(async || "here").post(async |body: Bytes| body))
         .route("/slow", get(slow))
         .route("/large", get(large))
-        .route("/admitted", post(count_and_read));
+        .route("/verified", post(count_and_read));
     let stop = CancellationToken::new();
     let server = tokio::spawn(serve(socket, tls, router, bounds, permits, pressure, stop.clone()));
     Started { address, held, stop, server }
 }
 
 /// Reads the body of a request whose caller was verified.
-async fn count_and_read(Extension(admission): Extension<Admission>, body: Body) -> Result<Bytes, StatusCode> {
+async fn count_and_read(Extension(open_request): Extension<OpenRequest>, body: Body) -> Result<Bytes, StatusCode> {
     let ada = Principal::User(UserId::parse("ada").unwrap());
-    admission.count_to(&ada).map_err(|NoPermit| StatusCode::INTERNAL_SERVER_ERROR)?;
+    open_request.count_to(&ada).map_err(|NoPermit| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(axum::body::to_bytes(body, 1024).await.unwrap())
 }
 
-/// A client of HTTP/2 whose streams may be sent so many bytes each before it reads them, which it
-/// does only when told.
+/// An HTTP/2 client with a flow-control window of this many bytes for each stream; it reads only
+/// when a test tells it to.
 async fn client(address: SocketAddr, window: u32) -> h2::client::SendRequest<Bytes> {
     let stream = TcpStream::connect(address).await.unwrap();
     let mut builder = h2::client::Builder::new();
@@ -107,7 +107,7 @@ fn request(path: &str) -> Request<()> {
     Request::get(format!("http://x{path}")).body(()).unwrap()
 }
 
-/// Sends a request, and gives what comes back at once.
+/// Sends a request; gives the first bytes of the answer.
 async fn ask(stream: &mut TcpStream, request: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = vec![0; 1024];
@@ -115,14 +115,14 @@ async fn ask(stream: &mut TcpStream, request: &str) -> String {
     String::from_utf8_lossy(&answer[..read]).into_owned()
 }
 
-/// Reads until the other side ends the connection.
+/// Reads until the server closes the connection.
 async fn ends(stream: &mut TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     timeout(TEST_TIMEOUT, stream.read_to_end(&mut rest)).await.expect("the connection ends").unwrap();
     rest
 }
 
-/// A connection of HTTP/2 (RFC 9113, section 3.4) with one request for `/`.
+/// An HTTP/2 connection (RFC 9113, section 3.4) with one request for `/`.
 async fn http2(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -155,7 +155,7 @@ async fn a_connection_without_requests_ends() {
 
 #[tokio::test]
 async fn pings_do_not_keep_a_connection_of_http_2() {
-    // This client does not care for GOAWAY, so that it is cut off.
+    // This client ignores GOAWAY, so the server closes the connection by force.
     let address = start(Bounds { next_request: SHORT * 3, grace: SHORT, ..BOUNDS });
     let begin = Instant::now();
     let (mut read, mut write) = http2(address).await.into_split();
@@ -165,12 +165,12 @@ async fn pings_do_not_keep_a_connection_of_http_2() {
         }
     });
     let mut all = Vec::new();
-    // Whether it ends in good order or not, it ends.
+    // It may end with an error or without.
     let _ = timeout(TEST_TIMEOUT, read.read_to_end(&mut all)).await.expect("the connection ends");
     pings.abort();
     assert!(begin.elapsed() >= SHORT * 3);
     assert!(all.windows(4).any(|part| part == b"here"), "the request was answered");
-    // GOAWAY, of stream 0.
+    // GOAWAY on stream 0.
     assert!(all.windows(6).any(|part| part == [7, 0, 0, 0, 0, 0]), "{all:?}");
 }
 
@@ -225,7 +225,7 @@ async fn nobody_is_sent_away_while_there_is_room() {
     }
 }
 
-/// The certificate of the tests.
+/// An acceptor with the tests' certificate.
 async fn tls() -> RustlsAcceptor {
     let files = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/http");
     let config = RustlsConfig::from_pem_file(files.join("localhost.pem"), files.join("localhost.key"));
@@ -272,7 +272,7 @@ async fn a_request_whose_body_has_not_arrived_keeps_no_slot() {
     let address = start(bounds);
     let mut clients = Vec::new();
     for _ in 0..3 {
-        // Several a connection, and new ones all the time: that is no reason to keep it.
+        // Even many requests on a connection, and ever new ones, do not keep it open.
         let mut client = client(address, 65_535).await;
         clients.push(tokio::spawn(async move {
             let mut open = Vec::new();
@@ -294,7 +294,7 @@ async fn a_request_whose_body_has_not_arrived_keeps_no_slot() {
 async fn the_body_of_a_verified_caller_has_its_time() {
     let bounds = Bounds { slots: 1, when_full: SHORT / 2, body_when_full: SHORT, ..BOUNDS };
     let address = start(bounds);
-    for (path, answered) in [("/admitted", true), ("/", false)] {
+    for (path, answered) in [("/verified", true), ("/", false)] {
         let mut slow = TcpStream::connect(address).await.unwrap();
         slow.write_all(POST.replace("/ ", &format!("{path} ")).as_bytes()).await.unwrap();
         sleep(SHORT * 4).await;
@@ -347,7 +347,7 @@ async fn requests_beyond_the_permits_are_refused_and_a_few_of_each_connection_ar
     for answer in others {
         assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
     }
-    // Reading makes room.
+    // Answers that are read free their permits.
     for answer in open {
         let mut body = answer.into_body();
         let _ = body.flow_control().release_capacity(0);
@@ -371,18 +371,18 @@ async fn requests_of_nobody_in_particular_leave_permits_for_those_of_verified_ca
         codes.push(tokio::spawn(async move { answer.await.unwrap().status() }));
     }
     sleep(SHORT).await;
-    // Four that need no permit, and two of the permits, wait; the others are answered.
+    // Four requests without a permit and two with one wait; the others are answered.
     assert_eq!(codes.iter().filter(|code| code.is_finished()).count(), 3);
     let mut verified = Vec::new();
     for at in 0..4 {
         waiting = waiting.ready().await.unwrap();
-        let request = Request::post("http://x/admitted").header("authorization", "Bearer t").body(()).unwrap();
+        let request = Request::post("http://x/verified").header("authorization", "Bearer t").body(()).unwrap();
         let (answer, mut body) = waiting.send_request(request, false).unwrap();
         sleep(SHORT).await;
         if at < 2 {
             verified.push((answer, body));
         } else {
-            // Two are one caller's share, and nobody's is used up as well.
+            // The caller's share of two is used up, and so is the share without a caller.
             let _ = body.send_data(Bytes::new(), true);
             assert_eq!(answer.await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE, "{at}");
         }
@@ -411,7 +411,7 @@ async fn a_request_has_a_hundred_header_fields_at_most() {
     }
 }
 
-/// What the server sends after a client of HTTP/2 sent these frames, until it closes the
+/// Everything that the server sends to an HTTP/2 client that sent these frames, until it closes the
 /// connection.
 async fn told(address: SocketAddr, frames: &[u8]) -> Vec<u8> {
     let (mut read, mut write) = http2(address).await.into_split();
@@ -426,7 +426,7 @@ async fn told(address: SocketAddr, frames: &[u8]) -> Vec<u8> {
     all
 }
 
-/// GOAWAY with this error (RFC 9113, section 6.8).
+/// Whether the bytes contain GOAWAY with this error (RFC 9113, section 6.8).
 fn goes_away(all: &[u8], error: u8) -> bool {
     all.windows(17).any(|frame| frame[3..9] == [7, 0, 0, 0, 0, 0] && frame[13..17] == [0, 0, 0, error])
 }
@@ -435,7 +435,7 @@ fn goes_away(all: &[u8], error: u8) -> bool {
 async fn floods_of_frames_end_the_connection() {
     const ENHANCE_YOUR_CALM: u8 = 0xb;
     let address = start(BOUNDS);
-    // HEADERS and RST_STREAM, again and again (CVE-2023-44487).
+    // HEADERS and RST_STREAM, repeated (CVE-2023-44487).
     let mut resets = Vec::new();
     for stream in (3..4_003_u32).step_by(2) {
         let id = stream.to_be_bytes();
@@ -447,7 +447,7 @@ async fn floods_of_frames_end_the_connection() {
         resets.extend([0, 0, 0, 8]);
     }
     assert!(goes_away(&told(address, &resets).await, ENHANCE_YOUR_CALM), "rapid resets");
-    // HEADERS that do not end, and CONTINUATION without end (CVE-2024-27316).
+    // HEADERS without END_HEADERS, and endless CONTINUATION (CVE-2024-27316).
     let mut continuations = vec![0, 0, 3, 1, 1, 0, 0, 0, 3, 0x82, 0x86, 0x84];
     for _ in 0..10_000 {
         continuations.extend([0, 0, 5, 9, 0, 0, 0, 0, 3, 0, 1, b'a', 1, b'b']);

@@ -1,5 +1,5 @@
-//! The token of a request (RFC 6750, section 2.1). It comes in one header and from nowhere else: a
-//! URL ends up in logs.
+//! The bearer token of a request (RFC 6750, section 2.1). It is read from the header Authorization
+//! only, since URLs end up in logs.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -7,11 +7,11 @@ use http::header::AUTHORIZATION;
 /// The credentials of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Bearer<'a> {
-    /// Nothing.
+    /// No header Authorization.
     None,
-    /// A token, not judged yet.
+    /// A token, not verified yet.
     Token(&'a str),
-    /// Something else than one token.
+    /// A header that is not `Bearer` and one token, or several headers.
     Bad,
 }
 

@@ -1,8 +1,8 @@
-//! Reading a request's body within bounds of size and time, whatever its headers say of it.
+//! Reads a request's body within limits of size and time, whatever its headers announce.
 
-use super::super::budget::ReservedBytes;
-use super::super::connections::NoPermit;
 use super::refusal::Refusal;
+use crate::http::budget::Reservation;
+use crate::http::connections::NoPermit;
 use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
 use http::header::{CONTENT_LENGTH, EXPECT};
@@ -11,26 +11,26 @@ use std::time::Duration;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-/// A body is no larger, in bytes: 2 MiB.
+/// Maximum size of a body, in bytes.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
-/// Without a token a body is no larger: what anybody may ask is short, and nobody's memory is spent
-/// on more.
+/// Maximum size of a body without a token, in bytes: the operations open to anybody are short.
 const MAX_ANONYMOUS: usize = 16 * 1024;
-/// Bytes reserved for a body before more of it has arrived; afterwards, at most twice as much as
-/// has.
+/// Size of the first buffer for a body, in bytes. Later buffers have at most twice the size of what
+/// has arrived.
 const FIRST_BUFFER: usize = 4 * 1024;
-/// It has arrived within this time.
-const READ: Duration = Duration::from_secs(10);
-/// So much of a refused body is read and thrown away, and for so long: a client that is still
+/// How long a body may take to arrive.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum number of bytes of a refused body that are read and discarded: a client that is still
 /// sending when the connection closes may never see the answer.
 const MAX_DISCARDED: usize = 8 * 1024 * 1024;
-const DISCARD: Duration = Duration::from_secs(2);
+/// How long discarding them may take.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The body of one request.
 pub(super) struct Incoming {
     stream: BodyDataStream,
     announced: Option<usize>,
-    /// The client waits to be asked for it (RFC 9110, section 10.1.1).
+    /// Whether the client waits for 100 Continue (RFC 9110, section 10.1.1).
     expects: bool,
 }
 
@@ -44,20 +44,23 @@ impl Incoming {
         }
     }
 
-    /// Reads it; `held` grows with its buffer. What is too large for a caller without a token needs
-    /// one, as what only callers with one are answered. It may hold values, so it is overwritten
-    /// when it is dropped.
+    /// Reads the body; `reservation` grows with its buffer. The body may hold secret values, so it
+    /// is overwritten when dropped.
+    ///
+    /// # Errors
+    /// When the body is too large, too slow or cut off, or memory is short. An anonymous caller
+    /// with too large a body is asked for a token.
     pub(super) async fn read(
         &mut self,
         anonymous: bool,
-        held: &mut ReservedBytes,
+        reservation: &mut Reservation,
     ) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         if self.announced.is_some_and(|length| length > MAX_BYTES) {
             return Err(too_large());
         }
         let (most, refusal): (_, fn() -> Refusal) =
             if anonymous { (MAX_ANONYMOUS, Refusal::no_token) } else { (MAX_BYTES, too_large) };
-        match timeout(READ, self.collect(most, refusal, held)).await {
+        match timeout(READ_TIMEOUT, self.collect(most, refusal, reservation)).await {
             Ok(read) => read,
             Err(_) => Err(Refusal::http(
                 StatusCode::REQUEST_TIMEOUT,
@@ -70,7 +73,7 @@ impl Incoming {
         &mut self,
         most: usize,
         refusal: fn() -> Refusal,
-        held: &mut ReservedBytes,
+        reservation: &mut Reservation,
     ) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         if self.announced.is_some_and(|length| length > most) {
             return Err(refusal());
@@ -79,7 +82,7 @@ impl Incoming {
         while let Some(chunk) = self.stream.next().await {
             let chunk = chunk.map_err(|error| {
                 let is_refused = error.into_inner().is::<NoPermit>();
-                if is_refused { Refusal::busy() } else { Refusal::form("The body ended before its end.") }
+                if is_refused { Refusal::busy() } else { Refusal::bad_request("The body was cut off; send it again.") }
             })?;
             let length = body.len() + chunk.len();
             if length > most {
@@ -90,7 +93,7 @@ impl Incoming {
                     Some(announced) if announced >= length => announced.min(FIRST_BUFFER.max(2 * length)),
                     _ => most.min(FIRST_BUFFER.max(2 * length)),
                 };
-                held.resize(capacity).await?;
+                reservation.resize(capacity).await?;
                 // A buffer that grows by itself leaves its old content behind.
                 let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
                 larger.extend_from_slice(&body);
@@ -101,22 +104,23 @@ impl Incoming {
         Ok(body)
     }
 
-    /// Throws the rest away.
+    /// Reads and discards the rest, so that the client gets to read the answer.
     pub(super) async fn discard(&mut self) {
         if self.expects || self.announced.is_some_and(|length| length > MAX_DISCARDED) {
             return;
         }
-        let rest = async {
-            let mut read = 0;
-            while let Some(Ok(chunk)) = self.stream.next().await {
-                read += chunk.len();
-                if read > MAX_DISCARDED {
-                    break;
-                }
+        // The answer follows in any case.
+        let _ = timeout(DISCARD_TIMEOUT, self.discard_rest()).await;
+    }
+
+    async fn discard_rest(&mut self) {
+        let mut read = 0;
+        while let Some(Ok(chunk)) = self.stream.next().await {
+            read += chunk.len();
+            if read > MAX_DISCARDED {
+                break;
             }
-        };
-        // However it ends, the answer follows.
-        let _ = timeout(DISCARD, rest).await;
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! In which media type an answer is written (RFC 9110, section 12.5.1, and GraphQL over HTTP,
-//! "Accept").
+//! Media types: which one to answer in (RFC 9110, section 12.5.1, and GraphQL over HTTP, "Accept"),
+//! and whether a request is JSON.
 
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
@@ -10,17 +10,16 @@ const JSON: &str = "application/json";
 /// The media types of answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Media {
-    /// `application/graphql-response+json`: a request that was not executed has a status of its
-    /// own.
+    /// `application/graphql-response+json`: a request that was not executed gets an error status.
     Response,
-    /// `application/json`: what is wrong with the document is answered with 200.
+    /// `application/json`: errors in the document are answered with status 200.
     Json,
 }
 
 impl Media {
-    /// The one the client likes best; none when it takes neither. Without a wish it is
-    /// `application/json`.
-    pub(super) fn wanted(headers: &HeaderMap) -> Option<Self> {
+    /// The media type that the client prefers by its Accept header; `None` when it accepts neither.
+    /// Without the header it is `application/json`.
+    pub(super) fn preferred(headers: &HeaderMap) -> Option<Self> {
         let ranges: Vec<&str> = headers
             .get_all(ACCEPT)
             .iter()
@@ -32,9 +31,9 @@ impl Media {
         if ranges.is_empty() {
             return Some(Self::Json);
         }
-        let response = Wish::of(RESPONSE, &ranges);
-        let json = Wish::of(JSON, &ranges);
-        let named = response.exactness == NAMED;
+        let response = Preference::of(RESPONSE, &ranges);
+        let json = Preference::of(JSON, &ranges);
+        let named = response.specificity == FULL_NAME;
         if response.quality > json.quality || (named && response.quality > 0 && response.quality == json.quality) {
             Some(Self::Response)
         } else {
@@ -51,38 +50,40 @@ impl Media {
     }
 }
 
-/// How exactly a range names a type: the most exact one that fits decides.
-const NAMED: u8 = 3;
+/// The specificity of a range that names the type in full; the most specific matching range
+/// decides.
+const FULL_NAME: u8 = 3;
 
-/// How much a type is wanted.
+/// The client's preference for a media type.
 #[derive(Default)]
-struct Wish {
-    exactness: u8,
-    /// In thousandths; zero is not at all.
+struct Preference {
+    specificity: u8,
+    /// The weight `q`, in thousandths; zero means not acceptable.
     quality: u16,
 }
 
-impl Wish {
+impl Preference {
     fn of(media: &str, ranges: &[&str]) -> Self {
-        let mut wish = Self::default();
+        let mut preference = Self::default();
         for range in ranges {
             let mut parts = range.split(';').map(str::trim);
-            let exactness = match parts.next().unwrap_or_default() {
-                name if name.eq_ignore_ascii_case(media) => NAMED,
+            let specificity = match parts.next().unwrap_or_default() {
+                name if name.eq_ignore_ascii_case(media) => FULL_NAME,
                 name if name.eq_ignore_ascii_case("application/*") => 2,
                 "*/*" => 1,
                 _ => continue,
             };
             let quality = parts.find_map(quality).unwrap_or(1000);
-            if (exactness, quality) > (wish.exactness, wish.quality) {
-                wish = Self { exactness, quality };
+            if (specificity, quality) > (preference.specificity, preference.quality) {
+                preference = Self { specificity, quality };
             }
         }
-        wish
+        preference
     }
 }
 
-/// Reads `q=0.5`; none for another parameter, and for a weight that is none.
+/// Reads the weight of a parameter such as `q=0.5`; `None` for other parameters and invalid
+/// weights.
 fn quality(parameter: &str) -> Option<u16> {
     let (name, value) = parameter.split_once('=')?;
     if !name.trim().eq_ignore_ascii_case("q") {
@@ -99,8 +100,8 @@ fn quality(parameter: &str) -> Option<u16> {
     }
 }
 
-/// Whether the body of a request is JSON in UTF-8, and nothing that a browser sends to other sites
-/// without asking them first.
+/// Whether the body of a request is JSON in UTF-8, which a browser sends to other sites only after
+/// a preflight.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(only), None) = (types.next().and_then(|value| value.to_str().ok()), types.next()) else { return false };
@@ -153,7 +154,7 @@ mod tests {
             (&["application/json;q=2"], json),
             (&["ü"], json),
         ] {
-            assert_eq!(Media::wanted(&headers(&ACCEPT, accept)), wanted, "{accept:?}");
+            assert_eq!(Media::preferred(&headers(&ACCEPT, accept)), wanted, "{accept:?}");
         }
     }
 

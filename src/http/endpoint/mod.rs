@@ -1,17 +1,17 @@
-//! `/graphql`, by the draft "GraphQL over HTTP": the caller is verified first, then the request's
-//! form, then its document, and only then is anything executed. Every answer, whatever its status,
-//! is a GraphQL answer.
+//! `/graphql`, by the draft "GraphQL over HTTP". The server checks the caller first, then the
+//! request's parameters, then its document; only then does it execute anything. Every answer,
+//! whatever its status, is a GraphQL answer.
 
 mod bearer;
 mod body;
-mod form;
+mod cross_site;
 mod media;
+mod parameters;
 mod refusal;
-mod site;
 mod variables;
 
-use super::budget::{Exhausted, MemoryBudget, ReservedBytes};
-use super::connections::Admission;
+use super::budget::{Exhausted, MemoryBudget, Reservation};
+use super::connections::OpenRequest;
 use super::noted::Noted;
 use super::tokens::Verifier;
 use crate::domain::Principal;
@@ -25,11 +25,11 @@ use axum::response::Response;
 use bearer::Bearer;
 use body::Incoming;
 use bytes::Bytes;
-use form::Form;
 use futures::poll;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use media::Media;
+use parameters::Parameters;
 pub(super) use refusal::Refusal;
 use refusal::{respond, serialize, was_executed};
 use std::pin::pin;
@@ -42,28 +42,28 @@ use tokio_util::task::TaskTracker;
 use tracing::Span;
 use zeroize::Zeroizing;
 
-/// By this header a gateway asks for the trace of what it fetches.
+/// The header by which a gateway asks for a trace of its request.
 const INCLUDE_TRACE: &str = "apollo-federation-include-trace";
 
-/// Up to this length, in bytes, a request is parsed where it is: that takes a few milliseconds at
-/// most. A longer one is parsed on a thread that serves nobody else meanwhile.
-const SMALL: usize = 4 * 1024;
+/// Maximum length of a request that is parsed on the async worker, in bytes: that takes a few
+/// milliseconds. A longer one is parsed on a blocking thread.
+const MAX_INLINE_PARSE: usize = 4 * 1024;
 
-/// Up to this number of statements, operations are executed as they come. One with more queues up
-/// enough of them to hold up everybody else, so a caller has one at a time.
+/// Maximum number of statements of an operation that is executed without waiting. A larger one
+/// could delay all other callers, so each caller runs only one of those at a time.
 const FEW_STATEMENTS: u64 = 20;
 
-/// How long a caller waits for a query.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// How long a query may take.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The callers that an address serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Serves {
-    /// Everybody.
+    /// All callers.
     All,
-    /// Everybody but runtimes.
+    /// All callers but runtimes.
     People,
-    /// Runtimes alone.
+    /// Runtimes only.
     Runtimes,
 }
 
@@ -72,15 +72,15 @@ pub(super) struct Endpoint {
     pub(super) api: Api,
     pub(super) verifier: Verifier,
     pub(super) serves: Serves,
-    /// The memory of requests, which all addresses of the process share.
+    /// The memory of requests, shared by all addresses of the process.
     pub(super) requests: MemoryBudget,
-    /// The memory of answers, shared alike.
+    /// The memory of answers, shared likewise.
     pub(super) answers: MemoryBudget,
-    /// Bounds the large requests that are parsed at once.
+    /// Limits how many large requests are parsed at once.
     pub(super) parsers: Arc<Semaphore>,
-    /// Bounds the operations with many statements that are executed at once.
+    /// Limits how many operations with many statements are executed at once.
     pub(super) readers: Arc<Semaphore>,
-    /// The operations that are being executed, so that the end of the program can wait for them.
+    /// The operations being executed, so that a shutdown can wait for them.
     pub(super) running: TaskTracker,
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn graphql(State(endpoint): State<Arc<Endpoint>>, request: Requ
     let media = head.media.unwrap_or(Media::Json);
     let mut body = Incoming::new(&parts.headers, body);
     let principal = endpoint.authenticate(&parts, &noted).await;
-    // Its headers are not held while its body arrives.
+    // Frees the headers while the body arrives.
     drop(parts);
     let answered = match principal {
         Ok(principal) => endpoint.answer(principal, head, &mut body, &noted).await,
@@ -100,8 +100,8 @@ pub(super) async fn graphql(State(endpoint): State<Arc<Endpoint>>, request: Requ
     };
     match answered {
         Ok(Answered { executed, body }) => {
-            // In application/json a status other than 200 would say that it is no GraphQL answer at
-            // all.
+            // With application/json, a status other than 200 would mean that this is no GraphQL
+            // answer.
             let status = if executed || media == Media::Json { StatusCode::OK } else { StatusCode::BAD_REQUEST };
             respond(status, media, body)
         }
@@ -115,12 +115,12 @@ pub(super) async fn graphql(State(endpoint): State<Arc<Endpoint>>, request: Requ
 /// The headers of a request that matter, apart from its token.
 struct Head {
     method: Method,
-    /// Of a GET alone: what it asks.
+    /// The URI of a GET; none for other methods.
     query: Option<Uri>,
-    /// In what it is to be answered; none when nothing will do.
+    /// The media type of the answer; none when the client accepts neither.
     media: Option<Media>,
     is_json: bool,
-    may_be_foreign: bool,
+    may_be_cross_site: bool,
     traced: bool,
 }
 
@@ -130,9 +130,9 @@ impl Head {
         Self {
             method: parts.method.clone(),
             query: (parts.method == Method::GET).then(|| parts.uri.clone()),
-            media: Media::wanted(headers),
+            media: Media::preferred(headers),
             is_json: media::is_json(headers),
-            may_be_foreign: site::may_be_foreign(headers),
+            may_be_cross_site: cross_site::may_be_cross_site(headers),
             traced: headers.get(INCLUDE_TRACE).is_some_and(|format| format == "ftv1"),
         }
     }
@@ -140,14 +140,14 @@ impl Head {
 
 /// A GraphQL answer.
 struct Answered {
-    /// Whether its operation was executed.
+    /// Whether the operation was executed.
     executed: bool,
-    /// Its JSON.
+    /// The answer as JSON.
     body: Bytes,
 }
 
 impl Answered {
-    /// The answer to an operation that is refused: short, whatever was asked.
+    /// The answer to a refused operation. It is short, so no memory is reserved for it.
     fn refused(response: &async_graphql::Response) -> Self {
         Self { executed: was_executed(response), body: serialize(response).into() }
     }
@@ -168,7 +168,7 @@ impl Endpoint {
                 "Answers are application/graphql-response+json or application/json; accept one of them.",
             ));
         }
-        let mut memory = self.requests.begin(principal.as_ref());
+        let mut memory = self.requests.reservation(principal.as_ref());
         let received = receive(head, body, principal.is_none(), &mut memory).await?;
         let by_get = matches!(received, Received::Query(_));
         let (prepared, mut memory) = self.prepare(received, memory).await?;
@@ -193,45 +193,46 @@ impl Endpoint {
         self.execute(Call { caller, request_id, operation, variables, traced }, memory).await
     }
 
-    /// Reads the form and inspects its document. What is held goes along, since a client that hangs
-    /// up does not stop it.
-    async fn prepare(&self, received: Received, memory: ReservedBytes) -> Result<(Prepared, ReservedBytes), Refusal> {
-        if received.length() <= SMALL {
+    /// Reads the parameters and inspects its document. Takes the reservation along: parsing goes
+    /// on, and needs its memory, when the client disconnects.
+    async fn prepare(&self, received: Received, memory: Reservation) -> Result<(Prepared, Reservation), Refusal> {
+        if received.length() <= MAX_INLINE_PARSE {
             return Ok((received.prepare(&self.api)?, memory));
         }
-        let turn = memory.heavy(&self.parsers).await?;
+        let permits = memory.acquire_heavy(&self.parsers).await?;
         let (api, span) = (self.api.clone(), Span::current());
         let prepared = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+            let _permits = permits;
             span.in_scope(|| received.prepare(&api)).map(|prepared| (prepared, memory))
         });
         prepared.await.unwrap_or_else(|error| {
-            tracing::error!(panicked = error.is_panic(), "the parsing of a request ended without a result");
+            tracing::error!(panicked = error.is_panic(), "parsing a request ended without a result");
             Err(Refusal::internal())
         })
     }
 
     /// Verifies the caller, and counts the request to the caller's share of open requests.
     async fn authenticate(&self, parts: &Parts, noted: &Noted) -> Result<Option<Principal>, Refusal> {
-        let admission = parts.extensions.get::<Admission>();
-        let mut deciding = pin!(self.principal(&parts.headers));
-        let principal = match poll!(deciding.as_mut()) {
-            Poll::Ready(decided) => decided?,
+        let open_request = parts.extensions.get::<OpenRequest>();
+        let mut verifying = pin!(self.verify_caller(&parts.headers));
+        let principal = match poll!(verifying.as_mut()) {
+            Poll::Ready(verified) => verified?,
             Poll::Pending => {
                 // The keys of the token's issuer are being read.
-                admission.map(Admission::wait).transpose()?;
-                deciding.await?
+                open_request.map(OpenRequest::ensure_counted).transpose()?;
+                verifying.await?
             }
         };
         if let Some(principal) = &principal {
             noted.principal(principal);
-            admission.map(|admission| admission.count_to(principal)).transpose()?;
+            open_request.map(|open_request| open_request.count_to(principal)).transpose()?;
         }
         Ok(principal)
     }
 
-    /// Verifies the caller; none without a token, where that is enough for some operations.
-    async fn principal(&self, headers: &HeaderMap) -> Result<Option<Principal>, Refusal> {
+    /// Verifies the token and gives its principal; `None` without a token, where the address serves
+    /// anonymous requests.
+    async fn verify_caller(&self, headers: &HeaderMap) -> Result<Option<Principal>, Refusal> {
         let token = match Bearer::of(headers) {
             Bearer::Token(token) => token,
             Bearer::None if self.serves != Serves::Runtimes => return Ok(None),
@@ -244,73 +245,78 @@ impl Endpoint {
             Err(refused) => return Err(Refusal::bad_token(refused)),
         };
         match (self.serves, matches!(principal, Principal::Runtime(..))) {
-            (Serves::People, true) => Err(Refusal::forbidden("Runtimes are served on an address of their own.")),
+            (Serves::People, true) => {
+                Err(Refusal::forbidden("This address does not serve runtimes; use the runtimes' address."))
+            }
             (Serves::Runtimes, false) => {
-                Err(Refusal::forbidden("This address serves runtimes alone; use the other one."))
+                Err(Refusal::forbidden("This address serves runtimes only; use the main address."))
             }
             (Serves::All, _) | (Serves::People, false) | (Serves::Runtimes, true) => Ok(Some(principal)),
         }
     }
 
-    /// Executes on a task of its own: a client that hangs up does not stop a change half way.
-    async fn execute(&self, call: Call, memory: ReservedBytes) -> Result<Answered, Refusal> {
+    /// Executes in a task of its own, so that a client that disconnects does not stop a change half
+    /// way.
+    async fn execute(&self, call: Call, memory: Reservation) -> Result<Answered, Refusal> {
         super::metrics::count_operation(call.operation.kind);
-        let mut reserved = self.answers.begin(call.caller.as_ref().map(|caller| &caller.principal));
+        let mut reserved = self.answers.reservation(call.caller.as_ref().map(|caller| &caller.principal));
         let prepared = match self.api.prepare(call).await {
             Ok(prepared) => prepared,
             Err(refused) => return Ok(Answered::refused(&refused)),
         };
         let is_mutation = prepared.is_mutation();
         let reads_much = prepared.statements() > FEW_STATEMENTS;
-        let reading = if reads_much { Some(memory.heavy(&self.readers).await?) } else { None };
+        let reading = if reads_much { Some(memory.acquire_heavy(&self.readers).await?) } else { None };
         reserved.resize(prepared.answer_bytes()).await?;
-        // Memory stays held and reserved while the operation is executed, whether the client waits
-        // or not.
+        // The task owns the reservations: the memory is in use even when the client does not wait.
         let executing = async move {
-            let _held = (memory, reading);
+            let _reserved = (memory, reading);
             (prepared.execute().await, reserved)
         };
         let task = InRequest::current().spawn(&self.running, executing);
-        // A caller that asked for a change is told its result.
-        let ended =
-            if is_mutation { task.await } else { timeout(DEADLINE, task).await.map_err(|_| Refusal::late())? };
+        // A mutation has no timeout: its caller is told the result.
+        let ended = if is_mutation {
+            task.await
+        } else {
+            timeout(QUERY_TIMEOUT, task).await.map_err(|_| Refusal::timed_out())?
+        };
         let (response, reserved) = ended.map_err(|error| {
-            // Its text may quote what was worked on.
-            tracing::error!(panicked = error.is_panic(), "the execution of an operation ended without an answer");
+            // The error is not logged: its text may quote data.
+            tracing::error!(panicked = error.is_panic(), "executing an operation ended without an answer");
             Refusal::internal()
         })?;
-        hold(&response, reserved, is_mutation).await
+        reserved_answer(&response, reserved, is_mutation).await
     }
 }
 
-/// Serializes an answer, and has it hold the memory that it takes.
-async fn hold(
+/// Serializes an answer and attaches its reservation.
+async fn reserved_answer(
     response: &async_graphql::Response,
-    mut reserved: ReservedBytes,
+    mut reserved: Reservation,
     is_mutation: bool,
 ) -> Result<Answered, Refusal> {
     let executed = was_executed(response);
     let body = serialize(response);
     match reserved.resize(body.len()).await {
         Ok(()) => {}
-        // What a mutation did is told, although its lists are longer than expected.
+        // The result of a mutation is always told, even if the answer is longer than reserved.
         Err(Exhausted) if is_mutation => {}
         Err(exhausted) => return Err(exhausted.into()),
     }
-    Ok(Answered { executed, body: reserved.hold(body) })
+    Ok(Answered { executed, body: reserved.attach_to(body) })
 }
 
-/// A request as it was received.
+/// The parameters of a request as received: a JSON body, or a URI with a query string.
 enum Received {
     Body(Zeroizing<Vec<u8>>),
     Query(Uri),
 }
 
-/// A request that can be executed, or whose document cannot.
+/// A parsed request; its document may be invalid.
 struct Prepared {
     operation: Result<Inspected, graphql::DocumentError>,
     variables: Variables,
-    /// Upper bound of the memory that it takes while it is executed, in bytes.
+    /// Upper bound of the memory that the request takes during execution, in bytes.
     weight: usize,
 }
 
@@ -323,12 +329,12 @@ impl Received {
     }
 
     fn prepare(self, api: &Api) -> Result<Prepared, Refusal> {
-        let Form { query, operation_name, variables, weight } = match self {
-            Self::Body(body) => Form::of_json(&body)?,
-            Self::Query(uri) => Form::of_query(&uri)?,
+        let Parameters { query, operation_name, variables, weight } = match self {
+            Self::Body(body) => Parameters::from_json(&body)?,
+            Self::Query(uri) => Parameters::from_query(&uri)?,
         };
         let operation = api.inspect(&query, operation_name.as_deref());
-        // Resolvers are given copies of what variables hold.
+        // Resolvers get copies of the variables.
         let weight = 2 * weight + operation.as_ref().map_or(0, |operation| operation.weight);
         Ok(Prepared { operation, variables, weight })
     }
@@ -338,7 +344,7 @@ async fn receive(
     head: Head,
     body: &mut Incoming,
     anonymous: bool,
-    memory: &mut ReservedBytes,
+    memory: &mut Reservation,
 ) -> Result<Received, Refusal> {
     if head.method == Method::POST {
         if !head.is_json {
@@ -349,7 +355,7 @@ async fn receive(
         }
         body.read(anonymous, memory).await.map(Received::Body)
     } else if let Some(query) = head.query {
-        if head.may_be_foreign {
+        if head.may_be_cross_site {
             return Err(Refusal::forbidden(
                 "A request from another site needs the header Authorization or Apollo-Require-Preflight.",
             ));

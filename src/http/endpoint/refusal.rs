@@ -1,10 +1,10 @@
 //! Refusals of requests before their operation is executed.
 
-use super::super::budget::Exhausted;
-use super::super::connections::NoPermit;
 use super::media::Media;
 use crate::domain::{ErrorCode, RequestId};
 use crate::graphql::{Api, server_error};
+use crate::http::budget::Exhausted;
+use crate::http::connections::NoPermit;
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// An answer with one error and a status of its own.
+/// An answer with an HTTP status and one GraphQL error.
 #[derive(Debug)]
 pub(in crate::http) struct Refusal {
     pub(super) status: StatusCode,
@@ -31,22 +31,22 @@ impl Refusal {
         Self { header: Some((name, value)), ..self }
     }
 
-    /// The request's parameters are not what they have to be.
-    pub(super) fn form(message: &'static str) -> Self {
+    /// The request's parameters are invalid.
+    pub(super) fn bad_request(message: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message)
     }
 
-    /// HTTP's own conditions are not met.
+    /// A condition of HTTP is not met, such as a media type.
     pub(super) fn http(status: StatusCode, message: &'static str) -> Self {
         Self::new(status, ErrorCode::BadUserInput, message)
     }
 
-    /// More than the vault takes.
+    /// The request exceeds a limit.
     pub(super) fn limit(status: StatusCode, message: &'static str) -> Self {
         Self::new(status, ErrorCode::LimitExceeded, message)
     }
 
-    /// Another method is needed.
+    /// The request's method is wrong; `allowed` lists the right ones.
     pub(super) fn method(allowed: &'static str, message: &'static str) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadUserInput, message).with(ALLOW, allowed)
     }
@@ -55,13 +55,13 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message)
     }
 
-    /// There is no token (RFC 6750, section 3: then no error is named).
+    /// The token is missing. The challenge names no error then (RFC 6750, section 3).
     pub(super) fn no_token() -> Self {
-        let message = "This needs a bearer token, in the header Authorization.";
+        let message = "This needs a bearer token; send one in the header Authorization.";
         Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthenticated, message).with(WWW_AUTHENTICATE, "Bearer")
     }
 
-    /// The token is no good.
+    /// The token is refused, for this reason.
     pub(super) fn bad_token(why: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthenticated, format!("The request is refused: {why}."))
             .with(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")
@@ -71,23 +71,23 @@ impl Refusal {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::Unavailable,
-            format!("The request cannot be judged: {why}. Try again later."),
+            format!("The token cannot be verified: {why}."),
         )
     }
 
-    /// The query takes too long.
-    pub(super) fn late() -> Self {
+    /// The query took too long.
+    pub(super) fn timed_out() -> Self {
         let message = "The query did not end within 30 seconds; try again later.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message).with(RETRY_AFTER, "10")
     }
 
-    /// Other requests hold what this one needs.
+    /// Other requests use the memory or permits that this one needs.
     pub(super) fn busy() -> Self {
         let message = "The server is busy with other requests; try again in a moment.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message).with(RETRY_AFTER, "1")
     }
 
-    /// Something unexpected; what, is in the log only.
+    /// An internal error, whose cause is in the log only.
     pub(in crate::http) fn internal() -> Self {
         let message = "Something went wrong inside the vault; report the request id to its operator.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, message)
@@ -102,7 +102,8 @@ impl Refusal {
         response
     }
 
-    /// As [`Self::respond`], where nothing is known of what the client takes.
+    /// As [`Self::respond`], in `application/json`, for when the client's Accept header is not
+    /// known.
     pub(in crate::http) fn respond_json(self, request: &RequestId) -> Response {
         self.respond(Media::Json, request)
     }
@@ -120,7 +121,7 @@ impl From<Exhausted> for Refusal {
     }
 }
 
-/// A GraphQL answer in its specified form: without `data` where nothing was executed.
+/// A GraphQL answer as specified: without `data` if nothing was executed.
 #[derive(Serialize)]
 struct ResponseBody<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -131,7 +132,7 @@ struct ResponseBody<'a> {
     extensions: &'a BTreeMap<String, async_graphql::Value>,
 }
 
-/// Whether an operation was executed, so that the answer has `data`, be it null.
+/// Whether an operation was executed, so that the answer has `data`, possibly null.
 pub(super) fn was_executed(response: &async_graphql::Response) -> bool {
     use async_graphql::{PathSegment, Value};
     response.data != Value::Null
@@ -143,10 +144,10 @@ pub(super) fn was_executed(response: &async_graphql::Response) -> bool {
 pub(super) fn serialize(response: &async_graphql::Response) -> Vec<u8> {
     let data = was_executed(response).then_some(&response.data);
     let answer = ResponseBody { errors: &response.errors, data, extensions: &response.extensions };
-    // Neither a map with keys that are no text, nor a failing type, is in an answer.
+    // Serializing cannot fail: all keys are strings, and no type in an answer returns an error.
     let mut body =
         serde_json::to_vec(&answer).unwrap_or_else(|_| b"{\"errors\":[{\"message\":\"internal\"}]}".to_vec());
-    // A buffer that grows is up to twice as large as what is in it.
+    // A growing buffer is up to twice as large as its content.
     body.shrink_to_fit();
     body
 }

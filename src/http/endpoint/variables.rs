@@ -1,8 +1,7 @@
-//! The variables of a request, built from JSON within bounds.
+//! The variables of a request, built from JSON within limits.
 //!
-//! A value takes up to 273 bytes of memory for two bytes of JSON, so what may be built is bounded
-//! in values and not only in bytes. What stands beyond a bound is still read as JSON, and nothing
-//! of it is kept.
+//! A value can take 273 bytes of memory for two bytes of JSON, so the number of values is limited,
+//! not only the number of bytes. JSON beyond a limit is still parsed, but not kept.
 
 use async_graphql::indexmap::IndexMap;
 use async_graphql::indexmap::map::Entry;
@@ -12,12 +11,12 @@ use serde::{Deserialize, de};
 use std::cell::Cell;
 use std::fmt;
 
-/// Maximum number of JSON tokens: every value is one, and every name of an object's member.
+/// Maximum number of JSON tokens; each value is one, and each name of an object's member.
 pub(super) const MAX_TOKENS: usize = 30_000;
 /// Maximum depth of nesting, `variables` itself not counted.
 pub(super) const MAX_DEPTH: usize = 64;
-/// Upper bound of the memory that one token takes, in bytes, without the text of strings. The worst
-/// are lists of one element, for which the standard library reserves room for four.
+/// Upper bound of the memory that one token takes, in bytes, without the text of strings. Lists of
+/// one element take most: the standard library allocates room for four.
 pub(super) const TOKEN_MEMORY: usize = 288;
 
 /// The content of `variables`.
@@ -36,12 +35,13 @@ pub(super) enum Fault {
     TooMany,
     /// Deeper than [`MAX_DEPTH`].
     TooDeep,
-    /// An object has two members of one name, and what is meant by that differs from reader to
-    /// reader (RFC 8259, section 4).
+    /// An object has two members of one name, which parsers interpret differently (RFC 8259,
+    /// section 4).
     Duplicate,
 }
 
-/// `variables` as they are read, so that the JSON around them is read to its end in any case.
+/// The result of reading `variables`. A fault does not stop the parser, so the JSON around them is
+/// checked to its end.
 pub(super) struct Read(pub(super) Result<Bounded, Fault>);
 
 impl<'de> Deserialize<'de> for Read {
@@ -61,7 +61,7 @@ impl<'de> Deserialize<'de> for Read {
 #[derive(Default)]
 struct VariableReader {
     tokens: Cell<usize>,
-    /// The first one; nothing is built any more once there is one.
+    /// The first fault; nothing more is built after it.
     fault: Cell<Option<Fault>>,
 }
 
@@ -78,7 +78,7 @@ impl VariableReader {
     }
 }
 
-/// One value, at a depth.
+/// Reads one value at this depth.
 #[derive(Clone, Copy)]
 struct Node<'a> {
     reader: &'a VariableReader,

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use toml::{Table, Value};
 
-/// The longest prefix of subjects, in bytes: an id is at most 200, and a subject needs room behind
-/// it.
+/// Maximum length of a subject prefix, in bytes. An id has at most 200, and the subject needs room.
 const MAX_PREFIX_BYTES: usize = 100;
 /// The keys that an issuer's table may hold.
 const FIELDS: [&str; 5] = ["iss", "jwks_url", "jwks_file", "kinds", "subject_prefix"];
@@ -20,16 +19,16 @@ impl JwksUrl {
     /// Checks an address.
     ///
     /// # Errors
-    /// When keys must not be fetched from there; the text says why.
+    /// Why keys must not be fetched from this address.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let url = reqwest::Url::parse(text).map_err(|_| "is no URL")?;
+        let url = reqwest::Url::parse(text).map_err(|_| "is not a URL")?;
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no host")?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err("must not hold a user's name or password");
         }
         match url.scheme() {
             "https" => {}
-            // Whoever sits on the way could put their own keys in.
+            // Over plain HTTP, anybody on the path could substitute keys.
             "http" if is_loopback_host(host) => {}
             "http" => return Err("must be https; http is for loopback addresses only"),
             _ => return Err("must be https"),
@@ -43,7 +42,7 @@ impl JwksUrl {
         &self.0
     }
 
-    /// Whether it is fetched without TLS.
+    /// Whether the key set is fetched without TLS.
     pub(super) fn is_plain(&self) -> bool {
         self.0.starts_with("http:")
     }
@@ -52,9 +51,9 @@ impl JwksUrl {
 /// Where an issuer's key set (RFC 7517, section 5) comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {
-    /// A file, at most 1 MiB; re-read like an address, so that it can be replaced.
+    /// A file of at most 1 MiB; re-read like an address, so that it can be replaced.
     File(PathBuf),
-    /// An address, at most 1 MiB within 5 seconds and without redirects.
+    /// An address; at most 1 MiB is fetched, within 5 seconds and without following redirects.
     Url(JwksUrl),
     /// A key set in memory, for development.
     Set(String),
@@ -65,7 +64,7 @@ pub enum KeySource {
 pub struct IssuerConfig {
     /// Its `iss`, compared byte by byte.
     pub iss: String,
-    /// Its keys.
+    /// The source of its keys.
     pub keys: KeySource,
     /// The kinds of principal it may issue tokens for.
     pub kinds: BTreeSet<TokenKind>,
@@ -82,7 +81,7 @@ pub struct IssuerConfig {
 /// them.
 pub fn parse_issuers(toml_text: &str) -> Result<Vec<IssuerConfig>, Vec<String>> {
     let mut file: Table =
-        toml_text.parse().map_err(|error: toml::de::Error| vec![format!("no TOML: {}", error.message())])?;
+        toml_text.parse().map_err(|error: toml::de::Error| vec![format!("not TOML: {}", error.message())])?;
     let mut problems = Vec::new();
     let tables = match file.remove("issuer") {
         Some(Value::Array(tables)) => tables,
@@ -107,7 +106,7 @@ pub fn parse_issuers(toml_text: &str) -> Result<Vec<IssuerConfig>, Vec<String>> 
                     problems.extend(found.into_iter().map(|problem| format!("{place}: {problem}")));
                 }
             },
-            _ => problems.push(format!("{}: is no table", place(index, None))),
+            _ => problems.push(format!("{}: is not a table", place(index, None))),
         }
     }
     problems.extend(check_issuers(&issuers));
@@ -175,9 +174,9 @@ fn read_kinds(value: Option<&Value>) -> Result<BTreeSet<TokenKind>, String> {
     list.iter().map(|kind| kind.as_str().and_then(TokenKind::parse).ok_or_else(|| FORM.to_owned())).collect()
 }
 
-/// What makes a set of issuers unsafe: each problem as text, none when all is well. Two issuers
-/// must not share an `iss`; one at most has no prefix; no prefix begins with another, or one issuer
-/// could name people of the other.
+/// Checks that issuers are safe together; gives each problem as text. Two issuers must not share an
+/// `iss`, at most one may lack a prefix, and no prefix may begin with another, since one issuer
+/// could then name another's people.
 #[must_use]
 pub fn check_issuers(issuers: &[IssuerConfig]) -> Vec<String> {
     let mut problems = Vec::new();

@@ -1,4 +1,4 @@
-//! Reading a JSON Web Key Set (RFC 7517): only keys that may verify tokens are taken over.
+//! Reads a JSON Web Key Set (RFC 7517) and keeps the keys that may verify tokens.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey, VerificationAlgorithm};
 use base64::Engine;
@@ -9,7 +9,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// More keys than this are a mistake.
+/// Maximum number of keys in a set; more are a mistake.
 const MAX_KEYS: usize = 100;
 /// Accepted sizes of RSA keys, in bits; beyond them, verifying one signature takes too long.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
@@ -17,7 +17,7 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// RFC 8037, section 2).
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// A key that verifies tokens, with the one algorithm it is for.
+/// A key that verifies tokens of one algorithm.
 pub(super) struct Key {
     pub(super) algorithm: Algorithm,
     pub(super) decoding: DecodingKey,
@@ -28,14 +28,14 @@ pub(super) struct Key {
 pub(super) struct KeySet {
     /// By `kid`.
     pub(super) keys: HashMap<String, Arc<Key>>,
-    /// Why each of the others is not used, for the log.
+    /// Why each of the other keys is not used, for the log.
     pub(super) left_out: Vec<String>,
 }
 
-/// Reads a set. Each key is judged alone: one that cannot be used is left out. Two usable keys with
-/// one `kid` are ambiguous and both left out.
+/// Reads a set. Keys that cannot be used are left out one by one. Two usable keys with the same
+/// `kid` are ambiguous, so both are left out.
 pub(super) fn parse(document: &[u8]) -> Result<KeySet, &'static str> {
-    let document: Value = serde_json::from_slice(document).map_err(|_| "the key set is no JSON")?;
+    let document: Value = serde_json::from_slice(document).map_err(|_| "the key set is not JSON")?;
     let list = document.get("keys").and_then(Value::as_array).ok_or("the key set has no list `keys`")?;
     if list.len() > MAX_KEYS {
         return Err("the key set has more than 100 keys");
@@ -63,7 +63,7 @@ pub(super) fn parse(document: &[u8]) -> Result<KeySet, &'static str> {
 }
 
 fn read(jwk: &Value) -> Result<(String, Key), &'static str> {
-    let jwk = jwk.as_object().ok_or("is no object")?;
+    let jwk = jwk.as_object().ok_or("is not an object")?;
     let kid = text(jwk, "kid").ok_or("has no kid")?.to_owned();
     if PRIVATE.iter().any(|member| jwk.contains_key(*member)) {
         return Err("is private or symmetric");
@@ -93,9 +93,9 @@ fn rsa(jwk: &Map<String, Value>) -> Result<Key, &'static str> {
     let (n, e) = (without_zeros(&n), without_zeros(&e));
     let bits = n.len() * 8 - n.first().map_or(0, |first| first.leading_zeros() as usize);
     if !RSA_BITS.contains(&bits) {
-        return Err("has not 2048 to 8192 bits");
+        return Err("has fewer than 2048 or more than 8192 bits");
     }
-    // With an exponent of 1 anybody could sign.
+    // With an exponent of 1, anybody could sign.
     if e.len() > 4 || e.last().is_none_or(|last| last % 2 == 0) || *e == [1] {
         return Err("has an unfit exponent");
     }
@@ -105,7 +105,7 @@ fn rsa(jwk: &Map<String, Value>) -> Result<Key, &'static str> {
 fn p256(jwk: &Map<String, Value>) -> Result<Key, &'static str> {
     let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
     if x.len() != 32 || y.len() != 32 {
-        return Err("has coordinates of another length");
+        return Err("has coordinates of a wrong length");
     }
     let point = [&[4], x.as_slice(), &y].concat();
     check_point(&ECDSA_P256_SHA256_FIXED, &point)?;
@@ -119,7 +119,7 @@ fn ed25519(jwk: &Map<String, Value>) -> Result<Key, &'static str> {
 }
 
 fn check_point(algorithm: &'static dyn VerificationAlgorithm, point: &[u8]) -> Result<(), &'static str> {
-    UnparsedPublicKey::new(algorithm, point).parse().map(drop).map_err(|_| "is no point of its curve")
+    UnparsedPublicKey::new(algorithm, point).parse().map(drop).map_err(|_| "is not a point of its curve")
 }
 
 fn text<'a>(jwk: &'a Map<String, Value>, member: &str) -> Option<&'a str> {

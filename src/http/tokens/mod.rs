@@ -1,9 +1,9 @@
 //! Bearer tokens: JSON Web Tokens (RFC 7519) that name a principal, signed by one of the trusted
 //! issuers.
 //!
-//! `aud` decides the kind of principal and `sub` who it is. `issuers` holds what is trusted, `jwks`
-//! reads one key set, `sets` keeps it fresh, `verifier` applies the rules to one token, and
-//! `signer` makes tokens for development.
+//! `aud` decides the kind of principal and `sub` its id. `issuers` reads the trusted issuers,
+//! `jwks` parses one key set, `sets` keeps it fresh, `verifier` checks one token, and `signer`
+//! makes tokens for development.
 
 mod issuers;
 mod jwks;
@@ -15,4 +15,4 @@ mod verifier;
 
 pub use issuers::{IssuerConfig, JwksUrl, KeySource, check_issuers, parse_issuers};
 pub use signer::{Claims, Signer, SignerError};
-pub use verifier::{Refused, Verified, Verifier};
+pub use verifier::{TokenError, Verified, Verifier};

@@ -1,26 +1,26 @@
 //! Keeping an issuer's key set fresh.
 //!
-//! A set is re-read when it is older than the refresh period and when a `kid` is unknown. There is
-//! one read at a time, in a task of its own: a caller who hangs up does not stop it, and all who
-//! need it wait for the same one. Known keys never wait.
+//! A set is re-read when it is older than the refresh period and when a `kid` is unknown. One read
+//! runs at a time, in a task of its own: a caller that disconnects does not stop it, and all
+//! callers that need it wait for the same read. Lookups of known keys never wait.
 
 use super::issuers::KeySource;
 use super::jwks::{self, Key, KeySet};
 use crate::domain::{Clock, Timestamp, with_causes};
+use parking_lot::{Mutex, MutexGuard};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The least time between two reads that unknown keys set off, and between two tries after one
-/// failed.
-const ASKED: Duration = Duration::from_secs(10);
+/// Minimum time between two reads caused by unknown keys, and between a failed read and the next.
+const MIN_RETRY_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a set is used when it cannot be read again.
-const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
-/// One read takes no longer.
-const TIMEOUT: Duration = Duration::from_secs(5);
-/// A document is no larger, in bytes: 1 MiB.
+const MAX_SET_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long one read may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum size of a key set, in bytes.
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// One issuer's keys.
@@ -41,15 +41,15 @@ enum Source {
 #[derive(Default)]
 struct State {
     set: KeySet,
-    /// The last successful read.
+    /// When the last successful read began.
     read: Option<Timestamp>,
-    /// The last try.
+    /// When the last read began, successful or not.
     tried: Option<Timestamp>,
-    /// The last try that an unknown key set off.
+    /// When an unknown key last caused a read.
     asked: Option<Timestamp>,
-    /// Why the last try failed.
+    /// Why the last read failed; none if it succeeded.
     problem: Option<String>,
-    /// Closes when the read that is under way ends, however it ends.
+    /// Closes when the running read ends, however it ends.
     reading: Option<watch::Receiver<()>>,
 }
 
@@ -59,7 +59,7 @@ pub(super) enum Lookup {
     Found(Arc<Key>),
     /// The issuer has no such key.
     Unknown,
-    /// There is no set to look into: it was never read, or last more than 24 hours ago.
+    /// There is no usable set: it was never read, or last more than 24 hours ago.
     Unavailable,
 }
 
@@ -76,7 +76,7 @@ impl IssuerKeys {
             KeySource::Url(url) => {
                 let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
                 let client = if url.is_plain() {
-                    // A proxy could put its own keys in; and no certificates are needed.
+                    // A proxy could substitute keys. Without TLS, no certificates are needed.
                     client.no_proxy().tls_certs_only([])
                 } else {
                     client.https_only(true)
@@ -87,11 +87,11 @@ impl IssuerKeys {
         Ok(Self { iss: iss.to_owned(), source, clock, refresh, state: Mutex::default() })
     }
 
-    /// The key of this `kid`. Waits for a read only when the key is unknown, at most [`TIMEOUT`]
-    /// for each of two.
+    /// The key of this `kid`. Waits only when the key is unknown, for at most two reads of at most
+    /// [`READ_TIMEOUT`] each.
     pub(super) async fn find(self: &Arc<Self>, kid: &str) -> Lookup {
-        // A read that was under way may have begun before the key was published: then once more, if
-        // it is time and the source answers.
+        // A read that was already running may have begun before the key was published. Then read
+        // once more, unless it is too early or the source does not answer.
         for round in 0..2 {
             let reading = {
                 let now = self.clock.now();
@@ -105,7 +105,7 @@ impl IssuerKeys {
                 match state.under_way() {
                     Some(reading) => reading,
                     None if round > 0 && state.problem.is_some() => break,
-                    None if passed(state.asked, now, ASKED) => {
+                    None if passed(state.asked, now, MIN_RETRY_INTERVAL) => {
                         state.asked = Some(now);
                         self.start(&mut state, now)
                     }
@@ -118,10 +118,10 @@ impl IssuerKeys {
         self.state().find(kid, now)
     }
 
-    /// Reads the set now, or waits for the read under way.
+    /// Reads the set now, or waits for the running read.
     ///
     /// # Errors
-    /// Why it could not be read, or has no key to verify with.
+    /// Why the set could not be read, or that it has no usable key.
     pub(super) async fn read(self: &Arc<Self>) -> Result<(), String> {
         let reading = {
             let mut state = self.state();
@@ -148,14 +148,14 @@ impl IssuerKeys {
         state.reading = Some(reading.clone());
         let keys = Arc::clone(self);
         tokio::spawn(async move {
-            let read = tokio::time::timeout(TIMEOUT, keys.source.read()).await;
+            let read = tokio::time::timeout(READ_TIMEOUT, keys.source.read()).await;
             keys.take(read.unwrap_or_else(|_| Err("it took longer than 5 seconds".to_owned())), now);
             drop(done);
         });
         reading
     }
 
-    /// Takes over what a read that began at `began` brought.
+    /// Stores the result of a read that began at `began`.
     fn take(&self, read: Result<Vec<u8>, String>, began: Timestamp) {
         let read = read.and_then(|document| jwks::parse(&document).map_err(str::to_owned));
         let mut state = self.state();
@@ -167,22 +167,21 @@ impl IssuerKeys {
                 state.problem = None;
             }
             Err(problem) => {
-                tracing::warn!(issuer = self.iss, problem, "the key set cannot be read");
+                tracing::warn!(issuer = self.iss, problem, "the key set cannot be read; it is tried again");
                 state.problem = Some(problem);
             }
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is held; and each field is whole on its own.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
 impl State {
     fn find(&self, kid: &str, now: Timestamp) -> Lookup {
         match self.read {
-            Some(read) if now < read.plus(KEPT) => {
+            Some(read) if now < read.plus(MAX_SET_AGE) => {
                 self.set.keys.get(kid).map_or(Lookup::Unknown, |key| Lookup::Found(Arc::clone(key)))
             }
             _ => Lookup::Unavailable,
@@ -190,7 +189,7 @@ impl State {
     }
 
     fn is_due(&self, now: Timestamp, refresh: Duration) -> bool {
-        passed(self.read, now, refresh) && passed(self.tried, now, ASKED.min(refresh))
+        passed(self.read, now, refresh) && passed(self.tried, now, MIN_RETRY_INTERVAL.min(refresh))
     }
 
     fn under_way(&self) -> Option<watch::Receiver<()>> {
@@ -198,14 +197,14 @@ impl State {
     }
 }
 
-/// Whether `period` has passed since then. A clock that was set back must not stop the reading, so
-/// that counts as passed.
+/// Whether `period` has passed since then. A clock that was set back counts as passed, so that it
+/// does not stop the reading.
 fn passed(since: Option<Timestamp>, now: Timestamp, period: Duration) -> bool {
     since.is_none_or(|since| now < since || now >= since.plus(period))
 }
 
 async fn ended(mut reading: watch::Receiver<()>) {
-    // Nothing is ever sent: an error is the end of the read.
+    // Nothing is sent on this channel: it closes when the read ends.
     while reading.changed().await.is_ok() {}
 }
 
@@ -218,7 +217,7 @@ impl Source {
                 let path = path.clone();
                 tokio::task::spawn_blocking(move || read_file(&path))
                     .await
-                    .map_err(|_| "the reading stopped".to_owned())?
+                    .map_err(|_| "reading the file was interrupted".to_owned())?
             }
         }
     }
@@ -226,9 +225,9 @@ impl Source {
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     let explain = |error: std::io::Error| format!("{}: {error}", path.display());
-    // A pipe would block for ever.
+    // Reading a pipe could block for ever.
     if !std::fs::metadata(path).map_err(explain)?.is_file() {
-        return Err(format!("{}: is no file", path.display()));
+        return Err(format!("{}: is not a file", path.display()));
     }
     let mut document = Vec::new();
     let file = std::fs::File::open(path).map_err(explain)?;

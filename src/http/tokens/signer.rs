@@ -1,5 +1,4 @@
-//! Making tokens for development and tests. A platform's own issuer makes those of a real
-//! installation.
+//! Signs tokens for development and tests. In production, the platform's own issuer does.
 
 use crate::crypto::{key_set, public_parts};
 use crate::domain::{Narrowing, Timestamp, TokenKind};
@@ -22,8 +21,8 @@ pub enum SignerError {
     /// No key could be generated.
     #[error("no Ed25519 key could be generated")]
     Generate,
-    /// The text is no key.
-    #[error("the text is no unencrypted Ed25519 key in PKCS#8 PEM")]
+    /// The text is not a key of the right form.
+    #[error("the text is not an unencrypted Ed25519 key in PKCS#8 PEM")]
     Form,
     /// The token could not be signed.
     #[error("the token could not be signed")]
@@ -57,7 +56,7 @@ pub struct Claims {
 }
 
 impl Signer {
-    /// A new key.
+    /// Generates a new key.
     ///
     /// # Errors
     /// When the random number generator fails.
@@ -79,7 +78,7 @@ impl Signer {
     }
 
     fn of(pair: &Ed25519KeyPair) -> Option<Self> {
-        // Version 1, as OpenSSL reads no other.
+        // Version 1, since OpenSSL reads no other.
         let key = EncodingKey::from_ed_der(pair.to_pkcs8v1().ok()?.as_ref());
         let (x, kid) = public_parts(pair);
         Some(Self { key, x, kid })
@@ -109,7 +108,7 @@ impl Signer {
         key_set(&self.x, &self.kid).to_string()
     }
 
-    /// A token that says this, in compact form. It is not checked whether a verifier would take it.
+    /// Signs a token with these claims, in compact form. It may be one that a verifier refuses.
     ///
     /// # Errors
     /// When the signing fails.

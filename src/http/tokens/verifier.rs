@@ -18,24 +18,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// A token is no longer, in bytes: 16 KiB.
+/// Maximum length of a token, in bytes.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// How far the issuer's clock may be off.
 const LEEWAY: Duration = Duration::from_secs(30);
-/// A runtime's token lives no longer: it is in an agent's hands.
-const MAX_RUNTIME: Duration = Duration::from_secs(24 * 60 * 60);
-/// The bounds of the refresh period: below, it would be a storm; above, sets would run out in
-/// between.
-const REFRESH: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(12 * 60 * 60));
+/// Maximum lifetime of a runtime's token, which is in an agent's hands.
+const MAX_RUNTIME_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// The bounds of the refresh period: a shorter one would flood the issuers, a longer one could let
+/// key sets expire between two reads.
+const REFRESH_BOUNDS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(12 * 60 * 60));
 
-/// Why a token is refused. The texts are for the caller and carry nothing of the token.
+/// Why a token is refused. The texts are for the caller and quote nothing of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum TokenError {
     /// Longer than 16 KiB.
     #[error("the token is longer than 16 KiB")]
     TooLong,
     /// Not three base64url parts with JSON, or a claim is of another type than RFC 7519 says.
-    #[error("the token is no JSON Web Token in compact form")]
+    #[error("the token is not a JSON Web Token in compact form")]
     Malformed,
     /// `alg` is not accepted, or not the one of the key.
     #[error("the token's algorithm is not RS256, ES256 or EdDSA, or does not fit its key")]
@@ -46,16 +46,16 @@ pub enum Refused {
     /// No `kid` in its header.
     #[error("the token names no key (kid)")]
     NoKeyId,
-    /// `iss` is missing, or names nobody who is trusted.
+    /// `iss` is missing, or is not a trusted issuer.
     #[error("the token's issuer is not trusted")]
     Issuer,
-    /// The issuer publishes no such key, or does no longer.
+    /// The issuer does not publish this key, or no longer does.
     #[error("the token's key is not among its issuer's keys")]
     UnknownKey,
     /// The issuer's keys were never read, or last more than 24 hours ago; the token may be good.
     #[error("the keys of the token's issuer cannot be read now; try again later")]
     KeysUnavailable,
-    /// The signature is another.
+    /// The signature does not verify.
     #[error("the token's signature does not verify")]
     Signature,
     /// `aud` names none of the three audiences, or several of them.
@@ -76,16 +76,16 @@ pub enum Refused {
     /// A runtime's token that lives longer than 24 hours.
     #[error("a runtime's token must expire within 24 hours")]
     TooLongLived,
-    /// `sub` is missing or no id, or belongs to another issuer's people.
+    /// `sub` is missing, is not an id, or has the prefix of another issuer.
     #[error("the token's subject is not one its issuer may name")]
     Subject,
-    /// A claim that narrows a runtime's token has another type or breaks the form.
-    #[error("a vault:* claim of the token has not the form it needs")]
+    /// A claim that limits a runtime's token has a wrong type or form.
+    #[error("a vault:* claim of the token has the wrong form")]
     Narrowing,
 }
 
-impl Refused {
-    /// Whether the token was not judged at all, since the issuer's keys cannot be had.
+impl TokenError {
+    /// Whether the token was not checked at all, because the issuer's keys are unavailable.
     #[must_use]
     pub const fn is_unavailable(self) -> bool {
         matches!(self, Self::KeysUnavailable)
@@ -118,7 +118,7 @@ struct Issuer {
     keys: Arc<IssuerKeys>,
     kinds: BTreeSet<TokenKind>,
     prefix: Option<String>,
-    /// The prefixes of all others, if this one has none.
+    /// The prefixes of all other issuers, if this one has none.
     foreign: Vec<String>,
 }
 
@@ -127,10 +127,10 @@ impl Verifier {
     /// least and 12 hours at most. Reads nothing yet.
     ///
     /// # Errors
-    /// The problems that [`check_issuers`] finds, and what keeps keys from being fetched at all.
+    /// The problems that [`check_issuers`] finds, and errors of setting up HTTP clients.
     pub fn new(issuers: Vec<IssuerConfig>, clock: Arc<dyn Clock>, refresh: Duration) -> Result<Self, Vec<String>> {
         let mut problems = check_issuers(&issuers);
-        let refresh = refresh.clamp(REFRESH.0, REFRESH.1);
+        let refresh = refresh.clamp(REFRESH_BOUNDS.0, REFRESH_BOUNDS.1);
         let prefixes: Vec<_> = issuers.iter().filter_map(|issuer| issuer.subject_prefix.clone()).collect();
         let mut trusted = HashMap::new();
         for IssuerConfig { iss, keys, kinds, subject_prefix: prefix } in issuers {
@@ -149,9 +149,10 @@ impl Verifier {
         Ok(Self(Arc::new(Inner { issuers: trusted, clock, refresh, kept_fresh })))
     }
 
-    /// Reads all key sets, and from then on re-reads them in the background until the last clone is
-    /// dropped: a key that was withdrawn while nobody called must not verify the next token. Gives
-    /// the problems, each naming its issuer; a set that cannot be read now is tried again later.
+    /// Reads all key sets, and then re-reads them in the background until the last clone is
+    /// dropped, so that a key that was withdrawn during a quiet time does not verify the next
+    /// token. Gives the problems, each naming its issuer; a set that cannot be read now is tried
+    /// again later.
     pub async fn load(&self) -> Vec<String> {
         let problems = self.0.read_all().await;
         if !self.0.kept_fresh.swap(true, Ordering::Relaxed) {
@@ -162,50 +163,50 @@ impl Verifier {
 
     /// Verifies a token, and gives its principal.
     ///
-    /// A token whose key is known is verified at once with the present set; another one waits for
-    /// the set to be re-read.
+    /// A token with a known key is verified at once; otherwise this waits until the key set is
+    /// re-read.
     ///
     /// # Errors
-    /// Why it is refused. [`Refused::KeysUnavailable`] says nothing about the token; all others are
-    /// final for it, but for [`Refused::UnknownKey`] and [`Refused::NotYet`].
-    pub async fn verify(&self, token: &str) -> Result<Verified, Refused> {
+    /// Why it is refused. [`TokenError::KeysUnavailable`] says nothing about the token; all others
+    /// are final for it, but for [`TokenError::UnknownKey`] and [`TokenError::NotYet`].
+    pub async fn verify(&self, token: &str) -> Result<Verified, TokenError> {
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(Refused::TooLong);
+            return Err(TokenError::TooLong);
         }
         let mut parts = token.split('.');
         let (Some(header), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(Refused::Malformed);
+            return Err(TokenError::Malformed);
         };
         let header: Header = part(header)?;
-        let algorithm = accepted(&header.alg).ok_or(Refused::Algorithm)?;
+        let algorithm = accepted(&header.alg).ok_or(TokenError::Algorithm)?;
         if header.crit.is_some() {
-            return Err(Refused::Critical);
+            return Err(TokenError::Critical);
         }
-        let key_id = header.kid.ok_or(Refused::NoKeyId)?;
-        // Only to choose the keys; what is used is read again below, once the signature has been
+        let key_id = header.kid.ok_or(TokenError::NoKeyId)?;
+        // Only selects the keys. All claims are read again below, after the signature has been
         // verified.
         let Unverified { iss } = part(payload)?;
-        let iss = iss.ok_or(Refused::Issuer)?;
-        let trusted = self.0.issuers.get(&iss).ok_or(Refused::Issuer)?;
+        let iss = iss.ok_or(TokenError::Issuer)?;
+        let trusted = self.0.issuers.get(&iss).ok_or(TokenError::Issuer)?;
 
         let key = match trusted.keys.find(&key_id).await {
             Lookup::Found(key) => key,
-            Lookup::Unknown => return Err(Refused::UnknownKey),
-            Lookup::Unavailable => return Err(Refused::KeysUnavailable),
+            Lookup::Unknown => return Err(TokenError::UnknownKey),
+            Lookup::Unavailable => return Err(TokenError::KeysUnavailable),
         };
         if key.algorithm != algorithm {
-            return Err(Refused::Algorithm);
+            return Err(TokenError::Algorithm);
         }
         let claims = jsonwebtoken::decode::<Body>(token, &key.decoding, &signature_only(algorithm))
             .map_err(|error| refused(error.kind()))?
             .claims;
         if claims.iss != iss {
-            return Err(Refused::Issuer);
+            return Err(TokenError::Issuer);
         }
         let kind = claims.aud.kind()?;
         if !trusted.kinds.contains(&kind) {
-            return Err(Refused::Kind);
+            return Err(TokenError::Kind);
         }
         let expires_at = claims.check_times(kind, self.0.clock.now())?;
         let principal = trusted.principal(kind, &claims)?;
@@ -226,7 +227,7 @@ async fn keep_fresh(verifier: Weak<Inner>, refresh: Duration) {
     loop {
         tokio::time::sleep(refresh).await;
         match verifier.upgrade() {
-            // Errors are logged where they happen.
+            // Errors are logged by the read itself.
             Some(verifier) => drop(verifier.read_all().await),
             None => break,
         }
@@ -234,10 +235,10 @@ async fn keep_fresh(verifier: Weak<Inner>, refresh: Duration) {
 }
 
 impl Issuer {
-    fn principal(&self, kind: TokenKind, claims: &Body) -> Result<Principal, Refused> {
-        let sub = claims.sub.as_deref().filter(|sub| !sub.is_empty()).ok_or(Refused::Subject)?;
+    fn principal(&self, kind: TokenKind, claims: &Body) -> Result<Principal, TokenError> {
+        let sub = claims.sub.as_deref().filter(|sub| !sub.is_empty()).ok_or(TokenError::Subject)?;
         if self.foreign.iter().any(|prefix| sub.starts_with(prefix)) {
-            return Err(Refused::Subject);
+            return Err(TokenError::Subject);
         }
         let id = format!("{}{sub}", self.prefix.as_deref().unwrap_or_default());
         let principal = match kind {
@@ -248,7 +249,7 @@ impl Issuer {
                 RuntimeId::parse(id).map(|id| Principal::Runtime(id, narrowing))
             }
         };
-        principal.map_err(|_| Refused::Subject)
+        principal.map_err(|_| TokenError::Subject)
     }
 }
 
@@ -272,17 +273,17 @@ fn signature_only(algorithm: Algorithm) -> Validation {
     validation
 }
 
-fn refused(error: &ErrorKind) -> Refused {
+fn refused(error: &ErrorKind) -> TokenError {
     match error {
-        ErrorKind::InvalidSignature => Refused::Signature,
-        ErrorKind::InvalidAlgorithm => Refused::Algorithm,
-        _ => Refused::Malformed,
+        ErrorKind::InvalidSignature => TokenError::Signature,
+        ErrorKind::InvalidAlgorithm => TokenError::Algorithm,
+        _ => TokenError::Malformed,
     }
 }
 
-fn part<T: DeserializeOwned>(encoded: &str) -> Result<T, Refused> {
-    let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| Refused::Malformed)?;
-    serde_json::from_slice(&json).map_err(|_| Refused::Malformed)
+fn part<T: DeserializeOwned>(encoded: &str) -> Result<T, TokenError> {
+    let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| TokenError::Malformed)?;
+    serde_json::from_slice(&json).map_err(|_| TokenError::Malformed)
 }
 
 /// The header parameters that are used (RFC 7515, section 4.1). All others, such as `jku` and
@@ -300,8 +301,8 @@ struct Unverified {
     iss: Option<String>,
 }
 
-/// The claims. What is only read for some kinds of principal, or has an error of its own, is kept
-/// as any value.
+/// The claims. Those that only some kinds of principal need, or that have their own error, are kept
+/// as plain JSON values.
 #[derive(Deserialize)]
 struct Body {
     iss: String,
@@ -341,8 +342,8 @@ impl Default for Audiences {
 }
 
 impl Audiences {
-    /// The one kind that is meant; others beside it are not ours to judge.
-    fn kind(&self) -> Result<TokenKind, Refused> {
+    /// The one kind whose audience is named; audiences of other services do not matter.
+    fn kind(&self) -> Result<TokenKind, TokenError> {
         let names = match self {
             Self::One(name) => std::slice::from_ref(name),
             Self::Several(names) => names,
@@ -350,37 +351,37 @@ impl Audiences {
         let mut kinds = TokenKind::ALL.iter().copied().filter(|kind| names.iter().any(|name| name == kind.audience()));
         match (kinds.next(), kinds.next()) {
             (Some(kind), None) => Ok(kind),
-            _ => Err(Refused::Audience),
+            _ => Err(TokenError::Audience),
         }
     }
 }
 
 impl Body {
     /// Judges `exp` and `nbf` (RFC 7519, sections 4.1.4 and 4.1.5); gives when the token ends.
-    fn check_times(&self, kind: TokenKind, now: Timestamp) -> Result<Timestamp, Refused> {
-        let expires = instant(self.exp.as_ref().ok_or(Refused::NoExpiry)?)?;
+    fn check_times(&self, kind: TokenKind, now: Timestamp) -> Result<Timestamp, TokenError> {
+        let expires = instant(self.exp.as_ref().ok_or(TokenError::NoExpiry)?)?;
         if now >= expires.plus(LEEWAY) {
-            return Err(Refused::Expired);
+            return Err(TokenError::Expired);
         }
         if let Some(begins) = &self.nbf
             && now < instant(begins)?.minus(LEEWAY)
         {
-            return Err(Refused::NotYet);
+            return Err(TokenError::NotYet);
         }
-        if kind == TokenKind::Runtime && expires > now.plus(MAX_RUNTIME).plus(LEEWAY) {
-            return Err(Refused::TooLongLived);
+        if kind == TokenKind::Runtime && expires > now.plus(MAX_RUNTIME_LIFETIME).plus(LEEWAY) {
+            return Err(TokenError::TooLongLived);
         }
         Ok(expires)
     }
 
-    fn narrowing(&self) -> Result<Narrowing, Refused> {
+    fn narrowing(&self) -> Result<Narrowing, TokenError> {
         let names = match &self.names {
             None => None,
             Some(Value::Array(names)) => {
                 let names = names.iter().map(|name| name.as_str().map(str::to_owned));
-                Some(names.collect::<Option<_>>().ok_or(Refused::Narrowing)?)
+                Some(names.collect::<Option<_>>().ok_or(TokenError::Narrowing)?)
             }
-            Some(_) => return Err(Refused::Narrowing),
+            Some(_) => return Err(TokenError::Narrowing),
         };
         Ok(Narrowing {
             project: id(self.project.as_ref(), ProjectId::parse)?,
@@ -391,19 +392,19 @@ impl Body {
     }
 }
 
-fn id<T>(claim: Option<&Value>, parse: fn(String) -> Result<T, IdError>) -> Result<Option<T>, Refused> {
+fn id<T>(claim: Option<&Value>, parse: fn(String) -> Result<T, IdError>) -> Result<Option<T>, TokenError> {
     let Some(claim) = claim else { return Ok(None) };
-    let text = claim.as_str().ok_or(Refused::Narrowing)?;
-    parse(text.to_owned()).map(Some).map_err(|_| Refused::Narrowing)
+    let text = claim.as_str().ok_or(TokenError::Narrowing)?;
+    parse(text.to_owned()).map(Some).map_err(|_| TokenError::Narrowing)
 }
 
 /// A NumericDate (RFC 7519, section 2): seconds since 1970, with fractions or without.
-fn instant(date: &Value) -> Result<Timestamp, Refused> {
+fn instant(date: &Value) -> Result<Timestamp, TokenError> {
     let since = match (date.as_u64(), date.as_f64()) {
         (Some(seconds), _) => Duration::from_secs(seconds),
-        // Before 1970 is as good as 1970; beyond what a duration holds is no date.
-        (None, Some(seconds)) => Duration::try_from_secs_f64(seconds.max(0.0)).map_err(|_| Refused::Malformed)?,
-        (None, None) => return Err(Refused::Malformed),
+        // A time before 1970 counts as 1970; one too large for a duration is malformed.
+        (None, Some(seconds)) => Duration::try_from_secs_f64(seconds.max(0.0)).map_err(|_| TokenError::Malformed)?,
+        (None, None) => return Err(TokenError::Malformed),
     };
     Ok(Timestamp::from_millis(0).plus(since))
 }

@@ -232,7 +232,7 @@ impl AgentSecrets {
 fn recipient_error(_: CryptoError) -> Error {
     Error::invalid(
         &["input", "recipientKey"],
-        "Give an X25519 public key, 32 bytes in base64url without padding, or leave it out.",
+        "This is no X25519 public key; give 32 bytes in base64url without padding, or leave it out.",
     )
 }
 
@@ -254,7 +254,10 @@ fn check_label(text: Option<&str>, field: &[&'static str]) -> Result<()> {
     if text.is_none_or(is_label) {
         Ok(())
     } else {
-        Err(Error::invalid(field, format!("Use 1 to {MAX_LABEL} printable ASCII characters.")))
+        Err(Error::invalid(
+            field,
+            format!("This label is empty, too long or not ASCII; use 1 to {MAX_LABEL} printable characters."),
+        ))
     }
 }
 

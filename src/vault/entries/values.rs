@@ -31,23 +31,27 @@ impl Value<'_> {
 pub(super) fn value(secret: &SecretString, category: Category, now: Timestamp, path: Path) -> Result<Value<'_>> {
     let text = secret.expose_secret();
     if text.len() > MAX_VALUE_BYTES {
-        return Err(Error::limit(path, "A value has at most 64 KiB."));
+        return Err(Error::limit(path, "The value is too long; give at most 64 KiB."));
     }
     if text.is_empty() {
-        return Err(Error::invalid(path, "A value has at least one byte."));
+        return Err(Error::invalid(path, "The value is empty; give at least one byte."));
     }
     if text.contains('\0') {
-        return Err(Error::invalid(path, "A value has no NUL: an environment variable cannot hold it."));
+        return Err(Error::invalid(path, "The value has a NUL, which no environment variable can hold; remove it."));
     }
     let certificate = if category == Category::Certificate { Some(certificate(secret, now, path)?) } else { None };
     Ok(Value { secret, hint: Hint { masked: mask(text, category).into(), certificate } })
 }
 
 fn certificate(secret: &SecretString, now: Timestamp, path: Path) -> Result<Certificate> {
-    let certificate = read_certificate(secret)
-        .map_err(|_| Error::invalid(path, "A CERTIFICATE's value is PEM with at least one X.509 certificate."))?;
+    let certificate = read_certificate(secret).map_err(|_| {
+        Error::invalid(
+            path,
+            "The value has no X.509 certificate; give PEM with at least one, or choose another category.",
+        )
+    })?;
     if certificate.not_after <= now {
-        return Err(Error::invalid(path, "This certificate has ended already."));
+        return Err(Error::invalid(path, "The certificate has expired; give a current one."));
     }
     Ok(certificate)
 }
@@ -55,16 +59,19 @@ fn certificate(secret: &SecretString, now: Timestamp, path: Path) -> Result<Cert
 /// Checks the name of a new entry, or a new name.
 pub(in crate::vault) fn name(text: String, reserved: &ReservedNames, path: Path) -> Result<SecretName> {
     SecretName::parse_with(text, reserved)
-        .map_err(|error| Error::invalid(path, format!("Not a name an entry may bear: {error}.")))
+        .map_err(|error| Error::invalid(path, format!("Not a name an entry may have: {error}.")))
 }
 
 /// Checks a description.
 pub(super) fn description(text: &str, path: Path) -> Result<()> {
     if text.chars().count() > MAX_DESCRIPTION {
-        return Err(Error::limit(path, format!("A description has at most {MAX_DESCRIPTION} characters.")));
+        return Err(Error::limit(
+            path,
+            format!("The description is too long; give at most {MAX_DESCRIPTION} characters."),
+        ));
     }
     if text.contains('\0') {
-        return Err(Error::invalid(path, "A description has no NUL."));
+        return Err(Error::invalid(path, "The description has a NUL; remove it."));
     }
     Ok(())
 }
@@ -74,7 +81,7 @@ pub(super) fn rotation_interval(days: i32, path: Path) -> Result<()> {
     if (1..=3_650).contains(&days) {
         Ok(())
     } else {
-        Err(Error::invalid(path, "A rotation interval is 1 to 3,650 days."))
+        Err(Error::invalid(path, "The rotation interval is out of range; give 1 to 3,650 days."))
     }
 }
 
@@ -87,7 +94,7 @@ pub(super) fn expiry(
     path: Path,
 ) -> Result<Option<Timestamp>> {
     if asked.is_some_and(|at| at <= now) {
-        return Err(Error::invalid(path, "This instant has passed; leave it out, or name one to come."));
+        return Err(Error::invalid(path, "expiresAt is in the past; omit it or give a later time."));
     }
     Ok(earlier(asked, not_after))
 }

@@ -1,6 +1,6 @@
 //! The states of data keys, each under a MAC of the installation's key: what a data key is used
 //! for, which master key wraps it, and that it was not replaced. A MAC under the data key itself
-//! would vouch for nothing once that key has leaked.
+//! would prove nothing once that key has leaked.
 
 use super::installation::Installation;
 use crate::crypto::{AuditKey, CryptoError, MacContext};

@@ -39,7 +39,7 @@ pub(super) struct Shared {
 pub enum ExistingRows {
     /// It stops.
     Refuse,
-    /// It signs them as they are, because the operator vouches for them.
+    /// It signs them as they are, because the operator accepts their contents.
     Sign,
 }
 
@@ -64,7 +64,7 @@ pub enum InstallationError {
     /// Rows are without MACs, and the operator did not say that they are to be signed.
     #[error(
         "the database holds settings or data keys without MACs: a release before row MACs left them so, or somebody who writes to the \
-         database made them so. To sign them vouches for what they say now. If you upgrade from such a release, check the records with \
+         database made them so. Signing them accepts their contents as authentic. If you upgrade from such a release, check the records with \
          its `audit verify`, and then run `project-vault migrate --sign-existing-rows` once; otherwise restore the tables \
          `installation`, `data_keys` and `audit_events` from a backup"
     )]
@@ -134,7 +134,7 @@ impl Installation {
     }
 
     /// Sets it up with OpenFGA: brings store and model there up to date, and pins their ids. Pinned
-    /// ids that this installation does not vouch for are not believed: the store is looked up by
+    /// ids that this installation did not sign are not believed: the store is looked up by
     /// its name then. Safe to repeat, and to run twice at once.
     ///
     /// # Errors
@@ -202,7 +202,7 @@ impl Installation {
         match pinned(&mut conn, &key).await {
             Ok(Some(pinned)) if pinned == *used => Ok(()),
             Ok(_) => Err(Error::internal(
-                "what the table `installation` pins for OpenFGA is not what this server began with; it goes on with that. Find out \
+                "what the table `installation` pins for OpenFGA is not what this server began with; it keeps using that. Find out \
                  who changed it, or restart the server after `project-vault migrate`",
             )),
             Err(error) => Err(Error::internal(error)),

@@ -60,8 +60,8 @@ impl KeyRotation {
         Ok(replaced)
     }
 
-    /// The same for every project there is now. A run that was cut off is gone on with; the
-    /// projects it had finished are not done again.
+    /// As [`Self::replace_data_keys`], for every project. Resumes an interrupted run, and skips the
+    /// projects it had finished.
     ///
     /// # Errors
     /// UNAVAILABLE when a part cannot be reached; run it again then.
@@ -92,9 +92,9 @@ impl KeyRotation {
         Ok(replaced)
     }
 
-    /// Marks every data key as outgoing, in batches, unless a run that did is unended. A run that
-    /// was cut off in the midst of marking is repeated. Where nothing is outgoing, no run is
-    /// unended, whatever the setting says.
+    /// Marks every data key as outgoing, in batches, unless an unfinished run has already marked
+    /// them. A run that was interrupted while it marked keys is repeated. If nothing is outgoing,
+    /// no run is unfinished, whatever the setting says.
     async fn mark_all_outgoing(&self) -> Result<()> {
         let mut tx = self.store.begin().await?;
         tx.lock_name(ALL).await?;

@@ -20,7 +20,7 @@ pub(in crate::vault) struct QueuedTx {
 }
 
 impl QueuedTx {
-    /// Commits.
+    /// Commits the transaction.
     ///
     /// # Errors
     /// When the database cannot; then nothing of it is there.
@@ -28,7 +28,7 @@ impl QueuedTx {
         Ok(self.tx.commit().await?)
     }
 
-    /// Rolls back.
+    /// Rolls the transaction back.
     ///
     /// # Errors
     /// When the database cannot be reached; then nothing of it is there either.

@@ -27,7 +27,7 @@ pub enum Break {
     Changed {
         /// The chain's id.
         chain: ChainId,
-        /// At which place.
+        /// The event's position in the chain.
         seq: i64,
         /// The event's sequence number.
         event: EventId,

@@ -1,8 +1,8 @@
-//! Answers, and whether anybody reads them.
+//! Answers that the peer reads, and answers that it does not.
 
 use super::*;
 
-/// Waits until nothing holds what is pointed to.
+/// Waits until the last strong reference is dropped.
 async fn is_dropped(held: &Weak<()>) {
     let dropped = async {
         while held.strong_count() > 0 {
@@ -90,7 +90,7 @@ async fn an_answer_that_is_read_byte_by_byte_ends_its_connection() {
 
 #[tokio::test]
 async fn an_answer_that_is_read_arrives_whole_however_long_that_takes() {
-    // While it is written the connection is not idle, and one that ends in good order waits for it.
+    // A connection is not idle while it writes an answer, and an orderly end waits for the answer.
     let bounds = Bounds { stall: SHORT * 4, rate: 1024, next_request: SHORT, age: SHORT * 2, ..BOUNDS };
     let one = start_with(bounds, 100);
     let mut stream = TcpStream::connect(one.address).await.unwrap();
@@ -132,7 +132,7 @@ async fn a_server_that_stops_lets_answers_be_read() {
     sleep(SHORT * 3).await;
     assert!(!one.server.is_finished());
     assert!(ends(&mut stream).await.len() > LARGE);
-    // The one whose body never came kept nothing waiting.
+    // The request whose body never came did not delay the shutdown.
     timeout(SHORT * 4, one.server).await.expect("the server ends").unwrap().unwrap();
 }
 

@@ -33,11 +33,11 @@ async fn a_token_for_none_or_two_of_the_audiences_is_refused() {
         json!("Project-Vault"),
         json!("project-vault project-vault-service"),
     ] {
-        assert_eq!(world.who(&with(world.claims(), "aud", aud.clone())).await, Err(Refused::Audience), "{aud}");
+        assert_eq!(world.who(&with(world.claims(), "aud", aud.clone())).await, Err(TokenError::Audience), "{aud}");
     }
-    assert_eq!(world.who(&without(world.claims(), "aud")).await, Err(Refused::Audience));
+    assert_eq!(world.who(&without(world.claims(), "aud")).await, Err(TokenError::Audience));
     for aud in [json!(null), json!(1), json!({}), json!(["project-vault", 1]), json!(["project-vault", null])] {
-        assert_eq!(world.who(&with(world.claims(), "aud", aud.clone())).await, Err(Refused::Malformed), "{aud}");
+        assert_eq!(world.who(&with(world.claims(), "aud", aud.clone())).await, Err(TokenError::Malformed), "{aud}");
     }
 }
 
@@ -47,15 +47,15 @@ async fn an_issuer_speaks_only_for_its_kinds_and_below_its_prefix() {
     let claims = world.claims();
     assert_eq!(world.verify_partner(&claims).await.as_deref(), Ok("user:partner|ada"));
     let service = with(claims.clone(), "aud", json!("project-vault-service"));
-    assert_eq!(world.verify_partner(&service).await, Err(Refused::Kind));
+    assert_eq!(world.verify_partner(&service).await, Err(TokenError::Kind));
 
-    // Another's prefix stays below one's own.
+    // An issuer's own prefix goes in front, so another's prefix in the subject is harmless.
     let twice = with(claims.clone(), "sub", json!("partner|ada"));
     assert_eq!(world.verify_partner(&twice).await.as_deref(), Ok("user:partner|partner|ada"));
-    // But the issuer without a prefix could steal it.
+    // The issuer without a prefix could use it to name another issuer's people.
     for (sub, answer) in [
-        ("partner|ada", Err(Refused::Subject)),
-        ("partner|", Err(Refused::Subject)),
+        ("partner|ada", Err(TokenError::Subject)),
+        ("partner|", Err(TokenError::Subject)),
         ("partner", Ok("user:partner")),
         ("x-partner|ada", Ok("user:x-partner|ada")),
     ] {
@@ -72,15 +72,15 @@ async fn a_subject_is_an_id() {
         assert_eq!(world.who(&with(claims.clone(), "sub", json!(sub))).await, Ok(format!("user:{sub}")));
     }
     for sub in ["", " ", "a b", "ada\n", "ü", "a\u{0}", &"s".repeat(201), &"*".repeat(81)] {
-        assert_eq!(world.who(&with(claims.clone(), "sub", json!(sub))).await, Err(Refused::Subject), "{sub:?}");
+        assert_eq!(world.who(&with(claims.clone(), "sub", json!(sub))).await, Err(TokenError::Subject), "{sub:?}");
     }
-    // The prefix alone names nobody, and counts for the length.
+    // The prefix alone is no id, and it counts towards the length.
     for sub in [String::new(), "s".repeat(200)] {
-        assert_eq!(world.verify_partner(&with(claims.clone(), "sub", json!(sub))).await, Err(Refused::Subject));
+        assert_eq!(world.verify_partner(&with(claims.clone(), "sub", json!(sub))).await, Err(TokenError::Subject));
     }
-    assert_eq!(world.who(&without(claims.clone(), "sub")).await, Err(Refused::Subject));
+    assert_eq!(world.who(&without(claims.clone(), "sub")).await, Err(TokenError::Subject));
     for sub in [json!(1), json!(["ada"]), json!({})] {
-        assert_eq!(world.who(&with(claims.clone(), "sub", sub)).await, Err(Refused::Malformed));
+        assert_eq!(world.who(&with(claims.clone(), "sub", sub)).await, Err(TokenError::Malformed));
     }
 }
 
@@ -91,15 +91,15 @@ async fn a_token_ends_thirty_seconds_after_its_expiry_by_the_vaults_clock() {
     world.clock.advance(secs(HOUR + 29));
     assert!(world.verifier.verify(&token).await.is_ok());
     world.clock.advance(secs(1));
-    assert_eq!(world.verifier.verify(&token).await, Err(Refused::Expired));
+    assert_eq!(world.verifier.verify(&token).await, Err(TokenError::Expired));
 
     let claims = world.claims();
-    assert_eq!(world.who(&without(claims.clone(), "exp")).await, Err(Refused::NoExpiry));
+    assert_eq!(world.who(&without(claims.clone(), "exp")).await, Err(TokenError::NoExpiry));
     for exp in [json!(0), json!(-1), json!(0.5), json!(world.now() - 30), json!(world.now() * 1000 / 1001)] {
-        assert_eq!(world.who(&with(claims.clone(), "exp", exp.clone())).await, Err(Refused::Expired), "{exp}");
+        assert_eq!(world.who(&with(claims.clone(), "exp", exp.clone())).await, Err(TokenError::Expired), "{exp}");
     }
     for exp in [json!(null), json!("1924992000"), json!(true), json!([1_924_992_000]), json!(1e300)] {
-        assert_eq!(world.who(&with(claims.clone(), "exp", exp.clone())).await, Err(Refused::Malformed), "{exp}");
+        assert_eq!(world.who(&with(claims.clone(), "exp", exp.clone())).await, Err(TokenError::Malformed), "{exp}");
     }
     for exp in [json!(world.now() - 29), json!(f64::from(u32::MAX) + 0.5), json!(u64::MAX)] {
         assert!(world.who(&with(claims.clone(), "exp", exp.clone())).await.is_ok(), "{exp}");
@@ -114,10 +114,10 @@ async fn a_token_is_not_valid_before_its_time() {
         assert!(world.who(&nbf(good)).await.is_ok());
     }
     for early in [json!(world.now() + 31), json!(u64::MAX)] {
-        assert_eq!(world.who(&nbf(early)).await, Err(Refused::NotYet));
+        assert_eq!(world.who(&nbf(early)).await, Err(TokenError::NotYet));
     }
     for bad in [json!(null), json!("0"), json!(1e300)] {
-        assert_eq!(world.who(&nbf(bad)).await, Err(Refused::Malformed));
+        assert_eq!(world.who(&nbf(bad)).await, Err(TokenError::Malformed));
     }
 }
 
@@ -127,9 +127,9 @@ async fn a_runtimes_token_lives_for_at_most_a_day() {
     let day = 24 * 3600;
     let exp = |claims: Value, seconds: i64| with(claims, "exp", json!(world.now() + seconds));
     assert!(world.who(&exp(world.runtime_claims(), day + 30)).await.is_ok());
-    assert_eq!(world.who(&exp(world.runtime_claims(), day + 31)).await, Err(Refused::TooLongLived));
+    assert_eq!(world.who(&exp(world.runtime_claims(), day + 31)).await, Err(TokenError::TooLongLived));
     let forever = with(world.runtime_claims(), "exp", json!(u64::MAX));
-    assert_eq!(world.who(&forever).await, Err(Refused::TooLongLived));
+    assert_eq!(world.who(&forever).await, Err(TokenError::TooLongLived));
     assert!(world.who(&exp(world.claims(), 365 * day)).await.is_ok());
 }
 
@@ -153,7 +153,7 @@ async fn a_runtimes_token_is_narrowed_by_its_claims() {
     };
     assert_eq!(world.verify(&claims).await.unwrap().principal, Principal::Runtime(id.clone(), narrowing));
 
-    // An empty list is a limit: to nothing.
+    // An empty list limits the token to no names at all.
     let claims = with(world.runtime_claims(), "vault:names", json!([]));
     let narrowing = Narrowing { names: Some(std::collections::BTreeSet::new()), ..Narrowing::default() };
     assert_eq!(world.verify(&claims).await.unwrap().principal, Principal::Runtime(id, narrowing));
@@ -171,7 +171,7 @@ async fn a_malformed_narrowing_is_refused_for_runtimes_and_nowhere_else() {
         .chain(names.iter().map(|value| ("vault:names", value)));
     for (claim, value) in bad {
         let runtime = with(world.runtime_claims(), claim, value.clone());
-        assert_eq!(world.who(&runtime).await, Err(Refused::Narrowing), "{claim}: {value}");
+        assert_eq!(world.who(&runtime).await, Err(TokenError::Narrowing), "{claim}: {value}");
         for aud in ["project-vault", "project-vault-service"] {
             assert!(world.who(&with(runtime.clone(), "aud", json!(aud))).await.is_ok(), "{claim}: {value}");
         }
@@ -188,6 +188,6 @@ async fn a_claim_that_is_there_twice_is_refused() {
         let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &world.main.key, world.main.alg).unwrap();
         let token = format!("{message}.{signature}");
-        assert_eq!(world.verifier.verify(&token).await, Err(Refused::Malformed), "{twice}");
+        assert_eq!(world.verifier.verify(&token).await, Err(TokenError::Malformed), "{twice}");
     }
 }

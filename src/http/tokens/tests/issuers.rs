@@ -128,7 +128,7 @@ fn keys_are_fetched_over_https_or_from_this_machine() {
 
 #[tokio::test]
 async fn an_issuer_behind_tls_can_be_set_up() {
-    // Nobody speaks TLS there: the set is a problem, the verifier is not.
+    // No server speaks TLS there: reading the set fails, making the verifier does not.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/jwks", listener.local_addr().unwrap());
     drop(listener);

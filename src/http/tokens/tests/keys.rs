@@ -3,13 +3,13 @@
 use super::super::jwks;
 use super::*;
 
-async fn verify_with(key: TestKey, header: impl FnOnce(&TestKey) -> Value) -> Result<(), Refused> {
+async fn verify_with(key: TestKey, header: impl FnOnce(&TestKey) -> Value) -> Result<(), TokenError> {
     let world = World::of(key, TestKey::ed("partner-1")).await;
     let token = world.main.token_with(&header(&world.main), &world.claims());
     world.verifier.verify(&token).await.map(drop)
 }
 
-/// Why the only key of a set is left out of it.
+/// Why the only key of a set is left out.
 fn why_left_out(key: &TestKey) -> String {
     let set = jwks::parse(set_of(&[key]).as_bytes()).unwrap();
     assert!(set.keys.is_empty());
@@ -32,26 +32,26 @@ async fn rs256_es256_and_eddsa_are_accepted_with_a_key_that_fits() {
 async fn every_other_algorithm_is_refused() {
     for alg in ["none", "None", "NONE", "", "HS256", "HS512", "PS256", "RS384", "ES384", "rs256", "Ed25519"] {
         let answer = verify_with(TestKey::rsa("k"), |key| with(key.header(), "alg", json!(alg))).await;
-        assert_eq!(answer, Err(Refused::Algorithm), "{alg}");
+        assert_eq!(answer, Err(TokenError::Algorithm), "{alg}");
     }
-    // Accepted, but not for this key.
+    // An accepted algorithm, but not this key's.
     for alg in ["ES256", "EdDSA"] {
         let answer = verify_with(TestKey::rsa("k"), |key| with(key.header(), "alg", json!(alg))).await;
-        assert_eq!(answer, Err(Refused::Algorithm), "{alg}");
+        assert_eq!(answer, Err(TokenError::Algorithm), "{alg}");
     }
     assert_eq!(
         verify_with(TestKey::rsa("k"), |key| with(key.header(), "alg", json!(null))).await,
-        Err(Refused::Malformed)
+        Err(TokenError::Malformed)
     );
 }
 
 #[tokio::test]
 async fn an_unsigned_token_is_refused() {
     let world = World::new().await;
-    for (alg, refused) in [("none", Refused::Algorithm), ("EdDSA", Refused::Signature)] {
+    for (alg, refused) in [("none", TokenError::Algorithm), ("EdDSA", TokenError::Signature)] {
         let message = unsigned(&with(world.main.header(), "alg", json!(alg)), &world.claims());
         assert_eq!(world.verifier.verify(&format!("{message}.")).await, Err(refused));
-        assert_eq!(world.verifier.verify(&message).await, Err(Refused::Malformed));
+        assert_eq!(world.verifier.verify(&message).await, Err(TokenError::Malformed));
     }
 }
 
@@ -64,7 +64,7 @@ async fn a_public_key_does_not_serve_as_an_hmac_secret() {
             TestKey { alg: Algorithm::HS256, key: EncodingKey::from_secret(secret), jwk: world.main.jwk.clone() };
         for alg in ["HS256", "RS256"] {
             let token = forged.token_with(&with(forged.header(), "alg", json!(alg)), &world.claims());
-            let refused = if alg == "HS256" { Refused::Algorithm } else { Refused::Signature };
+            let refused = if alg == "HS256" { TokenError::Algorithm } else { TokenError::Signature };
             assert_eq!(world.verifier.verify(&token).await, Err(refused));
         }
     }
@@ -74,19 +74,19 @@ async fn a_public_key_does_not_serve_as_an_hmac_secret() {
 async fn only_the_issuers_own_keys_verify_its_tokens() {
     let world = World::new().await;
     let claims = world.claims();
-    // Another issuer's key, by its own kid and by the kid that is wanted.
-    assert_eq!(world.verifier.verify(&world.partner.token(&claims)).await, Err(Refused::UnknownKey));
+    // Another issuer's key, under its own kid and under the expected kid.
+    assert_eq!(world.verifier.verify(&world.partner.token(&claims)).await, Err(TokenError::UnknownKey));
     let token = world.partner.token_with(&world.main.header(), &claims);
-    assert_eq!(world.verifier.verify(&token).await, Err(Refused::Signature));
+    assert_eq!(world.verifier.verify(&token).await, Err(TokenError::Signature));
     // The right key, but the other issuer's kid.
     let token = world.main.token_with(&world.partner.header(), &claims);
-    assert_eq!(world.verifier.verify(&token).await, Err(Refused::UnknownKey));
+    assert_eq!(world.verifier.verify(&token).await, Err(TokenError::UnknownKey));
 
     for iss in ["https://evil.example", "https://id.example/", "HTTPS://id.example", ""] {
-        assert_eq!(world.who(&with(claims.clone(), "iss", json!(iss))).await, Err(Refused::Issuer), "{iss}");
+        assert_eq!(world.who(&with(claims.clone(), "iss", json!(iss))).await, Err(TokenError::Issuer), "{iss}");
     }
-    assert_eq!(world.who(&without(claims.clone(), "iss")).await, Err(Refused::Issuer));
-    assert_eq!(world.who(&with(claims, "iss", json!([MAIN]))).await, Err(Refused::Malformed));
+    assert_eq!(world.who(&without(claims.clone(), "iss")).await, Err(TokenError::Issuer));
+    assert_eq!(world.who(&with(claims, "iss", json!([MAIN]))).await, Err(TokenError::Malformed));
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn two_issuers_may_have_the_same_kid() {
     let claims = world.claims();
     assert!(world.who(&claims).await.is_ok());
     assert!(world.verify_partner(&claims).await.is_ok());
-    assert_eq!(world.verifier.verify(&world.partner.token(&claims)).await, Err(Refused::Signature));
+    assert_eq!(world.verifier.verify(&world.partner.token(&claims)).await, Err(TokenError::Signature));
 }
 
 #[tokio::test]
@@ -106,16 +106,16 @@ async fn what_the_header_brings_along_is_not_trusted() {
         "alg": "EdDSA", "kid": "main-1", "jwk": evil.jwk, "jku": "https://evil.example/jwks", "x5u": "https://evil.example",
     });
     let token = evil.token_with(&header, &world.claims());
-    assert_eq!(world.verifier.verify(&token).await, Err(Refused::Signature));
+    assert_eq!(world.verifier.verify(&token).await, Err(TokenError::Signature));
     for crit in [json!([]), json!(["exp"]), json!(["b64"]), json!(null), json!("exp")] {
         let token = world.main.token_with(&with(world.main.header(), "crit", crit), &world.claims());
-        assert_eq!(world.verifier.verify(&token).await, Err(Refused::Critical));
+        assert_eq!(world.verifier.verify(&token).await, Err(TokenError::Critical));
     }
     let token = world.main.token_with(&json!({ "alg": "EdDSA" }), &world.claims());
-    assert_eq!(world.verifier.verify(&token).await, Err(Refused::NoKeyId));
+    assert_eq!(world.verifier.verify(&token).await, Err(TokenError::NoKeyId));
     for kid in [json!(1), json!(["main-1"])] {
         let token = world.main.token_with(&with(world.main.header(), "kid", kid), &world.claims());
-        assert_eq!(world.verifier.verify(&token).await, Err(Refused::Malformed));
+        assert_eq!(world.verifier.verify(&token).await, Err(TokenError::Malformed));
     }
 }
 
@@ -126,8 +126,8 @@ async fn a_changed_token_is_refused() {
     let [header, claims, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!() };
     let other = URL_SAFE_NO_PAD.encode(with(world.claims(), "sub", json!("eve")).to_string());
     let verify = async |token: String| world.verifier.verify(&token).await.map(drop);
-    assert_eq!(verify(format!("{header}.{other}.{signature}")).await, Err(Refused::Signature));
-    assert_eq!(verify(format!("{header}.{claims}.{}", "A".repeat(86))).await, Err(Refused::Signature));
+    assert_eq!(verify(format!("{header}.{other}.{signature}")).await, Err(TokenError::Signature));
+    assert_eq!(verify(format!("{header}.{claims}.{}", "A".repeat(86))).await, Err(TokenError::Signature));
     for bad in [
         String::new(),
         "..".to_owned(),
@@ -141,10 +141,10 @@ async fn a_changed_token_is_refused() {
         format!("{header}.{}.{signature}", URL_SAFE_NO_PAD.encode("[]")),
         format!("{}.{claims}.{signature}", URL_SAFE_NO_PAD.encode("{}")),
     ] {
-        assert_eq!(verify(bad.clone()).await, Err(Refused::Malformed), "{bad}");
+        assert_eq!(verify(bad.clone()).await, Err(TokenError::Malformed), "{bad}");
     }
-    assert_eq!(verify("a".repeat(16 * 1024)).await, Err(Refused::Malformed));
-    assert_eq!(verify("a".repeat(16 * 1024 + 1)).await, Err(Refused::TooLong));
+    assert_eq!(verify("a".repeat(16 * 1024)).await, Err(TokenError::Malformed));
+    assert_eq!(verify("a".repeat(16 * 1024 + 1)).await, Err(TokenError::TooLong));
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn a_short_rsa_key_verifies_nothing() {
     let issuers = vec![issuer(MAIN, KeySource::Set(set), TokenKind::ALL, None)];
     let verifier = Verifier::new(issuers, clock(), REFRESH).unwrap();
     assert!(verifier.load().await[0].contains("2048"));
-    assert_eq!(verifier.verify(SHORT_RSA.1.trim()).await, Err(Refused::UnknownKey));
+    assert_eq!(verifier.verify(SHORT_RSA.1.trim()).await, Err(TokenError::UnknownKey));
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn an_rsa_key_has_2048_bits_and_a_fit_exponent() {
     let jwk: Value = serde_json::from_str(SHORT_RSA.0).unwrap();
     let short = TestKey::rsa("k").with("n", jwk["n"].clone());
     assert!(why_left_out(&short).contains("2048"));
-    // Leading zeros make it no longer.
+    // Leading zeros do not count as bits.
     let mut n = vec![0; 128];
     n.extend(URL_SAFE_NO_PAD.decode(short.jwk["n"].as_str().unwrap()).unwrap());
     assert!(why_left_out(&short.with("n", json!(URL_SAFE_NO_PAD.encode(n)))).contains("2048"));

@@ -1,5 +1,5 @@
-//! Attacks on the verifier, and what good tokens give. Here: keys, tokens and issuers to attack
-//! with.
+//! Attacks on the verifier, and the results of good tokens. This file makes keys, tokens and
+//! issuers for them.
 
 mod claims;
 mod issuers;
@@ -7,7 +7,7 @@ mod keys;
 mod reading;
 mod signing;
 
-use super::{IssuerConfig, KeySource, Refused, Signer, Verified, Verifier};
+use super::{IssuerConfig, KeySource, Signer, TokenError, Verified, Verifier};
 use crate::domain::{Clock, ManualClock, Timestamp, TokenKind};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -83,7 +83,7 @@ impl TestKey {
         self.token_with(&self.header(), claims)
     }
 
-    /// Signs any header, whatever it says.
+    /// Signs a token with any header.
     fn token_with(&self, header: &Value, claims: &Value) -> String {
         let message = unsigned(header, claims);
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, self.alg).unwrap();
@@ -151,16 +151,16 @@ impl World {
         with(self.claims(), "aud", json!("project-vault-runtime"))
     }
 
-    async fn verify(&self, claims: &Value) -> Result<Verified, Refused> {
+    async fn verify(&self, claims: &Value) -> Result<Verified, TokenError> {
         self.verifier.verify(&self.main.token(claims)).await
     }
 
     /// The principal of a good token, in its printed form.
-    async fn who(&self, claims: &Value) -> Result<String, Refused> {
+    async fn who(&self, claims: &Value) -> Result<String, TokenError> {
         self.verify(claims).await.map(|verified| verified.principal.to_string())
     }
 
-    async fn verify_partner(&self, claims: &Value) -> Result<String, Refused> {
+    async fn verify_partner(&self, claims: &Value) -> Result<String, TokenError> {
         let claims = with(claims.clone(), "iss", json!(PARTNER));
         self.verifier.verify(&self.partner.token(&claims)).await.map(|verified| verified.principal.to_string())
     }

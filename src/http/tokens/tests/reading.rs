@@ -15,7 +15,7 @@ enum KeySetResponse {
     Set(String),
     Status(StatusCode),
     Redirect(String),
-    /// After this long.
+    /// Answers after this long.
     Late(Duration, String),
     Never,
 }
@@ -70,7 +70,7 @@ async fn respond(State(server): State<Server>) -> Response {
     }
 }
 
-/// One issuer with a server, by a clock that stands.
+/// One issuer with a key server, and a clock that tests move.
 struct Remote {
     clock: Arc<ManualClock>,
     server: Server,
@@ -92,12 +92,12 @@ impl Remote {
         key.token(&json!({ "iss": MAIN, "aud": "project-vault", "sub": "ada", "exp": exp }))
     }
 
-    async fn verify(&self, key: &TestKey) -> Result<(), Refused> {
+    async fn verify(&self, key: &TestKey) -> Result<(), TokenError> {
         self.verifier.verify(&self.token(key)).await.map(drop)
     }
 }
 
-/// Waits until it holds, for what happens in the background.
+/// Waits until a condition holds that a background task brings about.
 async fn eventually<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
     for _ in 0..200 {
         if holds().await {
@@ -120,7 +120,7 @@ async fn a_new_key_is_accepted_at_once_and_a_withdrawn_one_is_not() {
     assert_eq!(remote.server.hits(), 1);
     assert_eq!(remote.verify(&new).await, Ok(()));
     assert_eq!(remote.server.hits(), 2);
-    assert_eq!(remote.verify(&old).await, Err(Refused::UnknownKey));
+    assert_eq!(remote.verify(&old).await, Err(TokenError::UnknownKey));
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn a_withdrawn_key_is_gone_after_the_refresh_period() {
     let remote = Remote::new(KeySetResponse::Set(set_of(&[&old, &new]))).await;
     remote.server.publishes(&[&new]);
     remote.clock.advance(REFRESH);
-    eventually(async || remote.verify(&old).await == Err(Refused::UnknownKey)).await;
+    eventually(async || remote.verify(&old).await == Err(TokenError::UnknownKey)).await;
     assert_eq!(remote.verify(&new).await, Ok(()));
 }
 
@@ -147,9 +147,9 @@ async fn a_key_withdrawn_while_nobody_calls_is_gone_too() {
     eventually(async || server.hits() >= before + 2).await;
     let exp = clock.now().millis() / 1000 + 3600;
     let token = key.token(&json!({ "iss": MAIN, "aud": "project-vault", "sub": "ada", "exp": exp }));
-    assert_eq!(verifier.verify(&token).await.map(drop), Err(Refused::UnknownKey));
+    assert_eq!(verifier.verify(&token).await.map(drop), Err(TokenError::UnknownKey));
 
-    // And with the verifier, the reading ends.
+    // The reading ends when the verifier is dropped.
     drop(verifier);
     tokio::time::sleep(Duration::from_millis(150)).await;
     let after = server.hits();
@@ -162,11 +162,11 @@ async fn an_unknown_key_sets_off_one_read_in_ten_seconds() {
     let (key, other) = (TestKey::ed("k"), TestKey::ed("other"));
     let remote = Remote::new(KeySetResponse::Set(set_of(&[&key]))).await;
     for _ in 0..3 {
-        assert_eq!(remote.verify(&other).await, Err(Refused::UnknownKey));
+        assert_eq!(remote.verify(&other).await, Err(TokenError::UnknownKey));
     }
     assert_eq!(remote.server.hits(), 2);
     remote.clock.advance(Duration::from_millis(9_999));
-    assert_eq!(remote.verify(&other).await, Err(Refused::UnknownKey));
+    assert_eq!(remote.verify(&other).await, Err(TokenError::UnknownKey));
     assert_eq!(remote.server.hits(), 2);
     remote.clock.advance(Duration::from_millis(1));
     remote.server.publishes(&[&key, &other]);
@@ -206,7 +206,7 @@ async fn a_silent_server_delays_no_request_with_a_known_key() {
     for _ in 0..20 {
         assert_eq!(remote.verify(&key).await, Ok(()));
     }
-    // While one with an unknown key waits for it.
+    // A token with an unknown key waits for the read meanwhile.
     let waiting = tokio::spawn({
         let (verifier, token) = (remote.verifier.clone(), remote.token(&other));
         async move { verifier.verify(&token).await.map(drop) }
@@ -216,8 +216,8 @@ async fn a_silent_server_delays_no_request_with_a_known_key() {
     assert!(began.elapsed() < secs(2));
     assert_eq!(remote.server.hits(), 2);
 
-    // It waits for no longer than that read may take.
-    assert_eq!(waiting.await.unwrap(), Err(Refused::UnknownKey));
+    // It waits no longer than that read may take.
+    assert_eq!(waiting.await.unwrap(), Err(TokenError::UnknownKey));
     assert!((secs(4)..secs(8)).contains(&began.elapsed()));
     assert_eq!(remote.verify(&key).await, Ok(()));
 }
@@ -235,7 +235,7 @@ async fn a_failing_server_is_tried_again_but_not_with_every_request() {
     eventually(async || remote.server.hits() == 2).await;
     remote.clock.advance(secs(10));
     remote.server.publishes(&[]);
-    eventually(async || remote.verify(&key).await == Err(Refused::UnknownKey)).await;
+    eventually(async || remote.verify(&key).await == Err(TokenError::UnknownKey)).await;
 }
 
 #[tokio::test]
@@ -247,9 +247,9 @@ async fn a_set_that_cannot_be_read_again_is_kept_for_a_day() {
     assert_eq!(remote.verify(&key).await, Ok(()));
     remote.clock.advance(Duration::from_millis(1));
     let refused = remote.verify(&key).await.unwrap_err();
-    assert_eq!(refused, Refused::KeysUnavailable);
+    assert_eq!(refused, TokenError::KeysUnavailable);
     assert!(refused.is_unavailable());
-    // And is good again when it can be read.
+    // The token is accepted again once the set can be read.
     remote.server.publishes(&[&key]);
     remote.clock.advance(secs(10));
     assert_eq!(remote.verify(&key).await, Ok(()));
@@ -260,10 +260,10 @@ async fn a_set_that_could_not_be_read_at_the_start_is_read_later() {
     let key = TestKey::ed("k");
     let remote = Remote::new(KeySetResponse::Status(StatusCode::BAD_GATEWAY)).await;
     assert_eq!(remote.problems, [format!("issuer {MAIN:?}: the answer's status is 502")]);
-    assert_eq!(remote.verify(&key).await, Err(Refused::KeysUnavailable));
+    assert_eq!(remote.verify(&key).await, Err(TokenError::KeysUnavailable));
     assert_eq!(remote.server.hits(), 2);
     remote.server.publishes(&[&key]);
-    assert_eq!(remote.verify(&key).await, Err(Refused::KeysUnavailable));
+    assert_eq!(remote.verify(&key).await, Err(TokenError::KeysUnavailable));
     remote.clock.advance(secs(10));
     assert_eq!(remote.verify(&key).await, Ok(()));
 }
@@ -274,7 +274,7 @@ async fn a_redirect_is_not_followed() {
     let target = Server::start(KeySetResponse::Set(set_of(&[&key]))).await;
     let remote = Remote::new(KeySetResponse::Redirect(target.url.clone())).await;
     assert!(remote.problems[0].ends_with("the answer's status is 302"));
-    assert_eq!(remote.verify(&key).await, Err(Refused::KeysUnavailable));
+    assert_eq!(remote.verify(&key).await, Err(TokenError::KeysUnavailable));
     assert_eq!(target.hits(), 0);
 }
 
@@ -298,7 +298,7 @@ async fn an_answer_that_is_no_set_of_at_most_one_mebibyte_changes_nothing() {
     }
     remote.server.answers(KeySetResponse::Set(empty.to_owned()));
     assert!(remote.verifier.load().await[0].ends_with("the key set has no usable key"));
-    assert_eq!(remote.verify(&key).await, Err(Refused::UnknownKey));
+    assert_eq!(remote.verify(&key).await, Err(TokenError::UnknownKey));
 }
 
 #[tokio::test]
@@ -330,7 +330,7 @@ async fn a_file_is_read_again_like_an_address() {
     assert_eq!(verify(&old).await, Ok(()));
     std::fs::write(&path, set_of(&[&new])).unwrap();
     clock.advance(REFRESH);
-    eventually(async || verify(&old).await == Err(Refused::UnknownKey)).await;
+    eventually(async || verify(&old).await == Err(TokenError::UnknownKey)).await;
     assert_eq!(verify(&new).await, Ok(()));
 
     std::fs::write(&path, vec![b' '; 1024 * 1024 + 1]).unwrap();

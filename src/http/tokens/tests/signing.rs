@@ -18,7 +18,7 @@ async fn what_a_signer_signs_its_key_set_verifies() {
     let signer = Signer::generate().unwrap();
     let issuers = vec![issuer(MAIN, KeySource::Set(signer.jwks()), TokenKind::ALL, None)];
     let verifier = Verifier::new(issuers, clock.clone(), REFRESH).unwrap();
-    // Without `load` the set is read when the first token comes.
+    // Without `load`, the first token causes the set to be read.
     let said = claims(&clock, TokenKind::Runtime);
     let answer = verifier.verify(&signer.sign(&said).unwrap()).await.unwrap();
     assert_eq!(answer.principal, Principal::Runtime(RuntimeId::parse("r").unwrap(), said.narrowing.clone()));
@@ -30,12 +30,12 @@ async fn what_a_signer_signs_its_key_set_verifies() {
         assert!(!String::from_utf8(payload).unwrap().contains("vault:"));
     }
 
-    // The same key from its PEM signs for the same set; another one does not.
+    // The key read back from its PEM signs for the same set; another key does not.
     let again = Signer::from_pem(&signer.to_pem()).unwrap();
     assert_eq!(again.jwks(), signer.jwks());
     assert!(verifier.verify(&again.sign(&said).unwrap()).await.is_ok());
     let other = Signer::generate().unwrap().sign(&said).unwrap();
-    assert_eq!(verifier.verify(&other).await, Err(Refused::UnknownKey));
+    assert_eq!(verifier.verify(&other).await, Err(TokenError::UnknownKey));
 }
 
 #[test]

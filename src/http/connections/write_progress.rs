@@ -1,23 +1,24 @@
-//! How fast a peer takes what is written for it.
+//! How fast a peer reads what the server writes.
 
-use super::Bounds;
+use super::bounds::Bounds;
+use parking_lot::{Mutex, MutexGuard};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-/// How much a peer has taken of something, and when.
+/// How much a peer has read of something, and when it last read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub(super) struct WriteProgress {
     begun: Instant,
     moved: Instant,
     bytes: u64,
 }
 
-impl Pace {
+impl WriteProgress {
     pub(super) fn begin() -> Self {
         let now = Instant::now();
         Self { begun: now, moved: now, bytes: 0 }
@@ -28,53 +29,55 @@ impl Pace {
         self.bytes = self.bytes.saturating_add(bytes as u64);
     }
 
-    /// Whether the peer has taken nothing for too long, counted from `since` at the earliest.
+    /// Whether the peer has read nothing for longer than `bounds.stall`, counted from `since` at
+    /// the earliest.
     pub(super) fn has_stopped(&self, since: Option<Instant>, bounds: &Bounds) -> bool {
         since.map_or(self.moved, |since| since.max(self.moved)).elapsed() > bounds.stall
     }
 
-    /// Whether the peer takes less than the lowest rate, once this time has passed.
+    /// Whether the peer reads more slowly than `bounds.rate`; the time `after` at the beginning
+    /// does not count.
     pub(super) fn lags(&self, after: Duration, bounds: &Bounds) -> bool {
         let counted = self.begun.elapsed().saturating_sub(after);
         self.bytes < counted.as_secs().saturating_mul(bounds.rate)
     }
 }
 
-/// Whether the socket of a connection takes what is written.
+/// How a connection's socket takes what is written.
 #[derive(Default)]
-pub(super) struct Line(Mutex<State>);
+pub(super) struct SocketProgress(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     /// Set while the socket is full.
-    pace: Option<Pace>,
+    progress: Option<WriteProgress>,
     /// When the socket was last seen full.
     blocked: Option<Instant>,
 }
 
-impl Line {
+impl SocketProgress {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
-    /// Whether something waits to be written.
+    /// Whether data waits to be written.
     pub(super) fn is_blocked(&self) -> bool {
-        self.state().pace.is_some()
+        self.state().progress.is_some()
     }
 
-    /// When something last waited to be written, so that not everything could move.
+    /// When data last waited to be written.
     pub(super) fn last_blocked(&self) -> Option<Instant> {
         let state = self.state();
-        if state.pace.is_some() { Some(Instant::now()) } else { state.blocked }
+        if state.progress.is_some() { Some(Instant::now()) } else { state.blocked }
     }
 
-    /// Whether the peer reads nothing, or too slowly.
+    /// Whether the socket is full because the peer reads nothing or too slowly.
     pub(super) fn is_stalled(&self, bounds: &Bounds) -> bool {
-        let pace = self.state().pace;
-        pace.is_some_and(|pace| pace.has_stopped(None, bounds) || pace.lags(bounds.stall, bounds))
+        let progress = self.state().progress;
+        progress.is_some_and(|progress| progress.has_stopped(None, bounds) || progress.lags(bounds.stall, bounds))
     }
 
-    /// Notes the result of a write of `wanted` bytes.
+    /// Notes the result of writing `wanted` bytes.
     fn note(&self, wanted: usize, written: &Poll<io::Result<usize>>) {
         let taken = match written {
             Poll::Ready(Ok(bytes)) => Some(*bytes),
@@ -83,39 +86,39 @@ impl Line {
         };
         let mut state = self.state();
         if taken.is_some_and(|taken| taken >= wanted) {
-            state.pace = None;
+            state.progress = None;
             return;
         }
         state.blocked = Some(Instant::now());
-        let pace = state.pace.get_or_insert_with(Pace::begin);
+        let progress = state.progress.get_or_insert_with(WriteProgress::begin);
         if let Some(taken) = taken {
-            pace.advance(taken);
+            progress.advance(taken);
         }
     }
 }
 
-/// A socket that notes on its [`Line`] how it takes what is written.
-pub(super) struct Watched<S> {
+/// A socket that notes every write on its [`SocketProgress`].
+pub(super) struct ObservedSocket<S> {
     socket: S,
-    line: Arc<Line>,
+    progress: Arc<SocketProgress>,
 }
 
-impl<S> Watched<S> {
-    pub(super) fn new(socket: S, line: Arc<Line>) -> Self {
-        Self { socket, line }
+impl<S> ObservedSocket<S> {
+    pub(super) fn new(socket: S, progress: Arc<SocketProgress>) -> Self {
+        Self { socket, progress }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ObservedSocket<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_read(cx, into)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ObservedSocket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
-        self.line.note(bytes.len(), &written);
+        self.progress.note(bytes.len(), &written);
         written
     }
 
@@ -125,7 +128,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
-        self.line.note(parts.iter().map(|part| part.len()).sum(), &written);
+        self.progress.note(parts.iter().map(|part| part.len()).sum(), &written);
         written
     }
 
@@ -152,34 +155,34 @@ mod tests {
 
     #[tokio::test]
     async fn a_socket_is_full_until_it_takes_a_whole_write() {
-        let (line, bounds) = (Line::default(), Bounds { stall: STALL, ..BOUNDS });
-        assert_eq!((line.is_blocked(), line.last_blocked()), (false, None));
-        line.note(10, &Poll::Ready(Ok(10)));
-        assert!(!line.is_blocked());
-        line.note(10, &Poll::Ready(Ok(4)));
-        line.note(6, &Poll::Pending);
-        assert!(line.is_blocked() && !line.is_stalled(&bounds));
+        let (socket, bounds) = (SocketProgress::default(), Bounds { stall: STALL, ..BOUNDS });
+        assert_eq!((socket.is_blocked(), socket.last_blocked()), (false, None));
+        socket.note(10, &Poll::Ready(Ok(10)));
+        assert!(!socket.is_blocked());
+        socket.note(10, &Poll::Ready(Ok(4)));
+        socket.note(6, &Poll::Pending);
+        assert!(socket.is_blocked() && !socket.is_stalled(&bounds));
         sleep(STALL * 2).await;
-        assert!(line.is_stalled(&bounds));
-        line.note(6, &Poll::Ready(Ok(1)));
-        assert!(!line.is_stalled(&bounds), "it moves");
-        assert!(line.last_blocked().unwrap().elapsed() < STALL);
-        line.note(5, &Poll::Ready(Ok(5)));
-        assert!(!line.is_blocked() && line.last_blocked().is_some());
+        assert!(socket.is_stalled(&bounds));
+        socket.note(6, &Poll::Ready(Ok(1)));
+        assert!(!socket.is_stalled(&bounds), "it moves");
+        assert!(socket.last_blocked().unwrap().elapsed() < STALL);
+        socket.note(5, &Poll::Ready(Ok(5)));
+        assert!(!socket.is_blocked() && socket.last_blocked().is_some());
     }
 
     #[tokio::test]
     async fn an_answer_stops_when_nothing_moves_though_the_socket_is_free() {
         let bounds = Bounds { stall: STALL, rate: 1_000, ..BOUNDS };
-        let mut pace = Pace::begin();
+        let mut progress = WriteProgress::begin();
         sleep(STALL * 2).await;
-        assert!(pace.has_stopped(None, &bounds));
-        assert!(!pace.has_stopped(Some(Instant::now()), &bounds), "the socket was full until now");
-        pace.advance(1);
-        assert!(!pace.has_stopped(None, &bounds));
+        assert!(progress.has_stopped(None, &bounds));
+        assert!(!progress.has_stopped(Some(Instant::now()), &bounds), "the socket was full until now");
+        progress.advance(1);
+        assert!(!progress.has_stopped(None, &bounds));
         sleep(Duration::from_secs(1)).await;
-        assert!(pace.lags(STALL, &bounds) && !pace.lags(Duration::from_secs(10), &bounds));
-        pace.advance(10_000);
-        assert!(!pace.lags(STALL, &bounds));
+        assert!(progress.lags(STALL, &bounds) && !progress.lags(Duration::from_secs(10), &bounds));
+        progress.advance(10_000);
+        assert!(!progress.lags(STALL, &bounds));
     }
 }

@@ -1,8 +1,7 @@
-//! The form of a request: the GraphQL over HTTP parameters, from a JSON body or from a query
-//! string.
+//! The parameters of a request by GraphQL over HTTP, from a JSON body or a query string.
 //!
-//! Only what is used is built, and only within bounds. `extensions`, and members that nobody knows,
-//! are skipped: they have to be well-formed JSON, and no value is made of them.
+//! Parsing builds only the values that are used, and only within limits. It skips `extensions` and
+//! unknown members: they have to be well-formed JSON, and become no values.
 
 use super::refusal::Refusal;
 use super::variables::{Bounded, Fault, Read, TOKEN_MEMORY};
@@ -15,35 +14,35 @@ use std::collections::HashSet;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// A query string is no longer, in bytes: what is longer belongs in a body.
+/// Maximum length of a query string, in bytes; a longer one belongs in a body.
 const MAX_QUERY_BYTES: usize = 32 * 1024;
 
-/// The parameters by name.
-const PARAMETERS: [&str; 4] = ["query", "operationName", "variables", "extensions"];
+/// The names of the parameters.
+const PARAMETER_NAMES: [&str; 4] = ["query", "operationName", "variables", "extensions"];
 
-/// What a request asks for. It has no printed form, because secrets may stand in it.
-pub(super) struct Form {
-    /// The document.
+/// The parameters of a request. It has no `Debug`, because it may hold secrets.
+pub(super) struct Parameters {
+    /// The GraphQL document.
     pub(super) query: Zeroizing<String>,
-    /// The operation of the document that is meant.
+    /// The name of the operation to execute.
     pub(super) operation_name: Option<String>,
-    /// The values of its variables.
+    /// The values of the operation's variables.
     pub(super) variables: Variables,
     /// Upper bound of the memory that the variables take, in bytes.
     pub(super) weight: usize,
 }
 
-/// The members as they came. Other members are without effect.
+/// The parameters before they are checked. Other members have no effect.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
-struct Members {
+struct RawParameters {
     query: Option<Parameter>,
     operation_name: Option<Parameter>,
     variables: Option<Read>,
     extensions: Option<Parameter>,
 }
 
-/// A parameter that is a text, or of which nothing but its kind matters.
+/// A parameter that should be a string, or of which only the JSON type matters.
 enum Parameter {
     Text(Zeroizing<String>),
     Object,
@@ -96,77 +95,79 @@ impl<'de> Visitor<'de> for ParameterVisitor {
     }
 }
 
-impl Form {
-    /// Reads a POST's body.
-    pub(super) fn of_json(body: &[u8]) -> Result<Self, Refusal> {
+impl Parameters {
+    /// Reads the body of a POST.
+    pub(super) fn from_json(body: &[u8]) -> Result<Self, Refusal> {
         if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
             return Err(Refusal::limit(
                 StatusCode::BAD_REQUEST,
                 "A request holds one operation; send each of a batch in a request of its own.",
             ));
         }
-        // What serde says quotes the text. What is skipped is not looked at for its encoding.
-        let members: Option<Members> = str::from_utf8(body).ok().and_then(|body| serde_json::from_str(body).ok());
-        let members = members.ok_or(Refusal::form("The body is not one well-formed JSON object."))?;
+        // Serde's error would quote the text. UTF-8 is checked first, since serde does not check
+        // what it skips.
+        let members: Option<RawParameters> = str::from_utf8(body).ok().and_then(|body| serde_json::from_str(body).ok());
+        let members = members.ok_or(Refusal::bad_request("The body must be one well-formed JSON object."))?;
         members.check(body.len())
     }
 
-    /// Reads a GET's query string.
-    pub(super) fn of_query(uri: &Uri) -> Result<Self, Refusal> {
+    /// Reads the query string of a GET.
+    pub(super) fn from_query(uri: &Uri) -> Result<Self, Refusal> {
         if uri.query().is_some_and(|query| query.len() > MAX_QUERY_BYTES) {
             return Err(Refusal::limit(StatusCode::URI_TOO_LONG, "The query string is longer than 32 KiB; use POST."));
         }
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
-            .map_err(|_| Refusal::form("The query string cannot be read."))?;
-        let (mut members, mut given, mut length) = (Members::default(), HashSet::new(), 0);
+            .map_err(|_| Refusal::bad_request("The query string is not well-formed; percent-encode its values."))?;
+        let (mut members, mut given, mut length) = (RawParameters::default(), HashSet::new(), 0);
         for (name, value) in pairs {
-            let Some(name) = PARAMETERS.into_iter().find(|known| *known == name) else { continue };
+            let Some(name) = PARAMETER_NAMES.into_iter().find(|known| *known == name) else { continue };
             if !given.insert(name) {
-                return Err(Refusal::form("A parameter is in the query string twice."));
+                return Err(Refusal::bad_request("A parameter is in the query string twice; give each one once."));
             }
             let value = Zeroizing::new(value);
             length += value.len();
             match name {
                 "query" => members.query = Some(Parameter::Text(value)),
-                // By GraphQL over HTTP, an empty operationName is none.
+                // By GraphQL over HTTP, an empty operationName counts as absent.
                 "operationName" => {
                     members.operation_name = (!value.is_empty()).then_some(Parameter::Text(value));
                 }
-                "variables" => members.variables = of_json(&value)?,
-                _ => members.extensions = of_json(&value)?,
+                "variables" => members.variables = parse_json(&value)?,
+                _ => members.extensions = parse_json(&value)?,
             }
         }
         members.check(length)
     }
 }
 
-/// Reads a parameter of a query string.
-fn of_json<'de, T: Deserialize<'de>>(text: &'de str) -> Result<Option<T>, Refusal> {
-    serde_json::from_str(text).map_err(|_| Refusal::form("variables and extensions are JSON in the query string."))
+/// Reads a JSON parameter of a query string.
+fn parse_json<'de, T: Deserialize<'de>>(text: &'de str) -> Result<Option<T>, Refusal> {
+    serde_json::from_str(text)
+        .map_err(|_| Refusal::bad_request("variables and extensions must be JSON in the query string."))
 }
 
-impl Members {
-    /// The form, of a text of this many bytes.
-    fn check(self, length: usize) -> Result<Form, Refusal> {
+impl RawParameters {
+    /// Checks the parameters; `length` is that of the text they came from, in bytes.
+    fn check(self, length: usize) -> Result<Parameters, Refusal> {
         let query = match self.query {
             Some(Parameter::Text(query)) => query,
-            None => return Err(Refusal::form("The parameter query, a document, is missing.")),
-            Some(_) => return Err(Refusal::form("The parameter query must be a string.")),
+            None => return Err(Refusal::bad_request("The parameter query is missing; give the GraphQL document.")),
+            Some(_) => return Err(Refusal::bad_request("The parameter query must be a string.")),
         };
         let operation_name = match self.operation_name {
             Some(Parameter::Text(name)) => Some(name.to_string()),
             None => None,
-            Some(_) => return Err(Refusal::form("The parameter operationName must be a string or null.")),
+            Some(_) => return Err(Refusal::bad_request("The parameter operationName must be a string or null.")),
         };
         let Bounded { variables, tokens } = match self.variables {
             None => Bounded { variables: Variables::default(), tokens: 0 },
             Some(Read(read)) => read.map_err(refused)?,
         };
-        // The text of their strings has no more bytes than it had in JSON.
+        // Strings take no more bytes than they did in JSON.
         let weight = tokens * TOKEN_MEMORY + length;
         match self.extensions {
-            None | Some(Parameter::Object) => Ok(Form { query, operation_name, variables, weight }),
-            Some(_) => Err(Refusal::form("The parameter extensions must be an object or null.")),
+            None | Some(Parameter::Object) => Ok(Parameters { query, operation_name, variables, weight }),
+            Some(_) => Err(Refusal::bad_request("The parameter extensions must be an object or null.")),
         }
     }
 }
@@ -174,8 +175,10 @@ impl Members {
 fn refused(fault: Fault) -> Refusal {
     let limit = |message| Refusal::limit(StatusCode::BAD_REQUEST, message);
     match fault {
-        Fault::NotAnObject => Refusal::form("The parameter variables must be an object or null."),
-        Fault::Duplicate => Refusal::form("An object in variables has two members of one name; give each name once."),
+        Fault::NotAnObject => Refusal::bad_request("The parameter variables must be an object or null."),
+        Fault::Duplicate => {
+            Refusal::bad_request("An object in variables has two members of one name; give each name once.")
+        }
         Fault::TooMany => limit("variables hold more than 30,000 values and names of members; send several requests."),
         Fault::TooDeep => limit("variables nest more than 64 deep; flatten them."),
     }
@@ -185,23 +188,24 @@ fn refused(fault: Fault) -> Refusal {
 mod tests {
     use super::*;
 
-    fn code(refused: Result<Form, Refusal>) -> Option<(u16, &'static str)> {
+    fn code(refused: Result<Parameters, Refusal>) -> Option<(u16, &'static str)> {
         refused.err().map(|refusal| (refusal.status.as_u16(), refusal.code.as_str()))
     }
 
     #[test]
     fn a_body_is_an_object_with_a_query() {
-        let form = Form::of_json(
+        let parameters = Parameters::from_json(
             br#" {"query":"{a}","operationName":"A","variables":{"x":[1,null,{"y-z":2.5}]},"extensions":{"e":1},"other":1} "#,
         );
-        let form = form.ok().unwrap();
-        assert_eq!((form.query.as_str(), form.operation_name.as_deref()), ("{a}", Some("A")));
-        let variables = serde_json::to_value(&form.variables).unwrap();
+        let parameters = parameters.ok().unwrap();
+        assert_eq!((parameters.query.as_str(), parameters.operation_name.as_deref()), ("{a}", Some("A")));
+        let variables = serde_json::to_value(&parameters.variables).unwrap();
         assert_eq!(variables, serde_json::json!({"x": [1, null, {"y-z": 2.5}]}));
 
-        let form = Form::of_json(br#"{"query":"{a}","operationName":null,"variables":null,"extensions":null}"#);
-        let form = form.ok().unwrap();
-        assert!(form.operation_name.is_none() && form.variables.is_empty());
+        let parameters =
+            Parameters::from_json(br#"{"query":"{a}","operationName":null,"variables":null,"extensions":null}"#);
+        let parameters = parameters.ok().unwrap();
+        assert!(parameters.operation_name.is_none() && parameters.variables.is_empty());
     }
 
     #[test]
@@ -224,19 +228,19 @@ mod tests {
             r#"{"query":"{a}","extensions":false}"#,
             "{\"query\":\"\u{1}\"}",
         ] {
-            assert_eq!(code(Form::of_json(body.as_bytes())), bad, "{body}");
+            assert_eq!(code(Parameters::from_json(body.as_bytes())), bad, "{body}");
         }
-        assert_eq!(code(Form::of_json(b"{\"query\":\"\xff\"}")), bad);
+        assert_eq!(code(Parameters::from_json(b"{\"query\":\"\xff\"}")), bad);
         let deep = format!(r#"{{"query":"{{a}}","variables":{{"a":{}}}}}"#, "[".repeat(100_000));
-        assert_eq!(code(Form::of_json(deep.as_bytes())), bad);
+        assert_eq!(code(Parameters::from_json(deep.as_bytes())), bad);
         for batch in [r#"[{"query":"{a}"}]"#, " \n[]", "["] {
-            assert_eq!(code(Form::of_json(batch.as_bytes())), Some((400, "LIMIT_EXCEEDED")), "{batch}");
+            assert_eq!(code(Parameters::from_json(batch.as_bytes())), Some((400, "LIMIT_EXCEEDED")), "{batch}");
         }
     }
 
     /// A body with these variables.
-    fn with_variables(json: &str) -> Result<Form, Refusal> {
-        Form::of_json(format!(r#"{{"query":"{{a}}","variables":{json}}}"#).as_bytes())
+    fn with_variables(json: &str) -> Result<Parameters, Refusal> {
+        Parameters::from_json(format!(r#"{{"query":"{{a}}","variables":{json}}}"#).as_bytes())
     }
 
     /// A list of this many equal elements.
@@ -246,19 +250,19 @@ mod tests {
 
     #[test]
     fn variables_have_at_most_30_000_tokens() {
-        // The object, the name in it and the list are three.
+        // The object, its member's name and the list count as three tokens.
         for (element, tokens) in [("0", 1), ("[]", 1), ("\"x\"", 1), ("null", 1), ("{\"\":0}", 3), ("[[true]]", 3)] {
             let of = |count| with_variables(&format!(r#"{{"v":{}}}"#, list(element, count)));
             let most = (super::super::variables::MAX_TOKENS - 3) / tokens;
-            let form = of(most).ok().unwrap();
-            assert!(form.weight > most * tokens * TOKEN_MEMORY, "{element}");
+            let parameters = of(most).ok().unwrap();
+            assert!(parameters.weight > most * tokens * TOKEN_MEMORY, "{element}");
             let refused = of(most + 1).err().unwrap();
             assert_eq!((refused.status.as_u16(), refused.code.as_str()), (400, "LIMIT_EXCEEDED"), "{element}");
             assert!(format!("{refused:?}").contains("30,000"), "{refused:?}");
         }
-        // A text that cannot be read to its end is no JSON, whatever it holds.
+        // A truncated text is malformed JSON, whatever it contains.
         let cut = format!(r#"{{"query":"{{a}}","variables":{{"v":[{}"#, "0,".repeat(40_000));
-        assert_eq!(code(Form::of_json(cut.as_bytes())), Some((400, "BAD_USER_INPUT")));
+        assert_eq!(code(Parameters::from_json(cut.as_bytes())), Some((400, "BAD_USER_INPUT")));
     }
 
     #[test]
@@ -286,17 +290,18 @@ mod tests {
         for json in [r#"{"a":{"a":1},"b":{"a":1}}"#, r#"{"a":1,"A":1}"#] {
             assert!(with_variables(json).is_ok(), "{json}");
         }
-        assert_eq!(code(Form::of_json(br#"{"query":"{a}","variables":{},"variables":{}}"#)), bad);
+        assert_eq!(code(Parameters::from_json(br#"{"query":"{a}","variables":{},"variables":{}}"#)), bad);
     }
 
     #[test]
     fn what_nobody_reads_is_skipped_and_has_to_be_json() {
         let bad = Some((400, "BAD_USER_INPUT"));
         for member in ["extensions", "other"] {
-            let with = |json: &str| Form::of_json(format!(r#"{{"query":"{{a}}","{member}":{json}}}"#).as_bytes());
+            let with =
+                |json: &str| Parameters::from_json(format!(r#"{{"query":"{{a}}","{member}":{json}}}"#).as_bytes());
             let many = format!(r#"{{"v":{}}}"#, list("{\"\":0}", 200_000));
-            let form = with(&many).ok().unwrap();
-            assert_eq!(form.weight, many.len() + r#"{"query":"{a}","":}"#.len() + member.len());
+            let parameters = with(&many).ok().unwrap();
+            assert_eq!(parameters.weight, many.len() + r#"{"query":"{a}","":}"#.len() + member.len());
             let deep = format!(r#"{{"v":{}{}}}"#, "[".repeat(500_000), "]".repeat(500_000));
             assert!(with(&deep).is_ok());
             assert!(with(r#"{"a":1,"a":2}"#).is_ok());
@@ -304,16 +309,16 @@ mod tests {
                 assert_eq!(code(with(broken)), bad, "{broken}");
             }
         }
-        assert_eq!(code(Form::of_json(b"{\"query\":\"{a}\",\"other\":\"\xff\"}")), bad);
+        assert_eq!(code(Parameters::from_json(b"{\"query\":\"{a}\",\"other\":\"\xff\"}")), bad);
     }
 
     #[test]
     fn a_query_string_has_the_same_parameters() {
-        let of = |query: &str| Form::of_query(&format!("/graphql?{query}").parse().unwrap());
-        let form = of("query=%7Ba%7D+%23&operationName=A&variables=%7B%22x%22%3A1%7D&extensions=%7B%7D&other=1");
-        let form = form.ok().unwrap();
-        assert_eq!((form.query.as_str(), form.operation_name.as_deref()), ("{a} #", Some("A")));
-        assert_eq!(form.variables.len(), 1);
+        let of = |query: &str| Parameters::from_query(&format!("/graphql?{query}").parse().unwrap());
+        let parameters = of("query=%7Ba%7D+%23&operationName=A&variables=%7B%22x%22%3A1%7D&extensions=%7B%7D&other=1");
+        let parameters = parameters.ok().unwrap();
+        assert_eq!((parameters.query.as_str(), parameters.operation_name.as_deref()), ("{a} #", Some("A")));
+        assert_eq!(parameters.variables.len(), 1);
         assert_eq!(of("query=a&operationName=").ok().unwrap().operation_name, None);
         let many = format!("query=a&variables=%7B%22v%22:[{}0]%7D", "0,".repeat(15_000));
         assert!(of(&many).is_ok());
@@ -334,7 +339,7 @@ mod tests {
             let expected = if query == "query" { None } else { bad };
             assert_eq!(code(of(query)), expected, "{query}");
         }
-        assert_eq!(code(Form::of_query(&"/graphql".parse().unwrap())), bad);
+        assert_eq!(code(Parameters::from_query(&"/graphql".parse().unwrap())), bad);
         assert_eq!(code(of(&format!("query={}", "a".repeat(33 * 1024)))), Some((414, "LIMIT_EXCEEDED")));
     }
 }

@@ -1,22 +1,22 @@
-//! Requests that a browser sends to another site without asking it first are refused.
+//! Refuses requests that a browser sends to another site without a preflight (CSRF).
 //!
-//! A POST is JSON, for which a browser asks by a preflight, and none is ever granted. A GET is let
-//! through when it has a header for which a browser would have asked too, or no sign of another
-//! site: programs send none of those headers.
+//! A POST has to be JSON, which needs a preflight, and the server grants none. A GET is accepted if
+//! it has a header that needs a preflight too, or if nothing says that it comes from another site.
+//! Programs other than browsers send none of the headers that would say so.
 
 use http::HeaderMap;
 use http::header::ORIGIN;
 
-/// A browser asks before it sends one of these to another site.
-const ASKED_FOR: [&str; 3] = ["authorization", "apollo-require-preflight", "x-apollo-operation-name"];
+/// Headers that a browser sends to another site only after a preflight.
+const PREFLIGHTED: [&str; 3] = ["authorization", "apollo-require-preflight", "x-apollo-operation-name"];
 
-/// Whether a GET may come from another site's page.
-pub(super) fn may_be_foreign(headers: &HeaderMap) -> bool {
-    if ASKED_FOR.iter().any(|name| headers.get(*name).is_some_and(|value| !value.is_empty())) {
+/// Whether a GET may come from a page of another site.
+pub(super) fn may_be_cross_site(headers: &HeaderMap) -> bool {
+    if PREFLIGHTED.iter().any(|name| headers.get(*name).is_some_and(|value| !value.is_empty())) {
         return false;
     }
     let mut sites = headers.get_all("sec-fetch-site").iter();
-    // A page of this site sends no Origin with a GET; older browsers send nothing else that tells.
+    // Browsers send no Origin with a same-origin GET; older ones send no Sec-Fetch-Site.
     sites.any(|site| site != "same-origin" && site != "none") || headers.contains_key(ORIGIN)
 }
 
@@ -28,7 +28,7 @@ mod tests {
     #[test]
     fn a_get_with_a_sign_of_another_site_needs_a_header_a_browser_asks_for() {
         let foreign = |pairs: &[(&'static str, &'static str)]| {
-            may_be_foreign(
+            may_be_cross_site(
                 &pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect(),
             )
         };
