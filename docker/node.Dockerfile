@@ -1,5 +1,5 @@
-# What surrounds the vault in compose.yaml: Hive's gateway, the subgraph of projects, and a stand-in for an identity provider. The
-# same files and versions as in the tests, under /app as they are under tests/gateways.
+# The vault's neighbours in compose.yaml: Hive's gateway, the subgraph of projects, and a stand-in for
+# an identity provider. The files and versions are those of tests/gateways, under /app.
 FROM node:22-trixie-slim
 WORKDIR /app
 COPY tests/gateways/package.json tests/gateways/package-lock.json ./

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""A tool that uses a secret by name: it signs standard input as a webhook's sender does, and prints the signature.
+"""A tool that uses a secret by name: it signs standard input like the sender of a webhook, and prints
+the signature.
 
-It asks the vault at the moment it needs the secret, so nobody has to put it into its environment or files:
+It asks the vault when it needs the secret, so the secret is in no environment variable and no file:
 
     echo '{"event": "push"}' | python examples/sign_webhook.py WEBHOOK_SECRET
 """
@@ -18,7 +19,8 @@ def main() -> int:
     try:
         secret = Vault(tool="sign_webhook").resolve(name)
     except NotFound:
-        print(f"{name} is not in the project's vault; ask who is Responsible to add it", file=sys.stderr)
+        message = "is not in the project's vault; ask somebody who is Responsible to add it"
+        print(f"{name} {message}", file=sys.stderr)
         return 1
     except VaultError as error:
         print(f"no signature: {error}", file=sys.stderr)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes tests/vectors/crypto.json: known answers for src/crypto, computed with Python's `cryptography`.
+"""Writes tests/vectors/crypto.json: known answers for src/crypto, computed with `cryptography`.
 
-The formats are written down here a second time, independently of the Rust code. Everything is fixed, so that the file is the
-same each time. Run from the repository's root: python3 scripts/vectors.py
+It implements the formats a second time, independently of the Rust code. All inputs are fixed, so the
+file is the same each time. Run from the repository's root: python3 scripts/vectors.py
 """
 
 import base64

@@ -1,4 +1,4 @@
-//! The records: every event is in a chain, and what is done to them behind the vault's back shows.
+//! The records: every event is in a chain, and changes made by hand are detected.
 
 mod backup;
 mod chains;

@@ -1,4 +1,4 @@
-//! Both authorizers: that they answer alike, and that neither answers yes where it does not know.
+//! Both authorizers give the same answers, and neither says yes when it does not know.
 
 mod agreement;
 mod corpus;

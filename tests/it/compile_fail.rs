@@ -1,4 +1,4 @@
-//! What must not compile: writing an entry without the proof of a permission that allows it.
+//! Code that must not compile: it writes an entry without the proof of a permission for it.
 
 #[test]
 fn writing_without_the_right_permission_does_not_compile() {

@@ -1,4 +1,4 @@
-//! TLS to PostgreSQL: as much of it as `sslmode` asks for.
+//! TLS to PostgreSQL for each `sslmode`.
 
 use crate::support::{Backend, World, entry, in_time, setting, user};
 use project_vault::store::{Error, Store};

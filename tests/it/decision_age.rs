@@ -1,5 +1,4 @@
-//! `VAULT_AUTHZ_MAX_AGE_MS`: an allowing decision may be used again for a while, and nothing more
-//! than that.
+//! `VAULT_AUTHZ_MAX_AGE_MS`: allowing decisions may be reused for that long; denials never are.
 
 use crate::support::{World, user};
 use project_vault::authz::{Authorizer, Question, Tuple, TupleChange};

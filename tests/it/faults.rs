@@ -108,7 +108,7 @@ both! {
         let role = |user: &str, role| project_vault::vault::RoleChange { project: "demo".to_owned(), user: user.to_owned(), role };
         use project_vault::domain::Role::{Accountable, Informed};
         world.vault.members().assign_role(&alice, role("bob", Accountable)).await.unwrap();
-        // Ten of bob's changes wait in the lane behind the one that takes his role.
+        // Ten of bob's changes wait in the partition behind the one that takes his role.
         let revoke = world.vault.members().revoke_role(&alice, role("bob", Accountable));
         let friends: Vec<String> = (0..10).map(|n| format!("friend-{n}")).collect();
         let late = futures::future::join_all(friends.iter().map(|friend| world.vault.members().assign_role(&bob, role(friend, Informed))));
@@ -119,7 +119,7 @@ both! {
         let done = i64::try_from(late.iter().filter(|result| result.is_ok()).count()).unwrap();
         let sql = "SELECT count(*) AS n FROM audit_events WHERE action = 'ROLE_ASSIGNED' AND outcome = 'ALLOWED' AND subject LIKE 'user:friend-%'";
         assert_eq!(world.number(sql).await, done);
-        // Rows in the order in which their transactions held the lane.
+        // Rows in the order in which their transactions held the partition.
         let order = match world.backend {
             Backend::Sqlite => "rowid",
             Backend::Postgres => "xmin::text::bigint",

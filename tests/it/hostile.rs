@@ -1,5 +1,5 @@
-//! Documents and variables that are meant to cost more than they should, or to make the API tell
-//! more than it should.
+//! Documents and variables that try to cost more than they should, or to make the API disclose more
+//! than it should.
 
 use crate::support::{ask, entry, runtime, user};
 use project_vault::graphql::Api;

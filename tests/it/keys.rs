@@ -1,5 +1,5 @@
-//! Keys: which one wraps what, replacing them while the vault is in use, and who keeps the master
-//! keys.
+//! Keys: which key wraps what, replacing keys while the vault is in use, and the providers of
+//! master keys.
 
 mod bounds;
 mod data;
@@ -108,7 +108,7 @@ async fn rotate(vault: &Vault, id: &str, value: &str) -> project_vault::domain::
     vault.entries().rotate(&user("bob"), rotation).await.map(drop)
 }
 
-/// Adds projects with a data key each, and without anybody who may do something there.
+/// Adds projects with a data key each, in which nobody has a role.
 async fn add_projects(world: &World, count: usize) {
     let mut tx = world.store.begin().await.unwrap();
     let now = Timestamp::from_millis(1);

@@ -1,4 +1,4 @@
-//! Projects, milestones, agents and roles: how they come, change and go.
+//! Projects, milestones, agents and roles: creating, changing and deleting them.
 
 use crate::support::{World, agent_asks, entry, runtime, service, tool_asks, user};
 use diesel::connection::SimpleConnection as _;

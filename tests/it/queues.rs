@@ -1,4 +1,4 @@
-//! Waiting: many who want the same thing leave room for everybody else.
+//! Queues: many requests for the same thing do not block the others.
 
 use crate::support::{
     Backend, Gate, World, agent_asks, entry, in_time, openfga_url, runtime, service, tool_asks, user,

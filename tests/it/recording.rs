@@ -1,4 +1,4 @@
-//! What leaves an event, and what does not (`product.md`, section 6).
+//! Which calls record an event, and which do not (`product.md`, section 6).
 
 use crate::support::{Backend, World, entry, runtime, service, tool_asks, user};
 use project_vault::domain::{AuditAction, AuditOutcome};

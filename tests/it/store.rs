@@ -1,4 +1,4 @@
-//! What the database itself holds fast, whatever the code above it does.
+//! The rules that the database enforces itself, whatever the code above it does.
 
 use crate::support::{Backend, Database, World, entry, service, user};
 use diesel::connection::SimpleConnection as _;

@@ -1,6 +1,6 @@
-//! Who can write to the database still cannot make the vault release, rename, revive or re-scope a
-//! secret: every column that gives a row its meaning is changed by hand, and the resolve that meets
-//! it fails closed and is recorded.
+//! An attacker who writes to the database cannot make the vault release, rename, revive or re-scope
+//! a secret: the tests change every column that gives a row its meaning, and the resolve that reads
+//! it releases nothing and is recorded.
 
 use crate::support::{World, agent_asks, entry, runtime, service, tool_asks, user};
 use project_vault::domain::{EntryId, ProjectStatus};

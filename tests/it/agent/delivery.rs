@@ -1,4 +1,4 @@
-//! Sealed delivery and previews, as the API has them.
+//! Sealed delivery and previews through the API.
 
 use super::served::{Served, TOKEN_VALUE, run};
 use crate::support::{agent_asks, entry, runtime, tool_asks, user};

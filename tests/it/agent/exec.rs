@@ -1,4 +1,4 @@
-//! `exec`: what the command gets, and what comes out of it.
+//! `exec`: the command's environment, and its output.
 
 use super::served::{KEY_VALUE, PASSWORD_VALUE, Served, TOKEN_VALUE, run};
 use crate::support::World;

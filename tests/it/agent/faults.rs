@@ -1,5 +1,4 @@
-//! What the commands do when the vault does not do its part. The servers here are fakes, for faults
-//! alone.
+//! The commands with a vault that misbehaves. The servers here are fakes, used for faults only.
 
 use super::served::{Ran, Served, TOKEN_VALUE, program, run};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! Secrets as files, and that none is left behind.
+//! Secrets as files; none stays behind.
 
 use super::served::{KEY_VALUE, Served, run, until};
 use crate::support::{Backend, World};

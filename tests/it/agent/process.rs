@@ -1,5 +1,5 @@
-//! `exec` as a process: signals, exit statuses, streams, and what others of the same machine can
-//! read of it.
+//! `exec` as a process: signals, exit statuses, streams, and what other processes on the machine
+//! can read of it.
 
 use super::served::{Served, TOKEN_VALUE, run, until};
 use crate::support::{Backend, World};

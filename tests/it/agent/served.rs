@@ -17,7 +17,7 @@ pub const TOKEN_VALUE: &str = "gh-7Qm2xVt9Lw4Zr8+/Kd1Bn6";
 pub const PASSWORD_VALUE: &str = "p\u{e4}ss \"w\u{f6}rd\" & more";
 pub const KEY_VALUE: &str = "-----BEGIN KEY-----\nfirst0line1of2it\nshort\nsecond3line4of5it\n-----END KEY-----\n";
 
-/// A server, and who may ask it.
+/// A server, and the principals that may call it.
 pub struct Served {
     pub url: String,
     signer: Signer,

@@ -1,4 +1,4 @@
-//! Bodies that take far more memory than they have bytes.
+//! Bodies that use far more memory than their size.
 
 use crate::http::world::{ANYONE, SOMEONE, World, data, error};
 use crate::support::{Backend, Installation};

@@ -1,4 +1,4 @@
-//! Servers that answer with more than they were asked for.
+//! Servers that answer with more than the client asked for.
 
 use crate::agent::faults::{answering, http, read_request};
 use crate::agent::served::{Ran, program, run};
@@ -26,7 +26,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("PS4", "EXPIRED"),
 ];
 
-/// A server that seals every value rightly for whoever asks, and answers far more than was asked.
+/// A server that seals every value correctly for any caller, and answers far more than was asked.
 async fn hostile() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/graphql", listener.local_addr().unwrap());

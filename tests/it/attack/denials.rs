@@ -1,4 +1,4 @@
-//! Refusals that fill the disk, and queries of the audit that cost too much.
+//! Refusals that fill the disk, and audit queries that cost too much.
 
 use crate::support::{Backend, World, agent_asks, entry, runtime, service, tool_asks, user};
 use futures::StreamExt as _;

@@ -1,4 +1,4 @@
-//! What the counters tell to somebody who may not know.
+//! The counters do not tell hidden things from missing ones.
 
 use crate::support::{Backend, Installation, World, entry, user};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};

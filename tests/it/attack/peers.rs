@@ -174,7 +174,7 @@ async fn a_compressed_answer_is_not_unpacked_beyond_bounds() {
     }
 }
 
-/// A server that seals values for whoever asks, as someone who opened the connection could.
+/// A server that seals values for any caller, as somebody who intercepts the connection could.
 async fn sealing(values: Vec<(&'static str, String)>) -> String {
     serving(move |mut stream| {
         let values = values.clone();

@@ -1,4 +1,4 @@
-//! Connections and requests that are opened to be kept open.
+//! Connections and requests that an attacker opens and keeps open.
 
 use crate::support::{Backend, Installation};
 use futures::future::join_all;

@@ -1,4 +1,4 @@
-//! Hidden and missing things, told apart by the time that an answer takes.
+//! Attempts to tell hidden things from missing ones by the time an answer takes.
 
 use crate::support::{Backend, World, ask, entry, in_time, runtime, service, user};
 use project_vault::domain::{EntryId, ProjectStatus};

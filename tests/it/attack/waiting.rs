@@ -1,4 +1,4 @@
-//! Requests whose bodies do not come: what they take from those that arrive.
+//! Requests whose bodies never arrive must not slow down other requests.
 
 use crate::support::{Backend, Installation, Running};
 use bytes::Bytes;

@@ -1,5 +1,5 @@
-//! Writing chains: by many at once, by servers side by side and one after the other, and by
-//! transactions that come to nothing.
+//! Writing chains: by many transactions at once, by servers side by side and one after the other,
+//! and by transactions that are rolled back.
 
 use crate::support::{agent_asks, entry, runtime, tool_asks, user};
 use futures::future::join_all;

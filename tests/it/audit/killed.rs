@@ -1,4 +1,4 @@
-//! A server that is killed in the midst of its work loses nothing that it acknowledged, and leaves
+//! A server that is killed while it works loses nothing that it acknowledged, and leaves
 //! chains that verify.
 
 use crate::support::{Backend, Installation};

@@ -1,4 +1,4 @@
-//! Receipts of what was released and erased, and who holds a value.
+//! Receipts of releases and erasures, and the list of agents that hold a value.
 
 use crate::support::{World, entry, runtime, service, user};
 use jsonwebtoken::jwk::JwkSet;

@@ -1,4 +1,4 @@
-//! Events that are past their retention go, and what is left of their chains is still whole.
+//! Retention erases old events, and the rest of their chains still verifies.
 
 use crate::support::{agent_asks, entry, runtime, tool_asks, user};
 use project_vault::vault::Break;

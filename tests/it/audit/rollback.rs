@@ -1,4 +1,4 @@
-//! An old row that is put back whole has a right MAC; its newest change event names another
+//! An old row that is put back whole has a valid MAC, but its newest change event names another
 //! revision.
 
 use crate::support::{World, agent_asks, entry, runtime, tool_asks, user};

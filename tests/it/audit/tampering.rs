@@ -1,5 +1,5 @@
-//! Who can write to the database cannot change, remove, reorder, copy or cut off events without its
-//! showing.
+//! An attacker who writes to the database cannot change, remove, reorder, copy or cut off events
+//! unnoticed.
 
 use crate::support::{World, entry, user};
 use project_vault::vault::Break;

@@ -1,5 +1,5 @@
-//! Each limit on what is asked, on both sides of its edge: what is inside is answered, and what is
-//! beyond is told its limit.
+//! Each limit on requests, tested on both sides: a request within it is answered, and one beyond it
+//! is refused with a message that names the limit.
 
 use super::world::{Setting, World};
 use project_vault::domain::TokenKind;

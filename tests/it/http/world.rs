@@ -1,4 +1,4 @@
-//! A server over a vault in SQLite, and who calls it.
+//! A server over a vault in SQLite, and its callers.
 
 use project_vault::authz::Authorizer;
 use project_vault::crypto::{Keyring, KeyringError};

@@ -1,4 +1,4 @@
-//! How many values a data key seals, and what happens then.
+//! The number of values that one data key may seal, and its replacement beyond that.
 
 use super::{EVENTS, Ringed, demo, operator, rotate, value};
 use crate::support::{entry, user};

@@ -1,4 +1,4 @@
-//! Replacing keys beside servers at work: nobody notices.
+//! Replacing keys while servers work: no request fails.
 
 use super::{EVENTS, Ringed, demo, operator, rotate, value};
 use crate::support::{entry, user};

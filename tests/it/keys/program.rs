@@ -1,4 +1,4 @@
-//! The commands, as operators run them; some are killed in the midst of their work.
+//! The commands, as operators run them; the tests kill some of them while they work.
 
 use super::{EVENTS, Ringed, add_projects, rotate, value};
 use crate::support::{Backend, World, entry, user};

@@ -1,4 +1,4 @@
-//! A server takes over a new keyring without dropping a request.
+//! A server switches to a new keyring without dropping a request.
 
 use project_vault::crypto::Keyring;
 use reqwest::{Client, StatusCode};

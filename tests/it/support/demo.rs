@@ -1,4 +1,4 @@
-//! The people, agents and projects that tests speak of.
+//! The people, agents and projects in the tests.
 
 use super::World;
 use project_vault::domain::{

@@ -1,4 +1,4 @@
-//! A TCP proxy that can be held still, for a server that neither answers nor closes its
+//! A TCP proxy that can stop forwarding, to imitate a server that neither answers nor closes its
 //! connections.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -1,4 +1,5 @@
-//! What tests stand on: a vault of their own on either backend, and words for what they do with it.
+//! Support for the tests: a vault of its own for each test, on either backend, and helpers to use
+//! it.
 
 mod api;
 mod counter;

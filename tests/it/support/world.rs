@@ -1,4 +1,4 @@
-//! A vault of one test's own, with everything around it.
+//! The vault of one test, with everything around it.
 
 use super::counter::Counter;
 use super::database::{Backend, Database, setting};

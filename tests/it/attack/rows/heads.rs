@@ -1,4 +1,4 @@
-//! Signed heads that are deleted, so that the ends of chains can be cut off.
+//! Signed heads deleted by hand, in order to cut off the ends of chains.
 
 use crate::support::{Backend, Installation, World};
 use project_vault::vault::Break;

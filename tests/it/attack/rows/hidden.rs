@@ -1,5 +1,5 @@
-//! Events that the database is made to order or find otherwise than they read, and projects that
-//! are put back whole: verification goes by the events along the chains.
+//! Events changed so that the database sorts or finds them differently than it prints them, and
+//! projects put back whole: verification follows the events along the chains.
 
 use super::resolved;
 use crate::support::{Backend, World, service};

@@ -1,5 +1,5 @@
-//! Changes of tuples that are lost between their commit and their application: they are not
-//! answered as done.
+//! Changes of tuples that are lost between their commit and their application are not answered as
+//! done.
 
 use super::resolved;
 use crate::support::{Backend, World, user};
@@ -73,7 +73,7 @@ both! {
         };
         let applies = async {
             while !is_over.load(Ordering::Relaxed) {
-                // It may find nothing, or wait for the lane in vain.
+                // It may find nothing, or wait for the partition in vain.
                 let _ = other.tuples().apply_outbox().await;
                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             }

@@ -1,4 +1,4 @@
-//! The installation's own keys: removed by hand, they are not made anew.
+//! The installation's own keys: if they are removed by hand, the vault makes no new ones.
 
 use crate::support::{agent_asks, entry, runtime, tool_asks, user};
 use std::error::Error as _;

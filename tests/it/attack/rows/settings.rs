@@ -1,5 +1,5 @@
-//! The installation's settings: who writes them decides which store and which model at OpenFGA
-//! decide.
+//! The installation's settings name the store and the model at OpenFGA: an attacker who writes to
+//! the database cannot replace them.
 
 use super::resolved;
 use crate::support::{Backend, Installation, World, openfga_url, user};

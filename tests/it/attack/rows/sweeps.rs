@@ -1,5 +1,5 @@
-//! Dates that were forged, so that the sweeper or retention erases what shows it: neither makes a
-//! forged deletion an authentic one.
+//! Forged dates, meant to make the sweeper or retention erase the evidence: neither turns a forged
+//! deletion into an authentic one.
 
 use super::resolved;
 use crate::support::user;
