@@ -167,8 +167,8 @@ impl VaultEntry {
     /// kept: the agents a leak may come from. Empty after a rotation. Accountable only.
     async fn exposures(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<VaultExposure>>> {
         let read = async {
-            granted(ctx, &self.0.project, &EXPOSURES).await?;
-            let exposures = request(ctx)?.exposures(self.0.id).await?;
+            let by = granted(ctx, &self.0.project, &EXPOSURES).await?.by;
+            let exposures = request(ctx)?.exposures(&by, self.0.id).await?;
             let shown = exposures.into_iter().map(|exposure| VaultExposure {
                 agent: Agent { id: ID(exposure.agent) },
                 since: exposure.since.into(),

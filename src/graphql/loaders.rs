@@ -3,7 +3,7 @@
 use super::pacing::Concealment;
 use super::rounds::{NoDelay, PendingLoads};
 use crate::domain::{ApprovedNames, EntryId, Error, MilestoneId, ProjectId, with_causes};
-use crate::permission::Permission;
+use crate::permission::{Authorized, CanAdminister, Permission};
 use crate::vault::{Caller, Entry, Exposure, Milestone, PermissionOn, ProjectAccess, Vault, Version};
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
@@ -151,7 +151,7 @@ impl RequestContext {
         Ok(self.versions.load_one(id).await.map_err(|error| own(&error))?.unwrap_or_default())
     }
 
-    pub(super) async fn exposures(&self, id: EntryId) -> Result<Vec<Exposure>, Error> {
+    pub(super) async fn exposures(&self, _: &Authorized<CanAdminister>, id: EntryId) -> Result<Vec<Exposure>, Error> {
         Ok(self.exposures.load_one(id).await.map_err(|error| own(&error))?.unwrap_or_default())
     }
 

@@ -3,7 +3,7 @@
 use crate::domain::{Narrowing, Principal};
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 /// An agent's share is its runtime's share divided by this number, so that one sandbox cannot use
 /// up the share of the others.
@@ -20,7 +20,8 @@ struct Registry<T> {
     /// The size of the share of all requests without a token together.
     anonymous: usize,
     make: fn(usize) -> T,
-    known: Mutex<HashMap<String, Weak<T>>>,
+    /// Each share in use, with the number of its holders.
+    known: Mutex<HashMap<String, (usize, Arc<T>)>>,
 }
 
 impl<T> Clone for Shares<T> {
@@ -47,12 +48,9 @@ impl<T> Shares<T> {
         };
         let mut known = self.0.known.lock();
         let mut level = |name: String, size| {
-            let of = known.get(&name).and_then(Weak::upgrade).unwrap_or_else(|| {
-                let made = Arc::new((self.0.make)(size));
-                known.insert(name.clone(), Arc::downgrade(&made));
-                made
-            });
-            Level { name, size, of }
+            let (holders, of) = known.entry(name.clone()).or_insert_with(|| (0, Arc::new((self.0.make)(size))));
+            *holders += 1;
+            Level { name, size, of: of.clone() }
         };
         let principal = level(principal, size);
         let (narrowest, wider) = match of_agent {
@@ -106,9 +104,11 @@ impl<T> Drop for Share<T> {
     fn drop(&mut self) {
         let mut known = self.registry.known.lock();
         for level in std::iter::once(&self.narrowest).chain(&self.wider) {
-            // Shares are handed out under this lock only, so the count cannot grow meanwhile.
-            if Arc::strong_count(&level.of) == 1 {
-                known.remove(&level.name);
+            if let Some((holders, _)) = known.get_mut(&level.name) {
+                *holders -= 1;
+                if *holders == 0 {
+                    known.remove(&level.name);
+                }
             }
         }
     }

@@ -112,8 +112,9 @@ macro_rules! permissions {
         impl Held for $name {
             const PERMISSION: Permission = Permission::$name;
             type On = ();
-            fn on(_: Option<&ProjectId>) -> Option<()> {
-                Some(())
+            fn on(project: Option<&ProjectId>) -> Option<()> {
+                // An answer about a project says nothing of the vault, even where the relation is the same.
+                project.is_none().then_some(())
             }
         }
         impl VaultPermission for $name {}

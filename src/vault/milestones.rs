@@ -197,8 +197,10 @@ impl Milestones {
         tx.delete_milestone(&milestone).await?;
         let event = caller.event(action, self.now()).in_project(&row.project).on_milestone(Some(&milestone));
         let step = Step::Erase { object: Object::milestone(&milestone), last: None };
-        self.tuples.commit_and_apply(tx, partition, &[event], &[step]).await?;
+        let applied = self.tuples.commit_and_apply(tx, partition, &[event], &[step]).await;
+        // The entries are erased even where the tuples still wait for the authorizer.
         self.wal.truncate().await;
+        applied?;
         Ok((milestone, erased.entries))
     }
 }

@@ -105,7 +105,7 @@ impl Projects {
         let action = AuditAction::ProjectStatusChanged;
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;
         let project = id(ProjectId::parse(project), &["input", "projectId"])?;
-        let mut tx = self.tuples.begin(&[OutboxPartition::Project(&project)]).await?;
+        let mut tx = self.tuples.begin_without_tuples(&project).await?;
         if tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)? != status {
             tx.set_project_status(&project, status).await?;
             self.audit.append(&mut tx, &[caller.event(action, self.now()).in_project(&project)]).await?;

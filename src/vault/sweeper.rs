@@ -3,7 +3,7 @@
 use super::audit::{Audit, event};
 use super::entries::Entries;
 use super::keys::Installation;
-use super::tuples::{OutboxPartition, Tuples};
+use super::tuples::Tuples;
 use super::wal::Wal;
 use crate::domain::{Actor, AuditAction, EntryId, Error, RequestId, Result, Timestamp};
 use crate::store::Store;
@@ -70,7 +70,7 @@ impl Sweeper {
     async fn erase_due(&self, deleted: &DeletedEntryRow, before: Timestamp) -> Result<bool> {
         let DeletedEntryRow { id, project, .. } = deleted;
         let mut keys = self.installation.open_project_keys(project).await?;
-        let mut tx = self.tuples.begin(&[OutboxPartition::Project(project)]).await?;
+        let mut tx = self.tuples.begin_without_tuples(project).await?;
         tx.lock_project(project).await?;
         if !keys.accept(tx.data_keys_of(project).await?) {
             // A data key was added meanwhile; the next call erases the entry.

@@ -2,7 +2,7 @@
 
 use crate::support::{World, agent_asks, entry, names, runtime, service, user};
 use project_vault::domain::{Clock as _, EntryStatus, Error, Purpose, SecretOutcome};
-use project_vault::permission::{CanManageMembers, CanViewAgents, CanViewMasked};
+use project_vault::permission::{CanAuditVault, CanManageMembers, CanViewAgents, CanViewMasked, Permission};
 use project_vault::vault::{Caller, ProjectAccess, ResolveRequest, Resolved};
 use secrecy::ExposeSecret as _;
 use std::time::Duration;
@@ -114,5 +114,14 @@ both! {
             resolve(&world, "acme-runtime", "builder", wanted).await.unwrap();
             assert_eq!((world.statements() - before.0, world.batches() - before.1), (3, 1));
         }
+    }
+
+    async fn a_yes_about_one_project_opens_no_audit_log_of_the_vault(world: World) {
+        world.demo().await;
+        // The relation has one name on projects and on the vault, and alice holds it on her project.
+        let ask = (Some(World::project()), Permission::CanAuditVault);
+        let held = world.vault.access().decide(&user("alice"), std::slice::from_ref(&ask)).await.unwrap();
+        let proof = held.get(&ask).and_then(|access| access.decision.authorize::<CanAuditVault>());
+        assert!(proof.is_none());
     }
 }

@@ -57,17 +57,15 @@ impl<P: ProjectPermission> Granted<'_, P> {
     pub(in crate::vault) async fn open(self, needs: Needs<'_>) -> Result<ProjectTx<P>> {
         let access = self.access;
         let project = self.by.project().clone();
-        let own = [OutboxPartition::Project(&project)];
-        let partitions = match needs {
-            Needs::Lock | Needs::DataKeys => &own[..],
-            Needs::Tuples(partitions) => partitions,
-        };
         for _ in 0..MAX_ATTEMPTS {
             let mut keys = match needs {
                 Needs::DataKeys => Some(access.installation.open_project_keys(&project).await?),
                 Needs::Lock | Needs::Tuples(_) => None,
             };
-            let mut tx = access.tuples.begin(partitions).await?;
+            let mut tx = match needs {
+                Needs::Lock | Needs::DataKeys => access.tuples.begin_without_tuples(&project).await?,
+                Needs::Tuples(partitions) => access.tuples.begin(partitions).await?,
+            };
             if let Needs::Tuples(partitions) = needs {
                 for partition in partitions {
                     access.tuples.drain(&mut tx, *partition).await?;

@@ -32,7 +32,19 @@ impl AgentSecrets {
         if !decisions.iter().all(Decision::is_allowed) {
             return Err(REFUSED);
         }
-        question.check_bounds()
+        match question.check_bounds() {
+            Ok(()) => Ok(()),
+            Err(fault) => Err(self.fault_or_refusal(question, fault).await),
+        }
+    }
+
+    /// The error for a fault in the input of a runtime that the authorizer allowed. The state of the
+    /// project and the milestone is part of the permission, so it decides first.
+    pub(super) async fn fault_or_refusal(&self, question: &ParsedQuestion, fault: Error) -> Error {
+        match self.candidates_for_runtime(&question.without_names(), None).await {
+            Ok(_) => fault,
+            Err(refusal) => refusal,
+        }
     }
 
     /// Reads the candidates for an authorized runtime. If `values_at` is given, also reads the

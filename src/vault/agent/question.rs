@@ -82,6 +82,18 @@ impl ParsedQuestion {
         if fits { Ok(()) } else { Err(REFUSED) }
     }
 
+    /// The same question for no names.
+    pub(super) fn without_names(&self) -> Self {
+        Self {
+            project: self.project.clone(),
+            agent: self.agent.clone(),
+            milestone: self.milestone.clone(),
+            names: Some(Vec::new()),
+            provided: Vec::new(),
+            narrowed_to: None,
+        }
+    }
+
     /// Checks the number of names. Called after the authorizer has allowed the question, and before
     /// any row is read.
     ///

@@ -136,9 +136,16 @@ impl AgentSecrets {
         if let Err(error) = authorized {
             return Err(self.deny(event, error).await);
         }
-        check_label(session.as_deref(), &["input", "sessionId"])?;
-        check_label(tool.as_deref(), &["input", "tool"])?;
-        let recipient = recipient.as_deref().map(RecipientKey::parse).transpose().map_err(recipient_error)?;
+        let recipient = check_label(session.as_deref(), &["input", "sessionId"])
+            .and_then(|()| check_label(tool.as_deref(), &["input", "tool"]))
+            .and_then(|()| recipient.as_deref().map(RecipientKey::parse).transpose().map_err(recipient_error));
+        let recipient = match recipient {
+            Ok(recipient) => recipient,
+            Err(fault) => {
+                let error = self.fault_or_refusal(&question, fault).await;
+                return Err(self.deny(event, error).await);
+            }
+        };
         Ok(Call { caller, question, purpose, recipient, event, now })
     }
 

@@ -37,6 +37,8 @@ pub struct Tuples {
     locks: Arc<KeyedLocks>,
     /// Bounds the transactions that may wait for the authorizer.
     permits: Arc<Semaphore>,
+    /// Bounds the other transactions that change a project.
+    project_permits: Arc<Semaphore>,
 }
 
 impl Tuples {
@@ -47,7 +49,8 @@ impl Tuples {
             authorizer,
             audit,
             locks: Arc::default(),
-            permits: Arc::new(Semaphore::new(queued::MAX_TRANSACTIONS)),
+            permits: Arc::new(Semaphore::new(queued::MAX_TUPLE_CHANGES)),
+            project_permits: Arc::new(Semaphore::new(queued::MAX_PROJECT_CHANGES)),
         }
     }
 

@@ -110,7 +110,7 @@ impl Tuples {
     /// Applies the pending rows of a partition, the caller's own steps among them. Returns whether
     /// those are in effect.
     async fn apply_partition(&self, partition: &str, steps: &[Step], own: &[OutboxEntry]) -> Result<bool> {
-        let mut tx = self.begin_named(&[partition.to_owned()]).await?;
+        let mut tx = self.begin_partition(partition).await?;
         tx.lock_name(partition).await?;
         let applied = self.apply_pending(&mut tx, partition).await?;
         let in_effect = own.iter().all(|row| applied.contains(row)) || self.confirm_effect(&mut tx, steps).await?;

@@ -4,13 +4,19 @@
 
 use super::Tuples;
 use super::partition::OutboxPartition;
-use crate::domain::{Error, Result};
+use crate::domain::{Error, ProjectId, Result};
 use crate::store::Tx;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
-/// Maximum number of such transactions of one process at a time: a quarter of a pool's connections.
-pub(super) const MAX_TRANSACTIONS: usize = 4;
+/// Maximum number of transactions of one process at a time that change tuples. PostgreSQL's pool has
+/// 16 connections; SQLite's writers wait without one.
+pub(super) const MAX_TUPLE_CHANGES: usize = 4;
+/// The same for the other transactions that change a project. They have permits of their own, so that
+/// many large imports delay no revocation, and leave connections for requests that read.
+pub(super) const MAX_PROJECT_CHANGES: usize = 6;
 /// Maximum time that a change waits for its permit.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -62,17 +68,33 @@ impl Tuples {
     /// UNAVAILABLE when that takes too long.
     pub(in crate::vault) async fn begin(&self, partitions: &[OutboxPartition<'_>]) -> Result<QueuedTx> {
         let names: Vec<String> = partitions.iter().map(ToString::to_string).collect();
-        self.begin_named(&names).await
+        self.begin_named(&names, &self.permits).await
     }
 
-    pub(super) async fn begin_named(&self, names: &[String]) -> Result<QueuedTx> {
+    /// As [`Self::begin`], for a change of a project that changes no tuples.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub(in crate::vault) async fn begin_without_tuples(&self, project: &ProjectId) -> Result<QueuedTx> {
+        self.begin_named(&[OutboxPartition::Project(project).to_string()], &self.project_permits).await
+    }
+
+    /// As [`Self::begin`], for a partition by its name.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub(super) async fn begin_partition(&self, name: &str) -> Result<QueuedTx> {
+        self.begin_named(&[name.to_owned()], &self.permits).await
+    }
+
+    async fn begin_named(&self, names: &[String], permits: &Arc<Semaphore>) -> Result<QueuedTx> {
         let mut guards = Vec::with_capacity(names.len());
         for name in names {
             guards.push(self.locks.lock(name).await?);
         }
         // Its events need the key, and the provider of the master keys may be slow.
         self.installation.open_audit_key().await?;
-        let acquire = self.permits.clone().acquire_owned();
+        let acquire = permits.clone().acquire_owned();
         let Ok(Ok(permit)) = tokio::time::timeout(PERMIT_TIMEOUT, acquire).await else {
             return Err(Error::unavailable("Too many changes wait for the authorizer; try again in a moment."));
         };
