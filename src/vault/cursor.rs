@@ -1,5 +1,6 @@
-//! Pages of lists. A cursor names the element it stands after by its sort key, so it stays valid while others come and go
-//! (the Relay cursor connections specification); a digest ties it to its list.
+//! Pages of lists, by the Relay cursor connections specification. A cursor holds the sort key of an
+//! element, so it stays valid while other elements are added or removed. A digest in it identifies
+//! the list.
 
 use crate::domain::{Error, Result};
 use base64::Engine as _;
@@ -7,42 +8,42 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
-/// A page where `first` is left out.
+/// Default size of a page.
 const DEFAULT: i64 = 50;
-/// The longest page.
+/// Maximum size of a page.
 const MAX: i32 = 100;
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Debug, Clone)]
 pub struct Page<T> {
-    /// The elements, each with the cursor that stands after it.
+    /// The elements, each with its cursor.
     pub items: Vec<(T, String)>,
-    /// More come after them.
+    /// Whether the list goes on after this page.
     pub has_next: bool,
-    /// Some come before them.
+    /// Whether the page starts after a cursor, so that elements precede it.
     pub has_previous: bool,
-    /// Where the next page goes on, when that is further than the last element: what lies between was looked at and is not in
-    /// the list.
+    /// The cursor at which the next page resumes, when that is beyond the last element: the
+    /// elements in between were examined and do not match.
     pub resume_after: Option<String>,
 }
 
-/// How many elements a page has: 0 to 100, 50 where nothing is said.
+/// The size of a page: 0 to 100, by default 50.
 ///
 /// # Errors
-/// Outside these bounds.
+/// INVALID_INPUT outside these bounds.
 pub(super) fn page_size(first: Option<i32>) -> Result<i64> {
     match first {
         None => Ok(DEFAULT),
         Some(first @ 0..=MAX) => Ok(i64::from(first)),
-        Some(_) => Err(Error::invalid(&["first"], format!("Ask for 0 to {MAX} elements."))),
+        Some(_) => Err(Error::invalid(&["first"], format!("first is out of bounds; ask for 0 to {MAX} elements."))),
     }
 }
 
 pub(super) fn not_of_this_list() -> Error {
-    Error::invalid(&["after"], "This is no cursor of this list; use one that the same filter and order gave.")
+    Error::invalid(&["after"], "The cursor is not of this list; use one from a page with the same filter and order.")
 }
 
-/// One list: which elements, in which order. Its cursors fit no other.
+/// Identifies a list, by its elements and order. Its cursors are not valid for other lists.
 pub(super) struct List([u8; 8]);
 
 #[derive(Serialize, Deserialize)]
@@ -52,7 +53,7 @@ struct Cursor<K> {
 }
 
 impl List {
-    /// The list that this description tells from others.
+    /// The list with this description, which must differ from that of any other list.
     pub(super) fn of(description: &impl std::fmt::Debug) -> Self {
         let digest: [u8; 32] = Sha256::digest(format!("{description:?}")).into();
         let mut list = [0; 8];
@@ -60,19 +61,19 @@ impl List {
         Self(list)
     }
 
-    /// The cursor after the element of this sort key.
+    /// The cursor of the element with this sort key.
     ///
     /// # Errors
-    /// When the key cannot be written as JSON, which ours always can.
+    /// INTERNAL when the key cannot be written as JSON.
     pub(super) fn cursor<K: Serialize>(&self, key: &K) -> Result<String> {
         let json = serde_json::to_vec(&Cursor { list: self.0, key }).map_err(Error::internal)?;
         Ok(URL_SAFE_NO_PAD.encode(json))
     }
 
-    /// The sort key a cursor of this list stands for.
+    /// The sort key in a cursor of this list; `None` without a cursor.
     ///
     /// # Errors
-    /// When the text is no cursor of this list.
+    /// INVALID_INPUT when the text is not a cursor of this list.
     pub(super) fn key<K: DeserializeOwned>(&self, cursor: Option<&str>) -> Result<Option<K>> {
         let Some(cursor) = cursor else { return Ok(None) };
         let read = || {
@@ -86,7 +87,8 @@ impl List {
         }
     }
 
-    /// Makes a page of at most `size` elements from up to one more.
+    /// Makes a page from `found`, which holds up to `size` + 1 elements; the last one only shows
+    /// that there is a next page. `after` says whether the page starts after a cursor.
     ///
     /// # Errors
     /// As [`Self::cursor`].

@@ -1,4 +1,5 @@
-//! Milestones and their phases. The phase is the vault's; who works on a milestone is a tuple.
+//! Milestones and their phases. The database stores the phase; the assignments of agents are
+//! tuples.
 
 use super::Caller;
 use super::access::{Access, NO_SUCH_MILESTONE, NO_SUCH_PROJECT, Needs};
@@ -14,7 +15,7 @@ use crate::store::Store;
 use crate::store::records::MilestoneRow;
 use std::collections::HashMap;
 
-/// A milestone as the vault knows it.
+/// A milestone of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Milestone {
     /// Its id.
@@ -23,11 +24,11 @@ pub struct Milestone {
     pub project: ProjectId,
     /// When its entries exist for agents.
     pub phase: Phase,
-    /// Whether that is now.
+    /// Whether the phase is open at the time of reading.
     pub open: bool,
 }
 
-/// A milestone that is to exist with this phase.
+/// A milestone to create, or whose phase to set.
 #[derive(Debug, Clone)]
 pub struct NewMilestone {
     /// Its id.
@@ -64,7 +65,8 @@ impl Milestones {
         self.installation.now()
     }
 
-    /// The milestones of these ids. Unchecked: what a caller may see of them follows from their projects.
+    /// The milestones with these ids; missing ones are absent. Checks no permission: the caller
+    /// must not show a milestone without permission to see its project.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
@@ -87,7 +89,7 @@ impl Milestones {
         Ok(found)
     }
 
-    /// Ends a milestone's phase at once. Doing it again changes nothing.
+    /// Ends a milestone's phase now. Repeating it changes nothing.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7.
@@ -96,14 +98,14 @@ impl Milestones {
         let (granted, row) = self.access.authorize_milestone::<CanCloseMilestones>(caller, action, &id).await?;
         let event = caller.event(action, self.now()).in_project(&row.project).on_milestone(Some(&row.id));
         let mut tx = granted.open(Needs::Lock).await?.tx;
-        // It may have gone since, and its id to another project.
+        // The milestone may have been deleted meanwhile, and its id reused by another project.
         let same = |now: &MilestoneRow| now.project == row.project;
         let row =
             tx.milestones_by_id(std::slice::from_ref(&row.id)).await?.pop().filter(same).ok_or(NO_SUCH_MILESTONE)?;
         let now = self.now();
         let phase = row.phase().closed(now);
         let ends = phase != row.phase();
-        // A phase that has ended by this clock may go on by another server's.
+        // A phase that has ended by this server's clock may still be open by another's.
         if ends || !row.closed {
             tx.set_phase(&row.id, phase, true).await?;
         }
@@ -114,10 +116,12 @@ impl Milestones {
         Ok(Milestone { open: false, phase, id: row.id, project: row.project })
     }
 
-    /// Creates a milestone, or sets the phase of one of the same project. The same bounds again change nothing.
+    /// Creates a milestone, or sets the phase of an existing one of the same project. Setting the
+    /// present phase changes nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7; CONFLICT for the id of another project's milestone.
+    /// By `product.md`, sections 2 and 7; CONFLICT when another project has a milestone with this
+    /// id.
     pub async fn put(&self, caller: &Caller, new: NewMilestone) -> Result<Milestone> {
         let action = AuditAction::MilestonePut;
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;
@@ -127,7 +131,7 @@ impl Milestones {
         if let (Some(opens), Some(closes)) = (phase.opens_at, phase.closes_at)
             && opens >= closes
         {
-            return Err(Error::invalid(&["input", "opensAt"], "A phase opens before it closes; move one of the two."));
+            return Err(Error::invalid(&["input", "opensAt"], "opensAt is not before closesAt; change one of them."));
         }
         let partition = OutboxPartition::Project(&project);
         let mut tx = self.tuples.begin_change(partition).await?;
@@ -137,7 +141,7 @@ impl Milestones {
         match tx.milestones_by_id(std::slice::from_ref(&milestone)).await?.pop() {
             Some(row) if row.project != project => {
                 return Err(Error::Conflict(
-                    "This is the id of another project's milestone; ids of milestones are unique.".to_owned(),
+                    "Another project has a milestone with this id; choose another id.".to_owned(),
                 ));
             }
             Some(row) if row.phase() == phase => tx.commit().await?,
@@ -148,9 +152,12 @@ impl Milestones {
             }
             None => {
                 tx.insert_milestone(&milestone, &project, phase).await?;
-                // One of this id whose tuples are still on their way out would take the new one's with them.
+                // If a deletion of a milestone with this id waits in the outbox, it would delete
+                // the new milestone's tuples too.
                 if tx.outbox_mentions(&Object::milestone(&milestone)).await? {
-                    return Err(Error::unavailable("A milestone of this id is being deleted; try again in a moment."));
+                    return Err(Error::unavailable(
+                        "A milestone with this id is being deleted; try again in a moment.",
+                    ));
                 }
                 let left = TupleFilter::of_object(&Object::milestone(&milestone));
                 let delete = self.tuples.read(&mut tx, &left).await?;
@@ -168,7 +175,8 @@ impl Milestones {
         Ok(Milestone { open: phase.is_open(now), phase, id: milestone, project })
     }
 
-    /// Deletes a milestone with its entries, deleted ones included; how many these were. One that is not there has none.
+    /// Deletes a milestone and erases its entries, including deleted ones. Gives the number of
+    /// erased entries; 0 if there is no such milestone.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7.

@@ -1,4 +1,4 @@
-//! The life of a project's vault: registered, given a status and participants, deleted.
+//! Projects: registers them, sets their status and participants, and deletes them.
 
 use super::Caller;
 use super::access::{Access, NO_SUCH_PROJECT, Project};
@@ -17,7 +17,7 @@ use crate::store::Tx;
 use crate::store::records::DataKeyRow;
 use std::collections::HashSet;
 
-/// A project that gets a vault.
+/// A project to register.
 #[derive(Debug, Clone)]
 pub struct NewProject {
     /// Its id.
@@ -30,20 +30,21 @@ pub struct NewProject {
     pub status: ProjectStatus,
 }
 
-/// What went with a project.
+/// The result of deleting a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Erased {
-    /// Which project.
+    /// The project's id.
     pub project: ProjectId,
-    /// How many entries, deleted ones included.
+    /// Number of erased entries, including deleted ones.
     pub entries: i64,
-    /// How many versions.
+    /// Number of erased versions.
     pub versions: i64,
-    /// The signed receipt: of this deletion, or of the one that was before; none where there was nothing to delete.
+    /// The signed receipt of this deletion, or of the earlier one if the project was deleted
+    /// before; `None` if there was no such project.
     pub receipt: Option<String>,
 }
 
-/// Registers and deletes projects, and sets what the platform says of them. Cheap to clone.
+/// Registers and deletes projects, and sets their status and participants. Cheap to clone.
 #[derive(Clone)]
 pub struct Projects {
     installation: Installation,
@@ -62,7 +63,7 @@ impl Projects {
         self.installation.now()
     }
 
-    /// Gives a project its vault.
+    /// Registers a project: makes its data key and its first tuples.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7; CONFLICT for an id that is or was registered.
@@ -78,10 +79,10 @@ impl Projects {
         let partition = OutboxPartition::Project(&project);
         let mut tx = self.tuples.begin_change(partition).await?;
         if tx.tombstone(&project).await?.is_some() {
-            return Err(Error::Conflict("A project of this id was deleted; an id is never used twice.".to_owned()));
+            return Err(Error::Conflict("A project with this id was deleted; an id is never used twice.".to_owned()));
         }
         if tx.lock_project(&project).await?.is_some() {
-            return Err(Error::Conflict("A project of this id is registered already.".to_owned()));
+            return Err(Error::Conflict("A project with this id is registered already.".to_owned()));
         }
         let now = self.now();
         tx.insert_project(&project, new.status, now).await?;
@@ -96,7 +97,7 @@ impl Projects {
         Ok(Project { id: project, status: new.status })
     }
 
-    /// Sets a project's status. The same again changes nothing.
+    /// Sets a project's status. Setting the present status changes nothing.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7.
@@ -113,7 +114,8 @@ impl Projects {
         Ok(Project { id: project, status })
     }
 
-    /// Erases a project's vault with every entry, version and key. A project that is not there has nothing to erase.
+    /// Erases a project with every entry, version and data key. For a missing project nothing is
+    /// erased.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7.
@@ -123,7 +125,7 @@ impl Projects {
         let project = id(ProjectId::parse(project), &["projectId"])?;
         let partition = OutboxPartition::Project(&project);
         let signing = self.installation.signing_key().await?;
-        // Opened now, so that the transaction finds them in memory.
+        // Opened before the transaction, which then finds the keys in memory.
         self.installation.open_project_keys(&project).await?;
         let mut tx = self.tuples.begin_change(partition).await?;
         if tx.lock_project(&project).await?.is_none() {
@@ -162,7 +164,8 @@ impl Projects {
         Ok(Erased { project, entries: erased.entries, versions: erased.versions, receipt: Some(receipt) })
     }
 
-    /// What a receipt says of data keys. One that no master key opens any more is erased like the others.
+    /// The data keys as a receipt lists them. A key that no master key opens any more has no
+    /// fingerprint.
     async fn erased_keys(&self, project: &ProjectId, rows: Vec<DataKeyRow>) -> Vec<ErasedKey> {
         let mut erased = Vec::with_capacity(rows.len());
         for row in rows {
@@ -176,7 +179,7 @@ impl Projects {
         erased
     }
 
-    /// Lets an organization take part. Doing it again changes nothing.
+    /// Adds an organization to a project's participants. Repeating it changes nothing.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7.
@@ -184,7 +187,8 @@ impl Projects {
         self.change_participant(caller, project, organization, AuditAction::ParticipantAdded).await
     }
 
-    /// Takes an organization out, with the assignments of its agents. Doing it again changes nothing.
+    /// Removes an organization from a project's participants, with the assignments of its agents.
+    /// Repeating it changes nothing.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7.
@@ -225,7 +229,7 @@ impl Projects {
         Ok(Project { id: project, status })
     }
 
-    /// The tuples that put an organization's agents on a project and on its milestones.
+    /// The tuples that assign an organization's agents to a project and to its milestones.
     async fn assignments_of(
         &self,
         tx: &mut Tx,

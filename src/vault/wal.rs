@@ -1,13 +1,12 @@
-//! Cutting erased rows off the database's write-ahead log. The erasure itself is done before; this
-//! makes sure that the database's files do not keep a copy.
+//! Truncates the database's write-ahead log after an erasure, so that the database's files keep no
+//! copy of erased rows.
 
 use crate::domain::Result;
 use crate::store::Store;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Truncates SQLite's write-ahead log after an erasure; PostgreSQL needs nothing of the kind. Cheap to
-/// clone.
+/// Truncates SQLite's write-ahead log; with PostgreSQL it does nothing. Cheap to clone.
 #[derive(Clone)]
 pub struct Wal {
     store: Store,
@@ -16,21 +15,21 @@ pub struct Wal {
 }
 
 impl Wal {
-    /// The log of a database. At first it counts as holding erased rows, which a process before this
-    /// one may have left there.
+    /// The log of a database. At first a truncation is pending, since an earlier process may have
+    /// left erased rows there.
     pub(super) fn new(store: Store) -> Self {
         Self { store, truncation_pending: Arc::new(AtomicBool::new(true)) }
     }
 
-    /// Truncates the log after an erasure. Where that fails, a background job tries again.
+    /// Truncates the log after an erasure. If that fails, a background job tries again.
     pub(super) async fn truncate(&self) {
         self.truncation_pending.store(true, Ordering::Relaxed);
         if let Err(error) = self.truncate_if_pending().await {
-            tracing::warn!(%error, "erased rows are still in the database's log; truncating it is tried again");
+            tracing::warn!(%error, "erased rows are still in the database's write-ahead log; truncating it will be tried again");
         }
     }
 
-    /// Truncates the log where it may hold erased rows. Called every few seconds.
+    /// Truncates the log if it may hold erased rows. Called every few seconds.
     ///
     /// # Errors
     /// When the database cannot be reached; the next call tries again.
@@ -47,7 +46,9 @@ impl Wal {
             self.truncation_pending.store(true, Ordering::Relaxed);
         }
         if !truncated? {
-            tracing::warn!("erased rows stay in the database's log while others read it; truncating it is tried again");
+            tracing::warn!(
+                "erased rows stay in the database's write-ahead log while others read it; truncating it will be tried again"
+            );
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! RACI roles of people and teams. The tuples are the truth.
+//! RACI roles of people and teams in a project.
 
 use super::Members;
 use crate::authz::{Member, Tuple, TupleChange, TupleFilter};
@@ -9,7 +9,7 @@ use crate::vault::access::Needs;
 use crate::vault::input::id;
 use crate::vault::tuples::{OutboxPartition, Step};
 
-/// Somebody and the role they hold.
+/// A person or team with a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleHolder {
     /// A person or a team.
@@ -18,19 +18,19 @@ pub struct RoleHolder {
     pub role: Role,
 }
 
-/// A role that a person is to have, or to lose.
+/// A role to assign to a person, or to revoke.
 #[derive(Debug, Clone)]
 pub struct RoleChange {
-    /// In which project.
+    /// The project's id.
     pub project: String,
-    /// Who.
+    /// The person's id.
     pub user: String,
-    /// Which role.
+    /// The role.
     pub role: Role,
 }
 
 impl Members {
-    /// Gives a person a role. Giving it again changes nothing.
+    /// Assigns a role to a person. Repeating it changes nothing.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7.
@@ -38,7 +38,7 @@ impl Members {
         self.change_role(caller, change, AuditAction::RoleAssigned).await
     }
 
-    /// Takes a role from a person. Taking what is not held changes nothing.
+    /// Revokes a person's role. Revoking a role that is not held changes nothing.
     ///
     /// # Errors
     /// By `product.md`, sections 2 and 7; CONFLICT for the last Accountable person.
@@ -67,7 +67,7 @@ impl Members {
             let people = holders.iter().filter(|tuple| matches!(tuple.as_role(), Some((_, Member::User(_))))).count();
             if people <= 1 {
                 return Err(Error::Conflict(
-                    "This is the project's last Accountable person; make somebody else Accountable first.".to_owned(),
+                    "This is the project's last Accountable person; make another person Accountable first.".to_owned(),
                 ));
             }
         }
@@ -83,7 +83,8 @@ impl Members {
         Ok(holder)
     }
 
-    /// Everybody who holds a role, strongest first.
+    /// All people and teams with a role: Accountable ones first, Informed ones last; by id within a
+    /// role.
     ///
     /// # Errors
     /// UNAVAILABLE when the tuples cannot be read.
@@ -108,7 +109,7 @@ impl Members {
         Ok(members)
     }
 
-    /// The organizations that take part, by id.
+    /// The organizations that take part in a project, ordered by id.
     ///
     /// # Errors
     /// UNAVAILABLE when the tuples cannot be read.

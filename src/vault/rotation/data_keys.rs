@@ -1,5 +1,5 @@
-//! Replacing the data keys of one project or of all: every entry is put under a new data key, and the
-//! old ones are erased.
+//! Replaces the data keys of one project or of all projects: marks the present keys as outgoing,
+//! makes a new encrypting key, moves every entry to it, and erases the outgoing keys.
 
 use super::KeyRotation;
 use crate::domain::{Actor, AuditAction, DataKeyId, EntryId, Error, ProjectId, RequestId, Result};
@@ -9,37 +9,38 @@ use crate::vault::audit::{data_key_subject, event};
 use crate::vault::entries::{rekeyed, verify_newest};
 use crate::vault::keys::{self, OnProgress};
 
-/// The setting that says how far the replacement of all data keys is, and the lock under which it
-/// is read and written.
+/// Name of the setting that stores the state of a replacement of all data keys, and of the lock
+/// under which the setting is read and written.
 const ALL: &str = "data-key rotation";
-/// Its value while the data keys are being marked that are to be replaced.
+/// The setting's value while data keys are being marked as outgoing.
 const MARKING: &str = "marking";
-/// Its value while the marked ones are being replaced.
+/// The setting's value while the marked data keys are being replaced.
 const MARKED: &str = "all";
-/// Data keys that are marked in one transaction.
-const KEYS: i64 = 100;
-/// So many projects are looked for at once.
-const PROJECTS: i64 = 100;
+/// Number of data keys marked in one transaction.
+const MARK_BATCH: i64 = 100;
+/// Maximum number of projects read at once.
+const PROJECT_BATCH: i64 = 100;
 
-/// What became of the data keys of one or all projects.
+/// The result of replacing the data keys of one or all projects.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct DataKeysReplaced {
-    /// How many projects have new ones alone.
+    /// Number of projects that have only new data keys.
     pub projects: u64,
-    /// How many entries were re-encrypted.
+    /// Number of re-encrypted entries.
     pub entries: u64,
-    /// How many data keys were erased.
+    /// Number of erased data keys.
     pub erased: u64,
-    /// Entries that fail authentication; they are left as they are, and so are their data keys.
+    /// Entries that fail authentication; they and their data keys are left as they are.
     pub left: Vec<EntryId>,
 }
 
 impl KeyRotation {
-    /// Gives a project a new data key, puts every entry under it and erases the old ones. Goes on where an earlier run was cut
-    /// off, and beside other runs and servers.
+    /// Makes a new data key for a project, moves every entry to it, and erases the old keys.
+    /// Resumes an interrupted run, and may run concurrently with other runs and servers.
     ///
     /// # Errors
-    /// NOT_FOUND for a project that has no vault. UNAVAILABLE when a part cannot be reached; run it again then.
+    /// NOT_FOUND for a project that is not registered. UNAVAILABLE when the database or the
+    /// provider of the master keys cannot be reached; run it again then.
     pub async fn replace_data_keys(
         &self,
         operator: &Operator,
@@ -47,7 +48,7 @@ impl KeyRotation {
         progress: OnProgress<'_>,
     ) -> Result<DataKeysReplaced> {
         let mut tx = self.store.begin().await?;
-        tx.lock_project(project).await?.ok_or(Error::NotFound("There is no project of this id."))?;
+        tx.lock_project(project).await?.ok_or(Error::NotFound("There is no project with this id."))?;
         let rows = tx.data_keys_of(project).await?;
         if !rows.iter().any(|key| key.outgoing) {
             self.installation.set_outgoing(&mut tx, &rows, true).await?;
@@ -59,11 +60,12 @@ impl KeyRotation {
         Ok(replaced)
     }
 
-    /// The same for every project there is now. A run that was cut off is gone on with; the projects it had finished are not done
-    /// again.
+    /// As [`Self::replace_data_keys`], for every project. An interrupted run resumes; projects that
+    /// it had finished are not repeated.
     ///
     /// # Errors
-    /// UNAVAILABLE when a part cannot be reached; run it again then.
+    /// UNAVAILABLE when the database or the provider of the master keys cannot be reached; run it
+    /// again then.
     pub async fn replace_all_data_keys(
         &self,
         operator: &Operator,
@@ -76,7 +78,7 @@ impl KeyRotation {
         let mut done = 0;
         progress(done, total);
         loop {
-            let projects = self.store.conn().await?.projects_outgoing(&after, PROJECTS).await?;
+            let projects = self.store.conn().await?.projects_outgoing(&after, PROJECT_BATCH).await?;
             let Some(last) = projects.last() else { break };
             last.as_str().clone_into(&mut after);
             for project in &projects {
@@ -85,15 +87,15 @@ impl KeyRotation {
                 progress(done, total.max(done));
             }
         }
-        // The next run replaces all of them again.
+        // The run is finished; the next one replaces all data keys again.
         self.installation.set_setting(ALL, "").await?;
         self.wal.truncate().await;
         Ok(replaced)
     }
 
-    /// Marks every data key as outgoing, in batches, unless a run that did is unended. A run that
-    /// was cut off in the midst of marking is repeated. Where nothing is outgoing, no run is
-    /// unended, whatever the setting says.
+    /// Marks every data key as outgoing, in batches, unless a run that has finished marking is
+    /// still replacing keys. Marking that was interrupted starts again. If no key is outgoing, no
+    /// run is unfinished, whatever the setting says.
     async fn mark_all_outgoing(&self) -> Result<()> {
         let mut tx = self.store.begin().await?;
         tx.lock_name(ALL).await?;
@@ -108,11 +110,11 @@ impl KeyRotation {
         loop {
             let mut tx = self.store.begin().await?;
             tx.lock_name(ALL).await?;
-            // Another run may have finished the marking, and begun to replace.
+            // Another run may have finished marking and started to replace keys.
             if self.installation.setting_in(&mut tx, ALL).await?.as_deref() != Some(MARKING) {
                 return Ok(tx.commit().await?);
             }
-            let rows = tx.data_keys_after(after, KEYS).await?;
+            let rows = tx.data_keys_after(after, MARK_BATCH).await?;
             let Some(last) = rows.last() else {
                 self.installation.set_setting_in(&mut tx, ALL, MARKED).await?;
                 return Ok(tx.commit().await?);
@@ -130,8 +132,8 @@ impl KeyRotation {
         progress: OnProgress<'_>,
         replaced: &mut DataKeysReplaced,
     ) -> Result<()> {
-        // Before the transactions: the provider of the master keys may be slow. A key that turns out
-        // not to be needed is dropped, and what is opened stays in memory for `rekey_entry`.
+        // Before the transactions, since the provider of the master keys may be slow. A key that is
+        // not needed after all is dropped; opened keys stay in memory for `rekey_entry`.
         let made = self.installation.make_data_key(project).await?;
         self.installation.open_project_keys(project).await?;
         let mut tx = self.store.begin().await?;
@@ -142,7 +144,7 @@ impl KeyRotation {
             self.installation.replace_encrypting_key(&mut tx, project, made).await?;
         }
         tx.commit().await?;
-        // Nothing is written under them from now on.
+        // From now on nothing is written under the outgoing keys.
         let entries = self.store.conn().await?.entries_outgoing(project).await?;
         let total = entries.len() as u64;
         let mut left = Vec::new();
@@ -160,11 +162,12 @@ impl KeyRotation {
         Ok(())
     }
 
-    /// Re-encrypts one entry, in a transaction of its own, so that nobody waits long.
+    /// Re-encrypts one entry, in its own transaction, so that other changes of the project do not
+    /// wait long.
     async fn rekey_entry(&self, operator: &Operator, project: &ProjectId, id: EntryId) -> Result<Moved> {
         let mut tx = self.store.begin().await?;
         tx.lock_project(project).await?;
-        // It may have been erased, or moved by its own change, since.
+        // The entry may have been erased meanwhile, or moved by a change of it.
         let Some(row) = tx.entry_row(id).await?.filter(|row| row.project == *project) else {
             tx.rollback().await?;
             return Ok(Moved::NotThere);
@@ -182,7 +185,7 @@ impl KeyRotation {
         let to = EntryRow { data_key: encrypting.id, revision: row.revision + 1, ..row.clone() };
         let moved = match verify_newest(&row, newest.as_ref(), &audit) {
             Ok(()) => rekeyed(&mut tx, &row, to, &old, &new).await?,
-            // A row that was put back is not signed anew.
+            // A row that was put back is not signed again.
             Err(tampered) => Err(tampered),
         };
         if let Ok(moved) = moved {
@@ -197,8 +200,9 @@ impl KeyRotation {
         Ok(Moved::Refused)
     }
 
-    /// Erases what no entry is under any more. Whoever erases the last one records that it is done; where entries were left, the
-    /// next run replaces what is there then.
+    /// Erases the outgoing data keys that no entry uses any more. The run that erases the last one
+    /// records that the rotation is done. If entries were left, the remaining keys are no longer
+    /// marked, and the next run starts again.
     async fn erase_old_data_keys(
         &self,
         project: &ProjectId,

@@ -1,4 +1,4 @@
-//! The master keys: what is wrapped with which, and wrapping everything with the current one.
+//! The master keys: which keys each one wraps, and wrapping all keys with the current one.
 
 use super::KeyRotation;
 use crate::crypto::{Bound, KeyBytes, KeyringError, WrappedKey};
@@ -11,29 +11,31 @@ use futures::stream::{self, StreamExt as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// So many data keys are wrapped in one transaction, of which so many are with their keeper at once.
+/// Maximum number of data keys wrapped in one transaction.
 const BATCH: usize = 100;
-const AT_ONCE: usize = 8;
-/// Servers that have not heard of the current master key yet may go on using the old one; a few more rounds find what they made.
-const ROUNDS: usize = 3;
+/// Maximum number of those that are with the provider of the master keys at a time.
+const MAX_CONCURRENT: usize = 8;
+/// Maximum number of passes over the data keys. Servers that have not reloaded the keyring still
+/// wrap with the old master key; another pass finds what they made.
+const MAX_PASSES: usize = 3;
 
-/// One master key, as far as the installation knows it.
+/// A master key, and what it wraps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MasterKeyUse {
     /// Its id.
     pub id: String,
-    /// It wraps what is made from now on.
+    /// Whether it wraps new keys.
     pub current: bool,
-    /// It is there, in the keyring or with its keeper.
+    /// Whether the keyring or the provider has it.
     pub present: bool,
-    /// How many data keys it wraps.
+    /// Number of data keys that it wraps.
     pub data_keys: i64,
-    /// Which keys of the installation it wraps.
+    /// The installation's keys that it wraps.
     pub installation_keys: Vec<KeyPurpose>,
 }
 
 impl MasterKeyUse {
-    /// Whether something is wrapped with it.
+    /// Whether it wraps any key.
     #[must_use]
     pub fn is_used(&self) -> bool {
         self.data_keys > 0 || !self.installation_keys.is_empty()
@@ -43,26 +45,27 @@ impl MasterKeyUse {
 /// Which master key wraps what, and how far data keys have been used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyStatus {
-    /// Every master key that is there or wraps something, by id.
+    /// Every master key that is present or wraps a key, ordered by id.
     pub master_keys: Vec<MasterKeyUse>,
-    /// The data keys.
+    /// Totals over all data keys.
     pub data_keys: DataKeyTotals,
-    /// How many values one data key seals.
+    /// Maximum number of values that one data key seals.
     pub bound: i64,
 }
 
-/// What was wrapped anew.
+/// The result of wrapping all keys with the current master key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rewrapped {
-    /// The master key that wraps it now.
+    /// The current master key.
     pub master_key: String,
-    /// How many data keys.
+    /// Number of data keys wrapped.
     pub data_keys: u64,
-    /// How many keys of the installation.
+    /// Number of the installation's keys wrapped.
     pub installation_keys: u64,
-    /// How many data keys could not be, since the master key they are wrapped with is missing or wrong.
+    /// Number of data keys that could not be wrapped, because their master key is missing or wrong
+    /// or their row was changed by hand.
     pub left: u64,
-    /// Why, once for each of those master keys.
+    /// The reasons, each once.
     pub problems: BTreeSet<String>,
 }
 
@@ -70,7 +73,7 @@ impl KeyRotation {
     /// Which master key wraps what, and how far data keys have been used.
     ///
     /// # Errors
-    /// UNAVAILABLE when the database or the keeper of the master keys cannot answer.
+    /// UNAVAILABLE when the database or the provider of the master keys cannot answer.
     pub async fn status(&self) -> Result<KeyStatus> {
         let master = self.installation.master_keys();
         let current = master.current().await.map_err(|error| keyring_error(Arc::new(error)))?;
@@ -99,18 +102,20 @@ impl KeyRotation {
         Ok(KeyStatus { master_keys: uses.into_values().collect(), data_keys, bound })
     }
 
-    /// Wraps every data key and the installation's keys with the current master key. Values stay as they are. Goes on where an
-    /// earlier run was cut off, and beside other runs and servers: a wrapping takes the place only of the one it was made from.
+    /// Wraps every data key and the installation's keys with the current master key. Values stay as
+    /// they are. Resumes an interrupted run, and may run concurrently with other runs and servers:
+    /// a row is updated only if it is still the one that was read.
     ///
     /// # Errors
-    /// UNAVAILABLE when a part cannot be reached; run it again then.
+    /// UNAVAILABLE when the database or the provider of the master keys cannot be reached; run it
+    /// again then.
     pub async fn rewrap(&self, _: &Operator, progress: OnProgress<'_>) -> Result<Rewrapped> {
         let current = self.installation.master_keys().reload().await.map_err(|error| keyring_error(Arc::new(error)))?;
         let mut rewrapped = Rewrapped { master_key: current.clone(), ..Rewrapped::default() };
         let total = self.store.conn().await?.count_data_keys_not_under(&current).await?;
         let total = u64::try_from(total).unwrap_or_default();
         progress(0, total);
-        for round in 0..ROUNDS {
+        for pass in 0..MAX_PASSES {
             let before = rewrapped.data_keys;
             rewrapped.left = 0;
             let mut after = DataKeyId(uuid::Uuid::nil());
@@ -122,7 +127,7 @@ impl KeyRotation {
                 if let Some(row) = rows.last() {
                     after = row.id;
                 }
-                let ends = is_last && round == 0;
+                let ends = is_last && pass == 0;
                 self.rewrap_batch(rows, ends, &mut rewrapped).await?;
                 progress(rewrapped.data_keys, total.max(rewrapped.data_keys));
                 if is_last {
@@ -136,19 +141,21 @@ impl KeyRotation {
         Ok(rewrapped)
     }
 
-    /// The last batch takes the installation's keys along, and the event.
+    /// Wraps a batch of data keys. The last batch also wraps the installation's keys and records
+    /// the event.
     async fn rewrap_batch(&self, rows: Vec<DataKeyRow>, is_last: bool, rewrapped: &mut Rewrapped) -> Result<()> {
         let audit = match self.installation.audit_key_alone().await {
             Ok(audit) => audit,
             Err(error @ Error::Unavailable { .. }) => return Err(error),
-            // No row can be signed. Why, the installation's keys tell.
+            // Without the AUDIT key no row can be signed. Wrapping the installation's keys reports
+            // why.
             Err(error) => {
-                tracing::error!(%error, "the key of the installation's records does not open; nothing is wrapped anew");
+                tracing::error!(%error, "the installation's AUDIT key cannot be opened; no key is wrapped again");
                 rewrapped.left += rows.len() as u64;
                 return self.rewrap_installation_keys(rewrapped).await.map(drop);
             }
         };
-        // What was changed by hand is not signed anew.
+        // A row that was changed by hand is not signed again.
         let (rows, forged): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| keys::verify(&audit, row).is_ok());
         for row in forged {
             rewrapped.left += 1;
@@ -160,7 +167,7 @@ impl KeyRotation {
                 let new = self.wrap_again(&wrapped, &Bound::to_data_key(&row.project, row.id)).await;
                 (row, new)
             })
-            .buffered(AT_ONCE)
+            .buffered(MAX_CONCURRENT)
             .collect()
             .await;
         let mut ready = Vec::with_capacity(made.len());
@@ -178,7 +185,7 @@ impl KeyRotation {
         }
         let own = if is_last { self.rewrap_installation_keys(rewrapped).await? } else { vec![] };
         let mut tx = self.store.begin().await?;
-        // Counted apart, since only what commits is done.
+        // Counted separately, and added once the transaction has committed.
         let (mut data_keys, mut installation_keys) = (0, 0);
         for (old, new) in &ready {
             data_keys += u64::from(tx.update_data_key(old, new).await?);
@@ -223,10 +230,11 @@ impl KeyRotation {
         self.installation.master_keys().wrap(&secret, bound).await
     }
 
-    /// Remembers that a master key was taken out of the keyring, so that it can be told from one that was never there.
+    /// Stores that a master key was removed from the keyring, to distinguish it from one that never
+    /// existed.
     ///
     /// # Errors
-    /// CONFLICT while something is wrapped with it, UNAVAILABLE when the database cannot be reached.
+    /// CONFLICT while it wraps a key, UNAVAILABLE when the database cannot be reached.
     pub async fn retire_master_key(&self, _: &Operator, id: &str) -> Result<()> {
         let mut tx = self.store.begin().await?;
         let data_keys: i64 =
@@ -244,7 +252,8 @@ impl KeyRotation {
     }
 }
 
-/// What is told of a key that cannot be wrapped anew; an error where it is not the key's fault.
+/// The reason why one key cannot be wrapped again. Gives an error if the cause is not this key's
+/// master key.
 fn problem(error: KeyringError) -> Result<String> {
     match error {
         KeyringError::UnknownKey(_) | KeyringError::WrongKey(_) => Ok(error.to_string()),
