@@ -1,5 +1,11 @@
-//! Who may do what. One model, `model/model.fga`, is evaluated by OpenFGA or in this process, and both
-//! give the same answers. Only this module turns an answer into an [`Authorized`].
+//! The authorizer. It decides questions about permissions by one model, `model/model.fga`, which
+//! OpenFGA evaluates over its own tuples, or this process over tuples in the database (`embedded`);
+//! both give the same answers. Only this module turns an answer into an
+//! [`Authorized`](crate::permission::Authorized).
+//!
+//! Callers build a [`Question`], ask [`Authorizer::decide`], or [`Authorizer::decide_in`] under a
+//! lock, and take the proof from the [`Decision`]. Tuples are read and changed with [`TupleFilter`]
+//! and [`TupleChange`]; in the vault, every change of tuples goes through the outbox.
 
 mod embedded;
 mod model;
@@ -23,10 +29,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// So many allowing decisions are remembered at most, where they may be at all.
-const REMEMBERED: u64 = 100_000;
+/// Maximum number of allowing decisions that are cached, if caching is on.
+const MAX_REMEMBERED: u64 = 100_000;
 
-/// Answers every question about permissions. Cheap to clone.
+/// Decides questions about permissions, and stores their tuples. Cheap to clone.
 #[derive(Clone)]
 pub struct Authorizer {
     engine: Arc<Engine>,
@@ -37,13 +43,13 @@ pub struct Authorizer {
 enum Engine {
     Embedded(Box<Embedded>),
     OpenFga(Box<OpenFga>),
-    /// Answers nothing.
+    /// Answers no question, and changes no tuple.
     Closed,
 }
 
 const CLOSED: Error = Error::unavailable("This command does not ask the authorizer; nothing was done.");
 
-/// Allowing decisions, each with the instant it was asked for; denials are never kept.
+/// A cache of allowing decisions, each with the instant of its question. Denials are never cached.
 struct Remembered {
     max_age: Duration,
     clock: Arc<dyn Clock>,
@@ -51,7 +57,7 @@ struct Remembered {
 }
 
 impl Authorizer {
-    /// Evaluates the model in this process, over tuples in the vault's own database.
+    /// An authorizer that evaluates the model in this process, over tuples in the vault's database.
     ///
     /// # Errors
     /// When the built-in model cannot be read.
@@ -59,25 +65,25 @@ impl Authorizer {
         Ok(Self::new(Engine::Embedded(Box::new(Embedded::new(store)?))))
     }
 
-    /// Asks OpenFGA, with the store and model that [`Self::set_up_openfga`] gave. The caller
-    /// vouches for `pinned`.
+    /// An authorizer that asks OpenFGA, with the store and model that [`Self::set_up_openfga`]
+    /// gave. The caller must have verified that `pinned` is authentic.
     ///
     /// # Errors
-    /// When it was not set up for this version, the store or the model at OpenFGA is another one,
-    /// or the configuration is no use. An OpenFGA that does not answer is no error: nothing is
+    /// When OpenFGA was not set up for this version, it has another store or model, or the
+    /// configuration is not valid. An OpenFGA that does not answer is no error, but nothing is
     /// decided until it does.
     pub async fn openfga(config: &OpenFgaConfig, pinned: PinnedModel) -> Result<Self, SetupError> {
         Ok(Self::new(Engine::OpenFga(Box::new(OpenFga::open(config, pinned).await?))))
     }
 
-    /// Answers nothing: for commands that ask no authorizer, so that they work where it is out of
-    /// order.
+    /// An authorizer that answers nothing, for commands that ask no questions, so that they work
+    /// while OpenFGA is down.
     #[must_use]
     pub fn closed() -> Self {
         Self::new(Engine::Closed)
     }
 
-    /// The store and model it uses, where it asks OpenFGA.
+    /// The store and model in use at OpenFGA; `None` for other authorizers.
     #[must_use]
     pub fn pinned(&self) -> Option<&PinnedModel> {
         match &*self.engine {
@@ -90,22 +96,22 @@ impl Authorizer {
         Self { engine: Arc::new(engine), asked: Arc::default(), remembered: None }
     }
 
-    /// Reuses an allowing decision for `max_age` from the moment it was asked for. Zero reuses none.
+    /// Caches allowing decisions for `max_age`, from the instant of the question. Zero caches none.
     #[must_use]
     pub fn with_max_age(self, max_age: Duration, clock: Arc<dyn Clock>) -> Self {
-        let yes = || Cache::builder().max_capacity(REMEMBERED).time_to_live(max_age).build();
+        let yes = || Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(max_age).build();
         let remembered = (!max_age.is_zero()).then(|| Arc::new(Remembered { max_age, clock, yes: yes() }));
         Self { remembered, ..self }
     }
 
-    /// Writes store, model and the stand-in for projects that are not there to OpenFGA; gives what
-    /// is to be pinned. Safe to repeat.
+    /// Writes the store, the model, and the stand-in for missing projects to OpenFGA, and gives the
+    /// ids to pin. Safe to repeat.
     ///
-    /// `known` is what was pinned before, where the caller vouches for it. Without it, the store is
-    /// looked up by its name, and made where there is none and `may_create`.
+    /// `known` are the ids pinned before, verified by the caller. Without them, the store is looked
+    /// up by its name; if there is none, it is created if `may_create`.
     ///
     /// # Errors
-    /// When OpenFGA cannot be reached, or does not have what `known` or the name says.
+    /// When OpenFGA cannot be reached, or lacks the store of `known` or of the configured name.
     pub async fn set_up_openfga(
         config: &OpenFgaConfig,
         known: Option<PinnedModel>,
@@ -114,7 +120,8 @@ impl Authorizer {
         openfga::set_up(config, known, may_create).await
     }
 
-    /// Writes the stand-in for projects that are not there to the database, for the embedded authorizer. Safe to repeat.
+    /// Writes the stand-in for missing projects to the database, for the embedded authorizer. Safe
+    /// to repeat.
     ///
     /// # Errors
     /// When the database cannot be reached.
@@ -137,11 +144,12 @@ impl Authorizer {
         Ok(Tuple::of_nowhere().iter().all(|tuple| held.contains(tuple)))
     }
 
-    /// Answers questions in their order, asking about the same thing once; about nowhere as often as it stands for something,
-    /// so that as much is asked about projects that are not there as about others.
+    /// Decides questions, in their order. Equal questions are asked once, except those about the
+    /// stand-in for missing projects: these are all asked, so that missing projects cost the same
+    /// work as others.
     ///
     /// # Errors
-    /// UNAVAILABLE when not all of them can be answered: nobody may do anything then.
+    /// UNAVAILABLE when any question cannot be answered; the caller must not go on then.
     pub async fn decide(&self, questions: &[Question]) -> Result<Vec<Decision>> {
         let asked_at = self.remembered.as_ref().map(|remembered| remembered.clock.now());
         let mut answers: HashMap<&Question, bool> = HashMap::new();
@@ -171,7 +179,8 @@ impl Authorizer {
             .collect())
     }
 
-    /// As [`Self::decide`], within a transaction and never from memory: for a decision that must not be older than a lock.
+    /// As [`Self::decide`], in the transaction of `conn` and never from the cache: for a decision
+    /// that must not be older than a lock.
     ///
     /// # Errors
     /// As [`Self::decide`].
@@ -196,11 +205,12 @@ impl Authorizer {
         }
     }
 
-    /// Writes and removes tuples: in the transaction of `conn` where the database keeps them, else in OpenFGA, at once. What is
-    /// there, or gone, already is passed over.
+    /// Writes and deletes tuples: in the transaction of `conn` if the database keeps them, else in
+    /// OpenFGA at once. Ignores tuples to write that exist, and tuples to delete that do not.
     ///
     /// # Errors
-    /// UNAVAILABLE when it cannot be known to be done. INTERNAL for a tuple that the model does not allow.
+    /// UNAVAILABLE when the change may not have been made. INTERNAL for a tuple that the model does
+    /// not allow.
     pub async fn apply(&self, conn: &mut Conn, change: &TupleChange) -> Result<()> {
         if change.write.is_empty() && change.delete.is_empty() {
             return Ok(());
@@ -216,7 +226,7 @@ impl Authorizer {
         Ok(())
     }
 
-    /// Reads tuples; where the database keeps them, as the transaction of `conn` sees them.
+    /// Reads tuples. If the database keeps them, reads them in the transaction of `conn`.
     ///
     /// # Errors
     /// UNAVAILABLE when they cannot be read.
@@ -228,11 +238,11 @@ impl Authorizer {
         }
     }
 
-    /// Whether it answers, and at OpenFGA still has the store and the model that it began with.
-    /// That is asked once a minute.
+    /// Checks that the authorizer answers, and that OpenFGA still has the store and the model in
+    /// use; the latter is asked at most once a minute.
     ///
     /// # Errors
-    /// UNAVAILABLE when it does not.
+    /// UNAVAILABLE otherwise.
     pub async fn ready(&self) -> Result<()> {
         if let Engine::OpenFga(openfga) = &*self.engine {
             openfga.confirm().await?;
@@ -240,7 +250,7 @@ impl Authorizer {
         self.check(&[Question::of_relation("user:%", Permission::CanAudit, tuple::VAULT)]).await.map(drop)
     }
 
-    /// How many batches were asked so far, of 50 questions at most.
+    /// Number of batches asked so far, of at most 50 questions each.
     #[must_use]
     pub fn batches(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)

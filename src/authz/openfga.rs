@@ -1,5 +1,6 @@
-//! OpenFGA over gRPC. Every call is bounded in time, and every question is asked with HIGHER_CONSISTENCY, so that what was
-//! taken away a moment ago stays away.
+//! OpenFGA over gRPC. Every call has a timeout. Every question is asked with HIGHER_CONSISTENCY, so
+//! that a permission revoked a moment ago is denied. Nothing is asked or changed until OpenFGA has
+//! confirmed the pinned store and model.
 
 mod set_up;
 
@@ -25,33 +26,34 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
 
-/// Checks in one batch: OpenFGA's default limit.
+/// Maximum number of checks in one batch: OpenFGA's default limit.
 pub(super) const BATCH: usize = 50;
-/// Tuples in one write: OpenFGA's default limit.
-const WRITE: usize = 100;
-/// Tuples in one page: OpenFGA's limit.
-const PAGE: i32 = 100;
-/// How long one call may take.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How long connecting may take.
-const CONNECT: Duration = Duration::from_secs(2);
-/// Concurrent writes of one tuple answer Aborted; so often is such a write tried.
-const TRIES: u32 = 5;
+/// Maximum number of tuples in one write: OpenFGA's default limit.
+const MAX_WRITE: usize = 100;
+/// Maximum number of tuples in one page: OpenFGA's limit.
+const MAX_PAGE: i32 = 100;
+/// Maximum time of one call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+/// Maximum time to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum number of attempts of a write. OpenFGA answers Aborted to concurrent writes of one
+/// tuple.
+const MAX_WRITE_ATTEMPTS: u32 = 5;
 const CONSISTENCY: i32 = ConsistencyPreference::HigherConsistency as i32;
-/// How long a confirmation of store and model holds for `/readyz`.
-const CONFIRM_EVERY: Duration = Duration::from_secs(60);
-/// How long it is not asked again after it has not confirmed them.
-const CONFIRM_AGAIN: Duration = Duration::from_secs(1);
-/// A tuple that is there is no error on write, nor one that is not on delete.
+/// How long a confirmation of store and model remains valid for `/readyz`.
+const CONFIRMATION_TTL: Duration = Duration::from_secs(60);
+/// Minimum time between a failed confirmation and the next attempt.
+const CONFIRM_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Makes OpenFGA ignore tuples to write that exist, and tuples to delete that do not.
 const IGNORE: &str = "ignore";
 
-/// How OpenFGA is reached.
+/// How to reach OpenFGA.
 pub struct OpenFgaConfig {
     /// The gRPC endpoint: `http://...` or `https://...`.
     pub url: String,
     /// The name of the store.
     pub store: String,
-    /// A bearer token, where OpenFGA wants one.
+    /// The bearer token, if OpenFGA requires one.
     pub token: Option<SecretString>,
 }
 
@@ -83,26 +85,26 @@ pub(super) struct OpenFga {
     name: String,
     pinned: PinnedModel,
     rules: Model,
-    /// Held while OpenFGA is asked.
+    /// Locked while OpenFGA is asked to confirm.
     confirmation: Mutex<Confirmation>,
-    /// Whether it has, for what is asked without waiting.
+    /// Whether OpenFGA has confirmed; read without locking.
     is_confirmed: AtomicBool,
 }
 
-/// Whether OpenFGA confirms store and model.
+/// When OpenFGA last confirmed store and model, or did not.
 #[derive(Default)]
 struct Confirmation {
-    /// When it last did.
+    /// Time of the last confirmation.
     at: Option<Instant>,
-    /// When it last did not, since then.
+    /// Time of the last failed attempt since then.
     failed: Option<Instant>,
 }
 
 fn connect(config: &OpenFgaConfig) -> Result<Client, SetupError> {
     let mut endpoint = Endpoint::from_shared(config.url.clone())
         .map_err(|_| SetupError::Config("OPENFGA_URL is no URL; use http://HOST:8081 or https://HOST"))?
-        .timeout(PATIENCE)
-        .connect_timeout(CONNECT);
+        .timeout(CALL_TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT);
     if config.url.starts_with("https://") {
         endpoint = endpoint
             .tls_config(ClientTlsConfig::new().with_enabled_roots())
@@ -126,8 +128,7 @@ fn rules() -> Result<Model, SetupError> {
     Model::load().map_err(|_| UNREADABLE)
 }
 
-/// Brings the store and the model in OpenFGA up to date; gives what the installation pins. Safe to
-/// repeat.
+/// Brings the store and the model in OpenFGA up to date, and gives the ids to pin. Safe to repeat.
 pub(super) async fn set_up(
     config: &OpenFgaConfig,
     known: Option<PinnedModel>,
@@ -136,7 +137,7 @@ pub(super) async fn set_up(
     let mut client = connect(config)?;
     let pinned = set_up::find_or_make(&mut client, config, known, may_create).await?;
     let openfga = OpenFga::new(client, config, pinned.clone())?;
-    // It has just been read.
+    // Store and model have just been read.
     openfga.is_confirmed.store(true, Ordering::Release);
     let nowhere = TupleChange { write: Tuple::of_nowhere(), delete: vec![] };
     openfga.apply(&nowhere).await.map_err(|error| SetupError::Unreachable(error.to_string()))?;
@@ -155,8 +156,8 @@ impl OpenFga {
         })
     }
 
-    /// Uses what the installation pins, once OpenFGA has confirmed it. A server that starts while
-    /// OpenFGA is down answers nothing until then.
+    /// Uses the pinned store and model, once OpenFGA has confirmed them. If OpenFGA is down, the
+    /// server starts, but nothing is decided until it confirms.
     pub(super) async fn open(config: &OpenFgaConfig, pinned: PinnedModel) -> Result<Self, SetupError> {
         if pinned.digest != digest() {
             return Err(SetupError::NotMigrated);
@@ -173,24 +174,25 @@ impl OpenFga {
         }
     }
 
-    /// What it uses, as the installation pins it.
+    /// The pinned store and model in use.
     pub(super) const fn pinned(&self) -> &PinnedModel {
         &self.pinned
     }
 
-    /// Has OpenFGA confirm store and model again, unless it did less than a minute ago. While it
-    /// does not, nothing is decided.
+    /// Asks OpenFGA to confirm store and model, unless it did so less than a minute ago. After a
+    /// refusal, nothing is decided until it confirms again.
     pub(super) async fn confirm(&self) -> Result<()> {
-        self.confirm_within(Some(CONFIRM_EVERY)).await
+        self.confirm_within(Some(CONFIRMATION_TTL)).await
     }
 
-    /// Whoever waits while it is asked shares the answer, also where that is none.
+    /// Asks OpenFGA to confirm, unless it did so within `age` (`None`: ever). Concurrent callers
+    /// share one answer, including a failure.
     async fn confirm_within(&self, age: Option<Duration>) -> Result<()> {
         let mut known = self.confirmation.lock().await;
         if known.at.is_some_and(|at| age.is_none_or(|age| at.elapsed() < age)) {
             return Ok(());
         }
-        if known.failed.is_some_and(|at| at.elapsed() < CONFIRM_AGAIN) {
+        if known.failed.is_some_and(|at| at.elapsed() < CONFIRM_RETRY_DELAY) {
             return Err(unavailable());
         }
         self.ask_to_confirm(&mut known).await.map_err(|error| {
@@ -199,7 +201,8 @@ impl OpenFga {
         })
     }
 
-    /// An outage leaves what was confirmed as it was: whatever is asked then fails by itself.
+    /// Asks OpenFGA to confirm. An outage keeps an earlier confirmation, since questions then fail
+    /// anyway.
     async fn ask_to_confirm(&self, known: &mut Confirmation) -> Result<(), SetupError> {
         let asked = set_up::confirm(&self.client, &self.name, &self.pinned).await;
         let now = Instant::now();
@@ -217,12 +220,12 @@ impl OpenFga {
         asked
     }
 
-    /// Lets nothing be asked or changed before OpenFGA has confirmed store and model.
+    /// Requires that OpenFGA has confirmed store and model; asks it if it has not.
     async fn require_confirmed(&self) -> Result<()> {
         if self.is_confirmed.load(Ordering::Acquire) { Ok(()) } else { self.confirm_within(None).await }
     }
 
-    /// Answers in the order of the questions; an answer that is not complete is none.
+    /// Answers questions in their order; fails if any answer is missing.
     pub(super) async fn check(&self, questions: &[Question]) -> Result<Vec<bool>> {
         self.require_confirmed().await?;
         let batches = try_join_all(questions.chunks(BATCH).map(|chunk| self.batch_check(chunk))).await?;
@@ -254,10 +257,11 @@ impl OpenFga {
         (0..questions.len())
             .map(|index| match results.remove(&index.to_string()).and_then(|result| result.check_result) {
                 Some(CheckResult::Allowed(allowed)) => Ok(allowed),
-                // What cannot be asked is not allowed; any other error may be a server under load.
+                // A question that the model cannot answer is denied; any other error may be due to
+                // load.
                 Some(CheckResult::Error(_)) if !self.rules.can_be_asked(&questions[index]) => Ok(false),
                 Some(CheckResult::Error(_)) | None => {
-                    tracing::warn!("OpenFGA answered less than it was asked");
+                    tracing::warn!("OpenFGA's answer to a batch is incomplete");
                     Err(unavailable())
                 }
             })
@@ -269,7 +273,7 @@ impl OpenFga {
         let deletes = change.delete.iter().map(|tuple| (false, tuple));
         let writes = change.write.iter().map(|tuple| (true, tuple));
         let all: Vec<(bool, &Tuple)> = deletes.chain(writes).collect();
-        for chunk in all.chunks(WRITE) {
+        for chunk in all.chunks(MAX_WRITE) {
             self.write(chunk).await?;
         }
         Ok(())
@@ -304,8 +308,8 @@ impl OpenFga {
                 .then(|| WriteRequestDeletes { tuple_keys: deletes, on_missing: IGNORE.to_owned() }),
         };
         let mut wait = Duration::from_millis(10);
-        for _ in 1..TRIES {
-            match tokio::time::timeout(PATIENCE, self.client.clone().write(request.clone())).await {
+        for _ in 1..MAX_WRITE_ATTEMPTS {
+            match tokio::time::timeout(CALL_TIMEOUT, self.client.clone().write(request.clone())).await {
                 Ok(Err(status)) if status.code() == Code::Aborted => {
                     tokio::time::sleep(wait).await;
                     wait *= 2;
@@ -329,7 +333,7 @@ impl OpenFga {
             let request = ReadRequest {
                 store_id: self.pinned.store.clone(),
                 tuple_key: Some(key.clone()),
-                page_size: Some(PAGE),
+                page_size: Some(MAX_PAGE),
                 continuation_token,
                 consistency: CONSISTENCY,
             };
@@ -350,13 +354,13 @@ const fn unavailable() -> Error {
 }
 
 async fn bounded<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T> {
-    answered(tokio::time::timeout(PATIENCE, call).await)
+    answered(tokio::time::timeout(CALL_TIMEOUT, call).await)
 }
 
 fn answered<T>(result: Result<Result<T, Status>, tokio::time::error::Elapsed>) -> Result<T> {
     match result {
         Ok(Ok(answer)) => Ok(answer),
-        // The status' text may repeat the request.
+        // The status's text may repeat the request, so it is not logged.
         Ok(Err(status)) => {
             tracing::warn!(code = ?status.code(), "OpenFGA failed");
             Err(unavailable())

@@ -1,9 +1,9 @@
-//! Which store and which model at OpenFGA an installation uses: made once, pinned by their ids, and
-//! confirmed by name and content ever after. Whoever writes the pinned ids decides who may do what,
-//! so an id alone is never believed.
+//! The store and model at OpenFGA that an installation uses. They are made once and pinned by their
+//! ids; every server start confirms them by name and content. Changing the pinned ids would change
+//! every permission, so an id alone is never trusted.
 
 use super::super::model::JSON;
-use super::{Client, OpenFgaConfig, PATIENCE};
+use super::{CALL_TIMEOUT, Client, OpenFgaConfig};
 use openfga_client::client::{
     AuthorizationModel, CreateStoreRequest, GetStoreRequest, ListStoresRequest, ReadAuthorizationModelRequest,
     ReadAuthorizationModelsRequest, RelationReference, TypeDefinition, WriteAuthorizationModelRequest,
@@ -12,26 +12,27 @@ use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use tonic::{Code, Status};
 
-/// Stores in one page of a list: OpenFGA's limit.
-const STORES: i32 = 100;
-/// Pages that are read in search of a store before giving up.
+/// Maximum number of stores in one page: OpenFGA's limit.
+const MAX_PAGE: i32 = 100;
+/// Maximum number of pages read in search of a store.
 const MAX_PAGES: usize = 1_000;
 
-/// What an installation pins, for all its servers.
+/// The store and model that an installation pins for all its servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PinnedModel {
     /// The store's id at OpenFGA.
     pub store: String,
     /// The id of the model in that store.
     pub model: String,
-    /// A digest of the model, which tells releases apart.
+    /// A digest of the model (SHA-256, in hex), which differs between releases with different
+    /// models.
     pub digest: String,
 }
 
-/// Why OpenFGA cannot be used as it is set up.
+/// Why OpenFGA cannot be set up or used.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The URL or the token has not the form.
+    /// The URL or the token is not valid.
     #[error("{0}")]
     Config(&'static str),
     /// `migrate` has not run, or not for this version.
@@ -39,7 +40,7 @@ pub enum SetupError {
         "the authorization model is not the one of this version; run `project-vault migrate`, or serve with --migrate"
     )]
     NotMigrated,
-    /// The pinned store bears another name than the configured one.
+    /// The pinned store has another name than the configured one.
     #[error(
         "this installation's store at OpenFGA is called {found:?}, but OPENFGA_STORE says {expected:?}; set OPENFGA_STORE to the \
          store that this vault was set up with"
@@ -62,22 +63,22 @@ pub enum SetupError {
          `project-vault migrate`, and find out who changed the table `installation`"
     )]
     OtherModel,
-    /// The installation has used a store, and none has the configured name.
+    /// The installation has used a store before, but no store has the configured name.
     #[error(
         "OpenFGA has no store called {0:?}, and this installation has used one before; set OPENFGA_STORE to its name, so that its \
          permissions are not lost"
     )]
     NoStoreOfName(String),
-    /// The configured name does not tell which store is meant.
+    /// Several stores have the configured name.
     #[error("OpenFGA has several stores called {0:?}; delete all but the one that holds this vault's permissions")]
     SeveralStores(String),
-    /// OpenFGA did not answer as it should.
+    /// OpenFGA did not answer, or answered with an error.
     #[error("OpenFGA cannot be set up ({0}); check OPENFGA_URL and OPENFGA_TOKEN")]
     Unreachable(String),
 }
 
 impl SetupError {
-    /// Whether OpenFGA did not answer, so that nothing is known to be wrong.
+    /// Whether OpenFGA did not answer, so that it is unknown whether anything is wrong.
     pub(super) const fn is_outage(&self) -> bool {
         matches!(self, Self::Unreachable(_))
     }
@@ -93,8 +94,8 @@ fn built_in() -> Result<AuthorizationModel, SetupError> {
     serde_json::from_str(JSON).map_err(|_| UNREADABLE)
 }
 
-/// Finds or makes the store and the model. `known` is what the installation has pinned and vouches
-/// for; without it, the store is looked up by its name, and made only where `may_create`.
+/// Finds or makes the store and the model. `known` are the authentic pinned ids; without them, the
+/// store is looked up by its name, and created only if `may_create`.
 pub(super) async fn find_or_make(
     client: &mut Client,
     config: &OpenFgaConfig,
@@ -122,7 +123,7 @@ pub(super) async fn find_or_make(
     Ok(PinnedModel { store, model, digest: digest() })
 }
 
-/// Confirms that the pinned store bears the configured name and that the pinned model is the
+/// Confirms that the pinned store has the configured name, and that the pinned model is the
 /// built-in one.
 pub(super) async fn confirm(client: &Client, name: &str, pinned: &PinnedModel) -> Result<(), SetupError> {
     let (mut one, mut other) = (client.clone(), client.clone());
@@ -136,7 +137,7 @@ pub(super) async fn confirm(client: &Client, name: &str, pinned: &PinnedModel) -
 
 async fn require_name(client: &mut Client, store: &str, expected: &str) -> Result<(), SetupError> {
     let request = GetStoreRequest { store_id: store.to_owned() };
-    let found = match tokio::time::timeout(PATIENCE, client.get_store(request)).await {
+    let found = match tokio::time::timeout(CALL_TIMEOUT, client.get_store(request)).await {
         Ok(Ok(found)) => found.into_inner().name,
         Ok(Err(status)) if is_not_found(&status) => return Err(SetupError::NoStore),
         Ok(Err(status)) => return Err(unreachable(&status)),
@@ -145,14 +146,14 @@ async fn require_name(client: &mut Client, store: &str, expected: &str) -> Resul
     if found == expected { Ok(()) } else { Err(SetupError::OtherStore { expected: expected.to_owned(), found }) }
 }
 
-/// The ids of the stores of this name.
+/// The ids of the stores with this name.
 async fn stores_named(client: &mut Client, name: &str) -> Result<Vec<String>, SetupError> {
     let mut ids = Vec::new();
     let mut continuation_token = String::new();
     for _ in 0..MAX_PAGES {
-        let request = ListStoresRequest { page_size: Some(STORES), continuation_token, name: name.to_owned() };
+        let request = ListStoresRequest { page_size: Some(MAX_PAGE), continuation_token, name: name.to_owned() };
         let page = in_time(client.list_stores(request)).await?;
-        // A server from before the filter by name answers all of them.
+        // OpenFGA servers without the filter by name answer with all stores.
         ids.extend(page.stores.into_iter().filter(|store| store.name == name).map(|store| store.id));
         continuation_token = page.continuation_token;
         if continuation_token.is_empty() {
@@ -164,20 +165,20 @@ async fn stores_named(client: &mut Client, name: &str) -> Result<Vec<String>, Se
 
 async fn is_built_in(client: &mut Client, store: &str, id: &str) -> Result<bool, SetupError> {
     let request = ReadAuthorizationModelRequest { store_id: store.to_owned(), id: id.to_owned() };
-    match tokio::time::timeout(PATIENCE, client.read_authorization_model(request)).await {
+    match tokio::time::timeout(CALL_TIMEOUT, client.read_authorization_model(request)).await {
         Ok(Ok(read)) => match read.into_inner().authorization_model {
             Some(model) => Ok(same_model(&model, &built_in()?)),
             None => Ok(false),
         },
-        // An id that has not the form of one is refused as an argument.
+        // OpenFGA refuses an id that is not valid with InvalidArgument.
         Ok(Err(status)) if is_not_found(&status) || status.code() == Code::InvalidArgument => Ok(false),
         Ok(Err(status)) => Err(unreachable(&status)),
         Err(_) => Err(SetupError::Unreachable("it does not answer in time".to_owned())),
     }
 }
 
-/// The id of the store's newest model, where that is the built-in one; else of the built-in one,
-/// which is written then.
+/// The id of the store's newest model if that is the built-in one. Otherwise writes the built-in
+/// model and gives its id.
 async fn current_or_new_model(client: &mut Client, store: &str) -> Result<String, SetupError> {
     let built_in = built_in()?;
     let request = ReadAuthorizationModelsRequest {
@@ -200,8 +201,8 @@ async fn current_or_new_model(client: &mut Client, store: &str) -> Result<String
     Ok(in_time(client.write_authorization_model(request)).await?.authorization_model_id)
 }
 
-/// Whether two models decide alike: the order of their types and what they say of their source
-/// files do not matter.
+/// Whether two models decide alike, apart from the order of their types and metadata on source
+/// files.
 fn same_model(one: &AuthorizationModel, other: &AuthorizationModel) -> bool {
     let types = |model: &AuthorizationModel| -> BTreeMap<String, TypeDefinition> {
         model.type_definitions.iter().map(|of| (of.r#type.clone(), of.clone())).collect()
@@ -217,7 +218,7 @@ fn same_model(one: &AuthorizationModel, other: &AuthorizationModel) -> bool {
         })
 }
 
-/// Which subjects each relation takes; a relation that takes none is left out.
+/// The types of subjects that each relation accepts; relations that accept none are left out.
 fn restrictions(of: &TypeDefinition) -> HashMap<&str, &[RelationReference]> {
     let relations = of.metadata.iter().flat_map(|metadata| &metadata.relations);
     relations
@@ -227,14 +228,15 @@ fn restrictions(of: &TypeDefinition) -> HashMap<&str, &[RelationReference]> {
 }
 
 async fn in_time<T>(call: impl Future<Output = Result<tonic::Response<T>, Status>>) -> Result<T, SetupError> {
-    match tokio::time::timeout(PATIENCE, call).await {
+    match tokio::time::timeout(CALL_TIMEOUT, call).await {
         Ok(Ok(answer)) => Ok(answer.into_inner()),
         Ok(Err(status)) => Err(unreachable(&status)),
         Err(_) => Err(SetupError::Unreachable("it does not answer in time".to_owned())),
     }
 }
 
-/// OpenFGA has codes of its own above gRPC's; 2,001 is a model that is not there, 5,002 a store.
+/// Whether a model or store is missing. OpenFGA has codes of its own beyond gRPC's, such as 2001
+/// for a missing model and 5002 for a missing store.
 fn is_not_found(status: &Status) -> bool {
     status.code() == Code::NotFound || status.message().contains("not found")
 }
