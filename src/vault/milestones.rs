@@ -20,9 +20,9 @@ use std::collections::HashMap;
 pub struct Milestone {
     /// Its id.
     pub id: MilestoneId,
-    /// Whose it is.
+    /// The project it belongs to.
     pub project: ProjectId,
-    /// When its entries exist for agents.
+    /// The period in which its entries exist for agents.
     pub phase: Phase,
     /// Whether the phase is open at the time of reading.
     pub open: bool,
@@ -33,9 +33,9 @@ pub struct Milestone {
 pub struct NewMilestone {
     /// Its id.
     pub id: String,
-    /// Whose it is.
+    /// The project it belongs to.
     pub project: String,
-    /// When its entries exist for agents.
+    /// The period in which its entries exist for agents.
     pub phase: Phase,
 }
 
@@ -92,7 +92,7 @@ impl Milestones {
     /// Ends a milestone's phase now. Repeating it changes nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7.
+    /// The errors of `product.md`, sections 2 and 7.
     pub async fn close(&self, caller: &Caller, id: String) -> Result<Milestone> {
         let action = AuditAction::MilestoneClosed;
         let (granted, row) = self.access.authorize_milestone::<CanCloseMilestones>(caller, action, &id).await?;
@@ -120,8 +120,8 @@ impl Milestones {
     /// present phase changes nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7; CONFLICT when another project has a milestone with this
-    /// id.
+    /// The errors of `product.md`, sections 2 and 7; CONFLICT when another project has a milestone
+    /// with this id.
     pub async fn put(&self, caller: &Caller, new: NewMilestone) -> Result<Milestone> {
         let action = AuditAction::MilestonePut;
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;
@@ -179,7 +179,7 @@ impl Milestones {
     /// erased entries; 0 if there is no such milestone.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7.
+    /// The errors of `product.md`, sections 2 and 7.
     pub async fn delete(&self, caller: &Caller, milestone: String) -> Result<(MilestoneId, i64)> {
         let action = AuditAction::MilestoneDeleted;
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;

@@ -66,7 +66,7 @@ impl Projects {
     /// Registers a project: makes its data key and its first tuples.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7; CONFLICT for an id that is or was registered.
+    /// The errors of `product.md`, sections 2 and 7; CONFLICT for an id that is or was registered.
     pub async fn register(&self, caller: &Caller, new: NewProject) -> Result<Project> {
         let action = AuditAction::ProjectRegistered;
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;
@@ -100,7 +100,7 @@ impl Projects {
     /// Sets a project's status. Setting the present status changes nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7.
+    /// The errors of `product.md`, sections 2 and 7.
     pub async fn set_status(&self, caller: &Caller, project: String, status: ProjectStatus) -> Result<Project> {
         let action = AuditAction::ProjectStatusChanged;
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;
@@ -118,7 +118,7 @@ impl Projects {
     /// erased.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7.
+    /// The errors of `product.md`, sections 2 and 7.
     pub async fn delete(&self, caller: &Caller, project: String) -> Result<Erased> {
         let action = AuditAction::ProjectDeleted;
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;
@@ -182,7 +182,7 @@ impl Projects {
     /// Adds an organization to a project's participants. Repeating it changes nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7.
+    /// The errors of `product.md`, sections 2 and 7.
     pub async fn add_participant(&self, caller: &Caller, project: String, organization: String) -> Result<Project> {
         self.change_participant(caller, project, organization, AuditAction::ParticipantAdded).await
     }
@@ -191,7 +191,7 @@ impl Projects {
     /// Repeating it changes nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7.
+    /// The errors of `product.md`, sections 2 and 7.
     pub async fn remove_participant(&self, caller: &Caller, project: String, organization: String) -> Result<Project> {
         self.change_participant(caller, project, organization, AuditAction::ParticipantRemoved).await
     }

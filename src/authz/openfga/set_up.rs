@@ -1,6 +1,6 @@
 //! The store and model at OpenFGA that an installation uses. They are made once and pinned by their
-//! ids; every server start confirms them by name and content. Changing the pinned ids would change
-//! every permission, so an id alone is never trusted.
+//! ids; a server has OpenFGA confirm them by name and content before it uses them, and again later.
+//! Changing the pinned ids would change every permission, so an id alone is never trusted.
 
 use super::super::model::JSON;
 use super::{CALL_TIMEOUT, Client, OpenFgaConfig};

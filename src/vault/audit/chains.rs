@@ -4,8 +4,8 @@
 //!
 //! There are several chains: a transaction that records events takes one for itself and returns it
 //! when it has ended. So no transaction waits for another's chain, and one that is rolled back
-//! leaves no gap. Each chain starts from an anchor, the newest event of another chain, which ties
-//! the chains to each other.
+//! leaves no gap. A new chain starts from an anchor, the newest event there is in another chain,
+//! which ties the chains to each other; only the very first one has none.
 
 use super::Audit;
 use crate::crypto::{AuditKey, CryptoError, Record};

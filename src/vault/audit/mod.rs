@@ -6,7 +6,6 @@
 //! ([`Audit::make_durable`]). A denial is counted first; unless it repeats an earlier one or
 //! exceeds a rate, its event commits before the caller is answered ([`Audit::deny`]).
 //!
-//!
 //! - [`events`] builds events; `recorder` commits the events of concurrent calls together;
 //!   `denials` limits how many denials become events.
 //! - `chains` appends events to hash chains; `heads` signs the last event of each chain;

@@ -79,8 +79,8 @@ pub struct ErasedKey {
 }
 
 impl ResolveReceipt {
-    /// The receipt of one call: `call` holds what all its events have in common, `released` the events
-    /// of the released values.
+    /// The receipt of one call: `call` holds what all its events have in common, `released` the
+    /// events of the released values.
     pub(in crate::vault) fn of(call: &EventRow, purpose: Purpose, released: &[EventRow], now: Timestamp) -> Self {
         let released = released.iter().filter_map(|event| {
             Some(Released {

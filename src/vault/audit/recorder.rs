@@ -27,7 +27,8 @@ const NOT_RECORDED: Error =
 #[derive(Default)]
 pub(super) struct Recorder {
     waiting: Mutex<Vec<Submission>>,
-    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Held during a commit, so that one runs at a time.
+    commit_lock: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// One call's record, and where its result is sent.
@@ -77,7 +78,7 @@ impl Audit {
     pub(in crate::vault) async fn make_durable(&self, record: CallRecord) -> Result<()> {
         let mut done = self.0.recorder.add(record);
         loop {
-            let turn = self.0.recorder.turn.clone().lock_owned().await;
+            let guard = self.0.recorder.commit_lock.clone().lock_owned().await;
             match done.try_recv() {
                 Ok(result) => return result,
                 // The task that was committing it ended without a result.
@@ -88,7 +89,7 @@ impl Audit {
             // others.
             let audit = self.clone();
             let commit = async move {
-                let _turn = turn;
+                let _guard = guard;
                 let batch = audit.0.recorder.next();
                 audit.commit_batch(batch).await;
             };

@@ -39,8 +39,8 @@ impl Members {
     /// nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7; NOT_FOUND for an agent whose organization does not take
-    /// part.
+    /// The errors of `product.md`, sections 2 and 7; NOT_FOUND for an agent whose organization does
+    /// not take part.
     pub async fn assign_agent(&self, caller: &Caller, change: AgentChange) -> Result<AgentAssignment> {
         self.change_agent(caller, change, AuditAction::AgentAssigned).await
     }
@@ -49,7 +49,7 @@ impl Members {
     /// all its milestones.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7.
+    /// The errors of `product.md`, sections 2 and 7.
     pub async fn unassign_agent(&self, caller: &Caller, change: AgentChange) -> Result<AgentAssignment> {
         self.change_agent(caller, change, AuditAction::AgentUnassigned).await
     }

@@ -12,7 +12,7 @@ impl Members {
     /// Sets the only organization that an agent belongs to. Repeating it changes nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7.
+    /// The errors of `product.md`, sections 2 and 7.
     pub async fn register_agent(&self, caller: &Caller, agent: String, organization: String) -> Result<AgentId> {
         let action = AuditAction::AgentRegistered;
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;
@@ -28,7 +28,7 @@ impl Members {
     /// Removes an agent and its assignments. Repeating it changes nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7.
+    /// The errors of `product.md`, sections 2 and 7.
     pub async fn unregister_agent(&self, caller: &Caller, agent: String) -> Result<AgentId> {
         let action = AuditAction::AgentUnregistered;
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;
@@ -58,7 +58,7 @@ impl Members {
     /// Sets the only organization whose agents a runtime serves. Repeating it changes nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7.
+    /// The errors of `product.md`, sections 2 and 7.
     pub async fn register_runtime(&self, caller: &Caller, runtime: String, organization: String) -> Result<RuntimeId> {
         let action = AuditAction::RuntimeRegistered;
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;
@@ -81,7 +81,7 @@ impl Members {
     /// Removes a runtime: its next call is refused. Repeating it changes nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7.
+    /// The errors of `product.md`, sections 2 and 7.
     pub async fn unregister_runtime(&self, caller: &Caller, runtime: String) -> Result<RuntimeId> {
         let action = AuditAction::RuntimeUnregistered;
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;

@@ -33,7 +33,7 @@ impl Members {
     /// Assigns a role to a person. Repeating it changes nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7.
+    /// The errors of `product.md`, sections 2 and 7.
     pub async fn assign_role(&self, caller: &Caller, change: RoleChange) -> Result<RoleHolder> {
         self.change_role(caller, change, AuditAction::RoleAssigned).await
     }
@@ -41,7 +41,7 @@ impl Members {
     /// Revokes a person's role. Revoking a role that is not held changes nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7; CONFLICT for the last Accountable person.
+    /// The errors of `product.md`, sections 2 and 7; CONFLICT for the last Accountable person.
     pub async fn revoke_role(&self, caller: &Caller, change: RoleChange) -> Result<RoleHolder> {
         self.change_role(caller, change, AuditAction::RoleRevoked).await
     }

@@ -42,7 +42,7 @@ impl MasterKeyUse {
     }
 }
 
-/// Which master key wraps what, and how far data keys have been used.
+/// The keys that each master key wraps, and how far data keys have been used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyStatus {
     /// Every master key that is present or wraps a key, ordered by id.
@@ -70,7 +70,7 @@ pub struct Rewrapped {
 }
 
 impl KeyRotation {
-    /// Which master key wraps what, and how far data keys have been used.
+    /// The keys that each master key wraps, and how far data keys have been used.
     ///
     /// # Errors
     /// UNAVAILABLE when the database or the provider of the master keys cannot answer.
