@@ -1,5 +1,5 @@
-//! The embedded authorizer: evaluates the model over tuples in the database, in at most three
-//! statements a batch.
+//! The embedded authorizer: evaluates the model over tuples in the database, with at most three SQL
+//! statements per batch.
 
 use super::model::{Model, Rewrite};
 use super::{Question, Tuple, TupleChange, TupleFilter};
@@ -8,8 +8,8 @@ use crate::store::records::TupleRow;
 use crate::store::{Conn, Store};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// Maximum number of objects in a row that a decision leads through: milestone, project, then
-/// organization, team or vault.
+/// Maximum number of objects on the path of a decision: milestone, project, then organization, team
+/// or vault.
 const LEVELS: usize = 3;
 
 pub(super) struct Embedded {
@@ -26,7 +26,7 @@ impl Embedded {
         self.check_in(&mut self.store.conn().await?, questions).await
     }
 
-    /// As the transaction of `conn` sees the tuples.
+    /// As [`Self::check`], in the transaction of `conn`.
     pub(super) async fn check_in(&self, conn: &mut Conn, questions: &[Question]) -> Result<Vec<bool>> {
         let subjects: BTreeSet<String> = questions.iter().map(|question| question.subject.clone()).collect();
         let subjects: Vec<String> = subjects.into_iter().collect();
@@ -39,7 +39,7 @@ impl Embedded {
             let level: Vec<String> = objects.iter().cloned().collect();
             facts.known.extend(std::mem::take(&mut objects));
             for row in conn.tuples_about(&level, &subjects, self.model.links()).await? {
-                // A userset's group, or the object at the other end.
+                // The object of a userset, or the linked object.
                 let next = row.subject.split('#').next().unwrap_or_default();
                 if self.model.has_relations(next) && !facts.known.contains(next) {
                     objects.insert(next.to_owned());
@@ -53,8 +53,8 @@ impl Embedded {
             .collect())
     }
 
-    /// Whether a subject stands in a relation to an object. What would lead deeper than the facts
-    /// were read is a no.
+    /// Whether a subject has a relation to an object. A path longer than [`LEVELS`] is denied,
+    /// since its tuples were not read.
     fn holds(&self, facts: &Facts, subject: &str, relation: &str, object: &str, level: usize) -> bool {
         level < LEVELS
             && self
@@ -90,8 +90,8 @@ impl Embedded {
         }
     }
 
-    /// Applies a change in the transaction of `conn`. Tuples that are there, or gone, already are
-    /// passed over, as with OpenFGA.
+    /// Applies a change in the transaction of `conn`. Like OpenFGA, ignores tuples to write that
+    /// exist, and tuples to delete that do not.
     pub(super) async fn apply(&self, conn: &mut Conn, change: &TupleChange) -> Result<()> {
         for tuple in &change.write {
             self.model.check(tuple).map_err(Error::internal)?;
@@ -107,7 +107,7 @@ impl Embedded {
     }
 }
 
-/// The tuples that were read.
+/// The tuples read for a batch of questions, and the objects they were read for.
 #[derive(Default)]
 struct Facts {
     known: HashSet<String>,

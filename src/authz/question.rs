@@ -1,10 +1,10 @@
-//! Questions to the authorizer, and its answers.
+//! Questions to the authorizer, and its decisions.
 
 use super::tuple::{NOWHERE, Object, VAULT};
 use crate::domain::{AgentId, MilestoneId, Principal, ProjectId, RuntimeId};
 use crate::permission::{Authorized, Held, Permission};
 
-/// A question to the authorizer: may this subject do this?
+/// A question: does this subject hold this permission on this object?
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Question {
     pub(super) subject: String,
@@ -22,26 +22,26 @@ fn subject(principal: &Principal) -> String {
 }
 
 impl Question {
-    /// Whether a caller may do something in a project; about a stand-in where there is none, so
-    /// that the work is the same.
+    /// Whether a caller holds a permission on a project. Without a project it asks about the
+    /// stand-in, so that the work is the same.
     #[must_use]
     pub fn on_project(principal: &Principal, permission: Permission, project: Option<&ProjectId>) -> Self {
         let object = project.map_or_else(|| NOWHERE.to_owned(), Object::project);
         Self { subject: subject(principal), permission, object, project: project.cloned() }
     }
 
-    /// Whether it is about the stand-in for a project that is not there.
+    /// Whether the question is about the stand-in for missing projects.
     pub(super) fn is_of_nowhere(&self) -> bool {
         self.object == NOWHERE
     }
 
-    /// Whether a caller may do something with the vault as a whole.
+    /// Whether a caller holds a permission on the vault.
     #[must_use]
     pub fn on_vault(principal: &Principal, permission: Permission) -> Self {
         Self { subject: subject(principal), permission, object: VAULT.to_owned(), project: None }
     }
 
-    /// Whether a runtime may act for an agent.
+    /// Whether a runtime is allowed to act for an agent.
     #[must_use]
     pub fn act_through(agent: &AgentId, runtime: &RuntimeId) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Question {
         }
     }
 
-    /// Whether an agent may receive a project's secrets.
+    /// Whether an agent is allowed to receive a project's secrets.
     #[must_use]
     pub fn resolve_in_project(agent: &AgentId, project: &ProjectId) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl Question {
         }
     }
 
-    /// Whether an agent may receive a milestone's secrets.
+    /// Whether an agent is allowed to receive a milestone's secrets.
     #[must_use]
     pub fn resolve_on_milestone(agent: &AgentId, milestone: &MilestoneId) -> Self {
         Self {
@@ -74,15 +74,15 @@ impl Question {
         }
     }
 
-    /// A question in the model's own words, which the corpus of cases asks. Its answer gives no
-    /// [`Authorized`].
+    /// A question in the model's notation, for tests and probes. Its answer gives no [`Authorized`]
+    /// on a project.
     #[must_use]
     pub fn of_relation(subject: &str, permission: Permission, object: &str) -> Self {
         Self { subject: subject.to_owned(), permission, object: object.to_owned(), project: None }
     }
 }
 
-/// The authorizer's answer.
+/// The authorizer's answer to a [`Question`].
 #[derive(Debug, Clone)]
 pub struct Decision {
     question: Question,
@@ -94,13 +94,13 @@ impl Decision {
         Self { question, allowed }
     }
 
-    /// Whether it is a yes.
+    /// Whether the authorizer allows it.
     #[must_use]
     pub const fn is_allowed(&self) -> bool {
         self.allowed
     }
 
-    /// The proof of a yes to `P`; none for a no, and for a yes to anything else.
+    /// The proof, if the question was about `P` and is allowed; else `None`.
     #[must_use]
     pub fn authorize<P: Held>(&self) -> Option<Authorized<P>> {
         if !self.allowed || self.question.permission != P::PERMISSION {

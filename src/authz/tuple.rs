@@ -1,13 +1,13 @@
-//! Tuples: the facts a decision rests on, in OpenFGA's notation.
+//! Relationship tuples, the facts from which the model derives permissions, in OpenFGA's notation.
 
 use crate::domain::{AgentId, MilestoneId, OrganizationId, ProjectId, Role, RuntimeId, ServiceId, TeamId, UserId};
 use crate::store::records::TupleRow;
 use serde::{Deserialize, Serialize};
 
-/// The one object that stands for the whole vault.
+/// The object that represents the whole vault.
 pub(super) const VAULT: &str = "vault:main";
-/// Stands in for a project that is not there, so that asking about it costs the same work. No id is
-/// encoded like this.
+/// The stand-in for a missing project, so that a question about one costs the same work. No id
+/// encodes to this.
 pub(super) const NOWHERE: &str = "project:%nowhere";
 
 /// `subject relation object`, such as `user:alice accountable project:demo`.
@@ -18,26 +18,26 @@ pub struct Tuple {
     object: String,
 }
 
-/// Somebody who may hold a role.
+/// A holder of a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Member {
     /// A person.
     User(UserId),
-    /// A team, whose membership another system keeps.
+    /// A team, whose members another system manages.
     Team(TeamId),
 }
 
-/// How objects are named.
+/// The names of objects, `type:id`.
 pub struct Object;
 
 impl Object {
-    /// A project.
+    /// The object of a project.
     #[must_use]
     pub fn project(id: &ProjectId) -> String {
         format!("project:{}", id.encoded())
     }
 
-    /// A milestone.
+    /// The object of a milestone.
     #[must_use]
     pub fn milestone(id: &MilestoneId) -> String {
         format!("milestone:{}", id.encoded())
@@ -74,7 +74,7 @@ const fn relation_of(role: Role) -> &'static str {
 }
 
 impl Tuple {
-    /// A tuple of any form; what the model does not allow is refused when it is applied.
+    /// A tuple of any form; a tuple that the model does not allow is refused when it is applied.
     pub fn new(subject: impl Into<String>, relation: impl Into<String>, object: impl Into<String>) -> Self {
         Self { subject: subject.into(), relation: relation.into(), object: object.into() }
     }
@@ -91,13 +91,13 @@ impl Tuple {
         Self::new(Object::organization(organization), "participant", Object::project(project))
     }
 
-    /// An agent is on a project.
+    /// An agent is assigned to a project.
     #[must_use]
     pub fn agent_on_project(project: &ProjectId, agent: &AgentId) -> Self {
         Self::new(Object::agent(agent), "assigned_agent", Object::project(project))
     }
 
-    /// An agent is on a milestone.
+    /// An agent is assigned to a milestone.
     #[must_use]
     pub fn agent_on_milestone(milestone: &MilestoneId, agent: &AgentId) -> Self {
         Self::new(Object::agent(agent), "assigned_agent", Object::milestone(milestone))
@@ -115,13 +115,13 @@ impl Tuple {
         Self::new(Object::organization(organization), "organization", Object::runtime(runtime))
     }
 
-    /// A project exists: the first of its tuples to be written, the last to be removed.
+    /// A project exists. This is the first of its tuples to be written, and the last to be deleted.
     #[must_use]
     pub fn vault_of(project: &ProjectId) -> Self {
         Self::new(VAULT, "vault", Object::project(project))
     }
 
-    /// The tuples that `migrate` writes about the stand-in: those that a decision reads of any real
+    /// The tuples of the stand-in, which `migrate` writes: the ones that a decision reads of any
     /// project.
     pub(super) fn of_nowhere() -> Vec<Self> {
         vec![Self::new(VAULT, "vault", NOWHERE), Self::new("organization:%nowhere", "participant", NOWHERE)]
@@ -133,19 +133,19 @@ impl Tuple {
         Self::new(Object::project(project), "project", Object::milestone(milestone))
     }
 
-    /// A service may manage projects.
+    /// A service is a registrar: it manages projects.
     #[must_use]
     pub fn registrar(service: &ServiceId) -> Self {
         Self::new(Object::service(service), "registrar", VAULT)
     }
 
-    /// A person may read every audit log.
+    /// A person is an auditor: they read all audit events.
     #[must_use]
     pub fn auditor_user(user: &UserId) -> Self {
         Self::new(Object::user(user), "auditor", VAULT)
     }
 
-    /// A service may read every audit log.
+    /// A service is an auditor: it reads all audit events.
     #[must_use]
     pub fn auditor_service(service: &ServiceId) -> Self {
         Self::new(Object::service(service), "auditor", VAULT)
@@ -157,13 +157,13 @@ impl Tuple {
         &self.subject
     }
 
-    /// Is what.
+    /// The relation.
     #[must_use]
     pub fn relation(&self) -> &str {
         &self.relation
     }
 
-    /// Of what.
+    /// The object.
     #[must_use]
     pub fn object(&self) -> &str {
         &self.object
@@ -178,7 +178,7 @@ impl Tuple {
         self.object.split_once(':').map_or("", |(_, id)| id)
     }
 
-    /// The role it gives, and to whom.
+    /// The role that the tuple gives, and its holder.
     #[must_use]
     pub fn as_role(&self) -> Option<(Role, Member)> {
         let role = *Role::ALL.iter().find(|role| relation_of(**role) == self.relation)?;
@@ -202,14 +202,14 @@ impl Tuple {
         Some((OrganizationId::decode(self.object_id())?, agent))
     }
 
-    /// The project an agent is on, and the agent.
+    /// The project an agent is assigned to, and the agent.
     #[must_use]
     pub fn as_agent_on_project(&self) -> Option<(ProjectId, AgentId)> {
         let agent = AgentId::decode(self.subject_of("agent", "assigned_agent", "project")?)?;
         Some((ProjectId::decode(self.object_id())?, agent))
     }
 
-    /// The milestone an agent is on, and the agent.
+    /// The milestone an agent is assigned to, and the agent.
     #[must_use]
     pub fn as_agent_on_milestone(&self) -> Option<(MilestoneId, AgentId)> {
         let agent = AgentId::decode(self.subject_of("agent", "assigned_agent", "milestone")?)?;
@@ -229,19 +229,19 @@ impl From<&Tuple> for TupleRow {
     }
 }
 
-/// Tuples that are written and removed together.
+/// Tuples that are written and deleted together.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TupleChange {
-    /// To be there afterwards.
+    /// The tuples to write.
     pub write: Vec<Tuple>,
-    /// To be gone afterwards.
+    /// The tuples to delete.
     pub delete: Vec<Tuple>,
 }
 
-/// A selection of tuples to read.
+/// The tuples to read.
 #[derive(Debug, Clone)]
 pub struct TupleFilter {
-    /// An object; with `subject` also a type of objects with its colon.
+    /// An object; or, with `subject`, a type of objects with its colon.
     pub(super) object: String,
     pub(super) relation: Option<&'static str>,
     pub(super) subject: Option<String>,
@@ -274,7 +274,7 @@ impl TupleFilter {
         Self::of_object(VAULT)
     }
 
-    /// The holder of a role.
+    /// The people and teams with a role.
     #[must_use]
     pub fn role(project: &ProjectId, role: Role) -> Self {
         Self::related(Object::project(project), relation_of(role))
@@ -286,13 +286,13 @@ impl TupleFilter {
         Self::related(Object::project(project), "participant")
     }
 
-    /// The agents on a project.
+    /// The agents assigned to a project.
     #[must_use]
     pub fn agents_of_project(project: &ProjectId) -> Self {
         Self::related(Object::project(project), "assigned_agent")
     }
 
-    /// The agents on a milestone.
+    /// The agents assigned to a milestone.
     #[must_use]
     pub fn agents_of_milestone(milestone: &MilestoneId) -> Self {
         Self::related(Object::milestone(milestone), "assigned_agent")
@@ -304,25 +304,25 @@ impl TupleFilter {
         Self::related(Object::organization(organization), "agent")
     }
 
-    /// The organizations a runtime serves; one at most.
+    /// The organization a runtime serves; at most one.
     #[must_use]
     pub fn organizations_of_runtime(runtime: &RuntimeId) -> Self {
         Self::related(Object::runtime(runtime), "organization")
     }
 
-    /// The projects an agent is on.
+    /// The projects an agent is assigned to.
     #[must_use]
     pub fn projects_of_agent(agent: &AgentId) -> Self {
         Self::having("project:", "assigned_agent", Object::agent(agent))
     }
 
-    /// The milestones an agent is on.
+    /// The milestones an agent is assigned to.
     #[must_use]
     pub fn milestones_of_agent(agent: &AgentId) -> Self {
         Self::having("milestone:", "assigned_agent", Object::agent(agent))
     }
 
-    /// The organizations an agent belongs to; one at most.
+    /// The organization an agent belongs to; at most one.
     #[must_use]
     pub fn organizations_of_agent(agent: &AgentId) -> Self {
         Self::having("organization:", "agent", Object::agent(agent))

@@ -1,10 +1,10 @@
-//! Permissions as types, and the proofs that somebody holds one. The store takes a proof for every
-//! write of an entry, so a missing or wrong check does not compile.
+//! Permissions as types, and proofs that the authorizer allowed one. The store takes a proof for
+//! every write of an entry, so a missing or wrong check does not compile.
 //!
-//! Only the authorizer makes an [`Authorized`]: the fields of a proof are private to this module,
-//! and [`authz`] is its only child that decides.
+//! The field of an [`Authorized`] is private to this module and its children. Of these, only
+//! [`authz`] makes one, in `Decision::authorize`. An [`Operator`] needs no permission of the model.
 
-// A child of this module, since a child sees its parent's private fields and nobody else does.
+// A child of this module, since only children can use its private fields.
 #[path = "../authz/mod.rs"]
 pub mod authz;
 mod operator;
@@ -13,38 +13,38 @@ pub use operator::{Operator, Rekeying};
 
 use crate::domain::ProjectId;
 
-/// A relation that code asks for; `can_*` in the model.
+/// A permission that code asks the authorizer for: a relation `can_*` of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Permission {
-    /// Whether the project exists at all for somebody.
+    /// To see that the project exists.
     CanSee,
     /// To list entries.
     CanList,
-    /// To see masked values, versions and use.
+    /// To see masked values, versions and usage.
     CanViewMasked,
     /// To change entries.
     CanWrite,
-    /// To ask what an agent would receive.
+    /// To preview what an agent would receive.
     CanPreview,
-    /// To see which agents are on the project.
+    /// To see the agents assigned to the project.
     CanViewAgents,
     /// To delete, restore and erase entries, and to see deleted ones.
     CanAdminister,
-    /// To put agents on the project.
+    /// To assign agents to the project.
     CanManageAgents,
     /// To end a milestone's phase.
     CanCloseMilestones,
-    /// To see and change who holds which role.
+    /// To see and change the roles of people.
     CanManageMembers,
     /// To read the project's audit events.
     CanAudit,
-    /// To register, change and delete projects: of the whole vault.
+    /// To register, change and delete projects; a permission on the vault.
     CanManageProjects,
-    /// To read every audit event: of the whole vault.
+    /// To read all audit events; a permission on the vault.
     CanAuditVault,
-    /// An agent may receive a project's or a milestone's secrets.
+    /// An agent's: to receive a project's or a milestone's secrets.
     CanResolve,
-    /// An agent may be acted for by a runtime.
+    /// An agent's: to be served by a runtime, which acts for it.
     CanActThrough,
 }
 
@@ -71,24 +71,24 @@ impl Permission {
     }
 }
 
-/// A permission as a type, with what it is held on.
+/// A permission as a type, with the type of object it is held on.
 pub trait Held: Send + Sync + 'static {
     /// The permission.
     const PERMISSION: Permission;
-    /// The object it is held on: a project, or the vault as a whole.
+    /// The object it is held on: a project's id, or `()` for the vault.
     type On: Clone + Send + Sync;
 
-    /// What a yes about this project is held on; `None` where the question named no project and the
-    /// permission needs one.
+    /// The object of an allowed question about this project; `None` if the permission needs a
+    /// project and the question names none.
     #[doc(hidden)]
     fn on(project: Option<&ProjectId>) -> Option<Self::On>;
 }
 
 /// A permission on a project.
 pub trait ProjectPermission: Held<On = ProjectId> {}
-/// A permission on the vault as a whole.
+/// A permission on the vault.
 pub trait VaultPermission: Held<On = ()> {}
-/// A permission whose holder may change entries.
+/// A permission that allows changes of entries.
 pub trait ChangesEntries: ProjectPermission {}
 
 macro_rules! permissions {
@@ -113,7 +113,8 @@ macro_rules! permissions {
             const PERMISSION: Permission = Permission::$name;
             type On = ();
             fn on(project: Option<&ProjectId>) -> Option<()> {
-                // An answer about a project says nothing of the vault, even where the relation is the same.
+                // An answer about a project says nothing of the vault, even where the relation is
+                // the same.
                 project.is_none().then_some(())
             }
         }
@@ -166,7 +167,7 @@ impl<P: Held> Clone for Authorized<P> {
 }
 
 impl<P: ProjectPermission> Authorized<P> {
-    /// The project it holds for.
+    /// The project on which the permission is held.
     #[must_use]
     pub const fn project(&self) -> &ProjectId {
         &self.on

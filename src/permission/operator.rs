@@ -1,30 +1,30 @@
-//! Actions that need no permission of the model: an operator at the shell holds the database and
-//! the master keys anyway.
+//! Operators, which need no permission of the model: at a shell, an operator has the database and
+//! the master keys.
 
 use super::{Authorized, ChangesEntries};
 use crate::domain::ProjectId;
 
-/// Somebody who runs a command with the database and the master keys. Only commands make one;
-/// nothing that answers a request does.
+/// The proof that a command runs with the database and the master keys. Only commands make one;
+/// code that answers requests must not.
 pub struct Operator(());
 
 impl Operator {
-    /// The one who runs this command.
+    /// The operator that runs this command.
     #[must_use]
     pub const fn at_the_shell() -> Self {
         Self(())
     }
 
-    /// May put a project's entries under another data key.
+    /// The proof for moving a project's entries to another data key.
     #[must_use]
     pub fn rekeying(&self, project: &ProjectId) -> Rekeying {
         Rekeying { project: project.clone() }
     }
 }
 
-/// The proof that a project's entries may be put under another data key, where they say what they
-/// said before. An operator has it, and whoever may change entries. Nothing outside this module
-/// makes one.
+/// The proof for moving a project's entries to another data key without changing their content. It
+/// follows from an [`Operator`], or from a permission to change entries. Only this module makes
+/// one.
 pub struct Rekeying {
     project: ProjectId,
 }

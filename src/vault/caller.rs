@@ -1,4 +1,4 @@
-//! The caller of the vault, and the request.
+//! The caller of an operation: its principal and its request.
 
 use crate::domain::{Error, Principal, RequestId, Result, UserId};
 
@@ -7,12 +7,12 @@ use crate::domain::{Error, Principal, RequestId, Result, UserId};
 pub struct Caller {
     /// The principal that the token names.
     pub principal: Principal,
-    /// The request's id, as it stands in answers, logs and events.
+    /// The request's id, which appears in answers, logs and events.
     pub request_id: RequestId,
 }
 
 impl Caller {
-    /// The person who calls.
+    /// The calling person.
     ///
     /// # Errors
     /// INTERNAL for a service or a runtime. The authorizer allows neither of them to change

@@ -1,14 +1,14 @@
-//! Health checks of the parts that every answer depends on.
+//! Readiness: probes of the database, the authorizer and the keyring.
 
 use super::keys::{Installation, SIGNED};
 use crate::authz::Authorizer;
 use crate::domain::{Result, with_causes};
 use std::time::Duration;
 
-/// Maximum time that a dependency may take to answer.
+/// Maximum time that one probe waits for an answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Checks the vault's dependencies. Cheap to clone.
+/// Probes the vault's dependencies. Cheap to clone.
 #[derive(Clone)]
 pub struct Health {
     installation: Installation,
@@ -20,8 +20,8 @@ impl Health {
         Self { installation, authorizer }
     }
 
-    /// Asks the database, the authorizer and the keyring whether they answer, each for three
-    /// seconds at most; why one does not is for the log.
+    /// Probes the database, the authorizer and the keyring concurrently, for at most three seconds.
+    /// Gives the name of each and whether it is ready; the log has the reason when one is not.
     pub async fn ready(&self) -> Vec<(&'static str, bool)> {
         let (database, authorizer, keyring) = (self.clone(), self.clone(), self.clone());
         let (database, authorizer, keyring) = tokio::join!(
@@ -32,20 +32,20 @@ impl Health {
         vec![("database", database), ("authorizer", authorizer), ("keyring", keyring)]
     }
 
-    /// The database is written to: one that is full, or may only be read, has to show.
+    /// Writes to the database, to detect one that is full or read-only.
     async fn write_probe(&self) -> Result<()> {
         Ok(self.installation.store().conn().await?.touch_setting(SIGNED.0).await?)
     }
 
-    /// It has to answer, and to be the one that the installation still pins.
+    /// Checks that the authorizer answers and still has the pinned store and model.
     async fn authorizer_probe(&self) -> Result<()> {
         self.installation.confirm_pinned(&self.authorizer).await?;
         self.authorizer.ready().await
     }
 }
 
-/// Asks on a task of its own, which ends by itself: a query that is dropped half way may leave its
-/// connection unusable.
+/// Runs a probe in a separate task, which a timeout does not cancel: a query that is dropped before
+/// its end may leave its connection unusable.
 async fn answers(part: &'static str, question: impl Future<Output = Result<()>> + Send + 'static) -> bool {
     match tokio::time::timeout(PROBE_TIMEOUT, tokio::spawn(question)).await {
         Ok(Ok(Ok(()))) => return true,

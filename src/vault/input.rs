@@ -1,9 +1,9 @@
-//! Reading the ids that inputs name.
+//! Parses ids in inputs.
 
 use crate::domain::{Error, IdError, Result};
 use std::collections::BTreeSet;
 
-/// An id of another system that the input names at `field`.
+/// Gives a parsed id, or an error that names the input field.
 ///
 /// # Errors
 /// INVALID_INPUT for a text that is not an id of this kind.
@@ -11,7 +11,7 @@ pub(super) fn id<T>(parsed: Result<T, IdError>, field: &[&'static str]) -> Resul
     parsed.map_err(|error| Error::invalid(field, format!("Not an id: {error}.")))
 }
 
-/// The ids of a list that must name at least one; repetitions are ignored.
+/// Parses a list of at least one id; duplicates are ignored.
 ///
 /// # Errors
 /// INVALID_INPUT for an empty list, or a text that is not an id of this kind.

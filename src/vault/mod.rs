@@ -1,17 +1,20 @@
-//! What the product does. Every operation asks the authorizer first, acts, and records both what
-//! was done and what was denied.
+//! What the product does. Every operation authorizes its caller first, then acts, and records what
+//! was done or denied.
 //!
-//! Each folder owns a struct with private fields; [`Vault`] puts them together. A folder uses those
-//! further down in this list, never one further up:
+//! Each folder or file owns a struct with private fields; [`Vault`] composes them. A folder uses
+//! those below it in this list, never one above it:
 //!
-//! - `verification` and `rotation`: what operators run against records and keys;
-//! - `agent`: what an agent receives;
-//! - `projects`, `milestones`, `members`: what the platform and Accountable people manage;
+//! - `verification` and `rotation`: operators' commands that verify records and replace keys;
+//! - `agent`: the values that an agent receives;
+//! - `projects`, `milestones`, `members`: managed by the platform and by Accountable people;
 //! - `entries`: the credentials;
-//! - `access`: permissions of callers, and the transaction of a change;
-//! - `tuples`: how the facts that permissions rest on change;
-//! - `audit`: events and their chains;
-//! - `keys`: the installation, its keys and those of projects.
+//! - `access`: authorization, and the transaction of a change;
+//! - `tuples`: the outbox, through which the authorizer's tuples change;
+//! - `audit`: events and their hash chains;
+//! - `keys`: the installation, its keys and the data keys of projects.
+//!
+//! Small files: `caller` (principal and request), `cursor` (pages of lists), `input` (parsing ids),
+//! `health` (readiness), `sweeper` (erasing deleted entries), `wal` (erased rows in SQLite's log).
 
 mod access;
 mod agent;
@@ -63,7 +66,7 @@ use crate::store::Store;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The vault: its parts, each with what it does. Cheap to clone.
+/// The vault, composed of its parts. Cheap to clone.
 #[derive(Clone)]
 pub struct Vault(Arc<Components>);
 
@@ -87,7 +90,8 @@ struct Components {
 }
 
 impl Vault {
-    /// Puts the vault together. `retention` is how long a deleted entry can be restored.
+    /// Composes the vault of a database and its master keys. `retention` is how long a deleted
+    /// entry can be restored.
     #[must_use]
     pub fn new(
         store: Store,
@@ -99,13 +103,14 @@ impl Vault {
         Self::of(Installation::new(store, keys, clock), authorizer, retention)
     }
 
-    /// The vault of an installation. `retention` is how long a deleted entry can be restored.
+    /// Composes the vault of an installation. `retention` is how long a deleted entry can be
+    /// restored.
     #[must_use]
     pub fn of(installation: Installation, authorizer: Authorizer, retention: Duration) -> Self {
         Self::with_reserved_names(installation, authorizer, retention, ReservedNames::built_in())
     }
 
-    /// As [`Self::of`], with another list of reserved names: what a server of another release has.
+    /// As [`Self::of`], with another list of reserved names, as a server of another release has.
     #[doc(hidden)]
     #[must_use]
     pub fn with_reserved_names(
@@ -154,7 +159,7 @@ impl Vault {
         }))
     }
 
-    /// Makes a data key seal at most `limit` values instead of [`MAX_SEALED`].
+    /// Sets the maximum number of values that a data key seals, instead of [`MAX_SEALED`].
     #[must_use]
     pub fn with_seal_limit(self, limit: i64) -> Self {
         self.0.installation.set_seal_limit(limit);
@@ -173,13 +178,13 @@ impl Vault {
         &self.0.authorizer
     }
 
-    /// The installation: its keys and settings.
+    /// The installation, with its keys and settings.
     #[must_use]
     pub fn installation(&self) -> &Installation {
         &self.0.installation
     }
 
-    /// Events, their chains, and statements about them.
+    /// Events, their hash chains, and signed statements.
     #[must_use]
     pub fn audit(&self) -> &Audit {
         &self.0.audit
@@ -191,7 +196,7 @@ impl Vault {
         &self.0.tuples
     }
 
-    /// Permissions of callers.
+    /// Authorization of callers.
     #[must_use]
     pub fn access(&self) -> &Access {
         &self.0.access
@@ -203,7 +208,7 @@ impl Vault {
         &self.0.entries
     }
 
-    /// People's roles, agents' assignments, and what agents and runtimes belong to.
+    /// People's roles, agents' assignments, and the organizations of agents and runtimes.
     #[must_use]
     pub fn members(&self) -> &Members {
         &self.0.members
@@ -221,7 +226,7 @@ impl Vault {
         &self.0.milestones
     }
 
-    /// The secrets that agents receive.
+    /// Resolving and previewing secrets for agents.
     #[must_use]
     pub fn agents(&self) -> &AgentSecrets {
         &self.0.agents
@@ -245,7 +250,7 @@ impl Vault {
         &self.0.sweeper
     }
 
-    /// Whether what the vault depends on answers.
+    /// Probes of the database, the authorizer and the keyring.
     #[must_use]
     pub fn health(&self) -> &Health {
         &self.0.health

@@ -1,4 +1,4 @@
-//! Erasing deleted entries whose retention has passed.
+//! Erases deleted entries after their retention period.
 
 use super::audit::{Audit, event};
 use super::entries::Entries;
@@ -11,7 +11,7 @@ use crate::store::records::DeletedEntryRow;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Maximum number of entries that are read at once.
+/// Maximum number of entries read at once.
 const BATCH: i64 = 100;
 
 /// Erases deleted entries. Cheap to clone.
@@ -39,11 +39,11 @@ impl Sweeper {
         Self { store: installation.store().clone(), installation, audit, tuples, entries, wal, retention }
     }
 
-    /// Erases every entry that was deleted longer ago than the retention period; how many. Called
-    /// every few minutes; several servers may do it at once.
+    /// Erases every entry that was deleted longer ago than the retention period, and gives their
+    /// number. Called every few minutes; several servers may call it at once.
     ///
-    /// A row that fails authentication is left where it is and logged: its date may be forged, and
-    /// an erasure would put an authentic event in the place of what shows it.
+    /// A row that fails authentication is kept and logged: its date may be forged, and erasing it
+    /// would record an authentic event that hides the forgery.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached; what was erased stays erased.
@@ -51,7 +51,7 @@ impl Sweeper {
         let before = self.installation.now().minus(self.retention);
         let mut swept = 0;
         let mut after = (Timestamp::from_millis(i64::MIN), EntryId(Uuid::nil()));
-        // In order of position, so that rows that stay do not hold up the others.
+        // Continues after the last row read, so that rows that are kept do not block the others.
         loop {
             let due = self.store.conn().await?.entries_deleted_before(before, after, BATCH).await?;
             let Some(last) = due.last() else { break };
@@ -66,7 +66,7 @@ impl Sweeper {
         Ok(swept)
     }
 
-    /// Erases a deleted entry, where it is still due and authentic; whether it was.
+    /// Erases a deleted entry if it is still due and authentic. Gives whether it was erased.
     async fn erase_due(&self, deleted: &DeletedEntryRow, before: Timestamp) -> Result<bool> {
         let DeletedEntryRow { id, project, .. } = deleted;
         let mut keys = self.installation.open_project_keys(project).await?;
@@ -76,7 +76,7 @@ impl Sweeper {
             // A data key was added meanwhile; the next call erases the entry.
             return Ok(false);
         }
-        // It may have been restored or purged since.
+        // The entry may have been restored or purged meanwhile.
         let still_due = |at| at < before;
         let Some(row) = tx.entry_row(*id).await?.filter(|row| row.deleted_at.is_some_and(still_due)) else {
             return Ok(false);

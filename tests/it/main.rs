@@ -26,6 +26,7 @@ mod lifecycle;
 mod lists;
 mod openfga;
 mod outbox;
+mod permission_first;
 mod queues;
 mod recording;
 mod resolving;

@@ -118,7 +118,8 @@ both! {
 
     async fn a_yes_about_one_project_opens_no_audit_log_of_the_vault(world: World) {
         world.demo().await;
-        // The relation has one name on projects and on the vault, and alice holds it on her project.
+        // The relation has one name on projects and on the vault, and alice holds it on her
+        // project.
         let ask = (Some(World::project()), Permission::CanAuditVault);
         let held = world.vault.access().decide(&user("alice"), std::slice::from_ref(&ask)).await.unwrap();
         let proof = held.get(&ask).and_then(|access| access.decision.authorize::<CanAuditVault>());

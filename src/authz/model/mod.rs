@@ -1,5 +1,5 @@
-//! The authorization model as data. `model.fga` is the source; `model.json`, made from it by
-//! `scripts/model`, is what OpenFGA is given and what the embedded authorizer evaluates.
+//! The authorization model as data. `model.fga` is the source. `scripts/model` makes `model.json`
+//! from it, which OpenFGA receives and the embedded authorizer evaluates.
 
 use super::Tuple;
 use serde::Deserialize;
@@ -8,9 +8,9 @@ use std::collections::{BTreeSet, HashMap};
 /// The model in OpenFGA's JSON form.
 pub const JSON: &str = include_str!("model.json");
 
-/// The longest object OpenFGA takes, in characters, type included.
+/// Maximum length of an object in OpenFGA, in characters, including its type.
 const MAX_OBJECT: usize = 256;
-/// The longest subject OpenFGA takes, in bytes.
+/// Maximum length of a subject in OpenFGA, in bytes.
 const MAX_SUBJECT: usize = 512;
 
 /// Why a tuple is refused: by the model's type restrictions, or by the form of its ids.
@@ -40,8 +40,8 @@ struct RestrictionsJson {
     directly_related_user_types: Vec<Restriction>,
 }
 
-/// The subjects that a tuple may put in a relation. The model has no wildcards and no conditions;
-/// one that had does not load.
+/// A type of subject that tuples of a relation may have. The model has no wildcards and no
+/// conditions; a model with one does not load.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Restriction {
@@ -50,15 +50,15 @@ struct Restriction {
     relation: String,
 }
 
-/// How a relation follows from tuples and from other relations.
+/// A rewrite rule: how a relation derives from tuples and other relations.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Rewrite {
-    /// By a tuple.
+    /// From a tuple of the relation itself.
     This {},
-    /// As another relation of the same object.
+    /// From another relation of the same object.
     ComputedUserset(RelationJson),
-    /// As a relation of another object, which a tuple of this one names.
+    /// From a relation of another object, to which a tuple of this object leads.
     #[serde(rename_all = "camelCase")]
     TupleToUserset {
         /// The relation of the tuple.
@@ -66,9 +66,9 @@ pub(super) enum Rewrite {
         /// The relation of the other object.
         computed_userset: RelationJson,
     },
-    /// By any of these.
+    /// From any of these.
     Union(ChildrenJson),
-    /// By all of these.
+    /// From all of these together.
     Intersection(ChildrenJson),
 }
 
@@ -87,18 +87,18 @@ struct Type {
     restrictions: HashMap<String, RestrictionsJson>,
 }
 
-/// The model, read.
+/// The parsed model.
 pub struct Model {
     types: HashMap<String, Type>,
-    /// Relations whose tuples lead from one object to another.
+    /// The relations whose tuples link one object to another.
     links: Vec<String>,
 }
 
 impl Model {
-    /// Reads the model this program was built with.
+    /// Parses the built-in model.
     ///
     /// # Errors
-    /// When it uses what the embedded authorizer cannot evaluate.
+    /// When the model uses a feature that the embedded authorizer cannot evaluate.
     pub fn load() -> Result<Self, serde_json::Error> {
         let json: ModelJson = serde_json::from_str(JSON)?;
         let mut links = BTreeSet::new();
@@ -122,7 +122,7 @@ impl Model {
         &self.links
     }
 
-    /// Whether tuples may stand under an object. People, services and agents are ends.
+    /// Whether an object's type has relations. People, services and agents have none.
     pub(super) fn has_relations(&self, object: &str) -> bool {
         object
             .split(':')
@@ -131,12 +131,12 @@ impl Model {
             .is_some_and(|definition| !definition.relations.is_empty())
     }
 
-    /// Whether the object's type has the relation.
+    /// Whether the object's type has the relation of the question.
     pub(super) fn can_be_asked(&self, question: &super::Question) -> bool {
         self.rewrite(&question.object, question.permission.relation()).is_some()
     }
 
-    /// How a relation of an object follows; none where the object's type has no such relation.
+    /// The rewrite rule of an object's relation; `None` if the object's type has no such relation.
     pub(super) fn rewrite(&self, object: &str, relation: &str) -> Option<&Rewrite> {
         self.types.get(object.split(':').next()?)?.relations.get(relation)
     }
@@ -178,7 +178,7 @@ fn collect_links(rewrite: &Rewrite, links: &mut BTreeSet<String>) {
     }
 }
 
-/// The type of `type:id`, when the id has a form that OpenFGA takes.
+/// The type in `type:id`, if the id has a form that OpenFGA accepts.
 fn type_of(object: &str) -> Result<&str, NotAllowed> {
     let (kind, id) = object.split_once(':').ok_or(NotAllowed("an object has no type"))?;
     let syntax = |c: char| c == ':' || c == '#' || c.is_whitespace() || c.is_control();

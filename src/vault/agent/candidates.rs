@@ -38,8 +38,8 @@ impl AgentSecrets {
         }
     }
 
-    /// The error for a fault in the input of a runtime that the authorizer allowed. The state of the
-    /// project and the milestone is part of the permission, so it decides first.
+    /// The error for a fault in the input of a runtime that the authorizer allowed. The state of
+    /// the project and the milestone is part of the permission, so it decides first.
     pub(super) async fn fault_or_refusal(&self, question: &ParsedQuestion, fault: Error) -> Error {
         match self.candidates_for_runtime(&question.without_names(), None).await {
             Ok(_) => fault,

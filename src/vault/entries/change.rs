@@ -39,7 +39,7 @@ pub(super) struct Changing<'a, P: ChangesEntries> {
 
 impl Entries {
     /// Authorizes the caller for `P`, takes the project's lock, and reads and verifies the entry
-    /// under it. The entry is put under the project's encrypting data key, unless it is to be
+    /// under it. The entry is moved to the project's encrypting data key, unless it is to be
     /// purged.
     ///
     /// # Errors
@@ -131,7 +131,7 @@ impl Entries {
     /// Creates an entry with its first version.
     ///
     /// # Errors
-    /// By `product.md`, sections 2, 3 and 7.
+    /// The errors of `product.md`, sections 2, 3 and 7.
     pub async fn create(&self, caller: &Caller, new: NewEntry) -> Result<Entry> {
         let project = id(ProjectId::parse(new.project), &["input", "projectId"])?;
         let action = AuditAction::EntryCreated;
@@ -176,7 +176,7 @@ impl Entries {
     /// and records no event.
     ///
     /// # Errors
-    /// By `product.md`, sections 2, 3 and 7.
+    /// The errors of `product.md`, sections 2, 3 and 7.
     pub async fn update(&self, caller: &Caller, changes: EntryChanges) -> Result<Entry> {
         let mut changing =
             self.begin_write(caller, AuditAction::EntryUpdated, &changes.id, changes.expected_revision).await?;
@@ -260,7 +260,7 @@ impl Entries {
     /// Gives an entry a new value.
     ///
     /// # Errors
-    /// By `product.md`, sections 2, 3 and 7.
+    /// The errors of `product.md`, sections 2, 3 and 7.
     pub async fn rotate(&self, caller: &Caller, rotation: Rotation) -> Result<Entry> {
         let mut changing =
             self.begin_write(caller, AuditAction::EntryRotated, &rotation.id, rotation.expected_revision).await?;
@@ -273,7 +273,7 @@ impl Entries {
     /// ciphertext.
     ///
     /// # Errors
-    /// By `product.md`, sections 2, 3 and 7.
+    /// The errors of `product.md`, sections 2, 3 and 7.
     pub async fn roll_back(&self, caller: &Caller, rollback: Rollback) -> Result<Entry> {
         let mut changing =
             self.begin_write(caller, AuditAction::EntryRolledBack, &rollback.id, rollback.expected_revision).await?;
@@ -391,10 +391,10 @@ impl<P: ChangesEntries> Changing<'_, P> {
         self.prune().await
     }
 
-    /// Counts the value to be sealed, and puts the entry under the project's encrypting data key.
+    /// Counts the value to be sealed, and moves the entry to the project's encrypting data key.
     ///
     /// # Errors
-    /// INTERNAL when the entry cannot be put under it.
+    /// INTERNAL when the entry cannot be moved to it.
     async fn require_encrypting_key(&mut self, entries: &Entries) -> Result<()> {
         let by = Rekeying::from(&self.change.by);
         let (tx, keys) = self.change.with_keys()?;

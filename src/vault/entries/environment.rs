@@ -37,8 +37,8 @@ impl Entries {
     /// Sets which names reach a project's sessions. Setting what is set already records no event.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7; LIMIT_EXCEEDED for more than [`ApprovedNames::MAX`]
-    /// approved names.
+    /// The errors of `product.md`, sections 2 and 7; LIMIT_EXCEEDED for more than
+    /// [`ApprovedNames::MAX`] approved names.
     pub async fn set_environment_names(&self, caller: &Caller, change: EnvironmentChange) -> Result<Project> {
         let action = AuditAction::ProjectEnvironmentChanged;
         let project = id(ProjectId::parse(change.project), &["input", "projectId"])?;

@@ -59,7 +59,7 @@ impl Entries {
     /// Creates or rotates one entry per line, in one transaction.
     ///
     /// # Errors
-    /// By `product.md`, sections 2, 3 and 7; INVALID_INPUT names the line.
+    /// The errors of `product.md`, sections 2, 3 and 7; INVALID_INPUT names the line.
     pub async fn import(&self, caller: &Caller, import: Import) -> Result<Imported> {
         let project = id(ProjectId::parse(import.project), &["input", "projectId"])?;
         let event = caller.event(AuditAction::EntryCreated, self.now()).in_project(&project);

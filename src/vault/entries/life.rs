@@ -12,7 +12,7 @@ impl Entries {
     /// Disables an entry: for agents it no longer exists. Does nothing if it is disabled.
     ///
     /// # Errors
-    /// By `product.md`, sections 2, 3 and 7.
+    /// The errors of `product.md`, sections 2, 3 and 7.
     pub async fn disable(&self, caller: &Caller, id: String) -> Result<Entry> {
         self.set_disabled(caller, &id, true).await
     }
@@ -20,7 +20,7 @@ impl Entries {
     /// Enables an entry again. Does nothing if it is not disabled.
     ///
     /// # Errors
-    /// By `product.md`, sections 2, 3 and 7.
+    /// The errors of `product.md`, sections 2, 3 and 7.
     pub async fn enable(&self, caller: &Caller, id: String) -> Result<Entry> {
         self.set_disabled(caller, &id, false).await
     }
@@ -40,7 +40,7 @@ impl Entries {
     /// deleted.
     ///
     /// # Errors
-    /// By `product.md`, sections 2, 3 and 7.
+    /// The errors of `product.md`, sections 2, 3 and 7.
     pub async fn delete(&self, caller: &Caller, id: String) -> Result<Entry> {
         let mut changing = self.begin_change::<CanAdminister>(caller, AuditAction::EntryDeleted, &id, None).await?;
         if changing.row.deleted_at.is_some() {
@@ -53,7 +53,8 @@ impl Entries {
     /// Restores a deleted entry.
     ///
     /// # Errors
-    /// By `product.md`, sections 2, 3 and 7; CONFLICT when another entry has its name by now.
+    /// The errors of `product.md`, sections 2, 3 and 7; CONFLICT when another entry has its name by
+    /// now.
     pub async fn restore(&self, caller: &Caller, id: String) -> Result<Entry> {
         let mut changing = self.begin_change::<CanAdminister>(caller, AuditAction::EntryRestored, &id, None).await?;
         if changing.row.deleted_at.is_none() {
@@ -73,7 +74,7 @@ impl Entries {
     /// Erases a deleted entry and its versions for good.
     ///
     /// # Errors
-    /// By `product.md`, sections 2, 3 and 7.
+    /// The errors of `product.md`, sections 2, 3 and 7.
     pub async fn purge(&self, caller: &Caller, id: String) -> Result<EntryId> {
         let changing = self.begin_change::<CanAdminister>(caller, AuditAction::EntryPurged, &id, None).await?;
         if changing.row.deleted_at.is_none() {

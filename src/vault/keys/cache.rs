@@ -81,8 +81,8 @@ impl KeyCache {
         self.opened.try_get_with(from, open).await
     }
 
-    /// Reloads the master keys, unless the last reload is less than [`RELOAD_INTERVAL`] ago.
-    /// Concurrent callers wait for one reload.
+    /// Reloads the master keys, unless the last reload for a missing key was less than
+    /// [`RELOAD_INTERVAL`] ago. Concurrent callers wait for one reload.
     async fn reload_for_a_missing_key(&self) {
         let _reading = self.reading.lock().await;
         let now = self.clock.now();

@@ -1,4 +1,4 @@
-//! The assignments of agents to a project and its milestones; they exist as tuples only.
+//! The assignments of agents to a project and its milestones.
 
 use super::Members;
 use crate::authz::{Tuple, TupleChange, TupleFilter};
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashSet};
 const NO_SUCH_AGENT: Error =
     Error::NotFound("There is no such agent, or its organization does not take part in this project.");
 
-/// An agent that is assigned to a project.
+/// An agent's assignment to a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentAssignment {
     /// The agent.
@@ -23,32 +23,33 @@ pub struct AgentAssignment {
     pub milestones: Vec<MilestoneId>,
 }
 
-/// An agent to assign to a project or one of its milestones, or to unassign.
+/// An assignment to make or to remove.
 #[derive(Debug, Clone)]
 pub struct AgentChange {
     /// The project's id.
     pub project: String,
     /// The agent's id.
     pub agent: String,
-    /// The milestone's id.
+    /// The milestone's id; `None` for the project as a whole.
     pub milestone: Option<String>,
 }
 
 impl Members {
-    /// Assigns an agent to a project, and to a milestone if one is given. Doing it again changes
+    /// Assigns an agent to a project, and to a milestone if one is named. Repeating it changes
     /// nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7; NOT_FOUND for an agent whose organization does not take
-    /// part.
+    /// The errors of `product.md`, sections 2 and 7; NOT_FOUND for an agent whose organization does
+    /// not take part.
     pub async fn assign_agent(&self, caller: &Caller, change: AgentChange) -> Result<AgentAssignment> {
         self.change_agent(caller, change, AuditAction::AgentAssigned).await
     }
 
-    /// Unassigns an agent from a milestone; without one, from the project and all its milestones.
+    /// Removes an agent's assignment to a milestone; if none is named, those to the project and to
+    /// all its milestones.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7.
+    /// The errors of `product.md`, sections 2 and 7.
     pub async fn unassign_agent(&self, caller: &Caller, change: AgentChange) -> Result<AgentAssignment> {
         self.change_agent(caller, change, AuditAction::AgentUnassigned).await
     }
@@ -64,8 +65,8 @@ impl Members {
         };
 
         let partition = OutboxPartition::Project(&project);
-        // The agent's partition comes first, as in `unregister_agent`, which takes the same locks:
-        // an assignment never outlives its agent.
+        // The agent's partition comes first, as in `unregister_agent`, which takes the same locks,
+        // so that no assignment outlives its agent.
         let mut tx = granted.open(Needs::Tuples(&[OutboxPartition::Agent(&agent), partition])).await?.tx;
         let milestones = tx.milestones_of(std::slice::from_ref(&project)).await?;
         if milestone.as_ref().is_some_and(|id| milestones.iter().all(|row| row.id != *id)) {
@@ -108,7 +109,7 @@ impl Members {
         Ok(assignment)
     }
 
-    /// The tuples that put an agent on a project and on milestones of that project.
+    /// The tuples that assign an agent to a project and to its milestones.
     async fn assignments(&self, tx: &mut Tx, project: &ProjectId, agent: &AgentId) -> Result<HashSet<Tuple>> {
         let on_project = Tuple::agent_on_project(project, agent);
         let milestones: HashSet<MilestoneId> =

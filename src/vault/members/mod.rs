@@ -1,6 +1,6 @@
-//! Members: which people hold a role in a project, which agents work on it, which organization
-//! agents and runtimes belong to, and who may register projects or read every audit log. The tuples
-//! are the truth.
+//! Members: the roles of people in a project, the agents assigned to it, the organizations of
+//! agents and runtimes, and the registrars and auditors of the vault. All of this is stored as
+//! tuples only; every change goes through the outbox ([`Tuples`]).
 
 mod agents;
 mod operators;
@@ -17,7 +17,7 @@ use super::tuples::Tuples;
 use crate::domain::Timestamp;
 use crate::store::Store;
 
-/// Changes and reads the members of projects. Cheap to clone.
+/// Changes and reads roles, assignments and organizations. Cheap to clone.
 #[derive(Clone)]
 pub struct Members {
     store: Store,

@@ -1,5 +1,5 @@
-//! The operators' commands about registrars, who may register projects, and auditors, who may read
-//! every audit log.
+//! Registrars, the services that register projects, and auditors, which read all audit events. An
+//! operator sets them from a shell.
 
 use super::Members;
 use crate::authz::{Tuple, TupleChange, TupleFilter};
@@ -7,7 +7,7 @@ use crate::domain::{Actor, AuditAction, RequestId, Result, ServiceId, UserId};
 use crate::vault::audit::event;
 use crate::vault::tuples::{OutboxPartition, Step};
 
-/// The auditors, who may read every audit log.
+/// A principal that may read all audit events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Auditor {
     /// A person.
@@ -26,8 +26,8 @@ impl std::fmt::Display for Auditor {
 }
 
 impl Members {
-    /// Lets a service register and manage projects, or no longer. Doing it again changes nothing;
-    /// whether it changed something.
+    /// Grants a service the right to register and manage projects if `may`, else revokes it.
+    /// Repeating it changes nothing. Gives whether anything changed.
     ///
     /// # Errors
     /// UNAVAILABLE when the database or the authorizer cannot be reached.
@@ -36,8 +36,8 @@ impl Members {
         self.set_vault_tuple(action, Tuple::registrar(service), may, format!("service:{service}")).await
     }
 
-    /// Lets a principal read every audit log, or no longer. Doing it again changes nothing; whether
-    /// it changed something.
+    /// Grants a principal the right to read all audit events if `may`, else revokes it. Repeating
+    /// it changes nothing. Gives whether anything changed.
     ///
     /// # Errors
     /// UNAVAILABLE when the database or the authorizer cannot be reached.

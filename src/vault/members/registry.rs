@@ -1,4 +1,4 @@
-//! Which organization an agent belongs to, and whose agents a runtime serves.
+//! The organization that an agent belongs to, and the organization whose agents a runtime serves.
 
 use super::Members;
 use crate::authz::{Tuple, TupleChange, TupleFilter};
@@ -9,10 +9,10 @@ use crate::vault::input::id;
 use crate::vault::tuples::{OutboxPartition, Step};
 
 impl Members {
-    /// Makes an agent belong to an organization, and to no other. Doing it again changes nothing.
+    /// Sets the only organization that an agent belongs to. Repeating it changes nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7.
+    /// The errors of `product.md`, sections 2 and 7.
     pub async fn register_agent(&self, caller: &Caller, agent: String, organization: String) -> Result<AgentId> {
         let action = AuditAction::AgentRegistered;
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;
@@ -25,17 +25,17 @@ impl Members {
         Ok(agent)
     }
 
-    /// Forgets an agent with its assignments. Doing it again changes nothing.
+    /// Removes an agent and its assignments. Repeating it changes nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7.
+    /// The errors of `product.md`, sections 2 and 7.
     pub async fn unregister_agent(&self, caller: &Caller, agent: String) -> Result<AgentId> {
         let action = AuditAction::AgentUnregistered;
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;
         let agent = id(AgentId::parse(agent), &["agentId"])?;
         let partition = OutboxPartition::Agent(&agent);
         let mut tx = self.tuples.begin_change(partition).await?;
-        // An assignment that waits to be applied would outlive its agent.
+        // Otherwise an assignment that waits in the outbox would outlive its agent.
         self.tuples.drain_projects(&mut tx).await?;
         let mut delete = Vec::new();
         for filter in [
@@ -55,11 +55,10 @@ impl Members {
         Ok(agent)
     }
 
-    /// Makes a runtime serve the agents of an organization, and of no other. Doing it again changes
-    /// nothing.
+    /// Sets the only organization whose agents a runtime serves. Repeating it changes nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7.
+    /// The errors of `product.md`, sections 2 and 7.
     pub async fn register_runtime(&self, caller: &Caller, runtime: String, organization: String) -> Result<RuntimeId> {
         let action = AuditAction::RuntimeRegistered;
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;
@@ -79,10 +78,10 @@ impl Members {
         Ok(runtime)
     }
 
-    /// Forgets a runtime: its next call is refused. Doing it again changes nothing.
+    /// Removes a runtime: its next call is refused. Repeating it changes nothing.
     ///
     /// # Errors
-    /// By `product.md`, sections 2 and 7.
+    /// The errors of `product.md`, sections 2 and 7.
     pub async fn unregister_runtime(&self, caller: &Caller, runtime: String) -> Result<RuntimeId> {
         let action = AuditAction::RuntimeUnregistered;
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;
@@ -93,7 +92,7 @@ impl Members {
         Ok(runtime)
     }
 
-    /// Makes `wanted` the only tuples that `held` finds, in one write.
+    /// Replaces the tuples that match `held` with `wanted`, in one write.
     async fn replace(
         &self,
         caller: &Caller,

@@ -1,5 +1,6 @@
-//! Rotation: an operator replaces the data keys of projects, and wraps data keys with another
-//! master key. Both resume where an earlier run was cut off.
+//! Rotation: an operator replaces the data keys of projects (`data_keys`), or wraps all keys with
+//! the current master key (`master_keys`). Both resume an interrupted run, and may run while
+//! servers work. Replacing data keys seals every value again; wrapping leaves values as they are.
 
 mod data_keys;
 mod master_keys;

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Maximum number of transactions of one process at a time that change tuples. PostgreSQL's pool has
-/// 16 connections; SQLite's writers wait without one.
+/// Maximum number of transactions of one process at a time that change tuples. PostgreSQL's pool
+/// has 16 connections; SQLite's writers wait without one.
 pub(super) const MAX_TUPLE_CHANGES: usize = 4;
-/// The same for the other transactions that change a project. They have permits of their own, so that
-/// many large imports delay no revocation, and leave connections for requests that read.
+/// The same for the other transactions that change a project. They have permits of their own, so
+/// that many large imports delay no revocation, and leave connections for requests that read.
 pub(super) const MAX_PROJECT_CHANGES: usize = 6;
 /// Maximum time that a change waits for its permit.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -7,142 +7,143 @@ use crate::vault::keys::{ForgedKey, ForgedSetting};
 /// The result of a verification.
 #[derive(Debug, Default)]
 pub struct Verification {
-    /// Number of events.
+    /// Number of events read.
     pub events: u64,
     /// Number of chains.
     pub chains: usize,
-    /// How many signed heads were compared, those kept elsewhere included.
+    /// Number of signed heads compared, including those kept outside the database.
     pub heads: usize,
-    /// The places where something is not as it was recorded.
+    /// The findings; empty if all is as it was recorded.
     pub breaks: Vec<Break>,
 }
 
-/// A place where records are not as they were made.
+/// A finding: an event or a row that is not as the vault wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Break {
-    /// An event's row does not have the MAC of what it says.
+    /// An event's MAC does not match its fields.
     #[error(
         "chain {chain}, event {seq} ({event}): changed, moved or copied; its MAC is not that of what it says there"
     )]
     Changed {
-        /// The chain's id.
+        /// The chain.
         chain: ChainId,
-        /// The event's position in the chain.
+        /// The position in the chain.
         seq: i64,
-        /// The event's sequence number.
+        /// The event.
         event: EventId,
     },
-    /// Events are not there.
+    /// Events are missing.
     #[error("chain {chain}: events {from} to {to} were removed")]
     Removed {
-        /// The chain's id.
+        /// The chain.
         chain: ChainId,
-        /// The first that is not there.
+        /// Position of the first missing event.
         from: i64,
-        /// The last.
+        /// Position of the last one.
         to: i64,
     },
-    /// An event that is whole does not follow the one before it.
+    /// An event does not continue the event before it: its previous MAC is not that event's.
     #[error(
         "chain {chain}, event {seq}: it does not follow the event before it; one of the two was replaced or reordered"
     )]
     Unlinked {
-        /// The chain's id.
+        /// The chain.
         chain: ChainId,
-        /// At which place.
+        /// The position in the chain.
         seq: i64,
     },
-    /// A chain ends before the place where it stood once.
+    /// A chain ends before an event that it once had.
     #[error(
         "chain {chain}: it ends at event {last}, but a signed head or another chain names event {named}; its end was cut off"
     )]
     Truncated {
-        /// The chain's id.
+        /// The chain.
         chain: ChainId,
-        /// Its end now.
+        /// Position of its last event now.
         last: i64,
-        /// Its end in the head.
+        /// Position of the last event that is named elsewhere.
         named: i64,
     },
-    /// Another event stands where a head, or another chain, names one.
+    /// A head or another chain names a different event at this position.
     #[error("chain {chain}, event {seq}: it is another one than a signed head or another chain names")]
     Replaced {
-        /// The chain's id.
+        /// The chain.
         chain: ChainId,
-        /// At which place.
+        /// The position in the chain.
         seq: i64,
     },
-    /// Events that a signed head should cover by now.
+    /// Events that no signed head covers, although they are old enough.
     #[error(
         "chain {chain}: events {from} to {to} are older than ten minutes, and no signed head covers them. Signed heads were \
          removed, or what recorded these events was killed and no server ran since; compare with a head that was kept \
          elsewhere (`project-vault audit verify --head FILE`), then start a server or run `project-vault audit head`"
     )]
     Unsigned {
-        /// The chain's id.
+        /// The chain.
         chain: ChainId,
-        /// The first event that no head covers.
+        /// Position of the first such event.
         from: i64,
-        /// The last.
+        /// Position of the last one.
         to: i64,
     },
-    /// A chain's row has another cut than retention wrote.
+    /// A chain's cut is not as retention wrote it.
     #[error("chain {chain}: where its events were cut off by retention was changed")]
     Cut {
-        /// The chain's id.
+        /// The chain.
         chain: ChainId,
     },
-    /// A head in the database, or one that was kept elsewhere, is not this installation's.
+    /// A signed head, in the database or kept elsewhere, was not signed by this installation.
     #[error("signed head {number}: {reason}")]
     Head {
-        /// Its number, from 1, the newest first.
+        /// Its number, from 1: those kept elsewhere first, then those in the database, newest
+        /// first.
         number: usize,
-        /// The problem.
+        /// Why it is not valid.
         reason: StatementError,
     },
-    /// An entry's row is not the one that its newest change left behind.
+    /// An entry's row is not the result of its newest change.
     #[error("entry {entry}: its row has revision {row}, its newest change event {}; an old row was put back, or events were removed",
         .event.map_or_else(|| "is gone or not authentic".to_owned(), |event| format!("revision {event}")))]
     Entry {
-        /// The entry's id.
+        /// The entry.
         entry: EntryId,
         /// The row's revision.
         row: i32,
-        /// The event's.
+        /// The revision in the event; `None` if the event is missing or forged.
         event: Option<i32>,
     },
-    /// An entry's row says something else than its newest change event.
+    /// An entry's row differs from its newest change event.
     #[error("entry {entry}: its row has another {what} than its newest change event says; the row was changed by hand")]
     EntryUnlike {
-        /// The entry's id.
+        /// The entry.
         entry: EntryId,
         /// The property that differs, such as `name`.
         what: &'static str,
     },
-    /// An entry's row does not have the MAC of what it says, or its data key does not open.
+    /// An entry's MAC does not match its row, or its data key cannot be opened.
     #[error("entry {entry}: its row is not authentic; it, or the row of its data key, was changed by hand")]
     EntryForged {
-        /// The entry's id.
+        /// The entry.
         entry: EntryId,
     },
-    /// An entry that nobody erased has no row.
+    /// An entry that was not erased has no row.
     #[error(
         "entry {entry} ({name:?} of project {project:?}): its newest change event left it there, but its row is gone"
     )]
     EntryGone {
-        /// The entry's id.
+        /// The entry.
         entry: EntryId,
         /// The name it had.
         name: String,
         /// The project it belonged to.
         project: String,
     },
-    /// A project that was deleted has rows.
+    /// A deleted project has a row.
     #[error(
         "project {project}: it was deleted, but its row is there; it was put back by hand. Have the platform delete it again"
     )]
     ProjectBack {
-        /// The project's id.
+        /// The project.
         project: ProjectId,
     },
     /// A setting of the installation was changed by hand.
@@ -154,7 +155,7 @@ pub enum Break {
     /// A row that lists a data key as replaced was changed by hand.
     #[error("the row that lists data key {data_key} as replaced was changed by hand")]
     ReplacedKey {
-        /// The data key's id.
+        /// The data key.
         data_key: DataKeyId,
     },
 }

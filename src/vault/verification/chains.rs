@@ -1,4 +1,4 @@
-//! Walking along the chains of events.
+//! Walks along the chains of events: verifies each event's MAC and its link to the event before it.
 
 use super::Verifier;
 use super::breaks::{Break, Verification};
@@ -9,30 +9,30 @@ use crate::vault::audit::{KEPT_HEADS, SIGNED_WITHIN, beginning, jwk_set, read_he
 use data_encoding::HEXLOWER;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Maximum number of events that are read at once.
+/// Maximum number of events read at once.
 const BATCH: i64 = 1_000;
 
-/// The places that heads and other chains name, with the MACs there.
+/// The events that heads and other chains name, with their MACs in hex.
 type Named = BTreeMap<(ChainId, i64), HashSet<String>>;
 
-/// The same, of one chain.
+/// As [`Named`], for one chain: MACs by position.
 type Points = BTreeMap<i64, HashSet<String>>;
 
-/// What is noted of authentic events along the chains, to hold rows against it. How the database
-/// orders and finds events is decided by whoever writes it: SQLite compares a column by more than
-/// what is read of it.
+/// What the walk notes of authentic events, for the comparison with rows. The walk does not rely on
+/// how the database orders and finds events, since an attacker who writes to it can affect that:
+/// SQLite, for example, compares more of a column than is read from it.
 pub(super) struct Trail {
     /// The newest change of each entry.
     pub newest: HashMap<EntryId, NewestChange>,
-    /// Projects that were deleted.
+    /// The deleted projects.
     pub deleted: Vec<ProjectId>,
-    /// Up to where signed heads cover each chain.
+    /// Position of the last event of each chain that a signed head covers.
     covered: HashMap<ChainId, i64>,
-    /// Events before this instant should be covered.
+    /// Signed heads should cover all events before this instant.
     due: Timestamp,
 }
 
-/// An entry's newest change, and where its event stands.
+/// An entry's newest change, and the position of its event.
 pub(super) struct NewestChange {
     pub revision: i32,
     pub is_erasure: bool,
@@ -67,11 +67,12 @@ impl Trail {
 }
 
 impl Verifier {
-    /// Checks every chain, against the heads in the database and those that were kept elsewhere,
-    /// and what is stored against the events. `seen` is told how many more events were read.
+    /// Verifies every chain, compares the chains with the heads in the database and with `kept`,
+    /// the heads that were kept elsewhere, and compares the rows with the events. Calls `seen` with
+    /// the number of events in each batch read.
     ///
     /// # Errors
-    /// When the database or the keyring cannot be read; what is wrong with the records is no error.
+    /// When the database or the keyring cannot be read. Findings are no errors.
     pub async fn verify(&self, kept: &[String], mut seen: impl FnMut(u64)) -> Result<Verification> {
         let key = self.installation.open_audit_key().await?;
         let keys = jwk_set(&self.installation.statement_keys().await?)?;
@@ -108,7 +109,7 @@ impl Verifier {
             named.retain(|(of, _), _| *of != chain.id);
             self.verify_chain(&key, chain, &points, &mut trail, &mut found, &mut seen).await?;
         }
-        // Only of chains that are not there at all.
+        // What is left names chains that do not exist at all.
         let mut gone = BTreeMap::<ChainId, i64>::new();
         for (chain, seq) in named.into_keys() {
             gone.entry(chain).and_modify(|named| *named = seq.max(*named)).or_insert(seq);
@@ -134,7 +135,7 @@ impl Verifier {
                 && let Some(now) = self.store.conn().await?.chain_row(chain.id).await?
                 && now.cut.as_ref().map(|cut| cut.seq) != chain.cut.as_ref().map(|cut| cut.seq)
             {
-                // Retention cut it while it was read.
+                // Retention cut the chain while it was read: walk along it again.
                 chain = now;
                 continue;
             }
@@ -174,12 +175,12 @@ impl Verifier {
 struct Walk<'a> {
     key: &'a AuditKey,
     chain: ChainId,
-    /// Events up to here are gone by retention, but some.
+    /// Retention erased the events up to this position, except entries' newest changes.
     cut: i64,
     cut_mac: String,
     last: i64,
     mac: Vec<u8>,
-    /// The first and the last event that no head covers and one should.
+    /// The first and the last event that a head should cover but none does.
     unsigned: Option<(i64, i64)>,
 }
 
@@ -212,8 +213,8 @@ impl<'a> Walk<'a> {
             found.breaks.push(Break::Replaced { chain, seq });
         }
         if seq <= self.cut {
-            // Kept beyond its retention, because it is an entry's newest change; those around it
-            // are gone.
+            // Retention kept this event as an entry's newest change, and erased the events around
+            // it.
             return;
         }
         if seq > self.last + 1 {
@@ -228,8 +229,8 @@ impl<'a> Walk<'a> {
         self.mac.clone_from(&link.mac);
     }
 
-    /// What is still named of this chain is not there: before the cut by retention, else because
-    /// its end was cut off, or the place was reported as removed.
+    /// Reports what is named of this chain but was not found. Before the cut, retention erased it;
+    /// after the last event, the chain's end was cut off; anything else was reported as removed.
     fn end(self, points: Points, found: &mut Verification) {
         let named = points.keys().copied().filter(|seq| *seq > self.last).max();
         for (seq, macs) in points {

@@ -1,8 +1,10 @@
-//! Verification: whether what is recorded is all that was recorded, as it was, and whether what is
-//! stored agrees with it.
+//! Verification: checks that the chains hold every event as it was recorded, and that the stored
+//! rows agree with the events.
 //!
-//! `chains` walks along the chains of events and notes the newest change of each entry; `rows`
-//! compares entries, settings and data keys with that. `breaks` says what can be wrong.
+//! [`Verifier::verify`] first walks along the chains (`chains`), compares them with the signed
+//! heads, and notes the newest change of each entry. Then it compares the rows of entries with
+//! these changes, and verifies the MACs of settings and data keys (`rows`). `breaks` lists what can
+//! be found.
 
 mod breaks;
 mod chains;

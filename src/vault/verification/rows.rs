@@ -1,10 +1,10 @@
-//! Verifying rows against the records: each entry's newest change event says what its row must say,
-//! so a row that was changed, put back or removed by hand shows, and so does one that nobody made.
-//! Settings and data keys carry MACs of their own.
+//! Compares rows with events. Each entry's row must match its newest change event, which detects a
+//! row that was changed, put back, removed or inserted by hand. Settings and data keys have MACs of
+//! their own.
 //!
-//! Rows are read in batches, each with its events in one statement, so that changes made meanwhile
-//! are no breaks. Which event is the newest is for the chains to say, not for the database: what
-//! the walk along them noted may be older than what is read here, never newer.
+//! Rows are read in batches, each with its events in one statement, so that concurrent changes are
+//! not reported. The walk along the chains, not the database, determines which event is the newest:
+//! what it noted may be older than what is read here, but never newer.
 
 use super::Verifier;
 use super::breaks::{Break, Verification};
@@ -20,24 +20,23 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Rows that are read at once.
+/// Maximum number of rows read at once.
 const BATCH: i64 = 1_000;
-/// Deleted projects that are looked for at once.
+/// Maximum number of deleted projects looked up at once.
 const DELETED_BATCH: usize = 1_000;
-/// How far the clocks of servers may be apart: a deletion may bear an earlier instant than the
+/// Maximum difference between the clocks of servers: a deletion may have an earlier time than the
 /// change before it.
 const SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// The deletions that explain why an entry is not among the rows: of its project or its milestone.
-/// By
-/// project, read when first needed.
+/// The deletions of projects and milestones, which explain missing rows of entries. By project,
+/// read when first needed.
 type Erasures = HashMap<String, Vec<EventRow>>;
 
-/// Data keys of one batch; none for one that does not open.
+/// Data keys of one batch; `None` for a key that cannot be opened.
 type OpenKeys = HashMap<DataKeyId, Option<Arc<DataKey>>>;
 
 impl Verifier {
-    /// Compares rows with records; adds what does not agree.
+    /// Compares rows with events, and adds the findings to `found`.
     pub(super) async fn verify_rows(
         &self,
         audit: &AuditKey,
@@ -101,7 +100,7 @@ impl Verifier {
             let rows = self.store.conn().await?.newest_changes(after, BATCH).await?;
             let of = |row: &(ChainedEvent, Option<EntryRow>)| row.0.event.entry.unwrap_or(EntryId(Uuid::nil()));
             let Some(last) = rows.last().map(of) else { break };
-            // The last entry may have more events than were read; it comes first the next time.
+            // The last entry may have more events than were read; the next batch starts with it.
             let is_full = i64::try_from(rows.len()) == Ok(BATCH);
             let held_back = rows.iter().position(|row| is_full && of(row) == last).filter(|place| *place > 0);
             let whole = &rows[..held_back.unwrap_or(rows.len())];
@@ -131,14 +130,14 @@ impl Verifier {
                 }
             }
         }
-        // Entries that the database does not find by their events. Those that have a row are found
-        // by it.
+        // Entries whose events the database did not find. `entries_without_change` finds those that
+        // have a row.
         for (entry, change) in noted {
             let mut conn = self.store.conn().await?;
             if change.is_erasure || conn.entry_row(entry).await?.is_some() {
                 continue;
             }
-            // Retention may have erased the event since it was noted.
+            // Retention may have erased the event meanwhile.
             let there = conn.chain_events(change.chain, change.seq - 1, 1).await?.pop();
             let Some(there) = there.filter(|there| there.event.entry == Some(entry)) else { continue };
             drop(conn);
@@ -149,7 +148,7 @@ impl Verifier {
         Ok(())
     }
 
-    /// How an entry's row does not agree with its newest change.
+    /// How an entry's row differs from its newest change; `None` if it matches.
     async fn compare(
         &self,
         audit: &AuditKey,
@@ -179,13 +178,13 @@ impl Verifier {
         if key.is_some_and(|key| verify_entry(row, &key).is_ok()) {
             return Ok(None);
         }
-        // It may have been put under another data key since, and the old one erased.
+        // The entry may have been moved to another data key meanwhile, and the old one erased.
         let now = self.store.conn().await?.entry_row(entry).await?;
         let is_same = now.is_some_and(|now| now.revision == revision);
         Ok(is_same.then_some(Break::EntryForged { entry }))
     }
 
-    /// An entry's data key, where it is there and opens.
+    /// An entry's data key; `None` if it is missing or cannot be opened.
     async fn openable(&self, row: &EntryRow) -> Result<Option<Arc<DataKey>>> {
         let Some(key) = self.store.conn().await?.data_key(row.data_key).await? else { return Ok(None) };
         match self.installation.open_key(&row.project, &key).await {
@@ -195,9 +194,9 @@ impl Verifier {
         }
     }
 
-    /// Whether an entry is not among the rows because its project or its milestone was deleted. A
-    /// deletion's event may be past its retention while a change before it is not yet: what is as
-    /// old as the oldest events there are is not held against the rows.
+    /// Whether an entry has no row because its project or its milestone was deleted. Retention may
+    /// have erased the deletion's event but not yet a change before it, so a change as old as the
+    /// oldest retained events counts as explained.
     async fn is_explained(
         &self,
         audit: &AuditKey,
@@ -223,14 +222,14 @@ impl Verifier {
         }
         let explains = |erasure: &EventRow| {
             let of_milestone = erasure.milestone.is_some() && erasure.milestone == event.milestone;
-            // The id of a project is never used again; that of a milestone may be.
+            // A project's id is never reused; a milestone's may be.
             erasure.action == AuditAction::ProjectDeleted
                 || (of_milestone && erasure.occurred_at.plus(SKEW) >= event.occurred_at)
         };
         Ok(erasures.get(name).is_some_and(|erasures| erasures.iter().any(explains)))
     }
 
-    /// The oldest instant of an event behind a cut; none where retention has cut nothing.
+    /// The time of the oldest event after a cut; `None` if retention has cut no chain.
     async fn retained_since(&self, chains: &[ChainRow]) -> Result<Option<Timestamp>> {
         let mut oldest = None;
         for (chain, cut) in chains.iter().filter_map(|chain| Some((chain.id, chain.cut.as_ref()?))) {
