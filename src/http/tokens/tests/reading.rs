@@ -288,8 +288,8 @@ async fn an_answer_that_is_no_set_of_at_most_one_mebibyte_changes_nothing() {
     let empty = r#"{"keys":[]}"#;
     for (bad, why) in [
         (padded(empty, 1024 * 1024 + 1), "larger than 1 MiB"),
-        ("<html>".to_owned(), "no JSON"),
-        (String::new(), "no JSON"),
+        ("<html>".to_owned(), "not JSON"),
+        (String::new(), "not JSON"),
         (r#"{"error":1}"#.to_owned(), "no list `keys`"),
     ] {
         remote.server.answers(KeySetResponse::Set(bad));
@@ -337,6 +337,6 @@ async fn a_file_is_read_again_like_an_address() {
     assert!(verifier.load().await[0].ends_with("it is larger than 1 MiB"));
     std::fs::remove_file(&path).unwrap();
     std::fs::create_dir(&path).unwrap();
-    assert!(verifier.load().await[0].ends_with("is no file"));
+    assert!(verifier.load().await[0].ends_with("is not a file"));
     assert_eq!(verify(&new).await, Ok(()));
 }
