@@ -82,12 +82,7 @@ pub fn read(token: &SecretString) -> Option<Says> {
         other => other.as_str().into_iter().collect(),
     };
     let kind = TokenKind::ALL.iter().find(|kind| audiences.contains(&kind.audience()));
-    let kind = match kind {
-        Some(TokenKind::User) => "user",
-        Some(TokenKind::Service) => "service",
-        Some(TokenKind::Runtime) => "runtime",
-        None => "nobody",
-    };
+    let kind = kind.map_or("nobody", |kind| kind.as_str());
     #[allow(clippy::cast_possible_truncation, reason = "beyond a day in the year 100,000 nobody minds a millisecond")]
     let expires = body.exp.map(|seconds| Timestamp::from_millis((seconds * 1000.0) as i64));
     let principal = Untrusted::from(format!("{kind}:{}", body.sub));

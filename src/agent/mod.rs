@@ -19,11 +19,11 @@ mod settings;
 mod wanted;
 mod whoami;
 
-pub use exec::Exec;
-pub use exec::files::{GUARD, guard};
 pub use failure::{AgentFailure, Result};
-pub use get::Get;
-pub use program::main;
-pub use whoami::Whoami;
+pub use program::{AgentCommand, main};
 
 use client::VaultClient;
+use exec::Exec;
+use exec::files::{GUARD, guard};
+use get::Get;
+use whoami::Whoami;

@@ -11,11 +11,12 @@ use std::process::ExitCode;
 #[command(name = "project-vault-agent", version, arg_required_else_help = true, subcommand_required = true)]
 struct Program {
     #[command(subcommand)]
-    command: Command,
+    command: AgentCommand,
 }
 
+/// The commands of the agent's side, in both programs.
 #[derive(Subcommand)]
-enum Command {
+pub enum AgentCommand {
     /// Runs a command with the project's secrets in its environment, and keeps them out of its
     /// output
     Exec(Box<Exec>),
@@ -32,17 +33,23 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     match parse_arguments::<Program>() {
-        Ok(program) => run(program.command).unwrap_or_else(|failure| report(&failure, failure.status())),
+        Ok(program) => program.command.run().unwrap_or_else(|failure| report(&failure, failure.status())),
         Err(status) => status,
     }
 }
 
-fn run(command: Command) -> Result<ExitCode> {
-    match command {
-        Command::Exec(command) => return command.run(),
-        Command::Get(command) => command.run(),
-        Command::Whoami(command) => command.run(),
-        Command::GuardFiles => guard(),
-    }?;
-    Ok(ExitCode::SUCCESS)
+impl AgentCommand {
+    /// Runs the command; gives the exit status, for `exec` that of the program it runs.
+    ///
+    /// # Errors
+    /// When it cannot; [`AgentFailure::status`](super::AgentFailure::status) is the exit status.
+    pub fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Exec(command) => return command.run(),
+            Self::Get(command) => command.run(),
+            Self::Whoami(command) => command.run(),
+            Self::GuardFiles => guard(),
+        }?;
+        Ok(ExitCode::SUCCESS)
+    }
 }

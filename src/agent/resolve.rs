@@ -149,7 +149,7 @@ impl View {
         input["tool"] = self.tool.as_deref().into();
         input["recipientKey"] = recipient.public_key().into();
         let Resolved { request_id, secrets, mut left_out } = self.vault.ask(RESOLVE, input).await?;
-        // Whoever opened the connection could seal for this call too: nothing comes in that was not
+        // The server at the other end could seal for this call too: nothing comes in that was not
         // asked for.
         let (mut secrets, screened) = screen(secrets, |secret| (&secret.name, secret.outcome), wanted);
         left_out.extend(screened);

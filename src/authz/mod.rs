@@ -1,6 +1,6 @@
-//! Who may do what. One model, `model/model.fga`, is evaluated by OpenFGA or in this process, and
-//! both give the same answers. Only this module turns an answer into an
-//! [`Authorized`](crate::permission::Authorized).
+//! Decides whether a caller holds a permission. One model, `model/model.fga`, is evaluated by
+//! OpenFGA or in this process, and both give the same answers. Only this module turns an answer
+//! into an [`Authorized`](crate::permission::Authorized).
 
 mod embedded;
 mod model;

@@ -184,7 +184,7 @@ impl OpenFga {
         self.confirm_within(Some(CONFIRM_EVERY)).await
     }
 
-    /// Whoever waits while it is asked shares the answer, also where that is none.
+    /// Callers that wait for the same confirmation share its result, even if there is none.
     async fn confirm_within(&self, age: Option<Duration>) -> Result<()> {
         let mut known = self.confirmation.lock().await;
         if known.at.is_some_and(|at| age.is_none_or(|age| at.elapsed() < age)) {

@@ -23,7 +23,7 @@ mod serve;
 mod server;
 mod token;
 
-use crate::agent::{Exec, GUARD, Get, Whoami, guard};
+use crate::agent::AgentCommand;
 use crate::command::{CommandFailure, parse_arguments, report};
 use clap::{Parser, Subcommand};
 use failure::Result;
@@ -83,18 +83,10 @@ enum Command {
     Audit(audit::Audit),
     /// Makes, replaces and retires keys, and shows which are in use
     Keys(keys::Keys),
-    /// Runs a command with the project's secrets in its environment, and keeps them out of its
-    /// output
-    Exec(Box<Exec>),
-    /// Resolves one secret for a tool, and writes its value to standard output
-    Get(Box<Get>),
-    /// Shows the claims of a token: principal, issuer, expiry and limits
-    Whoami(Whoami),
+    #[command(flatten)]
+    Agent(AgentCommand),
     /// Prints completions for a shell
     Completions(completions::Completions),
-    /// Removes files when the process that named them is gone; `exec --file` starts it
-    #[command(name = GUARD, hide = true)]
-    GuardFiles,
 }
 
 /// Runs the command of the arguments; gives the exit status.
@@ -108,8 +100,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
-        // `exec` exits with the status of the program it runs.
-        Command::Exec(command) => return Ok(command.run()?),
+        Command::Agent(command) => return Ok(command.run()?),
         Command::Dev(command) => in_runtime(command.run()),
         Command::Serve(command) => in_runtime(command.run()),
         Command::Migrate(command) => in_runtime(command.run()),
@@ -119,10 +110,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Auditor(command) => in_runtime(command.run()),
         Command::Audit(command) => in_runtime(command.run()),
         Command::Keys(command) => in_runtime(command.run()),
-        Command::Get(command) => command.run().map_err(Into::into),
-        Command::Whoami(command) => command.run().map_err(Into::into),
         Command::Completions(command) => command.run(),
-        Command::GuardFiles => guard().map_err(Into::into),
     }?;
     Ok(ExitCode::SUCCESS)
 }

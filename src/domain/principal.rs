@@ -1,6 +1,6 @@
 //! Callers, and the authors of audit events.
 
-use super::{AgentId, MilestoneId, ProjectId, RuntimeId, ServiceId, UserId};
+use super::{AgentId, MilestoneId, ProjectId, RuntimeId, ServiceId, TokenKind, UserId};
 use std::collections::BTreeSet;
 
 /// The caller that a verified token identifies.
@@ -12,6 +12,18 @@ pub enum Principal {
     Service(ServiceId),
     /// An agent runtime, with the limits of its token.
     Runtime(RuntimeId, Narrowing),
+}
+
+impl Principal {
+    /// Its kind, without its id.
+    #[must_use]
+    pub const fn kind(&self) -> TokenKind {
+        match self {
+            Self::User(_) => TokenKind::User,
+            Self::Service(_) => TokenKind::Service,
+            Self::Runtime(..) => TokenKind::Runtime,
+        }
+    }
 }
 
 impl std::fmt::Display for Principal {

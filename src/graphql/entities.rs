@@ -8,9 +8,9 @@ use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
 use async_graphql::resolver_utils::{ContainerType, resolve_container};
 use async_graphql::{Context, ContextSelectionSet, ObjectType, OutputType, Positioned, ServerResult, Value};
+use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 /// The root of queries.
 pub(super) struct Root(pub Query);
@@ -22,7 +22,7 @@ pub(super) struct Begun(Mutex<HashMap<String, usize>>);
 
 impl Begun {
     fn next(&self, key: &str) -> usize {
-        let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut begun = self.0.lock();
         let count = begun.entry(key.to_owned()).or_default();
         *count += 1;
         *count - 1

@@ -10,9 +10,10 @@ use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, N
 use async_graphql::{PathSegment, QueryPathNode, QueryPathSegment, ServerError, ServerResult, Value};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use parking_lot::{Mutex, MutexGuard};
 use prost::Message as _;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The name under which the trace stands in the answer's extensions.
@@ -131,7 +132,7 @@ impl Tracer {
     }
 
     fn tree(&self) -> MutexGuard<'_, Tree> {
-        self.0.tree.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.tree.lock()
     }
 
     /// Ends the trace: the value of the extension. Errors are told at their paths, once they have

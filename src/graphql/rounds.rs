@@ -9,9 +9,10 @@ use async_graphql::runtime::Timer;
 use futures::future::{BoxFuture, ready};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use futures::task::{FutureObj, Spawn, SpawnError};
+use parking_lot::Mutex;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -23,13 +24,13 @@ pub(super) struct PendingLoads(Arc<Mutex<Vec<Load>>>);
 
 impl PendingLoads {
     fn take(&self) -> Vec<Load> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.0.lock())
     }
 }
 
 impl Spawn for PendingLoads {
     fn spawn_obj(&self, load: Load) -> Result<(), SpawnError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(load);
+        self.0.lock().push(load);
         Ok(())
     }
 }
@@ -98,7 +99,7 @@ mod tests {
         type Error = ();
 
         async fn load(&self, keys: &[usize]) -> Result<HashMap<usize, usize>, ()> {
-            self.0.lock().unwrap().push(keys.len());
+            self.0.lock().push(keys.len());
             tokio::time::sleep(Duration::from_millis(1)).await;
             Ok(keys.iter().map(|key| (*key, *key)).collect())
         }
@@ -122,7 +123,7 @@ mod tests {
             join_all((0..40).map(async |m| loader.load_one(1_000 + (first + m) % 70).await)).await.len()
         }));
         assert_eq!(run_with_loads(operation, &loads).await, vec![40; 100]);
-        assert_eq!(*counted.0.lock().unwrap(), [100, 70]);
+        assert_eq!(*counted.0.lock(), [100, 70]);
     }
 
     #[tokio::test]
@@ -141,7 +142,7 @@ mod tests {
             loader.load_one(n).await.unwrap()
         }));
         run_with_loads(operation, &loads).await;
-        assert_eq!(*counted.0.lock().unwrap(), [60]);
+        assert_eq!(*counted.0.lock(), [60]);
         // An operation that drops its loads ends too.
         let abandoned = async {
             let _ = futures::poll!(std::pin::pin!(loader.load_one(1_000)));

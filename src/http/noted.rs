@@ -1,6 +1,6 @@
 //! The facts about a request that are logged.
 
-use crate::domain::{Principal, RequestId};
+use crate::domain::{Principal, RequestId, TokenKind};
 use http::{HeaderMap, HeaderName};
 use std::sync::OnceLock;
 
@@ -11,7 +11,7 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 pub(super) struct Noted {
     /// The request's id.
     pub(super) request_id: RequestId,
-    principal: OnceLock<&'static str>,
+    principal: OnceLock<TokenKind>,
 }
 
 impl Default for Noted {
@@ -29,17 +29,12 @@ impl Noted {
 
     /// Notes the kind of principal that calls, not its id.
     pub(super) fn principal(&self, principal: &Principal) {
-        let kind = match principal {
-            Principal::User(_) => "user",
-            Principal::Service(_) => "service",
-            Principal::Runtime(..) => "runtime",
-        };
         // A request is authenticated once.
-        let _ = self.principal.set(kind);
+        let _ = self.principal.set(principal.kind());
     }
 
     /// The kind of principal that calls, once it is known.
-    pub(super) fn principal_kind(&self) -> Option<&'static str> {
+    pub(super) fn principal_kind(&self) -> Option<TokenKind> {
         self.principal.get().copied()
     }
 }

@@ -4,6 +4,7 @@
 use super::endpoint::Refusal;
 use super::metrics;
 use super::noted::{Noted, REQUEST_ID};
+use crate::domain::TokenKind;
 use crate::trace::TraceContext;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -103,7 +104,7 @@ impl Drop for LogLine {
         let Self { method, route, .. } = *self;
         let elapsed = self.began.elapsed();
         let duration_ms = elapsed.as_secs_f64() * 1000.0;
-        let principal = self.noted.principal_kind().unwrap_or("none");
+        let principal = self.noted.principal_kind().map_or("none", TokenKind::as_str);
         let _in = self.span.enter();
         if let Some(status) = self.status {
             tracing::info!(method, route, status = status.as_u16(), duration_ms, principal, "answered");

@@ -2,7 +2,8 @@
 
 use super::{KeyFuture, KeyProvider};
 use crate::crypto::{KeyBytes, Keyring, KeyringError, WrapContext, WrappedKey};
-use std::sync::{Arc, PoisonError, RwLock};
+use parking_lot::RwLock;
+use std::sync::Arc;
 
 /// Reads the keyring. It may block: it is called on a thread for blocking work.
 pub type KeyringLoader = Arc<dyn Fn() -> Result<Keyring, KeyringError> + Send + Sync>;
@@ -23,7 +24,7 @@ impl KeyringProvider {
     }
 
     fn held(&self) -> Option<Arc<Keyring>> {
-        self.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.ring.read().clone()
     }
 
     async fn ring(&self) -> Result<Arc<Keyring>, KeyringError> {
@@ -41,7 +42,7 @@ impl KeyringProvider {
         let source = self.source.clone();
         let read = tokio::task::spawn_blocking(move || source()).await;
         let ring = Arc::new(read.map_err(|error| KeyringError::Source(error.into()))??);
-        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Some(ring.clone());
+        *self.ring.write() = Some(ring.clone());
         Ok(ring)
     }
 }

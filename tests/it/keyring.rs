@@ -1,9 +1,8 @@
 //! The keyring while a server runs: a key that is added to it is found without a restart.
 
-use crate::support::{World, agent_asks, entry, runtime, service, tool_asks, user};
+use crate::support::{World, agent_asks, entry, new_project, runtime, service, tool_asks, user};
 use project_vault::crypto::Keyring;
-use project_vault::domain::ProjectStatus;
-use project_vault::vault::{AgentQuestion, KeyringLoader, NewEntry, NewProject, Vault};
+use project_vault::vault::{AgentQuestion, KeyringLoader, NewEntry, Vault};
 use secrecy::ExposeSecret as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -61,12 +60,7 @@ impl Scene {
         self.ring.add_key().unwrap();
         self.others.write(&self.ring);
         self.other.installation().reload_keyring().await.unwrap();
-        let new = NewProject {
-            project: project.to_owned(),
-            participants: vec!["acme".to_owned()],
-            accountable: vec!["zoe".to_owned()],
-            status: ProjectStatus::Active,
-        };
+        let new = new_project(project, "zoe");
         self.other.projects().register(&service("platform"), new).await.unwrap();
         let new = NewEntry { project: project.to_owned(), ..entry("TOKEN", "v") };
         self.other.entries().create(&user("zoe"), new).await.unwrap();

@@ -1,8 +1,8 @@
 //! Lists: pages, cursors, filters, orders, and what they cost.
 
-use crate::support::{Answer, World, entry, service, user};
-use project_vault::domain::{Category, ProjectStatus};
-use project_vault::vault::{Import, NewProject, OnConflict};
+use crate::support::{Answer, World, entry, new_project, service, user};
+use project_vault::domain::Category;
+use project_vault::vault::{Import, OnConflict};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -182,12 +182,7 @@ both! {
     async fn a_hundred_projects_cost_three_statements_and_two_batches(world: World) {
         world.demo().await;
         for n in 0..99 {
-            let project = NewProject {
-                project: format!("p{n}"),
-                participants: vec!["acme".to_owned()],
-                accountable: vec!["dave".to_owned()],
-                status: ProjectStatus::Active,
-            };
+            let project = new_project(&format!("p{n}"), "dave");
             world.vault.projects().register(&service("platform"), project).await.unwrap();
         }
         let representations: Vec<Value> =

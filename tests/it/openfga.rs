@@ -1,10 +1,11 @@
 //! OpenFGA with its tuples in PostgreSQL, stopped and started again: an outage closes the vault and
 //! loses nothing.
 
-use crate::support::{Backend, Database, World, agent_asks, entry, runtime, service, setting, tool_asks, user};
+use crate::support::{
+    Backend, Database, World, agent_asks, entry, new_project, runtime, service, setting, tool_asks, user,
+};
 use project_vault::authz::OpenFgaConfig;
-use project_vault::domain::{Error, ProjectId, ProjectStatus};
-use project_vault::vault::NewProject;
+use project_vault::domain::{Error, ProjectId};
 use serde_json::json;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -76,15 +77,6 @@ impl Drop for Server {
     }
 }
 
-fn project(id: &str) -> NewProject {
-    NewProject {
-        project: id.to_owned(),
-        participants: vec!["acme".to_owned()],
-        accountable: vec!["zoe".to_owned()],
-        status: ProjectStatus::Active,
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_closes_the_vault_and_loses_nothing() {
     let datastore = Database::new(Backend::Postgres).await;
@@ -150,7 +142,7 @@ async fn a_change_that_openfga_does_not_take_yet_takes_effect_later() {
     }
     assert_eq!(world.number("SELECT count(*) AS n FROM outbox").await, 0);
     assert_eq!(*world.ask(&user("zoe"), query, json!({})).await.ok("/projectVault/status"), json!("ACTIVE"));
-    let conflict = world.vault.projects().register(&service("platform"), project("p")).await.err().unwrap();
+    let conflict = world.vault.projects().register(&service("platform"), new_project("p", "zoe")).await.err().unwrap();
     assert_eq!(conflict.code().as_str(), "CONFLICT");
     world.vault.projects().delete(&service("platform"), "p".to_owned()).await.unwrap();
     let filter = project_vault::authz::TupleFilter::of_project(&ProjectId::parse("p").unwrap());

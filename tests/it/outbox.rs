@@ -1,10 +1,10 @@
 //! Changes of tuples survive the death of the process at every step: they happened with their
 //! event, or not at all.
 
-use crate::support::{World, entry, service, user};
+use crate::support::{World, entry, new_project, service, user};
 use project_vault::authz::{Tuple, TupleChange, TupleFilter};
-use project_vault::domain::{AgentId, OrganizationId, Phase, ProjectId, ProjectStatus, Role, RuntimeId, UserId};
-use project_vault::vault::{AgentChange, Auditor, NewEntry, NewMilestone, NewProject, RoleChange};
+use project_vault::domain::{AgentId, OrganizationId, Phase, ProjectId, Role, RuntimeId, UserId};
+use project_vault::vault::{AgentChange, Auditor, NewEntry, NewMilestone, RoleChange};
 use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
@@ -39,15 +39,6 @@ async fn ended(world: &World, lane: &str) {
     let mut tx = world.store.begin().await.unwrap();
     tx.lock_name(lane).await.unwrap();
     tx.rollback().await.unwrap();
-}
-
-fn project(id: &str) -> NewProject {
-    NewProject {
-        project: id.to_owned(),
-        participants: vec!["acme".to_owned()],
-        accountable: vec!["zoe".to_owned()],
-        status: ProjectStatus::Active,
-    }
 }
 
 async fn tuples(world: &World, filter: TupleFilter) -> Vec<Tuple> {
@@ -105,7 +96,7 @@ both! {
         let (mut cut_off, mut kept, mut finished) = (0, 0, 0);
         for (round, polls) in deaths() {
             let id = format!("p-{round}");
-            world.vault.projects().register(&platform, project(&id)).await.unwrap();
+            world.vault.projects().register(&platform, new_project(&id, "zoe")).await.unwrap();
             let new = NewEntry { project: id.clone(), ..entry("TOKEN", "v") };
             world.vault.entries().create(&user("zoe"), new).await.unwrap();
             let done = cut(world.vault.projects().delete(&platform, id.clone()), polls).await;

@@ -1,12 +1,12 @@
 //! Queues: many requests for the same thing do not block the others.
 
 use crate::support::{
-    Backend, Gate, World, agent_asks, entry, in_time, openfga_url, runtime, service, tool_asks, user,
+    Backend, Gate, World, agent_asks, entry, in_time, new_project, openfga_url, runtime, service, tool_asks, user,
 };
 use project_vault::authz::OpenFgaConfig;
-use project_vault::domain::{ProjectStatus, Role};
+use project_vault::domain::Role;
 use project_vault::store::Store;
-use project_vault::vault::{NewEntry, NewProject, RoleChange, Vault};
+use project_vault::vault::{NewEntry, RoleChange, Vault};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -17,12 +17,7 @@ fn role(project: &str, user: &str) -> RoleChange {
 both! {
     async fn who_waits_for_a_project_holds_up_nobody_else(world: World) {
         world.demo().await;
-        let other = NewProject {
-            project: "other".to_owned(),
-            participants: vec!["acme".to_owned()],
-            accountable: vec!["zoe".to_owned()],
-            status: ProjectStatus::Active,
-        };
+        let other = new_project("other", "zoe");
         world.vault.projects().register(&service("platform"), other).await.unwrap();
         let another_server = Store::open(world.url(), None).unwrap();
         let mut held = another_server.begin().await.unwrap();
@@ -90,12 +85,7 @@ async fn changes_that_wait_for_the_authorizer_leave_connections_for_resolves() {
     let projects: Vec<String> = (0..16).map(|n| format!("p-{n}")).collect();
     let one_more = |project: &str, name: &str| NewEntry { project: project.to_owned(), ..entry(name, "v") };
     for project in &projects {
-        let new = NewProject {
-            project: project.clone(),
-            participants: vec!["acme".to_owned()],
-            accountable: vec!["zoe".to_owned()],
-            status: ProjectStatus::Active,
-        };
+        let new = new_project(project, "zoe");
         vault.projects().register(&service("platform"), new).await.unwrap();
     }
     // Now the decisions are remembered that a change asks for before its transaction, and a

@@ -1,8 +1,8 @@
 //! Which calls record an event, and which do not (`product.md`, section 6).
 
-use crate::support::{Backend, World, entry, runtime, service, tool_asks, user};
+use crate::support::{Backend, World, entry, new_project, runtime, service, tool_asks, user};
 use project_vault::domain::{AuditAction, AuditOutcome};
-use project_vault::vault::{AgentQuestion, AuditEvent, AuditQuery, Caller, NewEntry, NewProject, Vault};
+use project_vault::vault::{AgentQuestion, AuditEvent, AuditQuery, Caller, NewEntry, Vault};
 use serde_json::json;
 use std::time::Duration;
 
@@ -143,12 +143,7 @@ both! {
     async fn a_batch_of_guesses_asks_as_much_for_what_is_missing_as_for_what_is_hidden(world: World) {
         world.demo().await;
         for n in 0..60 {
-            let project = NewProject {
-                project: format!("p{n}"),
-                participants: vec!["acme".to_owned()],
-                accountable: vec!["dave".to_owned()],
-                status: project_vault::domain::ProjectStatus::Active,
-            };
+            let project = new_project(&format!("p{n}"), "dave");
             world.vault.projects().register(&service("platform"), project).await.unwrap();
         }
         let mallory = user("mallory");
@@ -229,12 +224,7 @@ both! {
 
     async fn an_accountable_person_reads_their_projects_events_only(world: World) {
         world.demo().await;
-        let other = NewProject {
-            project: "other".to_owned(),
-            participants: vec!["acme".to_owned()],
-            accountable: vec!["zoe".to_owned()],
-            status: project_vault::domain::ProjectStatus::Active,
-        };
+        let other = new_project("other", "zoe");
         world.vault.projects().register(&service("platform"), other).await.unwrap();
         let query = "query($p: ID!, $f: VaultAuditFilter, $after: String) { projectVault(projectId: $p) {
             auditEvents(first: 2, filter: $f, after: $after) { nodes { projectId action actor count requestId } pageInfo { hasNextPage endCursor } } } }";

@@ -1,7 +1,7 @@
 //! The table of `product.md`, section 2: every root field and every field of the vault's own
 //! objects, for every kind of caller.
 
-use crate::support::{Answer, World, agent_asks, entry, runtime, service, tool_asks, user};
+use crate::support::{Answer, World, agent_asks, entry, new_project, runtime, service, tool_asks, user};
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
 use project_vault::domain::{Category, EnvironmentNames};
@@ -256,12 +256,7 @@ async fn full_entry(world: &World) -> String {
 }
 
 async fn elsewhere(world: &World) {
-    let project = NewProject {
-        project: "other".to_owned(),
-        participants: vec!["acme".to_owned()],
-        accountable: vec!["mallory".to_owned()],
-        status: project_vault::domain::ProjectStatus::Active,
-    };
+    let project = new_project("other", "mallory");
     world.vault.projects().register(&service("platform"), project).await.unwrap();
 }
 

@@ -1,13 +1,13 @@
 //! The rules that the database enforces itself, whatever the code above it does.
 
-use crate::support::{Backend, Database, World, entry, service, user};
+use crate::support::{Backend, Database, World, entry, new_project, service, user};
 use diesel::connection::SimpleConnection as _;
 use diesel::result::{DatabaseErrorKind, Error, QueryResult};
 use diesel::{Connection as _, SqliteConnection};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection};
-use project_vault::domain::{Phase, ProjectStatus, Timestamp};
+use project_vault::domain::{Phase, Timestamp};
 use project_vault::store::{self, Store};
-use project_vault::vault::{NewMilestone, NewProject};
+use project_vault::vault::NewMilestone;
 use std::any::Any;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -78,12 +78,7 @@ both! {
     async fn an_entry_of_another_projects_milestone_is_refused(world: World) {
         world.demo().await;
         let platform = service("platform");
-        let other = NewProject {
-            project: "other".to_owned(),
-            participants: vec!["acme".to_owned()],
-            accountable: vec!["alice".to_owned()],
-            status: ProjectStatus::Active,
-        };
+        let other = new_project("other", "alice");
         world.vault.projects().register(&platform, other).await.unwrap();
         let milestone = NewMilestone { id: "theirs".to_owned(), project: "other".to_owned(), phase: Phase::default() };
         world.vault.milestones().put(&platform, milestone).await.unwrap();

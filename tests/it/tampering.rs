@@ -2,9 +2,9 @@
 //! a secret: the tests change every column that gives a row its meaning, and the resolve that reads
 //! it releases nothing and is recorded.
 
-use crate::support::{World, agent_asks, entry, runtime, service, tool_asks, user};
-use project_vault::domain::{EntryId, ProjectStatus};
-use project_vault::vault::{AgentQuestion, Change, NewEntry, NewProject, Rotation};
+use crate::support::{World, agent_asks, entry, new_project, runtime, service, tool_asks, user};
+use project_vault::domain::EntryId;
+use project_vault::vault::{AgentQuestion, Change, NewEntry, Rotation};
 use secrecy::ExposeSecret as _;
 
 struct Scene {
@@ -31,12 +31,7 @@ impl Scene {
         world.vault.entries().rotate(&bob, rotation).await.unwrap();
         let gone = create(entry("GONE", "a deleted one's")).await;
         world.vault.entries().delete(&user("alice"), gone.to_string()).await.unwrap();
-        let elsewhere = NewProject {
-            project: "other".to_owned(),
-            participants: vec!["acme".to_owned()],
-            accountable: vec!["zoe".to_owned()],
-            status: ProjectStatus::Active,
-        };
+        let elsewhere = new_project("other", "zoe");
         world.vault.projects().register(&service("platform"), elsewhere).await.unwrap();
         let foreign = NewEntry { project: "other".to_owned(), ..entry("TOKEN", "another project's") };
         let foreign = world.vault.entries().create(&user("zoe"), foreign).await.unwrap().id;

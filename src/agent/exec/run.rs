@@ -92,7 +92,7 @@ pub fn become_command(job: &Job) -> Result<u8> {
 pub async fn run_between_pipes(job: &Job, redacting: Option<LazyMatcher>) -> Result<u8> {
     let mut signals = Signals::catch().map_err(CommandFailure::Runtime)?;
     let mut command = job.to_command()?;
-    // The terminal's signals reach whoever is in its foreground group, and that group alone may
+    // The terminal's signals reach the processes of its foreground group, and that group alone may
     // read from it. Without one, the command has a group of its own, to which signals are passed
     // on.
     let shares_terminal = io::stdin().is_terminal();
@@ -142,7 +142,7 @@ pub async fn run_between_pipes(job: &Job, redacting: Option<LazyMatcher>) -> Res
         }
     };
     for pump in pumps {
-        // Whoever reads our output may have gone; the command has noticed as it would have without
+        // The reader of our output may be gone; the command has noticed as it would have without
         // us.
         let _ = pump.join();
     }

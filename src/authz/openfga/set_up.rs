@@ -1,6 +1,6 @@
 //! Which store and which model at OpenFGA an installation uses: made once, pinned by their ids, and
-//! confirmed by name and content ever after. Whoever writes the pinned ids decides who may do what,
-//! so an id alone is never believed.
+//! confirmed by name and content ever after. A person who can write the pinned ids controls every
+//! decision, so an id alone is never believed.
 
 use super::super::model::JSON;
 use super::{CALL_TIMEOUT, Client, OpenFgaConfig};

@@ -23,27 +23,27 @@ struct Unauthentic<'a> {
 }
 
 impl AgentSecrets {
-    /// Authorizes a runtime to resolve, by the first paragraph of `product.md`, section 4.
+    /// Authorizes a runtime to resolve, by the first paragraph of `product.md`, section 4, and then
+    /// gives the rest of its input back, where that is in order.
     ///
     /// # Errors
-    /// FORBIDDEN, the same whatever is missing; LIMIT_EXCEEDED for too many names.
-    pub(super) async fn authorize_runtime(&self, runtime: &RuntimeId, question: &ParsedQuestion) -> Result<()> {
+    /// FORBIDDEN, the same whatever is missing; LIMIT_EXCEEDED for too many names; else the fault
+    /// of the input.
+    pub(super) async fn authorize_runtime<T>(
+        &self,
+        runtime: &RuntimeId,
+        question: &ParsedQuestion,
+        input: Result<T>,
+    ) -> Result<T> {
         let decisions = self.authorizer.decide(&question.for_runtime(runtime)).await?;
         if !decisions.iter().all(Decision::is_allowed) {
             return Err(REFUSED);
         }
-        match question.check_bounds() {
-            Ok(()) => Ok(()),
-            Err(fault) => Err(self.fault_or_refusal(question, fault).await),
-        }
-    }
-
-    /// The error for a fault in the input of a runtime that the authorizer allowed. The state of
-    /// the project and the milestone is part of the permission, so it decides first.
-    pub(super) async fn fault_or_refusal(&self, question: &ParsedQuestion, fault: Error) -> Error {
-        match self.candidates_for_runtime(&question.without_names(), None).await {
-            Ok(_) => fault,
-            Err(refusal) => refusal,
+        match question.check_bounds().and(input) {
+            Ok(input) => Ok(input),
+            // The state of the project and the milestone is part of the permission, so it decides
+            // first.
+            Err(fault) => self.candidates_for_runtime(&question.without_names(), None).await.and(Err(fault)),
         }
     }
 

@@ -62,7 +62,7 @@ impl AgentSecrets {
             Some((runtime, narrowing)) => {
                 let read = async {
                     asked.narrow(narrowing)?;
-                    self.authorize_runtime(runtime, &asked).await?;
+                    self.authorize_runtime(runtime, &asked, Ok(())).await?;
                     Ok((self.candidates_for_runtime(&asked, None).await?, Vec::new()))
                 };
                 read.await
@@ -91,7 +91,7 @@ impl AgentSecrets {
             .map(|(name, outcome, found)| {
                 let entry = found.as_ref().and_then(|found| entries.get(&found.id).cloned());
                 // A resolve shows scope and expiry for these outcomes only.
-                let shown = found.filter(|_| matches!(outcome, SecretOutcome::Resolved | SecretOutcome::Expired));
+                let shown = found.filter(|_| outcome.is_of_entry());
                 let scope = shown.as_ref().map(|shown| shown.scope);
                 Previewed { name, outcome, scope, expires_at: shown.and_then(|shown| shown.expires_at), entry }
             })

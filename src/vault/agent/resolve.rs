@@ -129,24 +129,17 @@ impl AgentSecrets {
         };
         let mut question = question?;
         let event = event_of(&question);
-        let authorized = match question.narrow(narrowing) {
-            Ok(()) => self.authorize_runtime(runtime, &question).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = authorized {
-            return Err(self.deny(event, error).await);
-        }
         let recipient = check_label(session.as_deref(), &["input", "sessionId"])
             .and_then(|()| check_label(tool.as_deref(), &["input", "tool"]))
             .and_then(|()| recipient.as_deref().map(RecipientKey::parse).transpose().map_err(recipient_error));
-        let recipient = match recipient {
-            Ok(recipient) => recipient,
-            Err(fault) => {
-                let error = self.fault_or_refusal(&question, fault).await;
-                return Err(self.deny(event, error).await);
-            }
+        let authorized = match question.narrow(narrowing) {
+            Ok(()) => self.authorize_runtime(runtime, &question, recipient).await,
+            Err(error) => Err(error),
         };
-        Ok(Call { caller, question, purpose, recipient, event, now })
+        match authorized {
+            Ok(recipient) => Ok(Call { caller, question, purpose, recipient, event, now }),
+            Err(error) => Err(self.deny(event, error).await),
+        }
     }
 
     /// Reads the rows that could answer the call.
@@ -196,7 +189,7 @@ impl AgentSecrets {
                 events.push(of_version(&call.event, &row.entry));
                 used.push(row.entry.id);
             }
-            let shown = matches!(answer.outcome, SecretOutcome::Resolved | SecretOutcome::Expired);
+            let shown = answer.outcome.is_of_entry();
             secrets.push(Resolved {
                 name: answer.name.clone(),
                 outcome: answer.outcome,

@@ -12,8 +12,9 @@ use crate::domain::{ChainId, EntryId, Error, Result};
 use crate::store::records::{Anchor, ChainRow, ChainedEvent, Cut, EventRow, Link};
 use crate::store::{self, End, Tx};
 use data_encoding::HEXLOWER;
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// The idle chains of this process: those that no transaction is using now.
 #[derive(Default)]
@@ -29,15 +30,15 @@ struct ChainEnd {
 
 impl IdleChains {
     fn take(&self) -> Option<ChainEnd> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.0.lock().pop()
     }
 
     fn give(&self, tip: ChainEnd) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(tip);
+        self.0.lock().push(tip);
     }
 
     fn take_all(&self) -> Vec<ChainEnd> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0.lock())
     }
 }
 

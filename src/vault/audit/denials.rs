@@ -8,8 +8,8 @@
 
 use crate::domain::{Actor, AuditAction, EntryId, ErrorCode, EventId, Timestamp};
 use crate::store::records::EventRow;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The window of counting: repetitions of a denial within it become one more event, and so do the
@@ -245,7 +245,7 @@ pub(super) struct Denials(Mutex<State>);
 
 impl Denials {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Decides how a denial is recorded. The first one of its kind within the minute is recorded,
@@ -350,7 +350,7 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AuditOutcome, Error};
+    use crate::domain::AuditOutcome;
 
     const START: Timestamp = Timestamp::from_millis(1_900_000_000_000);
 
@@ -360,7 +360,7 @@ mod tests {
         let event = EventRow {
             project: Some(format!("p-{project}")),
             outcome: AuditOutcome::Denied,
-            reason: Some(Error::NotFound("no").code().to_string()),
+            reason: Some(ErrorCode::NotFound.to_string()),
             ..event
         };
         Denial { named: Named::by(&event), event, is_decoy: false }

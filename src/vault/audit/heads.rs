@@ -12,9 +12,9 @@ use crate::crypto::{Statement, StatementError, verify_statement};
 use crate::domain::{ChainId, Error, Result};
 use data_encoding::HEXLOWER;
 use jsonwebtoken::jwk::JwkSet;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// The name of the lock under which servers do this one after another.
@@ -33,11 +33,11 @@ type Standings = BTreeMap<String, HeadChain>;
 
 impl ClaimedHeads {
     fn get(&self) -> Standings {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     fn set(&self, standings: Standings) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = standings;
+        *self.0.lock() = standings;
     }
 }
 

@@ -5,8 +5,9 @@
 use super::Audit;
 use crate::domain::{EntryId, Error, Result, Timestamp};
 use crate::store::records::EventRow;
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
@@ -53,13 +54,13 @@ pub(in crate::vault) struct CallRecord {
 impl Recorder {
     fn add(&self, record: CallRecord) -> oneshot::Receiver<Result<()>> {
         let (done, receiver) = oneshot::channel();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Submission { record, done });
+        self.waiting.lock().push(Submission { record, done });
         receiver
     }
 
     /// Takes the oldest records that fit into one commit.
     fn next(&self) -> Vec<Submission> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         let mut events = 0;
         let fit = waiting.iter().take_while(|one| {
             events += one.record.events.len() + one.record.decoys.len();

@@ -4,8 +4,9 @@ use crate::crypto::{DataKey, KeyBytes, KeyringError, WrapContext, WrappedKey};
 use crate::domain::{Clock, DataKeyId, Error, ProjectId, Result, Timestamp};
 use crate::kms::MasterKeys;
 use moka::future::Cache;
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Maximum number of opened data keys in memory.
@@ -87,7 +88,7 @@ impl KeyCache {
         let _reading = self.reading.lock().await;
         let now = self.clock.now();
         {
-            let mut read_at = self.read_at.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut read_at = self.read_at.lock();
             if read_at.is_some_and(|at| now < at.plus(RELOAD_INTERVAL)) {
                 return;
             }

@@ -163,7 +163,7 @@ impl KeyRotation {
 
     /// Re-encrypts one entry, in a transaction of its own, so that nobody waits long.
     async fn rekey_entry(&self, operator: &Operator, project: &ProjectId, id: EntryId) -> Result<Moved> {
-        self.installation.open_audit_key().await?;
+        let audit = self.installation.open_audit_key().await?;
         let mut tx = self.store.begin().await?;
         tx.lock_project(project).await?;
         // It may have been erased, or moved by its own change, since.
@@ -176,7 +176,6 @@ impl KeyRotation {
             tx.rollback().await?;
             return Ok(Moved::NotThere);
         }
-        let audit = self.installation.audit_key(&mut tx).await?;
         let old = tx.data_key(row.data_key).await?.ok_or_else(|| Error::internal("an entry's data key is gone"))?;
         let old = self.installation.open_key(project, &old).await?;
         let new = self.installation.open_key(project, &encrypting).await?;
@@ -199,18 +198,17 @@ impl KeyRotation {
         Ok(Moved::Refused)
     }
 
-    /// Erases what no entry is under any more. Whoever erases the last one records that it is done;
-    /// where entries were left, the next run replaces what is there then.
+    /// Erases the data keys that no entry uses any more. The run that erases the last one records
+    /// that the project is done; where entries were left, the next run replaces what is there then.
     async fn erase_old_data_keys(
         &self,
         project: &ProjectId,
         complete: bool,
         replaced: &mut DataKeysReplaced,
     ) -> Result<()> {
-        self.installation.open_audit_key().await?;
+        let audit = self.installation.open_audit_key().await?;
         let mut tx = self.store.begin().await?;
         tx.lock_project(project).await?;
-        let audit = self.installation.audit_key(&mut tx).await?;
         let ids = tx.erase_unused_data_keys(project).await?;
         for id in &ids {
             tx.insert_replaced_key(&keys::replaced(&audit, *id, project, self.now())).await?;

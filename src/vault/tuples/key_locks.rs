@@ -6,7 +6,7 @@
 
 use crate::domain::{Error, Result};
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -20,7 +20,7 @@ pub(super) type KeyGuard = OwnedMutexGuard<()>;
 
 /// One lock for each name that somebody holds or waits for.
 #[derive(Default)]
-pub(super) struct KeyedLocks(std::sync::Mutex<HashMap<String, Weak<Mutex<()>>>>);
+pub(super) struct KeyedLocks(parking_lot::Mutex<HashMap<String, Weak<Mutex<()>>>>);
 
 impl KeyedLocks {
     /// Takes the lock of this name.
@@ -33,7 +33,7 @@ impl KeyedLocks {
     }
 
     fn mutex(&self, name: &str) -> Arc<Mutex<()>> {
-        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut locks = self.0.lock();
         if let Some(mutex) = locks.get(name).and_then(Weak::upgrade) {
             return mutex;
         }

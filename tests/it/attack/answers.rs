@@ -314,7 +314,7 @@ async fn unread_answers_cost_the_server_little_and_not_for_long() {
         let asked = Instant::now();
         assert_eq!(running.page("/healthz").await, "ok");
         assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
-        // Whoever reads is answered meanwhile.
+        // A peer that reads is answered meanwhile.
         assert!(installation.ask(&running, "user:ada", "{ __typename _service { sdl } }", json!({})).await.unwrap()["errors"].is_null());
         let ended = tokio::time::timeout(Duration::from_secs(25), join_all(unread.connections)).await;
         assert!(ended.is_ok(), "connections of peers that do not read end");

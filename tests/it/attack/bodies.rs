@@ -181,6 +181,6 @@ async fn what_one_caller_does_not_finish_sending_keeps_nobody_else_out() {
     }
     assert!(statuses.iter().all(|status| status == "503" || status == "408"), "{statuses:?}");
     assert!(statuses.iter().any(|status| status == "503"), "they could hold as much as they liked");
-    // Whoever is given up has given back what they held.
+    // A request that is given up has given back the memory it held.
     assert!(data(world.post_text(large).bearer_auth(&mallory)).await.is_object());
 }

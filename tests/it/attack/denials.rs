@@ -1,9 +1,9 @@
 //! Refusals that fill the disk, and audit queries that cost too much.
 
-use crate::support::{Backend, World, agent_asks, entry, runtime, service, tool_asks, user};
+use crate::support::{Backend, World, agent_asks, entry, new_project, runtime, service, tool_asks, user};
 use futures::StreamExt as _;
 use project_vault::domain::{AuditOutcome, EntryId, Error, Purpose};
-use project_vault::vault::{AuditEvent, AuditQuery, Caller, NewProject, ResolveRequest, RoleChange};
+use project_vault::vault::{AuditEvent, AuditQuery, Caller, ResolveRequest, RoleChange};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -250,12 +250,7 @@ both! {
     async fn what_a_filtered_page_costs_does_not_grow_with_the_log(world: World) {
         world.demo().await;
         for project in ["small", "large"] {
-            let new = NewProject {
-                project: project.to_owned(),
-                participants: vec!["acme".to_owned()],
-                accountable: vec!["alice".to_owned()],
-                status: project_vault::domain::ProjectStatus::Active,
-            };
+            let new = new_project(project, "alice");
             world.vault.projects().register(&service("platform"), new).await.unwrap();
         }
         world.add_events("small", 11_000).await;
@@ -295,12 +290,7 @@ both! {
     async fn an_entry_of_another_project_has_no_events_here(world: World) {
         world.demo().await;
         let made = world.vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap();
-        let other = NewProject {
-            project: "other".to_owned(),
-            participants: vec!["acme".to_owned()],
-            accountable: vec!["zoe".to_owned()],
-            status: project_vault::domain::ProjectStatus::Active,
-        };
+        let other = new_project("other", "zoe");
         world.vault.projects().register(&service("platform"), other).await.unwrap();
         let query = "query($p: ID!, $f: VaultAuditFilter) { projectVault(projectId: $p) { auditEvents(filter: $f) {
             nodes { action } pageInfo { hasNextPage endCursor } } } }";

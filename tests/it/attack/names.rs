@@ -233,7 +233,7 @@ both! {
         let seen = "{ projectVault(projectId: \"demo\") { environmentNames approvedNames } }";
         let kept = json!({ "environmentNames": "SUFFIXED", "approvedNames": ["A", "B"] });
         assert_eq!(world.ask(&user("dave"), seen, json!({})).await.ok("/projectVault"), &kept);
-        // Whoever may not list entries sees the setting, and no names.
+        // A viewer who may not list entries sees the setting, and no names.
         let auditor = world.ask(&user("audrey"), seen, json!({})).await;
         assert_eq!((auditor.codes(), auditor.at("/projectVault/approvedNames")), (vec!["FORBIDDEN"], &Value::Null));
         assert_eq!(auditor.at("/projectVault/environmentNames"), "SUFFIXED");

@@ -1,9 +1,8 @@
 //! Data keys of projects: replaced, with everything re-encrypted, and the old ones gone.
 
 use super::{EVENTS, Ringed, demo, operator, rotate, value};
-use crate::support::{World, agent_asks, entry, runtime, service, tool_asks, user};
-use project_vault::domain::ProjectStatus;
-use project_vault::vault::{NewProject, Rollback};
+use crate::support::{World, agent_asks, entry, new_project, runtime, service, tool_asks, user};
+use project_vault::vault::Rollback;
 use serde_json::json;
 
 const KEYS: &str = "SELECT count(*) AS n FROM data_keys";
@@ -104,12 +103,7 @@ both! {
         let ringed = Ringed::with(world, &[("TOKEN", "a value")]).await;
         let world = &ringed.world;
         for id in ["a", "z"] {
-            let new = NewProject {
-                project: id.to_owned(),
-                participants: vec!["acme".to_owned()],
-                accountable: vec!["alice".to_owned()],
-                status: ProjectStatus::Active,
-            };
+            let new = new_project(id, "alice");
             world.vault.projects().register(&service("platform"), new).await.unwrap();
         }
         let keys = async || world.text("SELECT CAST(count(DISTINCT wrapped) AS TEXT) AS t FROM data_keys").await;

@@ -2,16 +2,16 @@
 //! faults.
 
 use super::{Ringed, add_projects, operator, value};
-use crate::support::{Backend, World, agent_asks, entry, runtime, service, tool_asks, user};
+use crate::support::{Backend, World, agent_asks, entry, new_project, runtime, service, tool_asks, user};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use data_encoding::BASE64;
 use project_vault::crypto::Keyring;
-use project_vault::domain::{Error, ProjectStatus};
+use project_vault::domain::Error;
 use project_vault::kms::{KeyProvider, KeyringProvider, MasterKeys, Transit, TransitConfig, TransitUrl};
-use project_vault::vault::{NewEntry, NewProject, Vault};
+use project_vault::vault::{NewEntry, Vault};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -280,12 +280,7 @@ both! {
         world.demo().await;
         let projects: Vec<String> = (0..8).map(|n| format!("p-{n}")).collect();
         for project in &projects {
-            let new = NewProject {
-                project: project.clone(),
-                participants: vec!["acme".to_owned()],
-                accountable: vec!["zoe".to_owned()],
-                status: ProjectStatus::Active,
-            };
+            let new = new_project(project, "zoe");
             world.vault.projects().register(&service("platform"), new).await.unwrap();
         }
         // This server has opened the data key of one project only.

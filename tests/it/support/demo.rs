@@ -60,6 +60,16 @@ pub fn tool_asks(question: AgentQuestion) -> ResolveRequest {
     ResolveRequest { question, purpose: Purpose::ToolExecution, session: None, tool: None, recipient: None }
 }
 
+/// A project that `acme` takes part in, with one Accountable person.
+pub fn new_project(id: &str, accountable: &str) -> NewProject {
+    NewProject {
+        project: id.to_owned(),
+        participants: vec!["acme".to_owned()],
+        accountable: vec![accountable.to_owned()],
+        status: ProjectStatus::Active,
+    }
+}
+
 /// Names with what became of them.
 pub fn names(resolved: &[Resolved]) -> Vec<(&str, SecretOutcome)> {
     resolved.iter().map(|answer| (answer.name.as_str(), answer.outcome)).collect()

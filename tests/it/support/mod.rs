@@ -11,7 +11,7 @@ mod world;
 
 pub use api::{Answer, ask};
 pub use database::{Backend, Database, setting};
-pub use demo::{agent_asks, entry, names, runtime, service, tool_asks, user};
+pub use demo::{agent_asks, entry, names, new_project, runtime, service, tool_asks, user};
 pub use gate::Gate;
 pub use program::{Installation, Ran, Running, run};
 pub use world::{World, in_time, openfga_url, vault_events};
