@@ -23,7 +23,7 @@ impl Embedded {
     }
 
     pub(super) async fn check(&self, questions: &[Question]) -> Result<Vec<bool>> {
-        self.check_in(&mut self.store.conn().await?, questions).await
+        self.check_in(&mut self.store.reader().await?, questions).await
     }
 
     /// As [`Self::check`], in the transaction of `conn`.

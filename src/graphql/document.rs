@@ -28,6 +28,7 @@ mod cost;
 mod introspection;
 mod measure;
 mod merge;
+mod remembered;
 mod scan;
 #[cfg(test)]
 mod schema_fields;
@@ -47,6 +48,7 @@ use std::collections::HashSet;
 pub use cost::{Circumstances, Estimate};
 pub use introspection::{Introspected, WHOLE};
 pub use measure::MAX_LEVELS;
+pub(super) use remembered::RememberedDocuments;
 pub use size::{MAX_SUBJECT, json_length};
 
 /// Root fields with the maximum number of their selections in one operation, and the error beyond

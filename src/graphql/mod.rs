@@ -35,7 +35,7 @@ use async_graphql::{
     ServerError, Value, Variables,
 };
 use bytes::Bytes;
-use document::json_length;
+use document::{RememberedDocuments, json_length};
 use entities::{Begun, Root};
 use executor::{Build, Executor, is_built_in, sdl_of};
 use federated_tracing::{EXTENSION, Tracer, trace_length};
@@ -94,6 +94,7 @@ pub struct Api {
     inputs: Arc<HashSet<String>>,
     vault: Vault,
     introspection: bool,
+    documents: Arc<RememberedDocuments>,
 }
 
 /// The schema's types that a variable may have.
@@ -123,7 +124,7 @@ pub struct Call {
     /// The request, as it is named in answers, logs and events.
     pub request_id: RequestId,
     /// The document.
-    pub operation: Inspected,
+    pub operation: Arc<Inspected>,
     /// The values of its variables.
     pub variables: Variables,
     /// Whether the answer tells which field took how long, in `extensions.ftv1`.
@@ -169,7 +170,7 @@ impl Api {
     #[must_use]
     pub fn new(vault: Vault, introspection: bool) -> Self {
         let inputs = Arc::new(input_types::<Root, Mutation>());
-        Self { schema: Executor::new(build, str::to_owned), inputs, vault, introspection }
+        Self { schema: Executor::new(build, str::to_owned), inputs, vault, introspection, documents: Arc::default() }
     }
 
     /// Executes another schema in the place of the vault's, under the same rules, and answers its
@@ -193,12 +194,22 @@ impl Api {
         &self.vault
     }
 
-    /// Reads a document and checks its size, at a cost that is linear in its bytes.
+    /// Reads a document and checks its size, at a cost that is linear in its bytes. What callers
+    /// with a token send again and again is read once.
     ///
     /// # Errors
     /// When it is no GraphQL, or more than the vault takes.
-    pub fn inspect(&self, query: &str, operation_name: Option<&str>) -> Result<Inspected, DocumentError> {
-        inspect(query, operation_name)
+    pub fn inspect(
+        &self,
+        query: &str,
+        operation_name: Option<&str>,
+        has_token: bool,
+    ) -> Result<Arc<Inspected>, DocumentError> {
+        if has_token {
+            self.documents.inspect(query, operation_name)
+        } else {
+            inspect(query, operation_name).map(Arc::new)
+        }
     }
 
     /// Whether an operation is answered without a token: a query of nothing but `__typename`,
@@ -252,7 +263,7 @@ impl Api {
         let mut request = Request::new("").variables(call.variables).data(Begun::default());
         request.introspection_mode =
             if self.introspection { IntrospectionMode::Enabled } else { IntrospectionMode::Disabled };
-        request.set_parsed_query(call.operation.document);
+        request.set_parsed_query(call.operation.document.clone());
         let loads = PendingLoads::default();
         if let Some(caller) = call.caller {
             request = request.data(RequestContext::new(self.vault.clone(), caller, &loads, concealment.clone()));

@@ -77,6 +77,11 @@ macro_rules! text_columns {
                 read(text).ok_or_else(|| concat!("a column holds no ", stringify!($ty)).into())
             }
         }
+        impl super::sqlite::Item for $ty {
+            fn text(&self) -> String {
+                self.as_str().to_owned()
+            }
+        }
         impl<DB: Backend> ToSql<Text, DB> for $ty where str: ToSql<Text, DB> {
             fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
                 self.as_str().to_sql(out)
@@ -131,6 +136,11 @@ macro_rules! id_columns {
         column!($ty, diesel::sql_types::Uuid);
         column!($ty, Binary);
         loadable!($ty);
+        impl super::sqlite::Item for $ty {
+            fn text(&self) -> String {
+                self.0.simple().to_string()
+            }
+        }
         impl FromSql<diesel::sql_types::Uuid, Pg> for $ty {
             fn from_sql(raw: <Pg as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
                 <uuid::Uuid as FromSql<diesel::sql_types::Uuid, Pg>>::from_sql(raw).map(Self)

@@ -9,6 +9,7 @@ mod migrations;
 mod postgres;
 pub mod records;
 mod sqlite;
+mod statement;
 mod transaction;
 
 use crate::domain::{
@@ -26,6 +27,7 @@ use records::{
 use secrecy::{ExposeSecret as _, SecretString};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 pub use transaction::{End, Tx};
 
@@ -54,7 +56,7 @@ const SET_UP_LOCK_TIMEOUT: Duration = Duration::from_secs(600);
 #[derive(Clone)]
 enum Backend {
     Postgres(Pool<postgres::backend::Connection>),
-    Sqlite(Pool<sqlite::backend::Connection>),
+    Sqlite(sqlite::Pools),
 }
 
 /// A kind of database.
@@ -86,7 +88,7 @@ impl Store {
     pub fn open(url: &str, instrument: Option<Instrument>) -> Result<Self> {
         let pool = match (Kind::of(url), url.strip_prefix("sqlite:")) {
             (Some(Kind::Postgres), _) => Backend::Postgres(postgres::open(url, instrument)?),
-            (Some(Kind::Sqlite), Some(path)) => Backend::Sqlite(sqlite::open(path, instrument)?),
+            (Some(Kind::Sqlite), Some(path)) => Backend::Sqlite(sqlite::open(path, instrument.as_ref())?),
             _ => {
                 return Err(Error::Refused(
                     "the database's URL is neither postgres://... nor sqlite:PATH; give one of them",
@@ -139,7 +141,31 @@ impl Store {
                 let conn = pool.get().await.map(Conn::Postgres);
                 conn.map_err(|error| postgres::not_durable(&error).unwrap_or_else(|| Error::unreachable(&error)))
             }
-            Backend::Sqlite(pool) => pool.get().await.map(Conn::Sqlite).map_err(|e| Error::unreachable(&e)),
+            Backend::Sqlite(pools) => sqlite_conn(&pools.others).await,
+        }
+    }
+
+    /// As [`Self::conn`], for statements that each read few rows by an index. SQLite runs them on
+    /// the thread of the request, where others wait meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::conn`].
+    pub async fn reader(&self) -> Result<Conn> {
+        match &self.pool {
+            Backend::Postgres(_) => self.conn().await,
+            Backend::Sqlite(pools) => sqlite_conn(&pools.readers).await,
+        }
+    }
+
+    /// Runs a task that uses the database all the time: for SQLite on a thread of its own, so that
+    /// its statements and commits keep no other task waiting.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        match self.kind() {
+            Kind::Postgres => drop(tokio::spawn(task)),
+            Kind::Sqlite => {
+                let runtime = Handle::current();
+                drop(tokio::task::spawn_blocking(move || runtime.block_on(task)));
+            }
         }
     }
 
@@ -185,6 +211,10 @@ impl Store {
             },
         }
     }
+}
+
+async fn sqlite_conn(pool: &Pool<sqlite::backend::Connection>) -> Result<Conn> {
+    pool.get().await.map(Conn::Sqlite).map_err(|error| Error::unreachable(&error))
 }
 
 /// One connection; its methods are the queries.

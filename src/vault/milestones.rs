@@ -71,7 +71,7 @@ impl Milestones {
     /// UNAVAILABLE when the database cannot be reached.
     pub async fn by_id(&self, ids: &[MilestoneId]) -> Result<HashMap<MilestoneId, Milestone>> {
         let now = self.now();
-        let rows = self.store.conn().await?.milestones_by_id(ids).await?;
+        let rows = self.store.reader().await?.milestones_by_id(ids).await?;
         Ok(rows.into_iter().map(|row| (row.id.clone(), Milestone::from_row(row, now))).collect())
     }
 
@@ -82,7 +82,7 @@ impl Milestones {
     pub async fn of_projects(&self, projects: &[ProjectId]) -> Result<HashMap<ProjectId, Vec<Milestone>>> {
         let now = self.now();
         let mut found: HashMap<ProjectId, Vec<Milestone>> = HashMap::new();
-        for row in self.store.conn().await?.milestones_of(projects).await? {
+        for row in self.store.reader().await?.milestones_of(projects).await? {
             found.entry(row.project.clone()).or_default().push(Milestone::from_row(row, now));
         }
         Ok(found)
@@ -180,7 +180,7 @@ impl Milestones {
         let action = AuditAction::MilestoneDeleted;
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;
         let milestone = id(MilestoneId::parse(milestone), &["id"])?;
-        let known = self.store.conn().await?.milestones_by_id(std::slice::from_ref(&milestone)).await?.pop();
+        let known = self.store.reader().await?.milestones_by_id(std::slice::from_ref(&milestone)).await?.pop();
         let Some(row) = known else { return Ok((milestone, 0)) };
         let partition = OutboxPartition::Project(&row.project);
         let mut tx = self.tuples.begin_change(partition).await?;

@@ -171,7 +171,7 @@ impl Endpoint {
         let mut memory = self.requests.reservation(principal.as_ref());
         let received = receive(head, body, principal.is_none(), &mut memory).await?;
         let by_get = matches!(received, Received::Query(_));
-        let (prepared, mut memory) = self.prepare(received, memory).await?;
+        let (prepared, mut memory) = self.prepare(received, principal.is_some(), memory).await?;
         let Prepared { operation, variables, weight } = prepared;
         memory.resize_to_execute(weight).await?;
         let operation = match operation {
@@ -195,15 +195,20 @@ impl Endpoint {
 
     /// Reads the parameters and inspects its document. Takes the reservation along: parsing goes
     /// on, and needs its memory, when the client disconnects.
-    async fn prepare(&self, received: Received, memory: Reservation) -> Result<(Prepared, Reservation), Refusal> {
+    async fn prepare(
+        &self,
+        received: Received,
+        has_token: bool,
+        memory: Reservation,
+    ) -> Result<(Prepared, Reservation), Refusal> {
         if received.length() <= MAX_INLINE_PARSE {
-            return Ok((received.prepare(&self.api)?, memory));
+            return Ok((received.prepare(&self.api, has_token)?, memory));
         }
         let permits = memory.acquire_heavy(&self.parsers).await?;
         let (api, span) = (self.api.clone(), Span::current());
         let prepared = tokio::task::spawn_blocking(move || {
             let _permits = permits;
-            span.in_scope(|| received.prepare(&api)).map(|prepared| (prepared, memory))
+            span.in_scope(|| received.prepare(&api, has_token)).map(|prepared| (prepared, memory))
         });
         prepared.await.unwrap_or_else(|error| {
             tracing::error!(panicked = error.is_panic(), "parsing a request ended without a result");
@@ -314,7 +319,7 @@ enum Received {
 
 /// A parsed request; its document may be invalid.
 struct Prepared {
-    operation: Result<Inspected, graphql::DocumentError>,
+    operation: Result<Arc<Inspected>, graphql::DocumentError>,
     variables: Variables,
     /// Upper bound of the memory that the request takes during execution, in bytes.
     weight: usize,
@@ -328,12 +333,12 @@ impl Received {
         }
     }
 
-    fn prepare(self, api: &Api) -> Result<Prepared, Refusal> {
+    fn prepare(self, api: &Api, has_token: bool) -> Result<Prepared, Refusal> {
         let Parameters { query, operation_name, variables, weight } = match self {
             Self::Body(body) => Parameters::from_json(&body)?,
             Self::Query(uri) => Parameters::from_query(&uri)?,
         };
-        let operation = api.inspect(&query, operation_name.as_deref());
+        let operation = api.inspect(&query, operation_name.as_deref(), has_token);
         // Resolvers get copies of the variables.
         let weight = 2 * weight + operation.as_ref().map_or(0, |operation| operation.weight);
         Ok(Prepared { operation, variables, weight })

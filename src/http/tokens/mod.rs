@@ -2,11 +2,12 @@
 //! issuers.
 //!
 //! `aud` decides the kind of principal and `sub` its id. `issuers` reads the trusted issuers,
-//! `jwks` parses one key set, `sets` keeps it fresh, `verifier` checks one token, and `signer`
-//! makes tokens for development.
+//! `jwks` parses one key set, `sets` keeps it fresh, `verifier` checks one token, `remembered` keeps
+//! what it found, and `signer` makes tokens for development.
 
 mod issuers;
 mod jwks;
+mod remembered;
 mod sets;
 mod signer;
 #[cfg(test)]

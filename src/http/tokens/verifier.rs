@@ -1,6 +1,7 @@
 //! Verifying one token.
 
 use super::issuers::{IssuerConfig, check_issuers};
+use super::remembered::{Remembered, RememberedTokens};
 use super::sets::{IssuerKeys, Lookup};
 use crate::domain::{
     AgentId, Clock, IdError, MilestoneId, Narrowing, Principal, ProjectId, RuntimeId, ServiceId, Timestamp, TokenKind,
@@ -112,6 +113,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     refresh: Duration,
     kept_fresh: AtomicBool,
+    remembered: RememberedTokens,
 }
 
 struct Issuer {
@@ -146,7 +148,7 @@ impl Verifier {
             return Err(problems);
         }
         let kept_fresh = AtomicBool::new(false);
-        Ok(Self(Arc::new(Inner { issuers: trusted, clock, refresh, kept_fresh })))
+        Ok(Self(Arc::new(Inner { issuers: trusted, clock, refresh, kept_fresh, remembered: RememberedTokens::default() })))
     }
 
     /// Reads all key sets, and then re-reads them in the background until the last clone is
@@ -172,6 +174,17 @@ impl Verifier {
     pub async fn verify(&self, token: &str) -> Result<Verified, TokenError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::TooLong);
+        }
+        let id = RememberedTokens::id(token);
+        if let Some(known) = self.0.remembered.get(&id) {
+            if let Some(trusted) = self.0.issuers.get(&known.verified.issuer)
+                && let Lookup::Found(key) = trusted.keys.find(&known.key_id).await
+                && Arc::ptr_eq(&key, &known.key)
+            {
+                known.lifetime.check(self.0.clock.now())?;
+                return Ok(known.verified.clone());
+            }
+            self.0.remembered.forget(&id);
         }
         let mut parts = token.split('.');
         let (Some(header), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
@@ -208,9 +221,13 @@ impl Verifier {
         if !trusted.kinds.contains(&kind) {
             return Err(TokenError::Kind);
         }
-        let expires_at = claims.check_times(kind, self.0.clock.now())?;
+        let lifetime = claims.lifetime(kind)?;
+        lifetime.check(self.0.clock.now())?;
         let principal = trusted.principal(kind, &claims)?;
-        Ok(Verified { principal, issuer: iss, expires_at })
+        let verified = Verified { principal, issuer: iss, expires_at: lifetime.expires };
+        let length = token.len();
+        self.0.remembered.insert(id, Remembered { key_id, key, verified: verified.clone(), lifetime, length });
+        Ok(verified)
     }
 }
 
@@ -356,22 +373,37 @@ impl Audiences {
     }
 }
 
-impl Body {
-    /// Judges `exp` and `nbf` (RFC 7519, sections 4.1.4 and 4.1.5); gives when the token ends.
-    fn check_times(&self, kind: TokenKind, now: Timestamp) -> Result<Timestamp, TokenError> {
-        let expires = instant(self.exp.as_ref().ok_or(TokenError::NoExpiry)?)?;
-        if now >= expires.plus(LEEWAY) {
+/// When a token is valid.
+pub(super) struct Lifetime {
+    expires: Timestamp,
+    begins: Option<Timestamp>,
+    /// Whether it is a runtime's, whose lifetime is limited.
+    is_runtime: bool,
+}
+
+impl Lifetime {
+    pub(super) fn check(&self, now: Timestamp) -> Result<(), TokenError> {
+        if now >= self.expires.plus(LEEWAY) {
             return Err(TokenError::Expired);
         }
-        if let Some(begins) = &self.nbf
-            && now < instant(begins)?.minus(LEEWAY)
-        {
+        if self.begins.is_some_and(|begins| now < begins.minus(LEEWAY)) {
             return Err(TokenError::NotYet);
         }
-        if kind == TokenKind::Runtime && expires > now.plus(MAX_RUNTIME_LIFETIME).plus(LEEWAY) {
+        if self.is_runtime && self.expires > now.plus(MAX_RUNTIME_LIFETIME).plus(LEEWAY) {
             return Err(TokenError::TooLongLived);
         }
-        Ok(expires)
+        Ok(())
+    }
+}
+
+impl Body {
+    /// Reads `exp` and `nbf` (RFC 7519, sections 4.1.4 and 4.1.5).
+    fn lifetime(&self, kind: TokenKind) -> Result<Lifetime, TokenError> {
+        Ok(Lifetime {
+            expires: instant(self.exp.as_ref().ok_or(TokenError::NoExpiry)?)?,
+            begins: self.nbf.as_ref().map(instant).transpose()?,
+            is_runtime: kind == TokenKind::Runtime,
+        })
     }
 
     fn narrowing(&self) -> Result<Narrowing, TokenError> {

@@ -10,23 +10,26 @@ pub mod backend {
     pub type Db = diesel::pg::Pg;
     pub type Connection = diesel_async::AsyncPgConnection;
     pub type IdSql = diesel::sql_types::Uuid;
+    pub use super::lists::{none_of, one_of};
 }
 
 mod address;
+mod lists;
 mod tls;
 
 use super::records::ChainedEvent;
+use super::statement::statement;
 use super::{Error, Instrument};
 use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus, Timestamp};
 pub use address::Address;
 use backend::Connection;
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable, Text, Uuid};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AnsiTransactionManager, AsyncConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager};
 use futures::FutureExt;
-use queries::events::{NewDecoy, NewEvent, ROWS_PER_STATEMENT};
-use schema::{audit_chains, audit_decoys, audit_events, projects};
+use schema::{audit_chains, projects};
 use std::time::Duration;
 
 /// Maximum number of connections of one server.
@@ -79,7 +82,7 @@ pub fn open(url: &str, instrument: Option<Instrument>) -> Result<Pool<Connection
 
 #[derive(QueryableByName)]
 struct Setting {
-    #[diesel(sql_type = diesel::sql_types::Text)]
+    #[diesel(sql_type = Text)]
     setting: String,
 }
 
@@ -123,55 +126,90 @@ pub async fn lock_project(conn: &mut Connection, id: &ProjectId) -> QueryResult<
 /// Takes a lock by name, until the transaction ends.
 pub async fn lock_name(conn: &mut Connection, name: &str) -> QueryResult<()> {
     diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
-        .bind::<diesel::sql_types::Text, _>(name)
+        .bind::<Text, _>(name)
         .execute(conn)
         .await?;
     Ok(())
 }
 
-/// Adds audit events, many in one statement.
+/// Inserts events into a table in one prepared statement: each column is an array.
+macro_rules! insert_rows {
+    ($conn:expr, $table:literal, $events:expr) => {{
+        let events: &[ChainedEvent] = $events;
+        macro_rules! each {
+            ($row:ident => $value:expr, $kind:ty) => {
+                events.iter().map(|$row| $value).collect::<Vec<_>>().into_sql::<Array<$kind>>()
+            };
+        }
+        let columns = (
+            each!(row => row.event.id, Uuid),
+            each!(row => row.event.occurred_at, BigInt),
+            each!(row => row.event.project.as_deref(), Nullable<Text>),
+            each!(row => row.event.action, Text),
+            each!(row => row.event.outcome, Text),
+            each!(row => row.event.reason.as_deref(), Nullable<Text>),
+            each!(row => row.event.count, BigInt),
+            each!(row => row.event.actor.as_str(), Text),
+            each!(row => row.event.subject.as_deref(), Nullable<Text>),
+            each!(row => row.event.role, Nullable<Text>),
+            each!(row => row.event.agent.as_deref(), Nullable<Text>),
+            each!(row => row.event.entry, Nullable<Uuid>),
+            each!(row => row.event.entry_name.as_deref(), Nullable<Text>),
+            each!(row => row.event.entry_version, Nullable<Integer>),
+            each!(row => row.event.entry_revision, Nullable<Integer>),
+            each!(row => row.event.milestone.as_deref(), Nullable<Text>),
+            each!(row => row.event.purpose, Nullable<Text>),
+            each!(row => row.event.session.as_deref(), Nullable<Text>),
+            each!(row => row.event.tool.as_deref(), Nullable<Text>),
+            each!(row => row.event.request_id.as_str(), Text),
+            each!(row => row.link.chain, Uuid),
+            each!(row => row.link.seq, BigInt),
+            each!(row => row.link.prev.as_slice(), Binary),
+            each!(row => row.link.mac.as_slice(), Binary),
+        );
+        let insert = concat!(
+            "INSERT INTO ",
+            $table,
+            " (id, occurred_at, project_id, action, outcome, reason, count, actor, subject, role, agent_id, \
+             entry_id, entry_name, entry_version, entry_revision, milestone_id, purpose, session_id, tool, \
+             request_id, chain_id, seq, prev, mac) \
+             SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        );
+        statement(insert, columns).execute($conn).await.map(drop)
+    }};
+}
+
+/// Adds audit events.
 pub async fn insert_events(conn: &mut Connection, events: &[ChainedEvent]) -> QueryResult<()> {
-    for chunk in events.chunks(ROWS_PER_STATEMENT) {
-        let rows: Vec<NewEvent<'_>> = chunk.iter().map(NewEvent::from).collect();
-        diesel::insert_into(audit_events::table).values(rows).execute(conn).await?;
-    }
-    Ok(())
+    insert_rows!(conn, "audit_events", events)
 }
 
 /// As [`insert_events`], for decoys.
 pub async fn insert_decoys(conn: &mut Connection, decoys: &[ChainedEvent]) -> QueryResult<()> {
-    for chunk in decoys.chunks(ROWS_PER_STATEMENT) {
-        let rows: Vec<NewDecoy<'_>> = chunk.iter().map(NewDecoy::from).collect();
-        diesel::insert_into(audit_decoys::table).values(rows).execute(conn).await?;
-    }
-    Ok(())
+    insert_rows!(conn, "audit_decoys", decoys)
 }
 
 /// Adds to the number of uses of each entry. The rows are locked in one order, so that two resolves
 /// never deadlock. A missing counter starts anew, unless its entry is gone as well.
 pub async fn record_usage(conn: &mut Connection, used: &[(EntryId, i64)], now: Timestamp) -> QueryResult<()> {
     let (entries, times): (Vec<EntryId>, Vec<i64>) = used.iter().copied().unzip();
-    diesel::sql_query(
-        "WITH used AS (SELECT * FROM unnest($1, $3) AS used (id, times)), \
-         locked AS (SELECT entry_id FROM entry_usage WHERE entry_id = ANY($1) ORDER BY entry_id FOR UPDATE), \
+    let add = statement(
+        "WITH used AS (SELECT id, times, at FROM unnest(?, ?) AS used (id, times), (SELECT ? AS at) AS now), \
+         locked AS (SELECT entry_id FROM entry_usage WHERE entry_id IN (SELECT id FROM used) ORDER BY entry_id FOR UPDATE), \
          counted AS ( \
              UPDATE entry_usage SET resolve_count = resolve_count + used.times, \
-             last_resolved_at = GREATEST(COALESCE(last_resolved_at, $2), $2) \
+             last_resolved_at = GREATEST(COALESCE(last_resolved_at, used.at), used.at) \
              FROM locked JOIN used ON used.id = locked.entry_id \
              WHERE entry_usage.entry_id = locked.entry_id RETURNING entry_usage.entry_id) \
          INSERT INTO entry_usage AS known (entry_id, resolve_count, last_resolved_at) \
-         SELECT entries.id, used.times, $2 FROM entries JOIN used ON used.id = entries.id \
+         SELECT entries.id, used.times, used.at FROM entries JOIN used ON used.id = entries.id \
          WHERE NOT EXISTS (SELECT FROM counted WHERE counted.entry_id = entries.id) \
          ORDER BY entries.id FOR KEY SHARE OF entries \
          ON CONFLICT (entry_id) DO UPDATE SET resolve_count = known.resolve_count + EXCLUDED.resolve_count, \
-         last_resolved_at = GREATEST(COALESCE(known.last_resolved_at, $2), $2)",
-    )
-    .bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(entries)
-    .bind::<diesel::sql_types::BigInt, _>(now)
-    .bind::<diesel::sql_types::Array<diesel::sql_types::BigInt>, _>(times)
-    .execute(conn)
-    .await?;
-    Ok(())
+         last_resolved_at = GREATEST(COALESCE(known.last_resolved_at, EXCLUDED.last_resolved_at), EXCLUDED.last_resolved_at)",
+        (entries.into_sql::<Array<Uuid>>(), times.into_sql::<Array<BigInt>>(), now.into_sql::<BigInt>()),
+    );
+    add.execute(conn).await.map(drop)
 }
 
 /// Does nothing: the server reuses erased pages.

@@ -1,6 +1,6 @@
 //! Chains of audit events, and their signed heads.
 
-use super::super::backend::Connection;
+use super::super::backend::{Connection, one_of};
 use super::super::schema::{audit_chains, audit_events, audit_heads, entries};
 use super::events::{EVENT, LINK};
 use crate::domain::{AuditAction, ChainId, EntryId, ProjectId, Timestamp};
@@ -60,7 +60,7 @@ pub async fn insert_chain(conn: &mut Connection, chain: &ChainRow) -> QueryResul
 }
 
 pub async fn release_chains(conn: &mut Connection, chains: &[ChainId]) -> QueryResult<()> {
-    diesel::update(audit_chains::table.filter(audit_chains::id.eq_any(chains)))
+    diesel::update(audit_chains::table.filter(one_of(audit_chains::id, chains)))
         .set(audit_chains::released.eq(true))
         .execute(conn)
         .await?;
@@ -243,7 +243,7 @@ pub async fn events_of_kind(
 ) -> QueryResult<Vec<ChainedEvent>> {
     audit_events::table
         .filter(audit_events::project_id.eq(project))
-        .filter(audit_events::action.eq_any(actions))
+        .filter(one_of(audit_events::action, actions))
         .select((EVENT, LINK))
         .load(conn)
         .await

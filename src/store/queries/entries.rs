@@ -1,6 +1,6 @@
 //! Reads entries, versions and what an agent may receive.
 
-use super::super::backend::{Connection, Db};
+use super::super::backend::{Connection, Db, none_of, one_of};
 use super::super::schema::{
     audit_events, ciphertexts, data_keys, entries, entry_usage, milestones, projects, replaced_data_keys, versions,
 };
@@ -50,7 +50,7 @@ macro_rules! views {
 }
 
 pub async fn entries_by_id(conn: &mut Connection, ids: &[EntryId]) -> QueryResult<Vec<EntryView>> {
-    views!().filter(entries::id.eq_any(ids.to_vec())).load(conn).await
+    views!().filter(one_of(entries::id, ids.to_vec())).load(conn).await
 }
 
 pub async fn entry_named(
@@ -79,7 +79,7 @@ pub async fn entries_named(
     entries::table
         .filter(entries::project_id.eq(project))
         .filter(coalesce_text(entries::milestone_id, "").eq(scope(milestone)))
-        .filter(entries::name.eq_any(names.to_vec()))
+        .filter(one_of(entries::name, names.to_vec()))
         .filter(entries::deleted_at.is_null())
         .load(conn)
         .await
@@ -129,7 +129,7 @@ macro_rules! selected {
             query = query.filter(lower(entries::name).like(pattern).escape('\\'));
         }
         if let Some(categories) = &selection.categories {
-            query = query.filter(entries::category.eq_any(categories.clone()));
+            query = query.filter(one_of(entries::category, categories.clone()));
         }
         if let Some(of_project) = selection.of_project {
             query = query.filter(entries::milestone_id.is_null().eq(of_project));
@@ -138,7 +138,7 @@ macro_rules! selected {
             query = query.filter(coalesce_text(entries::milestone_id, "").eq(scope(Some(milestone))));
         }
         if let Some(names) = &selection.names {
-            query = query.filter(entries::name.eq_any(names.clone()));
+            query = query.filter(one_of(entries::name, names.clone()));
         }
         if let Some(before) = selection.expires_before {
             query = query.filter(live().and(expiry().lt(before.millis())));
@@ -217,7 +217,7 @@ pub async fn versions_of(conn: &mut Connection, ids: &[EntryId]) -> QueryResult<
         ))
         .inner_join(entries::table.on(entries::id.eq(versions::entry_id)))
         .inner_join(data_keys::table.on(data_keys::id.eq(entries::data_key_id)))
-        .filter(versions::entry_id.eq_any(ids.to_vec()))
+        .filter(one_of(versions::entry_id, ids.to_vec()))
         .order((versions::entry_id, versions::version.desc()))
         .select((versions::all_columns, ciphertexts::hint, entries::project_id, data_key_columns!()))
         .load(conn)
@@ -255,7 +255,7 @@ pub async fn candidates(
         .into_sql::<Bool>()
         .and(entries::disabled.eq(false))
         .and(coalesce(entries::expires_at, i64::MAX).gt(now.millis()))
-        .and(entries::name.ne_all(provided.to_vec()));
+        .and(none_of(entries::name, provided.to_vec()));
     let newer = diesel::alias!(audit_events as newer);
     let any = names.is_none();
     let names = names.unwrap_or_default();
@@ -268,7 +268,7 @@ pub async fn candidates(
                 .eq(projects::id)
                 .and(entries::deleted_at.is_null())
                 .and(coalesce_text(entries::milestone_id, milestone.clone()).eq(milestone))
-                .and(entries::name.eq_any(names.to_vec()).or(any.into_sql::<Bool>()))),
+                .and(one_of(entries::name, names.to_vec()).or(any.into_sql::<Bool>()))),
         )
         .left_join(
             versions::table.on(versions::entry_id.eq(entries::id).and(versions::version.eq(entries::current_version))),

@@ -1,6 +1,6 @@
 //! Writes and erases entries.
 
-use super::super::backend::Connection;
+use super::super::backend::{Connection, one_of};
 use super::super::schema::{
     ciphertexts, data_keys, entries, entry_usage, milestones, projects, replaced_data_keys, versions,
 };
@@ -190,10 +190,10 @@ pub async fn erase_entries(conn: &mut Connection, ids: &[EntryId]) -> QueryResul
     for chunk in ids.chunks(1_000) {
         let chunk = || chunk.to_vec();
         erased.versions +=
-            rows(diesel::delete(versions::table.filter(versions::entry_id.eq_any(chunk()))).execute(conn).await?);
-        diesel::delete(ciphertexts::table.filter(ciphertexts::entry_id.eq_any(chunk()))).execute(conn).await?;
-        diesel::delete(entry_usage::table.filter(entry_usage::entry_id.eq_any(chunk()))).execute(conn).await?;
-        erased.entries += rows(diesel::delete(entries::table.filter(entries::id.eq_any(chunk()))).execute(conn).await?);
+            rows(diesel::delete(versions::table.filter(one_of(versions::entry_id, chunk()))).execute(conn).await?);
+        diesel::delete(ciphertexts::table.filter(one_of(ciphertexts::entry_id, chunk()))).execute(conn).await?;
+        diesel::delete(entry_usage::table.filter(one_of(entry_usage::entry_id, chunk()))).execute(conn).await?;
+        erased.entries += rows(diesel::delete(entries::table.filter(one_of(entries::id, chunk()))).execute(conn).await?);
     }
     Ok(erased)
 }

@@ -2,16 +2,12 @@
 
 #![allow(clippy::ref_option_ref, reason = "in the code that Insertable derives")]
 
-use super::super::backend::{Connection, Db};
+use super::super::backend::{Connection, Db, one_of};
 use super::super::schema::{audit_decoys, audit_events, entries, versions};
 use crate::domain::{AuditAction, AuditOutcome, ChainId, EntryId, EventId, Purpose, Role, Timestamp};
 use crate::store::records::{ChainedEvent, EventRow, EventSelection, ExposureRow};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-
-/// Maximum number of rows in one statement: SQLite takes 32,766 parameters, PostgreSQL 65,535, and
-/// a row has 24.
-pub const ROWS_PER_STATEMENT: usize = 1_300;
 
 /// Declares the row of a table with the columns of an event.
 macro_rules! new_event {
@@ -111,10 +107,10 @@ macro_rules! selected {
             query = query.filter(audit_events::entry_id.eq(entry));
         }
         if let Some(actions) = &$selection.actions {
-            query = query.filter(audit_events::action.eq_any(actions));
+            query = query.filter(one_of(audit_events::action, actions));
         }
         if let Some(outcomes) = &$selection.outcomes {
-            query = query.filter(audit_events::outcome.eq_any(outcomes));
+            query = query.filter(one_of(audit_events::outcome, outcomes));
         }
         if let Some(since) = $selection.since {
             query = query.filter(audit_events::occurred_at.ge(since));
@@ -226,7 +222,7 @@ pub async fn exposures_of(conn: &mut Connection, of: &[EntryId]) -> QueryResult<
                 .and(received.field(versions::version).nullable().eq(audit_events::entry_version))
                 .and(received.field(versions::ciphertext_version).eq(versions::ciphertext_version))),
         )
-        .filter(entries::id.eq_any(of.to_vec()))
+        .filter(one_of(entries::id, of.to_vec()))
         .filter(audit_events::action.eq(AuditAction::SecretResolved))
         .filter(audit_events::outcome.eq(AuditOutcome::Allowed))
         .filter(audit_events::agent_id.is_not_null())

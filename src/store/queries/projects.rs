@@ -1,6 +1,6 @@
 //! Projects, their tombstones and milestones.
 
-use super::super::backend::Connection;
+use super::super::backend::{Connection, one_of};
 use super::super::schema::{deleted_projects, milestones, projects};
 use crate::domain::{ApprovedNames, EnvironmentNames, MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
 use crate::store::records::{MilestoneRow, ProjectRow};
@@ -9,14 +9,14 @@ use diesel_async::RunQueryDsl;
 
 pub async fn projects_by_id(conn: &mut Connection, ids: &[ProjectId]) -> QueryResult<Vec<ProjectRow>> {
     projects::table
-        .filter(projects::id.eq_any(ids))
+        .filter(one_of(projects::id, ids))
         .select((projects::id, projects::status, projects::environment_names))
         .load(conn)
         .await
 }
 
 pub async fn approved_names(conn: &mut Connection, ids: &[ProjectId]) -> QueryResult<Vec<(ProjectId, ApprovedNames)>> {
-    projects::table.filter(projects::id.eq_any(ids)).select((projects::id, projects::approved_names)).load(conn).await
+    projects::table.filter(one_of(projects::id, ids)).select((projects::id, projects::approved_names)).load(conn).await
 }
 
 pub async fn set_environment_names(
@@ -67,11 +67,11 @@ pub async fn insert_tombstone(conn: &mut Connection, id: &ProjectId, receipt: &s
 }
 
 pub async fn milestones_by_id(conn: &mut Connection, ids: &[MilestoneId]) -> QueryResult<Vec<MilestoneRow>> {
-    milestones::table.filter(milestones::id.eq_any(ids)).load(conn).await
+    milestones::table.filter(one_of(milestones::id, ids)).load(conn).await
 }
 
 pub async fn milestones_of(conn: &mut Connection, of: &[ProjectId]) -> QueryResult<Vec<MilestoneRow>> {
-    milestones::table.filter(milestones::project_id.eq_any(of)).order(milestones::id).load(conn).await
+    milestones::table.filter(one_of(milestones::project_id, of)).order(milestones::id).load(conn).await
 }
 
 pub async fn insert_milestone(

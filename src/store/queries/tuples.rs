@@ -1,6 +1,6 @@
 //! The embedded authorizer's tuples.
 
-use super::super::backend::{Connection, Db};
+use super::super::backend::{Connection, Db, one_of};
 use super::super::schema::tuples;
 use crate::store::records::TupleRow;
 use diesel::prelude::*;
@@ -15,8 +15,8 @@ pub async fn tuples_about(
     links: &[String],
 ) -> QueryResult<Vec<TupleRow>> {
     tuples::table
-        .filter(tuples::object.eq_any(objects))
-        .filter(tuples::subject.eq_any(subjects).or(tuples::relation.eq_any(links)).or(tuples::subject.like("%#%")))
+        .filter(one_of(tuples::object, objects))
+        .filter(one_of(tuples::subject, subjects).or(one_of(tuples::relation, links)).or(tuples::subject.like("%#%")))
         .load(conn)
         .await
 }

@@ -8,27 +8,37 @@ pub mod schema;
 /// The types that the shared queries and schema are compiled with.
 pub mod backend {
     pub type Db = diesel::sqlite::Sqlite;
-    pub type Connection = diesel_async::sync_connection_wrapper::SyncConnectionWrapper<diesel::SqliteConnection>;
+    pub type Connection = diesel_async::sync_connection_wrapper::SyncConnectionWrapper<
+        diesel::SqliteConnection,
+        super::execution::Execution,
+    >;
     pub type IdSql = diesel::sql_types::Binary;
+    pub use super::lists::{none_of, one_of};
 }
 
+mod execution;
+mod lists;
+
 use super::records::ChainedEvent;
+use super::statement::statement;
 use super::{Error, Instrument};
 use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus, Timestamp};
 use backend::Connection;
+use execution::Execution;
+pub use lists::Item;
 use diesel::connection::AnsiTransactionManager;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable};
+use deadpool::managed::QueueMode;
+use diesel::sql_types::{BigInt, Text};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager as _};
 use futures::FutureExt;
-use queries::events::{NewDecoy, NewEvent, ROWS_PER_STATEMENT};
-use schema::{audit_chains, audit_decoys, audit_events, entries, entry_usage, projects};
-use std::collections::BTreeMap;
+use queries::events::{NewDecoy, NewEvent};
+use schema::{audit_chains, audit_decoys, audit_events, projects};
 use std::time::Duration;
 
-/// Maximum number of connections of one process: many read, one writes.
+/// Maximum number of connections of each pool of a process.
 const POOL_SIZE: usize = 8;
 /// Maximum time a request waits for a connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,15 +55,30 @@ pub const PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL
 
 pub type PooledConnection = Object<Connection>;
 
-/// Opens a pool; connects at first use.
-pub fn open(path: &str, instrument: Option<Instrument>) -> Result<Pool<Connection>, Error> {
+/// The connections of a process.
+#[derive(Clone)]
+pub struct Pools {
+    /// For reading few rows by an index.
+    pub readers: Pool<Connection>,
+    /// For everything else.
+    pub others: Pool<Connection>,
+}
+
+/// Opens the pools; connects at first use.
+pub fn open(path: &str, instrument: Option<&Instrument>) -> Result<Pools, Error> {
+    let pool = |execution| open_pool(path, execution, instrument.cloned());
+    Ok(Pools { readers: pool(Execution::Here)?, others: pool(Execution::InPlace)? })
+}
+
+fn open_pool(path: &str, execution: Execution, instrument: Option<Instrument>) -> Result<Pool<Connection>, Error> {
     let mut config = ManagerConfig::<Connection>::default();
     config.recycling_method = RecyclingMethod::Fast;
     config.custom_setup = Box::new(move |path| {
         let path = path.to_owned();
         let instrument = instrument.clone();
         async move {
-            let mut conn = Connection::establish(&path).await?;
+            let conn: SqliteConnection = tokio::task::block_in_place(|| diesel::Connection::establish(&path))?;
+            let mut conn = Connection::with_runtime(conn, execution);
             conn.batch_execute(PRAGMAS).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
             if let Some(instrument) = instrument {
                 conn.set_instrumentation(instrument());
@@ -65,6 +90,8 @@ pub fn open(path: &str, instrument: Option<Instrument>) -> Result<Pool<Connectio
     Pool::builder(AsyncDieselConnectionManager::new_with_config(path, config))
         .max_size(POOL_SIZE)
         .wait_timeout(Some(CONNECTION_TIMEOUT))
+        // The connection used last has statements and pages at hand.
+        .queue_mode(QueueMode::Lifo)
         .runtime(deadpool::Runtime::Tokio1)
         .build()
         .map_err(Error::unexpected)
@@ -102,55 +129,35 @@ pub async fn lock_name(_: &mut Connection, _: &str) -> QueryResult<()> {
     Ok(())
 }
 
-/// Adds audit events, many in one statement. For SQLite, `diesel` offers that on its blocking
-/// connection only.
+/// Adds audit events, each with the same prepared statement.
 pub async fn insert_events(conn: &mut Connection, events: &[ChainedEvent]) -> QueryResult<()> {
-    let events = events.to_vec();
-    conn.spawn_blocking(move |conn| {
-        for chunk in events.chunks(ROWS_PER_STATEMENT) {
-            let rows: Vec<NewEvent<'_>> = chunk.iter().map(NewEvent::from).collect();
-            diesel::RunQueryDsl::execute(diesel::insert_into(audit_events::table).values(&rows), conn)?;
-        }
-        Ok(())
-    })
-    .await
+    for event in events {
+        diesel::insert_into(audit_events::table).values(NewEvent::from(event)).execute(conn).await?;
+    }
+    Ok(())
 }
 
 /// As [`insert_events`], for decoys.
 pub async fn insert_decoys(conn: &mut Connection, decoys: &[ChainedEvent]) -> QueryResult<()> {
-    let decoys = decoys.to_vec();
-    conn.spawn_blocking(move |conn| {
-        for chunk in decoys.chunks(ROWS_PER_STATEMENT) {
-            let rows: Vec<NewDecoy<'_>> = chunk.iter().map(NewDecoy::from).collect();
-            diesel::RunQueryDsl::execute(diesel::insert_into(audit_decoys::table).values(&rows), conn)?;
-        }
-        Ok(())
-    })
-    .await
+    for decoy in decoys {
+        diesel::insert_into(audit_decoys::table).values(NewDecoy::from(decoy)).execute(conn).await?;
+    }
+    Ok(())
 }
 
 /// Adds to the number of uses of each entry. A missing counter starts anew.
 pub async fn record_usage(conn: &mut Connection, used: &[(EntryId, i64)], now: Timestamp) -> QueryResult<()> {
-    let mut by_times = BTreeMap::<i64, Vec<EntryId>>::new();
-    for (entry, times) in used {
-        by_times.entry(*times).or_default().push(*entry);
-    }
-    for (times, used) in by_times {
-        entries::table
-            .filter(entries::id.eq_any(used))
-            .select((entries::id, times.into_sql::<BigInt>(), now.into_sql::<Nullable<BigInt>>()))
-            .insert_into(entry_usage::table)
-            .into_columns((entry_usage::entry_id, entry_usage::resolve_count, entry_usage::last_resolved_at))
-            .on_conflict(entry_usage::entry_id)
-            .do_update()
-            .set((
-                entry_usage::resolve_count.eq(entry_usage::resolve_count + times),
-                entry_usage::last_resolved_at.eq(now),
-            ))
-            .execute(conn)
-            .await?;
-    }
-    Ok(())
+    let used: Vec<(String, i64)> = used.iter().map(|(entry, times)| (entry.text(), *times)).collect();
+    let used = serde_json::json!(used).to_string();
+    let add = statement(
+        "INSERT INTO entry_usage (entry_id, resolve_count, last_resolved_at) \
+         SELECT entries.id, used.value ->> 1, ? FROM json_each(?) AS used \
+         CROSS JOIN entries ON entries.id = unhex(used.value ->> 0) WHERE true \
+         ON CONFLICT (entry_id) DO UPDATE SET resolve_count = resolve_count + excluded.resolve_count, \
+         last_resolved_at = excluded.last_resolved_at",
+        (now.into_sql::<BigInt>(), used.into_sql::<Text>()),
+    );
+    add.execute(conn).await.map(drop)
 }
 
 #[derive(QueryableByName)]

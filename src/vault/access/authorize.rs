@@ -65,7 +65,7 @@ impl Access {
     ) -> Result<(Granted<'a, P>, EntryRow)> {
         let id = EntryId::parse(id);
         // An invalid id is replaced by a random one and looked up, so that the work is the same.
-        let row = self.store.conn().await?.entry_row(id.unwrap_or_else(EntryId::new)).await?;
+        let row = self.store.reader().await?.entry_row(id.unwrap_or_else(EntryId::new)).await?;
         let event = caller.event(action, self.installation.now());
         let event = match &row {
             Some(row) => EventRow { entry_version: None, ..event.on_entry(row) },
@@ -96,7 +96,7 @@ impl Access {
     ) -> Result<(Granted<'a, P>, MilestoneRow)> {
         let id = MilestoneId::parse(id).ok();
         let row = match &id {
-            Some(id) => self.store.conn().await?.milestones_by_id(std::slice::from_ref(id)).await?.pop(),
+            Some(id) => self.store.reader().await?.milestones_by_id(std::slice::from_ref(id)).await?.pop(),
             None => None,
         };
         let event = caller.event(action, self.installation.now());

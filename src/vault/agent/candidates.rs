@@ -75,7 +75,7 @@ impl AgentSecrets {
         let provided = question.provided_names();
         let values = values_at.map(|now| WantedValues { now, provided: &provided });
         let (project, milestone) = (&question.project, question.milestone.as_ref());
-        let mut conn = self.store.conn().await?;
+        let mut conn = self.store.reader().await?;
         let mut found = conn.candidates(project, milestone, wanted.as_deref(), values).await?;
         let seen_newer = self.seen_newer(&found);
         if seen_newer.is_empty() {

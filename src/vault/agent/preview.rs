@@ -100,7 +100,7 @@ impl AgentSecrets {
     }
 
     async fn candidates_for_person(&self, caller: &Caller, asked: &ParsedQuestion) -> Result<(Candidates, Vec<Block>)> {
-        let existing = self.store.conn().await?.projects_by_id(std::slice::from_ref(&asked.project)).await?.pop();
+        let existing = self.store.reader().await?.projects_by_id(std::slice::from_ref(&asked.project)).await?.pop();
         let existing = existing.as_ref().map(|project| &project.id);
         let mut questions = vec![Question::on_project(&caller.principal, CanPreview::PERMISSION, existing)];
         questions.extend(asked.about_agent());

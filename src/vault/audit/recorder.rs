@@ -7,7 +7,6 @@ use crate::domain::{EntryId, Error, Result, Timestamp};
 use crate::store::records::EventRow;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
@@ -26,9 +25,13 @@ const NOT_RECORDED: Error =
 
 /// The queue of records to write.
 #[derive(Default)]
-pub(super) struct Recorder {
-    waiting: Mutex<Vec<Submission>>,
-    writing: Arc<tokio::sync::Mutex<()>>,
+pub(super) struct Recorder(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Submission>,
+    /// Whether a task writes what waits. It ends once nothing does.
+    is_written: bool,
 }
 
 /// A record in the queue, and where its result goes.
@@ -52,22 +55,46 @@ pub(in crate::vault) struct CallRecord {
 }
 
 impl Recorder {
-    fn add(&self, record: CallRecord) -> oneshot::Receiver<Result<()>> {
+    /// Adds a record; also says whether the caller has to start the task that writes the queue.
+    fn add(&self, record: CallRecord) -> (oneshot::Receiver<Result<()>>, bool) {
         let (done, receiver) = oneshot::channel();
-        self.waiting.lock().push(Submission { record, done });
-        receiver
+        let mut queue = self.0.lock();
+        queue.waiting.push(Submission { record, done });
+        (receiver, !std::mem::replace(&mut queue.is_written, true))
     }
 
-    /// Takes the oldest records that fit into one commit.
-    fn next(&self) -> Vec<Submission> {
-        let mut waiting = self.waiting.lock();
+    /// Takes the oldest records that fit into one commit; `None` when none wait, and the task ends.
+    fn next(&self) -> Option<Vec<Submission>> {
+        let mut queue = self.0.lock();
+        if queue.waiting.is_empty() {
+            queue.is_written = false;
+            return None;
+        }
         let mut events = 0;
-        let fit = waiting.iter().take_while(|one| {
+        let fit = queue.waiting.iter().take_while(|one| {
             events += one.record.events.len() + one.record.decoys.len();
             events <= MAX_EVENTS
         });
-        let count = fit.count().max(1).min(waiting.len());
-        waiting.drain(..count).collect()
+        let count = fit.count().max(1);
+        Some(queue.waiting.drain(..count).collect())
+    }
+}
+
+/// Drops what waits when the task that writes the queue ends early, so that no caller waits in vain
+/// and the next record starts another task.
+struct Writing<'a>(&'a Recorder);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        let dropped = {
+            let mut queue = self.0.0.lock();
+            if !queue.is_written {
+                return;
+            }
+            queue.is_written = false;
+            std::mem::take(&mut queue.waiting)
+        };
+        tracing::error!(calls = dropped.len(), "writing records ended early; nothing of these calls was released");
     }
 }
 
@@ -77,25 +104,20 @@ impl Audit {
     /// # Errors
     /// UNAVAILABLE when they are not; then nothing may leave.
     pub(in crate::vault) async fn make_durable(&self, record: CallRecord) -> Result<()> {
-        let mut done = self.0.recorder.add(record);
-        loop {
-            let writing = self.0.recorder.writing.clone().lock_owned().await;
-            match done.try_recv() {
-                Ok(result) => return result,
-                // The task that took it is gone.
-                Err(oneshot::error::TryRecvError::Closed) => return Err(NOT_RECORDED),
-                Err(oneshot::error::TryRecvError::Empty) => {}
-            }
+        let (done, is_first) = self.0.recorder.add(record);
+        if is_first {
             // On a task of its own: a caller that disconnects must not lose other callers' records.
             let audit = self.clone();
-            let commit = async move {
-                let _writing = writing;
-                let batch = audit.0.recorder.next();
-                audit.commit_batch(batch).await;
-            };
-            if tokio::spawn(commit.in_current_span()).await.is_err() {
-                return Err(NOT_RECORDED);
-            }
+            self.0.store.spawn(async move { audit.write_queue().await }.in_current_span());
+        }
+        // The sender is gone when the task ended early.
+        done.await.unwrap_or(Err(NOT_RECORDED))
+    }
+
+    async fn write_queue(&self) {
+        let recorder = Writing(&self.0.recorder);
+        while let Some(batch) = recorder.0.next() {
+            self.commit_batch(batch).await;
         }
     }
 

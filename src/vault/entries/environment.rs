@@ -72,7 +72,7 @@ impl Entries {
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
     pub async fn approved_names(&self, projects: &[ProjectId]) -> Result<HashMap<ProjectId, ApprovedNames>> {
-        Ok(self.store.conn().await?.approved_names(projects).await?.into_iter().collect())
+        Ok(self.store.reader().await?.approved_names(projects).await?.into_iter().collect())
     }
 
     /// Why the sessions of a project with this setting do not receive a name; `None` when they do.
@@ -84,7 +84,7 @@ impl Entries {
     /// The names of a project's entries that its sessions leave out, or those that they receive.
     pub(super) async fn names_by_session(&self, by: &Authorized<CanList>, left_out: bool) -> Result<Vec<String>> {
         let project = std::slice::from_ref(by.project());
-        let mut conn = self.store.conn().await?;
+        let mut conn = self.store.reader().await?;
         let (Some(row), Some((_, approved))) =
             (conn.projects_by_id(project).await?.pop(), conn.approved_names(project).await?.pop())
         else {

@@ -212,7 +212,7 @@ impl Entries {
     /// UNAVAILABLE when the database cannot be reached.
     pub async fn by_id(&self, ids: &[EntryId]) -> Result<HashMap<EntryId, Entry>> {
         let now = self.now();
-        let views = self.store.conn().await?.entries_by_id(ids).await?;
+        let views = self.store.reader().await?.entries_by_id(ids).await?;
         Ok(views.into_iter().map(|view| (view.entry.id, Entry::from_view(view, now))).collect())
     }
 
@@ -236,7 +236,7 @@ impl Entries {
             Some(Err(_)) => return Ok(None),
             None => None,
         };
-        let view = self.store.conn().await?.entry_named(by.project(), milestone.as_ref(), name).await?;
+        let view = self.store.reader().await?.entry_named(by.project(), milestone.as_ref(), name).await?;
         Ok(view.map(|view| Entry::from_view(view, self.now())))
     }
 
@@ -273,7 +273,7 @@ impl Entries {
         };
         let has_previous = after.is_some();
         let page = EntryPage { sort, descending: query.order.descending, after, limit: size + 1 };
-        let views = self.store.conn().await?.entries_page(by.project(), &selection, &page).await?;
+        let views = self.store.reader().await?.entries_page(by.project(), &selection, &page).await?;
         let entries = views.into_iter().map(|view| Entry::from_view(view, now)).collect();
         let never = if query.order.descending { i64::MIN } else { i64::MAX };
         list.page(entries, size, has_previous, |entry: &Entry| {
@@ -300,7 +300,7 @@ impl Entries {
         filter: &EntryFilter,
     ) -> Result<i64> {
         match self.selection(by, filter, deleted.is_some(), self.now()).await? {
-            Some(selection) => Ok(self.store.conn().await?.count_entries(by.project(), &selection).await?),
+            Some(selection) => Ok(self.store.reader().await?.count_entries(by.project(), &selection).await?),
             None => Ok(0),
         }
     }
@@ -328,7 +328,7 @@ impl Entries {
     /// UNAVAILABLE when the database cannot be reached.
     pub async fn versions_of(&self, ids: &[EntryId]) -> Result<HashMap<EntryId, Vec<Version>>> {
         let mut found: HashMap<EntryId, Vec<Version>> = HashMap::new();
-        for view in self.store.conn().await?.versions_of(ids).await? {
+        for view in self.store.reader().await?.versions_of(ids).await? {
             let VersionView { version: row, hint, project, data_key } = view;
             found.entry(row.entry).or_default().push(Version {
                 version: row.version,

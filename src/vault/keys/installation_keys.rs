@@ -50,7 +50,7 @@ impl Installation {
     pub(in crate::vault) async fn open_audit_key(&self) -> Result<Arc<AuditKey>> {
         match self.0.installation_keys.audit.get() {
             Some(key) => Ok(key.clone()),
-            None => self.audit_key(&mut self.0.store.conn().await?).await,
+            None => self.audit_key(&mut self.0.store.reader().await?).await,
         }
     }
 
@@ -176,7 +176,7 @@ impl Installation {
     async fn explain_missing(&self, error: KeyringError) -> Result<String> {
         let text = error.to_string();
         let KeyringError::UnknownKey(id) = error else { return Ok(text) };
-        let retired = self.0.store.conn().await?.setting(&retired_setting(&id)).await?;
+        let retired = self.0.store.reader().await?.setting(&retired_setting(&id)).await?;
         Ok(match retired.and_then(|row| Timestamp::parse(&row.value)) {
             Some(at) => {
                 let at = at.to_rfc3339();

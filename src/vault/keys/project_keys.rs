@@ -65,7 +65,7 @@ impl Installation {
     /// UNAVAILABLE when the database cannot be reached. A key that cannot be opened is no error
     /// here.
     pub(in crate::vault) async fn open_project_keys(&self, project: &ProjectId) -> Result<ProjectKeys> {
-        let mut conn = self.store().conn().await?;
+        let mut conn = self.store().reader().await?;
         let audit = self.audit_key(&mut conn).await?;
         let rows = conn.data_keys_of(project).await?;
         drop(conn);

@@ -40,7 +40,7 @@ fn projects(count: usize) -> Value {
 
 async fn asked(api: &Api, caller: Option<Caller>, query: &str, variables: Value, traced: bool) -> Value {
     let request_id = caller.as_ref().map_or_else(RequestId::new, |caller| caller.request_id.clone());
-    let operation = match api.inspect(query, None) {
+    let operation = match api.inspect(query, None, false) {
         Ok(operation) => operation,
         Err(refusal) => return serde_json::to_value(Api::refuse((&refusal).into(), &request_id)).unwrap(),
     };
@@ -80,11 +80,11 @@ both! {
                 assert_eq!(answer.pointer(pointer), Some(&json!(sdl)), "{query}: {:.500}", answer.to_string());
             }
         }
-        let shared = api.shared_answer(&api.inspect("query Of { _service { sdl } }", None).ok().unwrap()).unwrap();
+        let shared = api.shared_answer(&api.inspect("query Of { _service { sdl } }", None, false).ok().unwrap()).unwrap();
         assert_eq!(serde_json::from_slice::<Value>(&shared).unwrap(), json!({ "data": { "_service": { "sdl": sdl } } }));
         // What is not exactly that is validated, and answered as ever.
         for other in ["{ _service { x: sdl } }", "{ _service { sdl } __typename }", "query @no { _service { sdl } }", "mutation { _service { sdl } }"] {
-            assert!(api.shared_answer(&api.inspect(other, None).ok().unwrap()).is_none(), "{other}");
+            assert!(api.shared_answer(&api.inspect(other, None, false).ok().unwrap()).is_none(), "{other}");
         }
         for wrong in ["{ _service { sdl nope } }", "{ _service(no: 1) { sdl } }", "query($x: VaultEntryFilter = {}) { _service { sdl } }"] {
             let answer = asked(&api, None, wrong, json!({}), false).await;

@@ -61,7 +61,7 @@ impl World {
 /// Asks this API as `caller`.
 pub async fn ask(api: &Api, caller: &Caller, query: &str, variables: Value) -> Answer {
     let request_id = caller.request_id.clone();
-    let response = match api.inspect(query, None) {
+    let response = match api.inspect(query, None, false) {
         Ok(operation) => {
             let variables = Variables::from_json(variables);
             let caller = Some(caller.clone());

@@ -1,0 +1,61 @@
+//! Statements written in SQL, for what `diesel` has no words for or would prepare anew on every
+//! call: it keeps no prepared statement for `sql_query`, for upserts and for batches of rows.
+
+use diesel::QueryResult;
+use diesel::backend::Backend;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+
+/// A statement that each connection prepares once.
+pub struct Statement<B> {
+    sql: &'static str,
+    binds: B,
+}
+
+/// A statement; each `?` in it stands for the next of `binds`, a tuple.
+pub fn statement<B>(sql: &'static str, binds: B) -> Statement<B> {
+    Statement { sql, binds }
+}
+
+impl<B> QueryId for Statement<B> {
+    type QueryId = ();
+    // It is found again by its SQL.
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<B, DB> QueryFragment<DB> for Statement<B>
+where
+    DB: Backend,
+    B: Binds<DB>,
+{
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        self.binds.put_into(self.sql, out)
+    }
+}
+
+/// The parameters of a [`Statement`].
+pub trait Binds<DB: Backend> {
+    /// Writes the statement, with a parameter in the place of each `?`.
+    fn put_into<'b>(&'b self, sql: &'static str, out: AstPass<'_, 'b, DB>) -> QueryResult<()>;
+}
+
+macro_rules! binds {
+    ($($bind:ident)+) => {
+        impl<DB: Backend, $($bind: QueryFragment<DB>),+> Binds<DB> for ($($bind,)+) {
+            fn put_into<'b>(&'b self, sql: &'static str, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+                #[allow(non_snake_case, reason = "a variable for each type")]
+                let ($($bind,)+) = self;
+                let mut parts = sql.split('?');
+                out.push_sql(parts.next().unwrap_or_default());
+                $(
+                    $bind.walk_ast(out.reborrow())?;
+                    out.push_sql(parts.next().unwrap_or_default());
+                )+
+                Ok(())
+            }
+        }
+    };
+}
+
+binds! { A B }
+binds! { A B C }
+binds! { A B C D E F G H I J K L M N O P Q R S T U V W X }
