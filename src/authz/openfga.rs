@@ -2,6 +2,7 @@
 //! HIGHER_CONSISTENCY, so that what was taken away a moment ago stays away.
 
 mod set_up;
+mod turns;
 
 use super::model::Model;
 use super::{Question, Tuple, TupleChange, TupleFilter};
@@ -19,6 +20,7 @@ use set_up::{UNREADABLE, digest};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
+use turns::Turns;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -87,6 +89,7 @@ pub(super) struct OpenFga {
     confirmation: Mutex<Confirmation>,
     /// Whether it has, for what is asked without waiting.
     is_confirmed: AtomicBool,
+    turns: Turns,
 }
 
 /// Whether OpenFGA confirms store and model.
@@ -152,6 +155,7 @@ impl OpenFga {
             rules: rules()?,
             confirmation: Mutex::default(),
             is_confirmed: AtomicBool::new(false),
+            turns: Turns::default(),
         })
     }
 
@@ -225,7 +229,12 @@ impl OpenFga {
     /// Answers in the order of the questions; an answer that is not complete is none.
     pub(super) async fn check(&self, questions: &[Question]) -> Result<Vec<bool>> {
         self.require_confirmed().await?;
-        let batches = try_join_all(questions.chunks(BATCH).map(|chunk| self.batch_check(chunk))).await?;
+        let queue = self.turns.queue(questions.len());
+        let ask = async |batch| {
+            let _turn = queue.take(batch).await?;
+            self.batch_check(batch).await
+        };
+        let batches = try_join_all(questions.chunks(BATCH).map(ask)).await?;
         Ok(batches.into_iter().flatten().collect())
     }
 

@@ -20,11 +20,18 @@ impl Fields {
     }
 
     pub(super) fn bytes(mut self, field: &[u8]) -> Self {
-        // No field comes near 4 GiB: ids and names are at most some hundred bytes.
-        let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
-        self.0.extend_from_slice(&length.to_be_bytes());
-        self.0.extend_from_slice(field);
+        self.push(&[field]);
         self
+    }
+
+    /// Appends a field that consists of these parts.
+    fn push(&mut self, parts: &[&[u8]]) {
+        // No field comes near 4 GiB: ids and names are at most some hundred bytes.
+        let length = u32::try_from(parts.iter().map(|part| part.len()).sum::<usize>()).unwrap_or(u32::MAX);
+        self.0.extend_from_slice(&length.to_be_bytes());
+        for part in parts {
+            self.0.extend_from_slice(part);
+        }
     }
 
     pub(super) fn number(self, number: i32) -> Self {
@@ -36,16 +43,12 @@ impl Fields {
     }
 
     /// `None` is the byte 0; a field is the byte 1 and its bytes.
-    pub(super) fn option(self, field: Option<&[u8]>) -> Self {
+    pub(super) fn option(mut self, field: Option<&[u8]>) -> Self {
         match field {
-            None => self.bytes(&[0]),
-            Some(field) => {
-                let mut tagged = Vec::with_capacity(1 + field.len());
-                tagged.push(1);
-                tagged.extend_from_slice(field);
-                self.bytes(&tagged)
-            }
+            None => self.push(&[&[0]]),
+            Some(field) => self.push(&[&[1], field]),
         }
+        self
     }
 
     pub(super) fn instant(self, instant: Option<Timestamp>) -> Self {

@@ -503,9 +503,9 @@ backend_queries! {
     /// A released chain, which no process appends to.
     fn released_chain() -> Option<ChainId>;
     /// Adds audit events.
-    fn insert_events(events: &[ChainedEvent]) -> ();
+    fn insert_events(events: &[(&EventRow, Link)]) -> ();
     /// Adds decoys of audit events.
-    fn insert_decoys(decoys: &[ChainedEvent]) -> ();
+    fn insert_decoys(decoys: &[(&EventRow, Link)]) -> ();
     /// Adds to the number of uses of each entry. Each entry is named once.
     fn record_usage(used: &[(EntryId, i64)], now: Timestamp) -> ();
     /// Removes erased content from the database's files, outside a transaction; false if it could

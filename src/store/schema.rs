@@ -109,7 +109,7 @@ macro_rules! events_table {
     ($table:ident) => {
         diesel::table! {
             use super::types::*;
-            $table (id) {
+            $table (occurred_at, id) {
                 id -> Id,
                 occurred_at -> BigInt,
                 project_id -> Nullable<Text>,

@@ -17,7 +17,7 @@ mod address;
 mod lists;
 mod tls;
 
-use super::records::ChainedEvent;
+use super::records::{EventRow, Link};
 use super::statement::statement;
 use super::{Error, Instrument};
 use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus, Timestamp};
@@ -135,37 +135,37 @@ pub async fn lock_name(conn: &mut Connection, name: &str) -> QueryResult<()> {
 /// Inserts events into a table in one prepared statement: each column is an array.
 macro_rules! insert_rows {
     ($conn:expr, $table:literal, $events:expr) => {{
-        let events: &[ChainedEvent] = $events;
+        let events: &[(&EventRow, Link)] = $events;
         macro_rules! each {
-            ($row:ident => $value:expr, $kind:ty) => {
-                events.iter().map(|$row| $value).collect::<Vec<_>>().into_sql::<Array<$kind>>()
+            ($event:pat, $link:pat => $value:expr, $kind:ty) => {
+                events.iter().map(|($event, $link)| $value).collect::<Vec<_>>().into_sql::<Array<$kind>>()
             };
         }
         let columns = (
-            each!(row => row.event.id, Uuid),
-            each!(row => row.event.occurred_at, BigInt),
-            each!(row => row.event.project.as_deref(), Nullable<Text>),
-            each!(row => row.event.action, Text),
-            each!(row => row.event.outcome, Text),
-            each!(row => row.event.reason.as_deref(), Nullable<Text>),
-            each!(row => row.event.count, BigInt),
-            each!(row => row.event.actor.as_str(), Text),
-            each!(row => row.event.subject.as_deref(), Nullable<Text>),
-            each!(row => row.event.role, Nullable<Text>),
-            each!(row => row.event.agent.as_deref(), Nullable<Text>),
-            each!(row => row.event.entry, Nullable<Uuid>),
-            each!(row => row.event.entry_name.as_deref(), Nullable<Text>),
-            each!(row => row.event.entry_version, Nullable<Integer>),
-            each!(row => row.event.entry_revision, Nullable<Integer>),
-            each!(row => row.event.milestone.as_deref(), Nullable<Text>),
-            each!(row => row.event.purpose, Nullable<Text>),
-            each!(row => row.event.session.as_deref(), Nullable<Text>),
-            each!(row => row.event.tool.as_deref(), Nullable<Text>),
-            each!(row => row.event.request_id.as_str(), Text),
-            each!(row => row.link.chain, Uuid),
-            each!(row => row.link.seq, BigInt),
-            each!(row => row.link.prev.as_slice(), Binary),
-            each!(row => row.link.mac.as_slice(), Binary),
+            each!(event, _ => event.id, Uuid),
+            each!(event, _ => event.occurred_at, BigInt),
+            each!(event, _ => event.project.as_deref(), Nullable<Text>),
+            each!(event, _ => event.action, Text),
+            each!(event, _ => event.outcome, Text),
+            each!(event, _ => event.reason.as_deref(), Nullable<Text>),
+            each!(event, _ => event.count, BigInt),
+            each!(event, _ => event.actor.as_str(), Text),
+            each!(event, _ => event.subject.as_deref(), Nullable<Text>),
+            each!(event, _ => event.role, Nullable<Text>),
+            each!(event, _ => event.agent.as_deref(), Nullable<Text>),
+            each!(event, _ => event.entry, Nullable<Uuid>),
+            each!(event, _ => event.entry_name.as_deref(), Nullable<Text>),
+            each!(event, _ => event.entry_version, Nullable<Integer>),
+            each!(event, _ => event.entry_revision, Nullable<Integer>),
+            each!(event, _ => event.milestone.as_deref(), Nullable<Text>),
+            each!(event, _ => event.purpose, Nullable<Text>),
+            each!(event, _ => event.session.as_deref(), Nullable<Text>),
+            each!(event, _ => event.tool.as_deref(), Nullable<Text>),
+            each!(event, _ => event.request_id.as_str(), Text),
+            each!(_, link => link.chain, Uuid),
+            each!(_, link => link.seq, BigInt),
+            each!(_, link => link.prev.as_slice(), Binary),
+            each!(_, link => link.mac.as_slice(), Binary),
         );
         let insert = concat!(
             "INSERT INTO ",
@@ -180,12 +180,12 @@ macro_rules! insert_rows {
 }
 
 /// Adds audit events.
-pub async fn insert_events(conn: &mut Connection, events: &[ChainedEvent]) -> QueryResult<()> {
+pub async fn insert_events(conn: &mut Connection, events: &[(&EventRow, Link)]) -> QueryResult<()> {
     insert_rows!(conn, "audit_events", events)
 }
 
 /// As [`insert_events`], for decoys.
-pub async fn insert_decoys(conn: &mut Connection, decoys: &[ChainedEvent]) -> QueryResult<()> {
+pub async fn insert_decoys(conn: &mut Connection, decoys: &[(&EventRow, Link)]) -> QueryResult<()> {
     insert_rows!(conn, "audit_decoys", decoys)
 }
 

@@ -16,14 +16,15 @@ pub mod backend {
     pub use super::lists::{none_of, one_of};
 }
 
+mod events;
 mod execution;
 mod lists;
 
-use super::records::ChainedEvent;
 use super::statement::statement;
 use super::{Error, Instrument};
 use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus, Timestamp};
 use backend::Connection;
+pub use events::{insert_decoys, insert_events};
 use execution::Execution;
 pub use lists::Item;
 use diesel::connection::AnsiTransactionManager;
@@ -34,8 +35,7 @@ use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager as _};
 use futures::FutureExt;
-use queries::events::{NewDecoy, NewEvent};
-use schema::{audit_chains, audit_decoys, audit_events, projects};
+use schema::{audit_chains, projects};
 use std::time::Duration;
 
 /// Maximum number of connections of each pool of a process.
@@ -126,22 +126,6 @@ pub async fn lock_project(conn: &mut Connection, id: &ProjectId) -> QueryResult<
 
 /// Takes no lock: the transaction already holds the database's one write lock.
 pub async fn lock_name(_: &mut Connection, _: &str) -> QueryResult<()> {
-    Ok(())
-}
-
-/// Adds audit events, each with the same prepared statement.
-pub async fn insert_events(conn: &mut Connection, events: &[ChainedEvent]) -> QueryResult<()> {
-    for event in events {
-        diesel::insert_into(audit_events::table).values(NewEvent::from(event)).execute(conn).await?;
-    }
-    Ok(())
-}
-
-/// As [`insert_events`], for decoys.
-pub async fn insert_decoys(conn: &mut Connection, decoys: &[ChainedEvent]) -> QueryResult<()> {
-    for decoy in decoys {
-        diesel::insert_into(audit_decoys::table).values(NewDecoy::from(decoy)).execute(conn).await?;
-    }
     Ok(())
 }
 

@@ -98,7 +98,7 @@ impl Access {
         }
         let projects: HashMap<ProjectId, ProjectRow> = self
             .store
-            .conn()
+            .reader()
             .await?
             .projects_by_id(&named)
             .await?

@@ -13,6 +13,7 @@ use crate::store::records::{Anchor, ChainRow, ChainedEvent, Cut, EventRow, Link}
 use crate::store::{self, End, Tx};
 use data_encoding::HEXLOWER;
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -43,42 +44,43 @@ impl IdleChains {
 }
 
 impl ChainEnd {
-    fn append(&mut self, key: &AuditKey, event: &EventRow) -> ChainedEvent {
+    fn append<'a>(&mut self, key: &AuditKey, event: &'a EventRow) -> (&'a EventRow, Link) {
         let seq = self.seq + 1;
         let mac = key.mac(MacContext::Event, fields(self.chain, seq, &self.mac, event).iter().map(Option::as_deref));
         let prev = std::mem::replace(&mut self.mac, mac.to_vec());
         self.seq = seq;
-        ChainedEvent { event: event.clone(), link: Link { chain: self.chain, seq, prev, mac: mac.to_vec() } }
+        (event, Link { chain: self.chain, seq, prev, mac: mac.to_vec() })
     }
 }
 
 /// The fields that an event's MAC covers, in this order, as the texts that `audit export` writes.
-pub(super) fn fields(chain: ChainId, seq: i64, prev: &[u8], event: &EventRow) -> [Option<String>; 23] {
-    let owned = |text: &Option<String>| text.clone();
+pub(super) fn fields<'a>(chain: ChainId, seq: i64, prev: &[u8], event: &'a EventRow) -> [Option<Cow<'a, str>>; 23] {
+    let made = |text: String| Some(Cow::Owned(text));
+    let stored = |text: &'a Option<String>| text.as_deref().map(Cow::Borrowed);
     [
-        Some(chain.to_string()),
-        Some(seq.to_string()),
-        Some(HEXLOWER.encode(prev)),
-        Some(event.id.to_string()),
-        Some(event.occurred_at.to_rfc3339()),
-        owned(&event.project),
-        Some(event.action.to_string()),
-        Some(event.outcome.to_string()),
-        owned(&event.reason),
-        Some(event.count.to_string()),
-        Some(event.actor.clone()),
-        owned(&event.subject),
-        event.role.map(|role| role.to_string()),
-        owned(&event.agent),
-        event.entry.map(|id| id.to_string()),
-        owned(&event.entry_name),
-        event.entry_version.map(|version| version.to_string()),
-        event.entry_revision.map(|revision| revision.to_string()),
-        owned(&event.milestone),
-        event.purpose.map(|purpose| purpose.to_string()),
-        owned(&event.session),
-        owned(&event.tool),
-        Some(event.request_id.clone()),
+        made(chain.to_string()),
+        made(seq.to_string()),
+        made(HEXLOWER.encode(prev)),
+        made(event.id.to_string()),
+        made(event.occurred_at.to_rfc3339()),
+        stored(&event.project),
+        Some(event.action.as_str().into()),
+        Some(event.outcome.as_str().into()),
+        stored(&event.reason),
+        made(event.count.to_string()),
+        Some(event.actor.as_str().into()),
+        stored(&event.subject),
+        event.role.map(|role| role.as_str().into()),
+        stored(&event.agent),
+        event.entry.and_then(|id| made(id.to_string())),
+        stored(&event.entry_name),
+        event.entry_version.and_then(|version| made(version.to_string())),
+        event.entry_revision.and_then(|revision| made(revision.to_string())),
+        stored(&event.milestone),
+        event.purpose.map(|purpose| purpose.as_str().into()),
+        stored(&event.session),
+        stored(&event.tool),
+        Some(event.request_id.as_str().into()),
     ]
 }
 
@@ -124,11 +126,16 @@ fn cut_fields(chain: ChainId, seq: i64, event_mac: &[u8]) -> [String; 3] {
 impl Audit {
     /// Appends events to a chain, as part of the transaction.
     pub(in crate::vault) async fn append(&self, tx: &mut Tx, events: &[EventRow]) -> Result<()> {
-        self.append_with_decoys(tx, events, &[]).await
+        self.append_with_decoys(tx, &events.iter().collect::<Vec<_>>(), &[]).await
     }
 
     /// As [`Self::append`], and does the same work for each decoy, which belongs to no chain.
-    pub(super) async fn append_with_decoys(&self, tx: &mut Tx, events: &[EventRow], decoys: &[EventRow]) -> Result<()> {
+    pub(super) async fn append_with_decoys(
+        &self,
+        tx: &mut Tx,
+        events: &[&EventRow],
+        decoys: &[&EventRow],
+    ) -> Result<()> {
         if events.is_empty() && decoys.is_empty() {
             return Ok(());
         }
@@ -138,9 +145,9 @@ impl Audit {
             Some(tip) => tip.clone(),
             None => self.reuse_or_open(tx, &key).await?,
         };
-        let chained: Vec<ChainedEvent> = events.iter().map(|event| after.append(&key, event)).collect();
+        let chained: Vec<_> = events.iter().map(|event| after.append(&key, event)).collect();
         let mut beside = after.clone();
-        let decoys: Vec<ChainedEvent> = decoys.iter().map(|decoy| beside.append(&key, decoy)).collect();
+        let decoys: Vec<_> = decoys.iter().map(|decoy| beside.append(&key, decoy)).collect();
         let changed: Vec<(EntryId, i32)> =
             events.iter().filter_map(|event| Some((event.entry?, event.entry_revision?))).collect();
         let usable = Arc::new(AtomicBool::new(true));

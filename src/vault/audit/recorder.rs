@@ -155,12 +155,12 @@ impl Audit {
         let (mut decoys, mut counted) = (Vec::new(), 0);
         for record in records {
             counted += record.counted;
-            events.extend_from_slice(&record.events);
+            events.extend(&record.events);
             now = now.max(record.events.iter().map(|event| event.occurred_at).max());
             for id in &record.used {
                 *used.entry(*id).or_default() += 1;
             }
-            decoys.extend_from_slice(&record.decoys);
+            decoys.extend(&record.decoys);
         }
         self.0.installation.open_audit_key().await?;
         let mut tx = self.0.store.begin().await?;

@@ -5,6 +5,7 @@ mod claims;
 mod issuers;
 mod keys;
 mod reading;
+mod remembered;
 mod signing;
 
 use super::{IssuerConfig, KeySource, Signer, TokenError, Verified, Verifier};
