@@ -6,24 +6,52 @@ use super::{Question, Tuple, TupleChange, TupleFilter};
 use crate::domain::{Error, Result};
 use crate::store::records::TupleRow;
 use crate::store::{Conn, Store};
+use moka::sync::Cache;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Maximum number of objects on the path of a decision: milestone, project, then organization, team
 /// or vault.
 const LEVELS: usize = 3;
 
+/// Maximum number of allowed questions that are remembered.
+const REMEMBERED: u64 = 100_000;
+
 pub(super) struct Embedded {
     store: Store,
     model: Model,
+    /// What was allowed, with the database's count of changes at that time.
+    allowed: Cache<Question, i64>,
 }
 
 impl Embedded {
     pub(super) fn new(store: Store) -> Result<Self> {
-        Ok(Self { store, model: Model::load().map_err(Error::internal)? })
+        let allowed = Cache::builder().max_capacity(REMEMBERED).build();
+        Ok(Self { store, model: Model::load().map_err(Error::internal)?, allowed })
     }
 
+    /// Answers from memory what was allowed since the last change of tuples. Only what is allowed is
+    /// remembered: a denial takes the same work however often it is asked for, so that its time does
+    /// not tell whether the object exists.
     pub(super) async fn check(&self, questions: &[Question]) -> Result<Vec<bool>> {
-        self.check_in(&mut self.store.reader().await?, questions).await
+        let mut conn = self.store.reader().await?;
+        let Some(changes) = conn.changes().await? else { return self.check_in(&mut conn, questions).await };
+        let known: Vec<bool> =
+            questions.iter().map(|question| self.allowed.get(question) == Some(changes)).collect();
+        let open: Vec<Question> =
+            questions.iter().zip(&known).filter(|(_, known)| !**known).map(|(question, _)| question.clone()).collect();
+        if open.is_empty() {
+            return Ok(known);
+        }
+        let mut found = self.check_in(&mut conn, &open).await?.into_iter();
+        let mut answers = Vec::with_capacity(questions.len());
+        for (question, known) in questions.iter().zip(known) {
+            let allowed = known || found.next().unwrap_or(false);
+            if allowed && !known {
+                self.allowed.insert(question.clone(), changes);
+            }
+            answers.push(allowed);
+        }
+        Ok(answers)
     }
 
     /// As [`Self::check`], in the transaction of `conn`.

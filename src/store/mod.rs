@@ -500,6 +500,9 @@ backend_queries! {
     fn lock_project(id: &ProjectId) -> Option<ProjectStatus>;
     /// Takes a lock by name, until the transaction ends.
     fn lock_name(name: &str) -> ();
+    /// The number of changes of what decides a resolve or a permission, by whichever process;
+    /// `None` where the database does not count them.
+    fn changes() -> Option<i64>;
     /// A released chain, which no process appends to.
     fn released_chain() -> Option<ChainId>;
     /// Adds audit events.

@@ -6,6 +6,7 @@ use crate::domain::{
     ProjectId, ProjectStatus, Purpose, Role, Timestamp, UserId,
 };
 use diesel::Queryable;
+use std::sync::Arc;
 
 mod keys;
 pub use keys::{DataKeyRow, DataKeyTotals, InstallationKeyRow, ReplacedKeyRow, SettingRow};
@@ -204,7 +205,7 @@ pub struct Candidates {
     /// The requested milestone; `None` if it is not this project's.
     pub milestone: Option<MilestoneRow>,
     /// The project's entries that are not deleted, and that milestone's.
-    pub entries: Vec<CandidateRow>,
+    pub entries: Vec<Arc<CandidateRow>>,
     /// Entries that lack a row every entry has: the current version, its ciphertext, the data key,
     /// or the event of the newest change.
     pub incomplete: Vec<EntryRow>,

@@ -16,6 +16,7 @@ use diesel::dsl::case_when;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 use diesel_async::RunQueryDsl;
+use std::sync::Arc;
 
 define_sql_function! { fn lower(text: Text) -> Text; }
 define_sql_function! {
@@ -321,7 +322,7 @@ pub async fn candidates(
                 Some(change),
                 Some(newest_revision),
                 Some(approved),
-            ) => found.entries.push(CandidateRow {
+            ) => found.entries.push(Arc::new(CandidateRow {
                 entry,
                 version,
                 ciphertext_data_key,
@@ -331,7 +332,7 @@ pub async fn candidates(
                 change,
                 newest_revision,
                 approved,
-            }),
+            })),
             (Some(entry), ..) => found.incomplete.push(entry),
             (None, ..) => {}
         }

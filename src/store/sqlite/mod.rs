@@ -144,6 +144,15 @@ pub async fn record_usage(conn: &mut Connection, used: &[(EntryId, i64)], now: T
     add.execute(conn).await.map(drop)
 }
 
+diesel::table! {
+    changes (id) { id -> BigInt, count -> BigInt, }
+}
+
+/// Triggers count the changes.
+pub async fn changes(conn: &mut Connection) -> QueryResult<Option<i64>> {
+    changes::table.select(changes::count).first(conn).await.map(Some)
+}
+
 #[derive(QueryableByName)]
 struct Checkpoint {
     #[diesel(sql_type = diesel::sql_types::Integer)]

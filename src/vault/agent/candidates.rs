@@ -3,11 +3,13 @@
 use super::AgentSecrets;
 use super::outcomes::NameAnswer;
 use super::question::{ParsedQuestion, REFUSED};
+use super::remembered::Known;
 use crate::authz::Decision;
 use crate::crypto::{DataKey, OVERHEAD};
 use crate::domain::{
     AuditOutcome, DataKeyId, EntryId, Error, EventId, ProjectStatus, Result, RuntimeId, SecretOutcome, Timestamp,
 };
+use crate::store::Conn;
 use crate::store::records::{CandidateRow, Candidates, EntryRow, EventRow, WantedValues};
 use crate::vault::entries::{Tampered, verify_candidate};
 use std::collections::HashMap;
@@ -15,6 +17,19 @@ use std::sync::Arc;
 
 /// Maximum number of bytes of values that one call releases.
 const MAX_RELEASED: usize = 4 * 1024 * 1024;
+
+/// The rows that could answer a question.
+pub(super) struct Found {
+    pub rows: Candidates,
+    /// Whether each row was authenticated already.
+    is_authentic: bool,
+}
+
+impl Found {
+    fn to_verify(rows: Candidates) -> Self {
+        Self { rows, is_authentic: false }
+    }
+}
 
 /// A row that fails authentication, or could not be checked.
 struct Unauthentic<'a> {
@@ -56,18 +71,55 @@ impl AgentSecrets {
         &self,
         question: &ParsedQuestion,
         values_at: Option<Timestamp>,
-    ) -> Result<Candidates> {
+    ) -> Result<Found> {
         let found = self.candidates(question, values_at).await?;
-        let active = found.project.as_ref().is_some_and(|project| project.status == ProjectStatus::Active);
-        if !active || found.milestone.is_none() != question.milestone.is_none() {
+        let rows = &found.rows;
+        let active = rows.project.as_ref().is_some_and(|project| project.status == ProjectStatus::Active);
+        if !active || rows.milestone.is_none() != question.milestone.is_none() {
             return Err(REFUSED);
         }
         Ok(found)
     }
 
-    /// Reads the candidates. A row older than one that this process has seen counts as incomplete.
-    pub(super) async fn candidates(
+    /// Reads the candidates, or takes what was read of them before and has not changed.
+    pub(super) async fn candidates(&self, question: &ParsedQuestion, values_at: Option<Timestamp>) -> Result<Found> {
+        let mut conn = self.store.reader().await?;
+        let Some(changes) = conn.changes().await? else {
+            return self.read_candidates(&mut conn, question, values_at).await.map(Found::to_verify);
+        };
+        match self.remembered.get(question, changes) {
+            Known::Rows(rows) => Ok(Found { rows, is_authentic: true }),
+            Known::ReadAll => self.remember(&mut conn, question, values_at, changes).await,
+            Known::Nothing => self.read_candidates(&mut conn, question, values_at).await.map(Found::to_verify),
+        }
+    }
+
+    /// Reads all rows of a question's project and milestone, and keeps them if each is authentic.
+    async fn remember(
         &self,
+        conn: &mut Conn,
+        question: &ParsedQuestion,
+        values_at: Option<Timestamp>,
+        changes: i64,
+    ) -> Result<Found> {
+        // Long past, so that the values of entries that have expired are read as well.
+        let ever = Some(Timestamp::from_millis(0));
+        let all = self.read_candidates(conn, &question.of_all_names(), ever).await?;
+        match self.authenticate(&all).await {
+            Ok(_) => Ok(Found { rows: self.remembered.keep(question, changes, all), is_authentic: true }),
+            Err(Unauthentic { error: error @ Error::Unavailable { .. }, .. }) => Err(error),
+            // The question need not depend on that row.
+            Err(_) => {
+                self.remembered.give_up(question, changes);
+                self.read_candidates(conn, question, values_at).await.map(Found::to_verify)
+            }
+        }
+    }
+
+    /// Reads the candidates. A row older than one that this process has seen counts as incomplete.
+    async fn read_candidates(
+        &self,
+        conn: &mut Conn,
         question: &ParsedQuestion,
         values_at: Option<Timestamp>,
     ) -> Result<Candidates> {
@@ -75,7 +127,6 @@ impl AgentSecrets {
         let provided = question.provided_names();
         let values = values_at.map(|now| WantedValues { now, provided: &provided });
         let (project, milestone) = (&question.project, question.milestone.as_ref());
-        let mut conn = self.store.reader().await?;
         let mut found = conn.candidates(project, milestone, wanted.as_deref(), values).await?;
         let seen_newer = self.seen_newer(&found);
         if seen_newer.is_empty() {
@@ -84,17 +135,18 @@ impl AgentSecrets {
         // A change may have committed while the rows were read. A statement that starts now sees
         // it; a row that is still older was put back.
         found = conn.candidates(project, milestone, wanted.as_deref(), values).await?;
-        let is_older =
-            |row: &CandidateRow| seen_newer.get(&row.entry.id).is_some_and(|highest| row.entry.revision < *highest);
+        let is_older = |row: &Arc<CandidateRow>| {
+            seen_newer.get(&row.entry.id).is_some_and(|highest| row.entry.revision < *highest)
+        };
         let put_back = found.entries.extract_if(.., |row| is_older(row));
-        found.incomplete.extend(put_back.map(|row| row.entry));
+        found.incomplete.extend(put_back.map(|row| row.entry.clone()));
         Ok(found)
     }
 
     /// The entries whose row is older than the highest revision that this process has seen, with
     /// that revision.
     fn seen_newer(&self, found: &Candidates) -> HashMap<EntryId, i32> {
-        let of_row = |row: &CandidateRow| {
+        let of_row = |row: &Arc<CandidateRow>| {
             let highest = self.audit.highest_revision(row.entry.id)?;
             (row.entry.revision < highest).then_some((row.entry.id, highest))
         };
@@ -108,7 +160,7 @@ impl AgentSecrets {
     /// LIMIT_EXCEEDED beyond 4 MiB of values, INTERNAL for a row that fails authentication.
     pub(super) async fn verify_candidates(
         &self,
-        found: &Candidates,
+        found: &Found,
         answers: &[NameAnswer<&CandidateRow>],
         event: &EventRow,
     ) -> Result<HashMap<EntryId, Arc<DataKey>>> {
@@ -121,7 +173,8 @@ impl AgentSecrets {
                 "These values are more than 4 MiB together; ask for fewer names at once.",
             ));
         }
-        match self.authenticate(found).await {
+        let opened = if found.is_authentic { self.open_keys(&found.rows).await } else { self.authenticate(&found.rows).await };
+        match opened {
             Ok(keys) => Ok(keys),
             // The row could not be checked, so this records no failure of it.
             Err(Unauthentic { error: error @ Error::Unavailable { .. }, .. }) => Err(error),
@@ -135,10 +188,25 @@ impl AgentSecrets {
         if let Some(entry) = found.incomplete.first() {
             return Err(Unauthentic { entry, error: Error::internal(Tampered) });
         }
-        let mut keys = HashMap::with_capacity(found.entries.len());
-        let Some(first) = found.entries.first() else { return Ok(keys) };
+        let Some(first) = found.entries.first() else { return Ok(HashMap::new()) };
         let audit = self.installation.open_audit_key().await;
         let audit = audit.map_err(|error| Unauthentic { entry: &first.entry, error })?;
+        let keys = self.open_keys(found).await?;
+        for row in &found.entries {
+            let entry = &row.entry;
+            let key = keys.get(&entry.id).ok_or_else(|| Unauthentic { entry, error: Error::internal(Tampered) })?;
+            verify_candidate(row, key, &audit)
+                .map_err(|error| Unauthentic { entry, error: Error::internal(error) })?;
+        }
+        for row in &found.entries {
+            self.audit.remember_revision(row.entry.id, row.entry.revision);
+        }
+        Ok(keys)
+    }
+
+    /// Opens the data key of each candidate.
+    async fn open_keys<'a>(&self, found: &'a Candidates) -> Result<HashMap<EntryId, Arc<DataKey>>, Unauthentic<'a>> {
+        let mut keys = HashMap::with_capacity(found.entries.len());
         // One statement read all rows, so each data key has only one row among them.
         let mut opened = HashMap::<DataKeyId, Arc<DataKey>>::new();
         for row in &found.entries {
@@ -151,12 +219,7 @@ impl AgentSecrets {
                 opened.insert(row.data_key.id, key.clone());
                 key
             };
-            verify_candidate(row, &key, &audit)
-                .map_err(|error| Unauthentic { entry, error: Error::internal(error) })?;
             keys.insert(entry.id, key);
-        }
-        for row in &found.entries {
-            self.audit.remember_revision(row.entry.id, row.entry.revision);
         }
         Ok(keys)
     }

@@ -10,11 +10,14 @@ mod candidates;
 mod outcomes;
 mod preview;
 mod question;
+mod remembered;
 mod resolve;
 
 pub use preview::{Block, Preview, Previewed};
 pub use question::AgentQuestion;
 pub use resolve::{Resolution, ResolveRequest, Resolved, ResolvedEntry};
+
+use remembered::RememberedRows;
 
 use super::audit::Audit;
 use super::entries::Entries;
@@ -35,6 +38,7 @@ pub struct AgentSecrets {
     entries: Entries,
     /// Reserved names, which no session receives.
     reserved: &'static ReservedNames,
+    remembered: Arc<RememberedRows>,
     /// Number of values opened.
     decryptions: Arc<AtomicU64>,
 }
@@ -48,7 +52,7 @@ impl AgentSecrets {
         reserved: &'static ReservedNames,
     ) -> Self {
         let store = installation.store().clone();
-        Self { store, installation, authorizer, audit, entries, reserved, decryptions: Arc::default() }
+        Self { store, installation, authorizer, audit, entries, reserved, remembered: Arc::default(), decryptions: Arc::default() }
     }
 
     /// Number of values that this vault has opened since the process started.

@@ -1,12 +1,12 @@
 //! Preview: what a resolve would answer an agent now, without opening any value.
 
 use super::AgentSecrets;
+use super::candidates::Found;
 use super::question::{AgentQuestion, ParsedQuestion, runtime};
 use super::resolve::ResolvedEntry;
 use crate::authz::{Decision, Question};
 use crate::domain::{AuditAction, EntryId, Error, ProjectStatus, Result, Scope, SecretOutcome, Timestamp};
 use crate::permission::{CanPreview, Held as _};
-use crate::store::records::Candidates;
 use crate::vault::Caller;
 use crate::vault::entries::{Entry, LeftOut};
 use std::collections::HashMap;
@@ -73,7 +73,7 @@ impl AgentSecrets {
             Ok(seen) => seen,
             Err(error) => return Err(self.deny(event, error).await),
         };
-        let (answers, left_out) = asked.answers(&found, self.reserved, self.now());
+        let (answers, left_out) = asked.answers(&found.rows, self.reserved, self.now());
         self.verify_candidates(&found, &answers, &event).await?;
         let answers: Vec<(String, SecretOutcome, Option<ResolvedEntry>)> = answers
             .into_iter()
@@ -99,7 +99,7 @@ impl AgentSecrets {
         Ok(Preview { blocked_by, secrets, left_out })
     }
 
-    async fn candidates_for_person(&self, caller: &Caller, asked: &ParsedQuestion) -> Result<(Candidates, Vec<Block>)> {
+    async fn candidates_for_person(&self, caller: &Caller, asked: &ParsedQuestion) -> Result<(Found, Vec<Block>)> {
         let existing = self.store.reader().await?.projects_by_id(std::slice::from_ref(&asked.project)).await?.pop();
         let existing = existing.as_ref().map(|project| &project.id);
         let mut questions = vec![Question::on_project(&caller.principal, CanPreview::PERMISSION, existing)];
@@ -111,7 +111,7 @@ impl AgentSecrets {
         }
         asked.check_bounds()?;
         let found = self.candidates(asked, None).await?;
-        let project = found.project.as_ref().ok_or(NOT_YOURS)?;
+        let project = found.rows.project.as_ref().ok_or(NOT_YOURS)?;
         let mut blocked_by = Vec::new();
         if project.status != ProjectStatus::Active {
             blocked_by.push(Block::ProjectNotActive);
@@ -119,7 +119,7 @@ impl AgentSecrets {
         if !holds(1) {
             blocked_by.push(Block::AgentNotAssigned);
         }
-        if asked.milestone.is_some() && (found.milestone.is_none() || !holds(2)) {
+        if asked.milestone.is_some() && (found.rows.milestone.is_none() || !holds(2)) {
             blocked_by.push(Block::AgentNotOnMilestone);
         }
         Ok((found, blocked_by))

@@ -94,6 +94,11 @@ impl ParsedQuestion {
         }
     }
 
+    /// The same question for all names.
+    pub(super) fn of_all_names(&self) -> Self {
+        Self { names: None, ..self.without_names() }
+    }
+
     /// Checks the number of names. Called after the authorizer has allowed the question, and before
     /// any row is read.
     ///
@@ -161,7 +166,7 @@ impl ParsedQuestion {
     ) -> (Vec<NameAnswer<&'a CandidateRow>>, Vec<LeftOut>) {
         let open = found.milestone.as_ref().is_some_and(|milestone| milestone.is_open(now));
         let candidates =
-            found.entries.iter().filter(|row| row.entry.milestone.is_none() || open).map(|row| Candidate {
+            found.entries.iter().map(AsRef::as_ref).filter(|row: &&CandidateRow| row.entry.milestone.is_none() || open).map(|row| Candidate {
                 name: &row.entry.name,
                 status: status(&row.entry, now),
                 of_milestone: row.entry.milestone.is_some(),

@@ -1,14 +1,14 @@
 //! Resolve, the only way a value leaves the vault (`product.md`, section 4).
 
 use super::AgentSecrets;
-use super::candidates::of_version;
+use super::candidates::{Found, of_version};
 use super::outcomes::NameAnswer;
 use super::question::{AgentQuestion, ParsedQuestion, REFUSED, runtime};
 use crate::crypto::{CryptoError, DataKey, RecipientKey, SealedCall, SealedPlace};
 use crate::domain::{
     AuditAction, AuditOutcome, Category, EntryId, Error, Purpose, Result, Scope, SecretOutcome, Timestamp,
 };
-use crate::store::records::{CandidateRow, Candidates, EventRow};
+use crate::store::records::{CandidateRow, EventRow};
 use crate::vault::Caller;
 use crate::vault::audit::{CallRecord, ResolveReceipt};
 use crate::vault::entries::{LeftOut, ciphertext_context};
@@ -143,7 +143,7 @@ impl AgentSecrets {
     }
 
     /// Reads the rows that could answer the call.
-    async fn read(&self, call: &Call<'_>) -> Result<Candidates> {
+    async fn read(&self, call: &Call<'_>) -> Result<Found> {
         match self.candidates_for_runtime(&call.question, Some(call.now)).await {
             Ok(found) => Ok(found),
             Err(error) => Err(self.deny(call.event.clone(), error).await),
@@ -151,8 +151,8 @@ impl AgentSecrets {
     }
 
     /// Decides the answer for each name, and authenticates every row that the answers depend on.
-    async fn verify<'a>(&self, call: &Call<'_>, found: &'a Candidates) -> Result<Verified<'a>> {
-        let (answers, left_out) = call.question.answers(found, self.reserved, call.now);
+    async fn verify<'a>(&self, call: &Call<'_>, found: &'a Found) -> Result<Verified<'a>> {
+        let (answers, left_out) = call.question.answers(&found.rows, self.reserved, call.now);
         let keys = self.verify_candidates(found, &answers, &call.event).await?;
         Ok(Verified { answers, left_out, keys })
     }

@@ -1,0 +1,133 @@
+//! Rows that were read and authenticated, kept while nothing changes. They hold ciphertext.
+//!
+//! The embedded database counts every change of what decides a resolve, by whichever process; rows
+//! that were read at another count are not used. PostgreSQL has no such count, so nothing is kept
+//! of it.
+
+use super::question::ParsedQuestion;
+use crate::domain::{MilestoneId, ProjectId};
+use crate::store::records::{CandidateRow, Candidates, MilestoneRow, ProjectRow};
+use moka::sync::Cache;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Maximum memory of all kept rows, in bytes.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// Maximum memory of the rows of one question, in bytes: larger ones are read each time.
+const MAX_BYTES_EACH: usize = 8 * 1024 * 1024;
+/// How long rows are kept.
+const TTL: Duration = Duration::from_secs(60);
+/// What a row takes beside its value, in bytes.
+const ROW_BYTES: usize = 2 * 1024;
+/// Maximum number of questions whose last count is kept.
+const MAX_ASKED: u64 = 10_000;
+
+/// A question without its names: the rows of all names are kept together.
+type Scope = (ProjectId, Option<MilestoneId>);
+
+/// The rows of one scope, all authentic.
+struct Rows {
+    changes: i64,
+    project: Option<ProjectRow>,
+    milestone: Option<MilestoneRow>,
+    entries: Vec<Arc<CandidateRow>>,
+    by_name: HashMap<String, Vec<usize>>,
+}
+
+/// What was read of the scopes that runtimes ask about.
+pub(super) struct RememberedRows {
+    rows: Cache<Scope, Arc<Rows>>,
+    /// The count at which a scope was last asked about, and whether its rows are worth reading as a
+    /// whole when it is asked about again at that count: while changes go on, each question reads
+    /// only its own.
+    asked: Cache<Scope, (i64, bool)>,
+}
+
+/// What is known of a question.
+pub(super) enum Known {
+    /// All rows, which were authenticated.
+    Rows(Candidates),
+    /// Nothing, but the scope is worth reading as a whole.
+    ReadAll,
+    /// Nothing.
+    Nothing,
+}
+
+impl Default for RememberedRows {
+    fn default() -> Self {
+        let weigher = |_: &Scope, rows: &Arc<Rows>| u32::try_from(rows.bytes()).unwrap_or(u32::MAX);
+        Self {
+            rows: Cache::builder().max_capacity(MAX_BYTES).weigher(weigher).time_to_live(TTL).build(),
+            asked: Cache::builder().max_capacity(MAX_ASKED).time_to_live(TTL).build(),
+        }
+    }
+}
+
+impl RememberedRows {
+    pub(super) fn get(&self, question: &ParsedQuestion, changes: i64) -> Known {
+        let scope = scope(question);
+        match self.rows.get(&scope) {
+            Some(rows) if rows.changes == changes => return Known::Rows(rows.of(question)),
+            Some(_) => self.rows.invalidate(&scope),
+            None => {}
+        }
+        match self.asked.get(&scope) {
+            Some((at, true)) if at == changes => Known::ReadAll,
+            Some((at, false)) if at == changes => Known::Nothing,
+            _ => {
+                self.asked.insert(scope, (changes, true));
+                Known::Nothing
+            }
+        }
+    }
+
+    /// Does not read the scope's rows as a whole again before something changes.
+    pub(super) fn give_up(&self, question: &ParsedQuestion, changes: i64) {
+        self.asked.insert(scope(question), (changes, false));
+    }
+
+    /// Keeps authentic rows that were read after the count was `changes`; gives those of the
+    /// question.
+    pub(super) fn keep(&self, question: &ParsedQuestion, changes: i64, found: Candidates) -> Candidates {
+        let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, row) in found.entries.iter().enumerate() {
+            by_name.entry(row.entry.name.clone()).or_default().push(index);
+        }
+        let Candidates { project, milestone, entries, .. } = found;
+        let rows = Rows { changes, project, milestone, entries, by_name };
+        let of_question = rows.of(question);
+        if rows.bytes() <= MAX_BYTES_EACH {
+            self.rows.insert(scope(question), Arc::new(rows));
+        } else {
+            self.give_up(question, changes);
+        }
+        of_question
+    }
+}
+
+impl Rows {
+    fn bytes(&self) -> usize {
+        let value = |row: &Arc<CandidateRow>| row.value.as_ref().map_or(0, Vec::len);
+        self.entries.iter().map(|row| ROW_BYTES + value(row)).sum::<usize>() + ROW_BYTES
+    }
+
+    /// The rows that a question reads: all, or those of its names.
+    fn of(&self, question: &ParsedQuestion) -> Candidates {
+        let entries = match question.wanted() {
+            None => self.entries.clone(),
+            Some(mut names) => {
+                names.sort_unstable();
+                names.dedup();
+                let indexes = names.iter().filter_map(|name| self.by_name.get(name)).flatten();
+                indexes.map(|index| self.entries[*index].clone()).collect()
+            }
+        };
+        let (project, milestone) = (self.project.clone(), self.milestone.clone());
+        Candidates { project, milestone, entries, incomplete: Vec::new() }
+    }
+}
+
+fn scope(question: &ParsedQuestion) -> Scope {
+    (question.project.clone(), question.milestone.clone())
+}
