@@ -1,0 +1,74 @@
+"""The command line of scripts/bench."""
+
+import argparse
+import datetime
+import os
+
+from . import groups, report, vault
+from .processes import say, stop_on_signals
+from .wrk import ensure_wrk
+
+GROUPS = {"disk": groups.disk, "embedded": groups.embedded, "full": groups.full}
+ABOUT = """Measures the vault beside OpenBao, OpenFGA alone, the bare GraphQL stack and the disk. Starts
+every server from nothing on loopback, and stops it. Prints one table, and writes target/bench/results.json."""
+MORE = """names: a group (disk, embedded, full, growth), or part of a measure's name, such as full.one;
+without one, all groups but growth.
+
+environment: BAO_BIN names OpenBao's program; without it, OpenBao's rows are left out.
+PROJECT_VAULT_BIN and BARE_BIN name programs to measure instead of release builds.
+BENCH_DIR is where the servers keep their data (default /var/tmp); it has to be on disk."""
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description=ABOUT, epilog=MORE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("words", nargs="*", metavar="NAME", help="what to measure")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds, in which the sides take turns (default 3)")
+    parser.add_argument("--seconds", type=float, default=5, help="seconds of each measure in a round (default 5)")
+    parser.add_argument("--quick", action="store_true", help="a smoke test: little data, one round of 1 s")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
+    parser.add_argument("--no-bare", action="store_true", help="leave the bare stack out, which cargo would build")
+    parser.add_argument("--keep-logs", metavar="DIR", help="copy the servers' logs there at the end")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.seconds = 1, 1
+    return options
+
+
+def chosen(words):
+    """The groups that the names on the command line ask for."""
+    if not words:
+        return ["disk", "embedded", "full"]
+    wanted = [name for name in GROUPS if any(name == word.split(".")[0] for word in words)]
+    return wanted or list(GROUPS)[:3]
+
+
+def main():
+    options = parse()
+    stop_on_signals()
+    ensure_wrk()
+    run = groups.Run(options, vault.build())
+    if not run.bao:
+        say("BAO_BIN is not set: OpenBao's rows are left out")
+    results = report.load()
+    names = chosen(options.words)
+    try:
+        for name in names:
+            say(f"== {name}")
+            found = GROUPS[name](run)
+            results.setdefault("groups", {})[name] = {
+                "date": datetime.date.today().isoformat(), "cores": len(os.sched_getaffinity(0)),
+                "rounds": options.rounds, "seconds": options.seconds, "versions": groups.versions(run), **found,
+            }
+            report.save(results)
+    except KeyboardInterrupt:
+        say("interrupted; every server is stopped")
+        return 130
+    print(report.text({"groups": {name: results["groups"][name] for name in names}}))
+    if options.write:
+        report.write(results)
+    faults = report.wrong(results, names)
+    for fault in faults:
+        say(fault)
+    return 1 if faults else 0

@@ -1,0 +1,156 @@
+"""The table, the JSON, and the part of docs/performance.md between the markers."""
+
+import json
+import re
+
+from .processes import ROOT
+
+RESULTS = ROOT / "target/bench/results.json"
+DOCUMENT = ROOT / "docs/performance.md"
+
+# job, the vault's measure, the other side's measure, operations of the other side for one of the
+# vault's, and the bar.
+COMPARISONS = [
+    ("one secret, embedded, beside OpenBao on raft", "embedded.one", "embedded.raft", 1, 3),
+    ("session start of 20, embedded, beside 20 reads of OpenBao on raft", "embedded.session", "embedded.raft", 20, 20),
+    ("one secret, embedded, beside the same operation with a constant answer", "embedded.one", "embedded.bare", 1, 0.4),
+    ("one secret, full, strict, beside OpenBao on PostgreSQL as it comes", "full.one", "full.postgres", 1, 1),
+    ("one secret, full, strict, beside the same checks sent to OpenFGA alone", "full.one", "full.openfga", 1, 0.9),
+    ("one secret, full, decisions up to 1 s old, beside OpenBao on PostgreSQL, tuned", "full.cached", "full.tuned", 1, 1.5),
+    ("session start of 20, full, strict, beside 20 reads of OpenBao on PostgreSQL, tuned", "full.session", "full.tuned", 20, 4),
+]
+# Jobs whose bar is that every one is answered, and rightly.
+ANSWERED = [
+    ("_entities of 20 projects, full, strict", "full.entities"),
+    ("_entities of 20 projects, embedded", "embedded.entities"),
+    ("page of 50 masked entries, embedded", "embedded.page"),
+    ("page of 50 masked entries, full, strict", "full.page"),
+]
+
+
+def load():
+    try:
+        return json.loads(RESULTS.read_text())
+    except FileNotFoundError:
+        return {}
+
+
+def save(results):
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def measures(results):
+    found = {}
+    for group in results.get("groups", {}).values():
+        found.update(group.get("measures", {}))
+    return found
+
+
+def number(value):
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def spread(measure):
+    return f"{number(measure['rate'])} ({number(measure['min'])} to {number(measure['max'])})"
+
+
+def ratios(ours, theirs, operations):
+    """Of the medians, and the lowest and highest of one round."""
+    each = [
+        mine["rate"] * operations / other["rate"]
+        for mine, other in zip(ours["rounds"], theirs["rounds"])
+        if other["rate"]
+    ]
+    if not each or not theirs["rate"]:
+        return None
+    return ours["rate"] * operations / theirs["rate"], min(each), max(each)
+
+
+def table(heads, rows):
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return "\n".join(lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows])
+
+
+def compared(found):
+    rows, missing = [], []
+    for job, mine, other, operations, bar in COMPARISONS:
+        if mine not in found or other not in found:
+            missing.append(job)
+            continue
+        ratio = ratios(found[mine], found[other], operations)
+        if ratio is None:
+            missing.append(job)
+            continue
+        verdict = "met" if ratio[0] >= bar and not found[mine]["wrong"] else "missed"
+        rows.append([
+            job, spread(found[mine]), spread(found[other]),
+            f"{ratio[0]:.2f} ({ratio[1]:.2f} to {ratio[2]:.2f})", f"{bar}", verdict,
+        ])
+    for job, key in ANSWERED:
+        if key in found:
+            faults = found[key]["wrong"] + found[key]["failed"]
+            rows.append([job, spread(found[key]), "", f"{faults} errors", "0 errors", "missed" if faults else "met"])
+    heads = ["job", "vault, per second", "other side, per second", "ratio", "bar", ""]
+    return table(heads, rows) if rows else "", missing
+
+
+def measured(found):
+    milliseconds = lambda value: "" if value is None else f"{value:.2f}"
+    rows = [
+        [
+            measure["label"], spread(measure), milliseconds(measure["p50_ms"]), milliseconds(measure["p99_ms"]),
+            measure["wrong"] + measure["failed"],
+        ]
+        for measure in found.values()
+    ]
+    return table(["measured", "per second: median (lowest to highest round)", "p50 ms", "p99 ms", "errors"], rows)
+
+
+def remembered(results):
+    rows = [
+        [name, f"{size['now']:.0f}", f"{size['peak']:.0f}"]
+        for group in results.get("groups", {}).values()
+        for name, size in group.get("memory", {}).items()
+    ]
+    return table(["resident memory, MiB", "after the rounds", "highest"], rows) if rows else ""
+
+
+def text(results):
+    found = measures(results)
+    parts = []
+    for name, group in results.get("groups", {}).items():
+        about = ", ".join(f"{what} {version}" for what, version in group.get("versions", {}).items())
+        parts.append(
+            f"`{name}`: {group['date']}, {group['cores']} cores, {group['rounds']} rounds of {group['seconds']} s. {about}."
+        )
+    head = "  \n".join(parts)
+    comparisons, missing = compared(found)
+    blocks = [head, comparisons, measured(found) if found else "", remembered(results)]
+    if missing:
+        reason = "" if any(key in found for key in ("embedded.raft", "full.tuned")) else " (`BAO_BIN` was not set)"
+        blocks.append(f"Left out{reason}: " + "; ".join(missing) + ".")
+    growth = results.get("groups", {}).get("growth", {}).get("tables")
+    if growth:
+        blocks += [table(part["heads"], part["rows"]) for part in growth]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def write(results):
+    """Puts the tables into the document, between the markers."""
+    document = DOCUMENT.read_text()
+    marked = re.compile(r"(<!-- scripts/bench: begin -->\n).*?(<!-- scripts/bench: end -->)", re.DOTALL)
+    made, count = marked.subn(lambda found: f"{found[1]}\n{text(results)}\n\n{found[2]}", document)
+    if count != 1:
+        raise RuntimeError(f"{DOCUMENT} does not hold the two markers once")
+    DOCUMENT.write_text(made)
+
+
+def wrong(results, names):
+    """Measures of these groups with wrong or missing answers."""
+    return [
+        f"{measure['label']}: {measure['wrong']} wrong, {measure['failed']} failed: {measure['first_wrong']}"
+        for name in names
+        for measure in results["groups"][name].get("measures", {}).values()
+        if measure["wrong"] or measure["failed"]
+    ]
