@@ -12,6 +12,8 @@ from .processes import ROOT, answers, environment, free_port, wait_until
 from .wrk import Request, Target
 
 ISSUER = "project-vault-dev"
+# No side writes a line of its log for each request; access records are on.
+QUIET = {"RUST_LOG": "warn"}
 ORGANIZATION, RUNTIME, PERSON, SERVICE = "acme", "acme-runtime", "bob", "platform"
 RESOLVE = "query($i:ResolveSecretsInput!){resolveSecrets(input:$i){secrets{name outcome value}}}"
 PAGE = (
@@ -192,7 +194,7 @@ def start_embedded(workspace, program, name="embedded"):
     folder = workspace.path / name
     port = free_port()
     command = [program, "dev", "--no-demo", "--data-dir", folder, "--listen", f"127.0.0.1:{port}"]
-    process = workspace.start(name, command)
+    process = workspace.start(name, command, QUIET)
     wait_until(lambda: answers(port, "/readyz"), "the embedded vault", process)
     run = [program, "registrar", "add", SERVICE, "--data-dir", str(folder)]
     subprocess.run(run, check=True, env=environment(), stdout=subprocess.DEVNULL)
@@ -228,7 +230,7 @@ class Full:
 
     def serve(self, max_age_ms=0):
         port = free_port()
-        env = {**self.env, "VAULT_LISTEN": f"127.0.0.1:{port}", "VAULT_AUTHZ_MAX_AGE_MS": max_age_ms}
+        env = {**self.env, **QUIET, "VAULT_LISTEN": f"127.0.0.1:{port}", "VAULT_AUTHZ_MAX_AGE_MS": max_age_ms}
         process = self.workspace.start(f"{self.name}-{max_age_ms}", [self.program, "serve"], env)
         wait_until(lambda: answers(port, "/readyz"), "the full vault", process)
         return Vault(self.program, self.issuer_dir, port, process)
