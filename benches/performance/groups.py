@@ -56,11 +56,8 @@ def load_vault(run, vault, name):
 
 def memory(servers):
     """Resident memory by server, in MiB: now, and at its highest."""
-    found = {}
-    for name, pids in servers.items():
-        sizes = [resident(pid) for pid in pids]
-        found[name] = {"now": sum(now for now, _ in sizes), "peak": sum(peak for _, peak in sizes)}
-    return found
+    sizes = {name: resident(pid) for name, pid in servers.items()}
+    return {name: {"now": now, "peak": peak} for name, (now, peak) in sizes.items()}
 
 
 def embedded(run):
@@ -68,15 +65,15 @@ def embedded(run):
     data, workspace = run.data(), Workspace(run.options.keep_logs)
     with workspace:
         vault = start_embedded(workspace, run.program)
-        before = memory({"vault": [vault.process.pid]})
+        before = memory({"vault": vault.process.pid})
         load_vault(run, vault, "vault")
-        servers = {"the vault, embedded": [vault.process.pid]}
+        servers = {"the vault, embedded": vault.process.pid}
         of = lambda key, label, target: of_target(f"embedded.{key}", label, target, workspace)
         measures = [of("one", "vault, one secret", vault.one_secret(data))]
         if run.bao:
             raft = openbao.on_raft(workspace)
             timed("OpenBao on raft: the same entries", lambda: raft.load(data))
-            servers["OpenBao on raft"] = [raft.process.pid]
+            servers["OpenBao on raft"] = raft.process.pid
             measures.append(of("raft", "OpenBao on raft, one read", raft.one_secret(data)))
         stack = bare.Bare.start(workspace, run.options.no_bare)
         if stack:
@@ -102,8 +99,8 @@ def full(run):
         strict, cached = setup.serve(), setup.serve(max_age_ms=1000)
         load_vault(run, strict, "vault")
         servers = {
-            "the vault, full": [strict.process.pid], "OpenFGA": [fga.process.pid],
-            "PostgreSQL of both": [database.process.pid],
+            "the vault, full": strict.process.pid, "OpenFGA": fga.process.pid,
+            "PostgreSQL of both": database.process.pid,
         }
         of = lambda key, label, target: of_target(f"full.{key}", label, target, workspace)
         # A hundred agents in their sessions: the same hundred questions again and again.
@@ -121,8 +118,8 @@ def full(run):
                 bao = openbao.on_postgres(workspace, own.create("openbao"), name, tuned)
                 label = "OpenBao on PostgreSQL, " + ("tuned" if tuned else "as it comes")
                 timed(f"{label}: the same entries", lambda: bao.load(data))
-                servers[label] = [bao.process.pid]
-                servers[f"its PostgreSQL, {key}"] = [own.process.pid]
+                servers[label] = bao.process.pid
+                servers[f"its PostgreSQL, {key}"] = own.process.pid
                 measures.append(of(key, f"{label}, one read", bao.one_secret(data)))
         measures += [
             of("session", f"vault, session start of {SESSION}, strict", strict.session(data)),

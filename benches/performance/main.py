@@ -4,11 +4,11 @@ import argparse
 import datetime
 import os
 
-from . import groups, report, vault
+from . import growth, groups, report, vault
 from .processes import say, stop_on_signals
 from .wrk import ensure_wrk
 
-GROUPS = {"disk": groups.disk, "embedded": groups.embedded, "full": groups.full}
+GROUPS = {"disk": groups.disk, "embedded": groups.embedded, "full": groups.full, "growth": growth.growth}
 ABOUT = """Measures the vault beside OpenBao, OpenFGA alone, the bare GraphQL stack and the disk. Starts
 every server from nothing on loopback, and stops it. Prints one table, and writes target/bench/results.json."""
 MORE = """names: a group (disk, embedded, full, growth), or part of a measure's name, such as full.one;
@@ -25,7 +25,11 @@ def parse():
     )
     parser.add_argument("words", nargs="*", metavar="NAME", help="what to measure")
     parser.add_argument("--rounds", type=int, default=3, help="rounds, in which the sides take turns (default 3)")
-    parser.add_argument("--seconds", type=float, default=5, help="seconds of each measure in a round (default 5)")
+    parser.add_argument("--seconds", type=float, help="seconds of each measure in a round (default 5; growth 2)")
+    parser.add_argument(
+        "--entries", type=int, default=100_000,
+        help="of growth: entries and tuples at the last step, and 100 times the projects (default 100000; the whole is 1000000)",
+    )
     parser.add_argument("--quick", action="store_true", help="a smoke test: little data, one round of 1 s")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     parser.add_argument("--no-bare", action="store_true", help="leave the bare stack out, which cargo would build")
@@ -49,6 +53,7 @@ def main():
     stop_on_signals()
     ensure_wrk()
     run = groups.Run(options, vault.build())
+    seconds = options.seconds
     if not run.bao:
         say("BAO_BIN is not set: OpenBao's rows are left out")
     results = report.load()
@@ -56,6 +61,7 @@ def main():
     try:
         for name in names:
             say(f"== {name}")
+            options.seconds = seconds or (2 if name == "growth" else 5)
             found = GROUPS[name](run)
             results.setdefault("groups", {})[name] = {
                 "date": datetime.date.today().isoformat(), "cores": len(os.sched_getaffinity(0)),

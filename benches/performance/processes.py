@@ -130,15 +130,19 @@ def stop_process(process, how=signal.SIGTERM):
 
 
 def resident(pid):
-    """Resident memory of a process and its children, in MiB: now, and the highest so far. Pages shared
-    between processes are counted once per process."""
-    now = peak = 0
-    for process in [pid, *children(pid)]:
-        with contextlib.suppress(OSError, TypeError):
-            status = Path(f"/proc/{process}/status").read_text()
-            now += int(re.search(r"VmRSS:\s+(\d+)", status)[1])
-            peak += int(re.search(r"VmHWM:\s+(\d+)", status)[1])
-    return now / 1024, peak / 1024
+    """Resident memory of a process and its children in MiB, and the highest so far. The first counts a
+    page that processes share once; the second is known of a process alone."""
+    family = [pid, *children(pid)]
+    now = sum(kibibytes(process, "smaps_rollup", "Pss") for process in family)
+    return now / 1024, kibibytes(pid, "status", "VmHWM") / 1024 if len(family) == 1 else None
+
+
+def kibibytes(pid, file, field):
+    """A field of a process's file under /proc; 0 when the process has ended."""
+    with contextlib.suppress(OSError):
+        if found := re.search(rf"^{field}:\s+(\d+)", Path(f"/proc/{pid}/{file}").read_text(), re.MULTILINE):
+            return int(found[1])
+    return 0
 
 
 def children(pid):

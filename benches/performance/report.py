@@ -109,7 +109,7 @@ def measured(found):
 
 def remembered(results):
     rows = [
-        [name, f"{size['now']:.0f}", f"{size['peak']:.0f}"]
+        [name, f"{size['now']:.0f}", "" if size["peak"] is None else f"{size['peak']:.0f}"]
         for group in results.get("groups", {}).values()
         for name, size in group.get("memory", {}).items()
     ]
@@ -127,7 +127,7 @@ def text(results):
     head = "  \n".join(parts)
     comparisons, missing = compared(found)
     blocks = [head, comparisons, measured(found) if found else "", remembered(results)]
-    if missing:
+    if missing and found:
         reason = "" if any(key in found for key in ("embedded.raft", "full.tuned")) else " (`BAO_BIN` was not set)"
         blocks.append(f"Left out{reason}: " + "; ".join(missing) + ".")
     growth = results.get("groups", {}).get("growth", {}).get("tables")
@@ -151,6 +151,7 @@ def wrong(results, names):
     return [
         f"{measure['label']}: {measure['wrong']} wrong, {measure['failed']} failed: {measure['first_wrong']}"
         for name in names
-        for measure in results["groups"][name].get("measures", {}).values()
+        for part in ("measures", "points")
+        for measure in results["groups"][name].get(part, {}).values()
         if measure["wrong"] or measure["failed"]
     ]
