@@ -5,8 +5,8 @@ import random
 import subprocess
 import time
 
-from . import bare, openbao, openfga, postgres
-from .measures import alternate, of_rate, of_target, summary
+from . import bare, openbao, openfga, postgres, programs
+from .measures import Measure, alternate, of_rate, of_target, summary
 from .processes import Workspace, environment, resident, say
 from .vault import Data, Full, start_embedded
 
@@ -17,7 +17,7 @@ class Run:
     """One run of the script: its options and the programs of both sides."""
 
     def __init__(self, options, program):
-        self.options, self.program, self.bao = options, program, openbao.program()
+        self.options, self.program, self.bao = options, program, programs.openbao()
         self.random = random.Random(1)
         # Nothing but a value of this run ends like this.
         self.mark = os.urandom(8).hex()
@@ -60,6 +60,12 @@ def memory(servers):
     return {name: {"now": now, "peak": peak} for name, (now, peak) in sizes.items()}
 
 
+def disk(group, workspace):
+    """How often the disk syncs a write, in each round anew: on a shared machine it changes."""
+    rate = lambda _: postgres.fdatasyncs(workspace.path)
+    return of_rate(f"{group}.disk", "the disk alone, fdatasync of 8 KiB", rate)
+
+
 def embedded(run):
     """SQLite and the embedded authorizer, beside OpenBao on raft and the bare GraphQL stack."""
     data, workspace = run.data(), Workspace(run.options.keep_logs)
@@ -70,19 +76,20 @@ def embedded(run):
         servers = {"the vault, embedded": vault.process.pid}
         of = lambda key, label, target: of_target(f"embedded.{key}", label, target, workspace)
         measures = [of("one", "vault, one secret", vault.one_secret(data))]
-        if run.bao:
+        if run.bao and run.wanted("embedded.raft"):
             raft = openbao.on_raft(workspace)
             timed("OpenBao on raft: the same entries", lambda: raft.load(data))
             servers["OpenBao on raft"] = raft.process.pid
             measures.append(of("raft", "OpenBao on raft, one read", raft.one_secret(data)))
-        stack = bare.Bare.start(workspace, run.options.no_bare)
-        if stack:
+        if not run.options.no_examples:
+            stack = bare.Bare(workspace)
             measures.append(of("bare", "bare stack, the same operation with a constant answer", stack.same_operation(vault, data)))
             measures.append(of("answer", "bare stack, { answer }", stack.answer()))
         measures += [
             of("session", f"vault, session start of {SESSION}", vault.session(data)),
             of("page", "vault, page of 50 masked entries", vault.page(run.pages())),
             of("entities", "vault, _entities of 20 projects", vault.entities(data, 20, run.random)),
+            disk("embedded", workspace),
         ]
         found = run.measure(measures)
         return {"measures": found, "memory": {"the vault, embedded, empty": before["vault"], **memory(servers)}}
@@ -100,18 +107,22 @@ def full(run):
         load_vault(run, strict, "vault")
         servers = {
             "the vault, full": strict.process.pid, "OpenFGA": fga.process.pid,
-            "PostgreSQL of both": database.process.pid,
+            "PostgreSQL of the vault and OpenFGA": database.process.pid,
         }
         of = lambda key, label, target: of_target(f"full.{key}", label, target, workspace)
         # A hundred agents in their sessions: the same hundred questions again and again.
         sessions = cached.one_secret(data, "sessions", projects=range(run.agents))
         measures = [
             of("one", "vault, one secret, strict", strict.one_secret(data)),
-            of("openfga", "OpenFGA alone, the same two checks", fga.two_checks(data)),
+            of("openfga", "OpenFGA alone, the same two checks over HTTP", fga.two_checks(data)),
             of("cached", f"vault, one secret, decisions up to 1 s old, {run.agents} agents", sessions),
         ]
+        if not run.options.no_examples:
+            measures.append(Measure("full.grpc", "OpenFGA alone, the same two checks over gRPC", fga.over_grpc(data)))
         if run.bao:
             for key, tuned in (("postgres", False), ("tuned", True)):
+                if not run.wanted(f"full.{key}"):
+                    continue
                 name = f"openbao-{key}"
                 # A database server of its own, which none of the vault's work touches.
                 own = postgres.Postgres(workspace, f"postgres-of-{name}")
@@ -119,30 +130,24 @@ def full(run):
                 label = "OpenBao on PostgreSQL, " + ("tuned" if tuned else "as it comes")
                 timed(f"{label}: the same entries", lambda: bao.load(data))
                 servers[label] = bao.process.pid
-                servers[f"its PostgreSQL, {key}"] = own.process.pid
+                servers[f"PostgreSQL of {label}"] = own.process.pid
                 measures.append(of(key, f"{label}, one read", bao.one_secret(data)))
         measures += [
             of("session", f"vault, session start of {SESSION}, strict", strict.session(data)),
             of("page", "vault, page of 50 masked entries, strict", strict.page(run.pages())),
             of("entities", "vault, _entities of 20 projects, strict", strict.entities(data, 20, run.random)),
             of_rate("full.commits", "PostgreSQL alone, commits of one row (pgbench)", database.commits),
+            disk("full", workspace),
         ]
         found = run.measure(measures)
         return {"measures": found, "memory": memory(servers)}
-
-
-def disk(run):
-    """How often the disk syncs a write."""
-    with Workspace() as workspace:
-        measure = of_rate("disk.fdatasync", "the disk alone, fdatasync of 8 KiB", lambda seconds: postgres.fdatasyncs(workspace.path, seconds))
-        return {"measures": run.measure([measure])}
 
 
 def versions(run):
     """The programs that were measured."""
     first = lambda *command: subprocess.run(command, capture_output=True, text=True, env=environment()).stdout.split("\n")[0]
     found = {"vault": first(run.program, "--version"), "PostgreSQL": first(postgres.bin_dir() / "postgres", "--version")}
-    found["OpenFGA"] = openfga.VERSION
+    found["OpenFGA"] = programs.OPENFGA_VERSION
     if run.bao:
         found["OpenBao"] = first(run.bao, "version")
     return found

@@ -4,18 +4,18 @@ import argparse
 import datetime
 import os
 
-from . import growth, groups, report, vault
+from . import growth, groups, programs, report
 from .processes import say, stop_on_signals
 from .wrk import ensure_wrk
 
-GROUPS = {"disk": groups.disk, "embedded": groups.embedded, "full": groups.full, "growth": growth.growth}
+GROUPS = {"embedded": groups.embedded, "full": groups.full, "growth": growth.growth}
 ABOUT = """Measures the vault beside OpenBao, OpenFGA alone, the bare GraphQL stack and the disk. Starts
 every server from nothing on loopback, and stops it. Prints one table, and writes target/bench/results.json."""
-MORE = """names: a group (disk, embedded, full, growth), or part of a measure's name, such as full.one;
+MORE = """names: a group (embedded, full, growth), or part of a measure's name, such as full.one;
 without one, all groups but growth.
 
 environment: BAO_BIN names OpenBao's program; without it, OpenBao's rows are left out.
-PROJECT_VAULT_BIN and BARE_BIN name programs to measure instead of release builds.
+PROJECT_VAULT_BIN, BARE_BIN and RAW_OPENFGA_BIN name programs to measure instead of release builds.
 BENCH_DIR is where the servers keep their data (default /var/tmp); it has to be on disk."""
 
 
@@ -32,7 +32,7 @@ def parse():
     )
     parser.add_argument("--quick", action="store_true", help="a smoke test: little data, one round of 1 s")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
-    parser.add_argument("--no-bare", action="store_true", help="leave the bare stack out, which cargo would build")
+    parser.add_argument("--no-examples", action="store_true", help="leave out the bare stack, and OpenFGA over gRPC")
     parser.add_argument("--keep-logs", metavar="DIR", help="copy the servers' logs there at the end")
     options = parser.parse_args()
     if options.quick:
@@ -43,16 +43,21 @@ def parse():
 def chosen(words):
     """The groups that the names on the command line ask for."""
     if not words:
-        return ["disk", "embedded", "full"]
+        return ["embedded", "full"]
     wanted = [name for name in GROUPS if any(name == word.split(".")[0] for word in words)]
-    return wanted or list(GROUPS)[:3]
+    return wanted or ["embedded", "full"]
 
 
 def main():
     options = parse()
     stop_on_signals()
     ensure_wrk()
-    run = groups.Run(options, vault.build())
+    # Nothing is built while something is measured.
+    run = groups.Run(options, programs.vault())
+    programs.openfga()
+    if not options.no_examples:
+        for name in ("bare", "raw_openfga"):
+            programs.example(name)
     seconds = options.seconds
     if not run.bao:
         say("BAO_BIN is not set: OpenBao's rows are left out")
@@ -67,11 +72,12 @@ def main():
                 "date": datetime.date.today().isoformat(), "cores": len(os.sched_getaffinity(0)),
                 "rounds": options.rounds, "seconds": options.seconds, "versions": groups.versions(run), **found,
             }
+            results["without_openbao"] = not run.bao
             report.save(results)
     except KeyboardInterrupt:
         say("interrupted; every server is stopped")
         return 130
-    print(report.text({"groups": {name: results["groups"][name] for name in names}}))
+    print(report.text({**results, "groups": {name: results["groups"][name] for name in names}}))
     if options.write:
         report.write(results)
     faults = report.wrong(results, names)

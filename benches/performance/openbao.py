@@ -1,8 +1,8 @@
 """OpenBao's side: the KV v2 engine with the file audit device, on raft and on PostgreSQL."""
 
 import json
-import os
 
+from . import programs
 from .client import Client, in_parallel
 from .processes import answers, free_port, wait_until
 from .wrk import Request, Target
@@ -12,12 +12,6 @@ from .wrk import Request, Target
 # it comes). The cache is on and this large as it comes; the tuned configuration says so.
 TUNED = {"max_idle_connections": "128", "max_parallel": "256", "transaction_max_parallel": "256"}
 TUNED_TOP = "disable_cache = false\ncache_size = 131072\n"
-
-
-def program():
-    """The program that BAO_BIN names, or None."""
-    given = os.environ.get("BAO_BIN")
-    return os.path.abspath(given) if given else None
 
 
 class OpenBao:
@@ -44,7 +38,7 @@ audit "file" "file" {{
   }}
 }}
 """)
-        self.process = workspace.start(name, [program(), "server", f"-config={config}"])
+        self.process = workspace.start(name, [programs.openbao(), "server", f"-config={config}"])
         # 501: not initialized yet.
         wait_until(lambda: answers(self.port, "/v1/sys/health", (501,)), "OpenBao", self.process)
         made = Client(self.port).json("PUT", "/v1/sys/init", {"secret_shares": 1, "secret_threshold": 1})

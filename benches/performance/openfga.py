@@ -3,28 +3,21 @@
 import json
 import subprocess
 
+from . import programs
 from .client import Client
-from .processes import ROOT, answers, environment, free_port, say, wait_until
+from .processes import answers, environment, free_port, wait_until
 from .vault import RUNTIME
-from .wrk import Request, Target
+from .wrk import Request, Result, Target
 
-PROGRAM = ROOT / "target/tools/openfga"
-VERSION = "v1.22.1"
 STORE = "project-vault"
-
-
-def build():
-    if not PROGRAM.exists():
-        say("building OpenFGA")
-        env = {**environment(), "GOBIN": str(PROGRAM.parent)}
-        subprocess.run(["go", "install", f"github.com/openfga/openfga/cmd/openfga@{VERSION}"], check=True, env=env)
 
 
 class OpenFga:
     """A running OpenFGA."""
 
     def __init__(self, workspace, database_url):
-        build()
+        program = programs.openfga()
+        self.workspace = workspace
         self.port, self.grpc_port = free_port(), free_port()
         env = {
             "OPENFGA_DATASTORE_ENGINE": "postgres", "OPENFGA_DATASTORE_URI": database_url,
@@ -33,8 +26,8 @@ class OpenFga:
             # A line for each request would make it slower.
             "OPENFGA_LOG_LEVEL": "error",
         }
-        subprocess.run([PROGRAM, "migrate"], check=True, env=environment(env), capture_output=True)
-        self.process = workspace.start("openfga", [PROGRAM, "run"], env)
+        subprocess.run([program, "migrate"], check=True, env=environment(env), capture_output=True)
+        self.process = workspace.start("openfga", [program, "run"], env)
         wait_until(lambda: answers(self.port, "/healthz"), "OpenFGA", self.process)
         self.client = Client(self.port)
 
@@ -47,6 +40,24 @@ class OpenFga:
 
     def model(self, store):
         return self.client.json("GET", f"/stores/{store}/authorization-models")["authorization_models"][0]["id"]
+
+    def over_grpc(self, data, connections=16):
+        """Asks the two checks of a resolve over gRPC, as the vault does (examples/raw_openfga.rs). Gives
+        the `run` of a measure."""
+        program, store = programs.example("raw_openfga"), self.store()
+        file = self.workspace.path / "agents-and-projects"
+        pairs = [f"{data.agent(project)} {data.project(project)}\n" for project in range(data.projects)]
+        file.write_text("".join(pairs))
+
+        def run(seconds, _):
+            arguments = [self.url(), store, self.model(store), RUNTIME, connections, seconds, file]
+            command = [program, *(str(argument) for argument in arguments)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment())
+            allowed, wrong, took, p50, p99 = done.stdout.split()
+            rate = int(allowed) / float(took)
+            return Result(rate, int(p50) / 1000, int(p99) / 1000, int(wrong), 0, "a check was not allowed" if int(wrong) else "")
+
+        return run
 
     def two_checks(self, data, name="OpenFGA alone"):
         """The two checks of a resolve in a project drawn at random, in one batch, over HTTP."""

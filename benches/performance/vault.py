@@ -3,12 +3,11 @@ data in them."""
 
 import base64
 import json
-import os
 import subprocess
 from dataclasses import dataclass
 
 from .client import Client, in_parallel
-from .processes import ROOT, answers, environment, free_port, wait_until
+from .processes import answers, environment, free_port, wait_until
 from .wrk import Request, Target
 
 ISSUER = "project-vault-dev"
@@ -21,15 +20,6 @@ PAGE = (
     "nodes{id name category scope status expiresAt version maskedValue updatedAt}pageInfo{hasNextPage endCursor}}}}"
 )
 ENTITIES = "query($r:[_Any!]!){_entities(representations:$r){...on Project{id vault{status}}}}"
-
-
-def build():
-    """The program: what PROJECT_VAULT_BIN names, or a release build."""
-    if given := os.environ.get("PROJECT_VAULT_BIN"):
-        return os.path.abspath(given)
-    command = ["cargo", "build", "--release", "--locked", "--bin", "project-vault"]
-    subprocess.run(command, cwd=ROOT, check=True)
-    return str(ROOT / "target/release/project-vault")
 
 
 @dataclass
