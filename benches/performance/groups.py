@@ -42,6 +42,17 @@ class Run:
         return {measure.key: summary(measure) for measure in chosen}
 
 
+def recorded(measures, sides):
+    """For each side, the values that its answers held and the records of them. `sides` gives the keys of
+    a side's measures and the function that counts its records."""
+    found = {}
+    for side, (keys, count) in sides.items():
+        released = sum(measure.released() for measure in measures if measure.key in keys)
+        if released:
+            found[side] = {"released": released, "records": count()}
+    return found
+
+
 def timed(what, work):
     began = time.monotonic()
     work()
@@ -74,25 +85,28 @@ def embedded(run):
         before = memory({"vault": vault.process.pid})
         load_vault(run, vault, "vault")
         servers = {"the vault, embedded": vault.process.pid}
-        of = lambda key, label, target: of_target(f"embedded.{key}", label, target, workspace)
-        measures = [of("one", "vault, one secret", vault.one_secret(data))]
+        of = lambda key, label, target, values=0: of_target(f"embedded.{key}", label, target, workspace, values=values)
+        measures = [of("one", "vault, embedded, one secret", vault.one_secret(data), 1)]
+        sides = {"the vault, embedded": (["embedded.one", "embedded.session"], vault.records)}
         if run.bao and run.wanted("embedded.raft"):
             raft = openbao.on_raft(workspace)
             timed("OpenBao on raft: the same entries", lambda: raft.load(data))
             servers["OpenBao on raft"] = raft.process.pid
-            measures.append(of("raft", "OpenBao on raft, one read", raft.one_secret(data)))
+            measures.append(of("raft", "OpenBao on raft, one read", raft.one_secret(data), 1))
+            sides["OpenBao on raft"] = (["embedded.raft"], raft.records)
         if not run.options.no_examples:
             stack = bare.Bare(workspace)
             measures.append(of("bare", "bare stack, the same operation with a constant answer", stack.same_operation(vault, data)))
             measures.append(of("answer", "bare stack, { answer }", stack.answer()))
         measures += [
-            of("session", f"vault, session start of {SESSION}", vault.session(data)),
-            of("page", "vault, page of 50 masked entries", vault.page(run.pages())),
-            of("entities", "vault, _entities of 20 projects", vault.entities(data, 20, run.random)),
+            of("session", f"vault, embedded, session start of {SESSION}", vault.session(data), SESSION),
+            of("page", "vault, embedded, page of 50 masked entries", vault.page(run.pages())),
+            of("entities", "vault, embedded, _entities of 20 projects", vault.entities(data, 20, run.random)),
             disk("embedded", workspace),
         ]
         found = run.measure(measures)
-        return {"measures": found, "memory": {"the vault, embedded, empty": before["vault"], **memory(servers)}}
+        sizes = {"the vault, embedded, empty": before["vault"], **memory(servers)}
+        return {"measures": found, "memory": sizes, "records": recorded(measures, sides)}
 
 
 def full(run):
@@ -109,13 +123,14 @@ def full(run):
             "the vault, full": strict.process.pid, "OpenFGA": fga.process.pid,
             "PostgreSQL of the vault and OpenFGA": database.process.pid,
         }
-        of = lambda key, label, target: of_target(f"full.{key}", label, target, workspace)
+        of = lambda key, label, target, values=0: of_target(f"full.{key}", label, target, workspace, values=values)
+        sides = {"the vault, full": (["full.one", "full.cached", "full.session"], lambda: strict.records(setup.env))}
         # A hundred agents in their sessions: the same hundred questions again and again.
         sessions = cached.one_secret(data, "sessions", projects=range(run.agents))
         measures = [
-            of("one", "vault, one secret, strict", strict.one_secret(data)),
+            of("one", "vault, full, strict, one secret", strict.one_secret(data), 1),
             of("openfga", "OpenFGA alone, the same two checks over HTTP", fga.two_checks(data)),
-            of("cached", f"vault, one secret, decisions up to 1 s old, {run.agents} agents", sessions),
+            of("cached", f"vault, full, decisions up to 1 s old, one secret, {run.agents} agents", sessions, 1),
         ]
         if not run.options.no_examples:
             measures.append(Measure("full.grpc", "OpenFGA alone, the same two checks over gRPC", fga.over_grpc(data)))
@@ -131,23 +146,22 @@ def full(run):
                 timed(f"{label}: the same entries", lambda: bao.load(data))
                 servers[label] = bao.process.pid
                 servers[f"PostgreSQL of {label}"] = own.process.pid
-                measures.append(of(key, f"{label}, one read", bao.one_secret(data)))
+                measures.append(of(key, f"{label}, one read", bao.one_secret(data), 1))
+                sides[label] = ([f"full.{key}"], bao.records)
         measures += [
-            of("session", f"vault, session start of {SESSION}, strict", strict.session(data)),
-            of("page", "vault, page of 50 masked entries, strict", strict.page(run.pages())),
-            of("entities", "vault, _entities of 20 projects, strict", strict.entities(data, 20, run.random)),
+            of("session", f"vault, full, strict, session start of {SESSION}", strict.session(data), SESSION),
+            of("page", "vault, full, strict, page of 50 masked entries", strict.page(run.pages())),
+            of("entities", "vault, full, strict, _entities of 20 projects", strict.entities(data, 20, run.random)),
             of_rate("full.commits", "PostgreSQL alone, commits of one row (pgbench)", database.commits),
             disk("full", workspace),
         ]
         found = run.measure(measures)
-        return {"measures": found, "memory": memory(servers)}
+        return {"measures": found, "memory": memory(servers), "records": recorded(measures, sides)}
 
 
 def versions(run):
     """The programs that were measured."""
     first = lambda *command: subprocess.run(command, capture_output=True, text=True, env=environment()).stdout.split("\n")[0]
-    found = {"vault": first(run.program, "--version"), "PostgreSQL": first(postgres.bin_dir() / "postgres", "--version")}
-    found["OpenFGA"] = programs.OPENFGA_VERSION
-    if run.bao:
-        found["OpenBao"] = first(run.bao, "version")
-    return found
+    found = [first(run.program, "--version"), first(postgres.bin_dir() / "postgres", "--version")]
+    found.append(f"OpenFGA {programs.OPENFGA_VERSION}")
+    return found + ([first(run.bao, "version")] if run.bao else [])

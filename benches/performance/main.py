@@ -31,10 +31,13 @@ def parse():
         help="of growth: entries and tuples at the last step, and 100 times the projects (default 100000; the whole is 1000000)",
     )
     parser.add_argument("--quick", action="store_true", help="a smoke test: little data, one round of 1 s")
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="put the tables of the newest results into docs/performance.md")
     parser.add_argument("--no-examples", action="store_true", help="leave out the bare stack, and OpenFGA over gRPC")
     parser.add_argument("--keep-logs", metavar="DIR", help="copy the servers' logs there at the end")
     options = parser.parse_args()
+    options.whole = not options.quick and all(word in GROUPS for word in options.words)
+    if options.write and not options.whole:
+        parser.error("--write takes whole groups, and no --quick: the page would lose the other rows")
     if options.quick:
         options.rounds, options.seconds = 1, 1
     return options
@@ -61,7 +64,8 @@ def main():
     seconds = options.seconds
     if not run.bao:
         say("BAO_BIN is not set: OpenBao's rows are left out")
-    results = report.load()
+    path = report.RESULTS if options.whole else report.PARTIAL
+    results = report.load(path) if options.whole else {}
     names = chosen(options.words)
     try:
         for name in names:
@@ -73,7 +77,7 @@ def main():
                 "rounds": options.rounds, "seconds": options.seconds, "versions": groups.versions(run), **found,
             }
             results["without_openbao"] = not run.bao
-            report.save(results)
+            report.save(path, results)
     except KeyboardInterrupt:
         say("interrupted; every server is stopped")
         return 130

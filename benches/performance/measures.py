@@ -11,17 +11,24 @@ WARM_UP = 2
 
 @dataclass
 class Measure:
-    """One side of one job. `run(seconds, seed)` gives a Result."""
+    """One side of one job. `run(seconds, seed)` gives a Result; `values` is the number of values that a
+    right answer holds and that must have a record."""
 
     key: str
     label: str
     run: object
+    values: int = 0
     results: list = field(default_factory=list)
 
+    def released(self):
+        """The values in right answers of all rounds; those of the warm-up are not counted."""
+        return self.values * sum(result.answers for result in self.results)
 
-def of_target(key, label, target, workspace, connections=16):
+
+def of_target(key, label, target, workspace, connections=16, values=0):
     write_files(target, workspace.path)
-    return Measure(key, label, lambda seconds, seed: drive(target, workspace.path, seconds, connections, seed))
+    run = lambda seconds, seed: drive(target, workspace.path, seconds, connections, seed)
+    return Measure(key, label, run, values)
 
 
 def of_rate(key, label, rate):

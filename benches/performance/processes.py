@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT = 60
 STOP_TIMEOUT = 30
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # A measurement of fsync in memory would flatter whoever syncs most.
 MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs"}
 
@@ -90,6 +91,15 @@ class Workspace(contextlib.ExitStack):
         if keep_logs:
             self.callback(self._keep_logs, Path(keep_logs))
 
+    def __exit__(self, *failure):
+        # A second Ctrl-C would leave servers running.
+        handlers = {number: signal.signal(number, signal.SIG_IGN) for number in STOP_SIGNALS}
+        try:
+            return super().__exit__(*failure)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
     def _keep_logs(self, target):
         target.mkdir(parents=True, exist_ok=True)
         for log in self.path.glob("*.log"):
@@ -159,5 +169,5 @@ def stop_on_signals():
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
+    for number in STOP_SIGNALS:
+        signal.signal(number, interrupt)

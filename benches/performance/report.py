@@ -6,6 +6,8 @@ import re
 from .processes import ROOT
 
 RESULTS = ROOT / "target/bench/results.json"
+# Of a smoke test or of single measures, so that the results of whole groups stay.
+PARTIAL = ROOT / "target/bench/partial.json"
 DOCUMENT = ROOT / "docs/performance.md"
 
 # job, the vault's measure, the other side's measure, operations of the other side for one of the
@@ -28,16 +30,16 @@ ANSWERED = [
 ]
 
 
-def load():
+def load(path):
     try:
-        return json.loads(RESULTS.read_text())
+        return json.loads(path.read_text())
     except FileNotFoundError:
         return {}
 
 
-def save(results):
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+def save(path, results):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def measures(results):
@@ -114,17 +116,26 @@ def remembered(results):
     return table(["resident memory, MiB", "after the rounds", "highest"], rows) if rows else ""
 
 
+def recorded(results):
+    rows = [
+        [side, f"{found['released']:,}", f"{found['records']:,}"]
+        for group in results.get("groups", {}).values()
+        for side, found in group.get("records", {}).items()
+    ]
+    heads = ["access records", "values in the answers of the rounds", "records found afterwards, warm-up included"]
+    return table(heads, rows) if rows else ""
+
+
 def text(results):
     found = measures(results)
-    parts = []
-    for name, group in results.get("groups", {}).items():
-        about = ", ".join(f"{what} {version}" for what, version in group.get("versions", {}).items())
-        parts.append(
-            f"`{name}`: {group['date']}, {group['cores']} cores, {group['rounds']} rounds of {group['seconds']} s. {about}."
-        )
+    parts = [
+        f"`{name}`: {group['date']}, {group['cores']} cores, rounds: {group['rounds']} of {group['seconds']:g} s. "
+        f"{'; '.join(group['versions'])}."
+        for name, group in results.get("groups", {}).items()
+    ]
     head = "  \n".join(parts)
     comparisons, missing = compared(found)
-    blocks = [head, comparisons, measured(found) if found else "", remembered(results)]
+    blocks = [head, comparisons, measured(found) if found else "", remembered(results), recorded(results)]
     if missing:
         blocks.append("Not compared, because the other side was not measured: " + "; ".join(missing) + ".")
     if results.get("without_openbao"):
@@ -146,11 +157,16 @@ def write(results):
 
 
 def wrong(results, names):
-    """Measures of these groups with wrong or missing answers."""
+    """Measures of these groups with wrong or missing answers, and sides with too few records."""
+    groups = [results["groups"][name] for name in names]
+    measured = [measure for group in groups for part in ("measures", "points") for measure in group.get(part, {}).values()]
+    sides = [(side, found) for group in groups for side, found in group.get("records", {}).items()]
     return [
         f"{measure['label']}: {measure['wrong']} wrong, {measure['failed']} failed: {measure['first_wrong']}"
-        for name in names
-        for part in ("measures", "points")
-        for measure in results["groups"][name].get(part, {}).values()
+        for measure in measured
         if measure["wrong"] or measure["failed"]
+    ] + [
+        f"{side}: {found['records']} records of {found['released']} released values"
+        for side, found in sides
+        if found["records"] < found["released"]
     ]

@@ -57,6 +57,16 @@ class Vault:
         self.person = self.caller(f"user:{PERSON}")
         self.runtime = self.caller(f"runtime:{RUNTIME}")
 
+    def records(self, env=None):
+        """The access records of released values, as `audit export` prints them."""
+        place = [] if env else ["--data-dir", self.issuer_dir]
+        command = [self.program, "audit", "export", *place]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(env)) as export:
+            count = sum(b'"SECRET_RESOLVED"' in line for line in export.stdout)
+        if export.returncode:
+            raise RuntimeError(f"audit export ended with {export.returncode}")
+        return count
+
     def caller(self, whose):
         command = [self.program, "token", "--data-dir", self.issuer_dir, "--ttl", "12h", whose]
         token = subprocess.check_output(command, text=True, env=environment()).strip()
@@ -210,11 +220,11 @@ class Full:
             "VAULT_JWT_ISSUER": ISSUER, "VAULT_JWKS_FILE": jwks,
         }
         self.run("migrate")
-        self.run("registrar", "add", SERVICE, without=("VAULT_JWT_ISSUER", "VAULT_JWKS_FILE"))
+        self.run("registrar", "add", SERVICE)
 
-    def run(self, *arguments, without=()):
-        env = {name: value for name, value in self.env.items() if name not in without}
-        done = subprocess.run([self.program, *arguments], env=environment(env), capture_output=True, text=True)
+    def run(self, *arguments):
+        """Runs an operator's command on the same data."""
+        done = subprocess.run([self.program, *arguments], env=environment(self.env), capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"project-vault {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
 

@@ -49,6 +49,7 @@ class Result:
     wrong: int
     failed: int
     first_wrong: str
+    answers: int = 0
 
 
 def ensure_wrk():
@@ -91,7 +92,7 @@ def drive(target, folder, seconds, connections=16, seed=1):
     return Result(
         rate=int(good) / (int(micros) / 1e6), p50_ms=int(p50) / 1000, p99_ms=int(p99) / 1000,
         wrong=int(wrong) + len(sampler.wrong), failed=int(failed),
-        first_wrong=first or next(iter(sampler.wrong), ""),
+        first_wrong=first or next(iter(sampler.wrong), ""), answers=int(good),
     )
 
 
