@@ -21,6 +21,8 @@ COMPARISONS = [
     ("one secret, full, decisions up to 1 s old, beside OpenBao on PostgreSQL, tuned", "full.cached", "full.tuned", 1, 1.5),
     ("session start of 20, full, strict, beside 20 reads of OpenBao on PostgreSQL, tuned", "full.session", "full.tuned", 20, 4),
 ]
+# How much longer one secret may take when more is stored.
+GROWTH_BAR = 1.2
 # Jobs whose bar is that every one is answered, and rightly.
 ANSWERED = [
     ("_entities of 20 projects, full, strict", "full.entities"),
@@ -126,6 +128,21 @@ def recorded(results):
     return table(heads, rows) if rows else ""
 
 
+def grown(results):
+    """The time of one secret at the last step of stored entries, beside that at the first."""
+    points = results.get("groups", {}).get("growth", {}).get("points", {})
+    rows = []
+    for shape in ("embedded", "full"):
+        steps = {int(key.split(".")[-1]): point for key, point in points.items() if key.startswith(f"growth.entries.{shape}.")}
+        if len(steps) < 2:
+            continue
+        first, last = steps[min(steps)], steps[max(steps)]
+        ratio = last["p50_ms"] / first["p50_ms"]
+        times = [f"{step['p50_ms']:.2f} ms ({step['label'].split(', ', 1)[1]})" for step in (first, last)]
+        rows.append([f"one secret, {shape}", *times, f"{ratio:.2f}", GROWTH_BAR, "met" if ratio <= GROWTH_BAR else "missed"])
+    return table(["growth", "first step", "last step", "ratio", "bar, at most", ""], rows) if rows else ""
+
+
 def text(results):
     found = measures(results)
     parts = [
@@ -142,6 +159,7 @@ def text(results):
         blocks.append("`BAO_BIN` was not set: every row of OpenBao is left out.")
     growth = results.get("groups", {}).get("growth", {}).get("tables")
     if growth:
+        blocks += [grown(results)]
         blocks += [table(part["heads"], part["rows"]) for part in growth]
     return "\n\n".join(block for block in blocks if block)
 
