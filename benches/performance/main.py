@@ -32,6 +32,7 @@ def parse():
     )
     parser.add_argument("--quick", action="store_true", help="a smoke test: little data, one round of 1 s")
     parser.add_argument("--write", action="store_true", help="put the tables of the newest results into docs/performance.md")
+    parser.add_argument("--write-only", action="store_true", help="as --write, from the last results, without measuring")
     parser.add_argument("--no-examples", action="store_true", help="leave out the bare stack, and OpenFGA over gRPC")
     parser.add_argument("--keep-logs", metavar="DIR", help="copy the servers' logs there at the end")
     options = parser.parse_args()
@@ -53,6 +54,9 @@ def chosen(words):
 
 def main():
     options = parse()
+    if options.write_only:
+        report.write(report.load(report.RESULTS))
+        return 0
     stop_on_signals()
     ensure_wrk()
     # Nothing is built while something is measured.
