@@ -7,11 +7,9 @@ import time
 from . import openbao, openfga, postgres
 from .client import in_parallel
 from .measures import alternate, of_target, summary
-from .processes import ROOT, Workspace, say
-from .svg import plot
+from .processes import Workspace, say
 from .vault import Data, Full, start_embedded
 
-PLOTS = ROOT / "docs/performance"
 # Requests drawn from: more than a step sends, so that hardly one is sent twice.
 DRAWN = 20_000
 ENTRIES_EACH = 100
@@ -84,7 +82,7 @@ class Growth:
     """The sweeps of one run, and what they found."""
 
     def __init__(self, run):
-        self.run, self.plots, self.tables, self.measures = run, {}, [], {}
+        self.run, self.plots, self.imports, self.measures = run, [], {}, {}
         self.entries = 1000 if run.options.quick else run.options.entries
 
     def shapes(self):
@@ -118,8 +116,7 @@ class Growth:
             shape: [(projects * ENTRIES_EACH, *values) for projects, *values in line] for shape, line in points.items()
         }
         self.add("entries", "One secret, 1 connection: time by stored entries", f"entries, {ENTRIES_EACH} a project", lines)
-        rows = [[shape, f"{value:,.0f}"] for shape, value in speed.items()]
-        self.tables.append({"heads": ["import, last step", "entries per second"], "rows": rows})
+        self.imports = speed
 
     def by_projects(self):
         points, _ = self.stored("projects", powers(1, self.entries // ENTRIES_EACH), 1)
@@ -141,7 +138,7 @@ class Growth:
                         self.measures[f"growth.sizes.{shape}.{what}.{size}"] = found
                         line.append((size, *latency(found)))
                 lines[f"{shape}, one secret"], lines[f"{shape}, all of them"] = one, whole
-        title = "One secret and a whole session, 1 connection: time by entries of the project"
+        title = "One secret and whole sessions, 1 connection: time by entries"
         self.add("entries-of-a-project", title, "entries of the project", lines, y_log=True)
 
     def by_tuples(self):
@@ -196,13 +193,9 @@ class Growth:
         self.add("time-by-connections", "One secret: time by connections", "connections", times, ticks=TICKS, y_log=True)
 
     def add(self, name, title, x_label, lines, y_label="median time, ms", ticks=None, y_log=False):
-        PLOTS.mkdir(parents=True, exist_ok=True)
-        (PLOTS / f"{name}.svg").write_text(plot(title, x_label, y_label, lines, ticks, y_log))
-        say(f"wrote docs/performance/{name}.svg")
-        rows = [
-            [label, f"{x:,}", f"{y:,.2f} ({low:,.2f} to {high:,.2f})"] for label, line in lines.items() for x, y, low, high in line
-        ]
-        self.tables.append({"heads": [title, x_label, f"{y_label}: median (lowest to highest round)"], "rows": rows})
+        self.plots.append({
+            "name": name, "title": title, "x_label": x_label, "y_label": y_label, "lines": lines, "x_ticks": ticks, "y_log": y_log,
+        })
 
 
 def growth(run):
@@ -215,5 +208,4 @@ def growth(run):
     for name, sweep in sweeps.items():
         if not named or name in named:
             sweep()
-    # Tables, not one row for each of fifty points.
-    return {"points": grown.measures, "tables": grown.tables}
+    return {"points": grown.measures, "plots": grown.plots, "imports": grown.imports}

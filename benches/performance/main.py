@@ -31,7 +31,7 @@ def parse():
         help="of growth: entries and tuples at the last step, and 100 times the projects (default 100000; the whole is 1000000)",
     )
     parser.add_argument("--quick", action="store_true", help="a smoke test: little data, one round of 1 s")
-    parser.add_argument("--write", action="store_true", help="put the tables of the newest results into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="put the tables and plots of the newest results into docs/performance")
     parser.add_argument("--write-only", action="store_true", help="as --write, from the last results, without measuring")
     parser.add_argument("--no-examples", action="store_true", help="leave out the bare stack, and OpenFGA over gRPC")
     parser.add_argument("--keep-logs", metavar="DIR", help="copy the servers' logs there at the end")
@@ -85,7 +85,9 @@ def main():
     except KeyboardInterrupt:
         say("interrupted; every server is stopped")
         return 130
-    print(report.text({**results, "groups": {name: results["groups"][name] for name in names}}))
+    now = {**results, "groups": {name: results["groups"][name] for name in names}}
+    print("\n\n".join(part for part in (report.text(now), report.plotted(now)) if part))
+    report.draw(now, path.parent)
     if options.write:
         report.write(results)
     faults = report.wrong(results, names)

@@ -4,11 +4,13 @@ import json
 import re
 
 from .processes import ROOT
+from .svg import plot
 
 RESULTS = ROOT / "target/bench/results.json"
 # Of a smoke test or of single measures, so that the results of whole groups stay.
 PARTIAL = ROOT / "target/bench/partial.json"
 DOCUMENT = ROOT / "docs/performance.md"
+PLOTS = ROOT / "docs/performance"
 
 # job, the vault's measure, the other side's measure, operations of the other side for one of the
 # vault's, and the bar.
@@ -124,7 +126,7 @@ def recorded(results):
         for group in results.get("groups", {}).values()
         for side, found in group.get("records", {}).items()
     ]
-    heads = ["access records", "values in the answers of the rounds", "records found afterwards, warm-up included"]
+    heads = ["access records", "values in the answers of the rounds", "records found afterwards, with warming up and, of OpenBao, loading"]
     return table(heads, rows) if rows else ""
 
 
@@ -157,15 +159,44 @@ def text(results):
         blocks.append("Not compared, because the other side was not measured: " + "; ".join(missing) + ".")
     if results.get("without_openbao"):
         blocks.append("`BAO_BIN` was not set: every row of OpenBao is left out.")
-    growth = results.get("groups", {}).get("growth", {}).get("tables")
-    if growth:
-        blocks += [grown(results)]
-        blocks += [table(part["heads"], part["rows"]) for part in growth]
+    blocks.append(grown(results))
+    imports = results.get("groups", {}).get("growth", {}).get("imports")
+    if imports:
+        rows = [[shape, f"{value:,.0f}"] for shape, value in imports.items()]
+        blocks.append(table(["import of entries, last step", "entries per second"], rows))
     return "\n\n".join(block for block in blocks if block)
 
 
+def plotted(results):
+    """The points of the plots."""
+    return "\n\n".join(
+        table(
+            [made["title"], made["x_label"], f"{made['y_label']} (lowest to highest round)"],
+            [
+                [label, f"{x:,}", f"{y:,.2f} ({low:,.2f} to {high:,.2f})"]
+                for label, line in made["lines"].items()
+                for x, y, low, high in line
+            ],
+        )
+        for made in plots(results)
+    )
+
+
+def plots(results):
+    return results.get("groups", {}).get("growth", {}).get("plots", [])
+
+
+def draw(results, folder):
+    """Draws the plots of growth as SVG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in plots(results):
+        options = {name: value for name, value in made.items() if name != "name"}
+        (folder / f"{made['name']}.svg").write_text(plot(**options))
+
+
 def write(results):
-    """Puts the tables into the document, between the markers."""
+    """Puts the tables into the document, between the markers, and the plots beside it."""
+    draw(results, PLOTS)
     document = DOCUMENT.read_text()
     marked = re.compile(r"(<!-- scripts/bench: begin -->\n).*?(<!-- scripts/bench: end -->)", re.DOTALL)
     made, count = marked.subn(lambda found: f"{found[1]}\n{text(results)}\n\n{found[2]}", document)
