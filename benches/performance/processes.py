@@ -57,10 +57,16 @@ def wait_until(ready, what, process=None, timeout=START_TIMEOUT):
     end = time.monotonic() + timeout
     while not ready():
         if process is not None and process.poll() is not None:
-            raise RuntimeError(f"{what} ended with {process.returncode}; its log is {getattr(process, 'log', 'not kept')}")
+            raise RuntimeError(f"{what} ended with {process.returncode}:{log_tail(process)}")
         if time.monotonic() > end:
-            raise RuntimeError(f"{what} is not ready after {timeout} s; its log is {getattr(process, 'log', 'not kept')}")
+            raise RuntimeError(f"{what} is not ready after {timeout} s:{log_tail(process)}")
         time.sleep(0.05)
+
+
+def log_tail(process):
+    """The end of a server's log, which is removed with its directory."""
+    log = getattr(process, "log", None)
+    return "\n" + "\n".join(log.read_text(errors="replace").splitlines()[-20:]) if log else ""
 
 
 def answers(port, path, statuses=(200,)):
