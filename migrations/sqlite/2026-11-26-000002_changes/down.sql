@@ -22,7 +22,6 @@ DROP TRIGGER replaced_data_keys_delete;
 DROP TRIGGER tuples_insert;
 DROP TRIGGER tuples_update;
 DROP TRIGGER tuples_delete;
-DROP TRIGGER audit_events_insert;
 DROP TRIGGER audit_events_update;
 DROP TRIGGER audit_events_delete;
 DROP TABLE changes;

@@ -29,7 +29,7 @@ CREATE TRIGGER replaced_data_keys_delete AFTER DELETE ON replaced_data_keys BEGI
 CREATE TRIGGER tuples_insert AFTER INSERT ON tuples BEGIN UPDATE changes SET count = count + 1; END;
 CREATE TRIGGER tuples_update AFTER UPDATE ON tuples BEGIN UPDATE changes SET count = count + 1; END;
 CREATE TRIGGER tuples_delete AFTER DELETE ON tuples BEGIN UPDATE changes SET count = count + 1; END;
--- Of events, those of entries' changes: the events of resolves decide nothing.
-CREATE TRIGGER audit_events_insert AFTER INSERT ON audit_events WHEN NEW.entry_revision IS NOT NULL BEGIN UPDATE changes SET count = count + 1; END;
+-- Of events, those of entries' changes: the events of resolves decide nothing. Adding one needs no
+-- trigger, because its entry changes with it.
 CREATE TRIGGER audit_events_update AFTER UPDATE ON audit_events WHEN NEW.entry_revision IS NOT NULL OR OLD.entry_revision IS NOT NULL BEGIN UPDATE changes SET count = count + 1; END;
 CREATE TRIGGER audit_events_delete AFTER DELETE ON audit_events WHEN OLD.entry_revision IS NOT NULL BEGIN UPDATE changes SET count = count + 1; END;

@@ -1,95 +1,62 @@
 //! Adding events.
 
-#![allow(clippy::ref_option_ref, reason = "in the code that Insertable derives")]
-
 use super::backend::Connection;
-use super::schema::{audit_decoys, audit_events};
-use crate::domain::{AuditAction, AuditOutcome, ChainId, EntryId, EventId, Purpose, Role, Timestamp};
 use crate::store::records::{EventRow, Link};
-use diesel::QueryResult;
-use diesel::prelude::Insertable;
+use crate::store::statement::statement;
+use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
+use diesel::{IntoSql as _, QueryResult};
 use diesel_async::RunQueryDsl;
 
-/// Declares the row of a table with the columns of an event.
-macro_rules! new_event {
-    ($row:ident, $table:ident) => {
-        /// An event to insert.
-        #[derive(Insertable)]
-        #[diesel(table_name = $table, treat_none_as_default_value = false)]
-        pub struct $row<'a> {
-            id: EventId,
-            occurred_at: Timestamp,
-            project_id: Option<&'a str>,
-            action: AuditAction,
-            outcome: AuditOutcome,
-            reason: Option<&'a str>,
-            count: i64,
-            actor: &'a str,
-            subject: Option<&'a str>,
-            role: Option<Role>,
-            agent_id: Option<&'a str>,
-            entry_id: Option<EntryId>,
-            entry_name: Option<&'a str>,
-            entry_version: Option<i32>,
-            entry_revision: Option<i32>,
-            milestone_id: Option<&'a str>,
-            purpose: Option<Purpose>,
-            session_id: Option<&'a str>,
-            tool: Option<&'a str>,
-            request_id: &'a str,
-            chain_id: ChainId,
-            seq: i64,
-            prev: &'a [u8],
-            mac: &'a [u8],
+/// Inserts events into a table, each with the same prepared statement.
+macro_rules! insert_rows {
+    ($conn:expr, $table:literal, $events:expr) => {{
+        let insert = concat!(
+            "INSERT INTO ",
+            $table,
+            " (id, occurred_at, project_id, action, outcome, reason, count, actor, subject, role, agent_id, \
+             entry_id, entry_name, entry_version, entry_revision, milestone_id, purpose, session_id, tool, \
+             request_id, chain_id, seq, prev, mac) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        );
+        for (event, link) in $events {
+            let columns = (
+                event.id.into_sql::<Binary>(),
+                event.occurred_at.into_sql::<BigInt>(),
+                event.project.as_deref().into_sql::<Nullable<Text>>(),
+                event.action.into_sql::<Text>(),
+                event.outcome.into_sql::<Text>(),
+                event.reason.as_deref().into_sql::<Nullable<Text>>(),
+                event.count.into_sql::<BigInt>(),
+                event.actor.as_str().into_sql::<Text>(),
+                event.subject.as_deref().into_sql::<Nullable<Text>>(),
+                event.role.into_sql::<Nullable<Text>>(),
+                event.agent.as_deref().into_sql::<Nullable<Text>>(),
+                event.entry.into_sql::<Nullable<Binary>>(),
+                event.entry_name.as_deref().into_sql::<Nullable<Text>>(),
+                event.entry_version.into_sql::<Nullable<Integer>>(),
+                event.entry_revision.into_sql::<Nullable<Integer>>(),
+                event.milestone.as_deref().into_sql::<Nullable<Text>>(),
+                event.purpose.into_sql::<Nullable<Text>>(),
+                event.session.as_deref().into_sql::<Nullable<Text>>(),
+                event.tool.as_deref().into_sql::<Nullable<Text>>(),
+                event.request_id.as_str().into_sql::<Text>(),
+                link.chain.into_sql::<Binary>(),
+                link.seq.into_sql::<BigInt>(),
+                link.prev.as_slice().into_sql::<Binary>(),
+                link.mac.as_slice().into_sql::<Binary>(),
+            );
+            statement(insert, columns).execute($conn).await?;
         }
-
-        impl<'a> From<&'a (&EventRow, Link)> for $row<'a> {
-            fn from((event, link): &'a (&EventRow, Link)) -> Self {
-                Self {
-                    id: event.id,
-                    occurred_at: event.occurred_at,
-                    project_id: event.project.as_deref(),
-                    action: event.action,
-                    outcome: event.outcome,
-                    reason: event.reason.as_deref(),
-                    count: event.count,
-                    actor: &event.actor,
-                    subject: event.subject.as_deref(),
-                    role: event.role,
-                    agent_id: event.agent.as_deref(),
-                    entry_id: event.entry,
-                    entry_name: event.entry_name.as_deref(),
-                    entry_version: event.entry_version,
-                    entry_revision: event.entry_revision,
-                    milestone_id: event.milestone.as_deref(),
-                    purpose: event.purpose,
-                    session_id: event.session.as_deref(),
-                    tool: event.tool.as_deref(),
-                    request_id: &event.request_id,
-                    chain_id: link.chain,
-                    seq: link.seq,
-                    prev: &link.prev,
-                    mac: &link.mac,
-                }
-            }
-        }
-    };
+        Ok(())
+    }};
 }
-new_event!(NewEvent, audit_events);
-new_event!(NewDecoy, audit_decoys);
 
-/// Adds audit events, each with the same prepared statement.
+/// Adds audit events.
 pub async fn insert_events(conn: &mut Connection, events: &[(&EventRow, Link)]) -> QueryResult<()> {
-    for event in events {
-        diesel::insert_into(audit_events::table).values(NewEvent::from(event)).execute(conn).await?;
-    }
-    Ok(())
+    insert_rows!(conn, "audit_events", events)
 }
 
 /// As [`insert_events`], for decoys.
 pub async fn insert_decoys(conn: &mut Connection, decoys: &[(&EventRow, Link)]) -> QueryResult<()> {
-    for decoy in decoys {
-        diesel::insert_into(audit_decoys::table).values(NewDecoy::from(decoy)).execute(conn).await?;
-    }
-    Ok(())
+    insert_rows!(conn, "audit_decoys", decoys)
 }
