@@ -29,6 +29,7 @@ mod outbox;
 mod permission_first;
 mod queues;
 mod recording;
+mod remembered;
 mod resolving;
 mod roles;
 mod schema;

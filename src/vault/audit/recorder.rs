@@ -177,3 +177,31 @@ impl Audit {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_task_writes_the_queue_and_a_record_after_its_end_starts_another() {
+        let recorder = Recorder::default();
+        let (_first, starts) = recorder.add(CallRecord::default());
+        assert!(starts);
+        let (_second, starts) = recorder.add(CallRecord::default());
+        assert!(!starts, "the task of the first record takes it along");
+        assert_eq!(recorder.next().map(|batch| batch.len()), Some(2));
+        assert!(recorder.next().is_none());
+        let (_third, starts) = recorder.add(CallRecord::default());
+        assert!(starts);
+    }
+
+    #[test]
+    fn what_waits_is_refused_when_the_task_ends_early() {
+        let recorder = Recorder::default();
+        let (mut waiting, _) = recorder.add(CallRecord::default());
+        drop(Writing(&recorder));
+        assert!(matches!(waiting.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
+        let (_next, starts) = recorder.add(CallRecord::default());
+        assert!(starts, "the next record starts another task");
+    }
+}
