@@ -13,8 +13,8 @@ use super::project::{Milestone, Project};
 use super::references::{Agent, User};
 use super::scalars::{DateTime, SecretLeftOutReason, VaultCategory, VaultEntryStatus, VaultScope};
 use crate::domain::{ApprovedNames, Category, EnvironmentNames};
-use crate::permission::{Authorized, CanAdminister, CanList, CanViewMasked};
-use crate::vault::{Entry, EntryFilter, Page, Version, page_versions};
+use crate::permission::{Authorized, CanViewMasked};
+use crate::vault::{Entry, EntryList, Page, Version, page_versions};
 use async_graphql::{Context, ID, Object, SimpleObject};
 
 /// A credential of a project, without its value.
@@ -284,16 +284,13 @@ connection!(VaultEntryVersionConnection { page: Page<VaultEntryVersion> }, Vault
 connection!(
     VaultEntryConnection {
         page: Page<VaultEntry>,
-        by: Authorized<CanList>,
-        deleted: Option<Authorized<CanAdminister>>,
-        filter: EntryFilter
+        list: EntryList
     },
     VaultEntryEdge,
     {
         /// Number of elements in the whole list.
         async fn total_count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
-            let vault = &required(request(ctx))?.vault;
-            let count = required(vault.entries().count(&self.by, self.deleted.as_ref(), &self.filter).await)?;
+            let count = required(required(request(ctx))?.total(self.list.clone()).await)?;
             Ok(i32::try_from(count).unwrap_or(i32::MAX))
         }
     }

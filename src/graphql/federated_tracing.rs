@@ -357,7 +357,7 @@ mod tests {
                 tracer.tree().field(vec![index(at), Id::ResponseName(key)], node);
             }
             let Value::String(text) = tracer.finish(&[], None) else { panic!() };
-            let expected = trace_length(Estimate { bytes: bytes as u64, fields: fields as u64, statements: 0 });
+            let expected = trace_length(Estimate { bytes: bytes as u64, fields: fields as u64, lists: 0 });
             assert!(text.len() as u64 <= expected, "{} > {expected}", text.len());
         }
     }

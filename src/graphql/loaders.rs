@@ -4,10 +4,13 @@ use super::pacing::Concealment;
 use super::rounds::{NoDelay, PendingLoads};
 use crate::domain::{ApprovedNames, EntryId, Error, MilestoneId, ProjectId, with_causes};
 use crate::permission::{Authorized, CanAdminister, Permission};
-use crate::vault::{Caller, Entry, Exposure, Milestone, PermissionOn, ProjectAccess, Vault, Version};
+use crate::vault::{
+    Caller, Entry, EntryList, EntryListPage, Exposure, Milestone, Page, PermissionOn, Project, ProjectAccess, Vault,
+    Version,
+};
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Maximum number of keys in one batch: more than any operation can ask for, so that no batch is
@@ -26,6 +29,8 @@ pub(super) struct RequestContext {
     pub concealment: Concealment,
     access: Cached<Decisions>,
     entries: Cached<Entries>,
+    pages: Cached<Pages>,
+    totals: Cached<Totals>,
     versions: Cached<Versions>,
     exposures: Cached<Exposures>,
     milestones: Cached<Milestones>,
@@ -34,6 +39,8 @@ pub(super) struct RequestContext {
 
 struct Decisions(Vault, Caller);
 struct Entries(Vault);
+struct Pages(Vault);
+struct Totals(Vault);
 struct Versions(Vault);
 struct Exposures(Vault);
 struct Milestones(Vault);
@@ -56,6 +63,24 @@ impl Loader<EntryId> for Entries {
 
     async fn load(&self, keys: &[EntryId]) -> Result<HashMap<EntryId, Entry>, Shared> {
         Ok(self.0.entries().by_id(keys).await?)
+    }
+}
+
+impl Loader<EntryListPage> for Pages {
+    type Value = Page<Entry>;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[EntryListPage]) -> Result<HashMap<EntryListPage, Page<Entry>>, Shared> {
+        Ok(self.0.entries().pages(keys).await?)
+    }
+}
+
+impl Loader<EntryList> for Totals {
+    type Value = i64;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[EntryList]) -> Result<HashMap<EntryList, i64>, Shared> {
+        Ok(self.0.entries().totals(keys).await?)
     }
 }
 
@@ -114,6 +139,8 @@ impl RequestContext {
         Self {
             access: cached(Decisions(vault.clone(), caller.clone()), loads),
             entries: cached(Entries(vault.clone()), loads),
+            pages: cached(Pages(vault.clone()), loads),
+            totals: cached(Totals(vault.clone()), loads),
             versions: cached(Versions(vault.clone()), loads),
             exposures: cached(Exposures(vault.clone()), loads),
             milestones: cached(Milestones(vault.clone()), loads),
@@ -133,6 +160,26 @@ impl RequestContext {
         Ok(answers.into_iter().filter_map(|(key, access)| Some((key, access?))).collect())
     }
 
+    /// A project that the caller may see, with those of the permissions `selected` on it that the
+    /// caller holds.
+    ///
+    /// Every permission on a project includes the one to see it (a test of the model holds that),
+    /// so whether the caller may see the project is asked only if they hold none of the others. It
+    /// is asked as often for a project that does not exist.
+    pub(super) async fn seen(
+        &self,
+        project: Option<&ProjectId>,
+        selected: BTreeSet<Permission>,
+    ) -> Result<Option<(Project, HashMap<PermissionOn, ProjectAccess>)>, Error> {
+        let on = |permission| (project.cloned(), permission);
+        let mut held = self.access(selected.into_iter().map(on)).await?;
+        if held.is_empty() {
+            held = self.access([on(Permission::CanSee)]).await?;
+        }
+        let seen = held.values().next().map(|access| access.project.clone());
+        Ok(seen.map(|project| (project, held)))
+    }
+
     /// Whether the caller holds one permission on one project.
     pub(super) async fn may(
         &self,
@@ -145,6 +192,16 @@ impl RequestContext {
 
     pub(super) async fn entry(&self, id: EntryId) -> Result<Option<Entry>, Error> {
         self.entries.load_one(id).await.map_err(|error| own(&error))
+    }
+
+    pub(super) async fn page(&self, page: EntryListPage) -> Result<Page<Entry>, Error> {
+        let found = self.pages.load_one(page).await.map_err(|error| own(&error))?;
+        found.ok_or_else(|| Error::internal("a page of entries was not loaded"))
+    }
+
+    /// The number of entries in a list.
+    pub(super) async fn total(&self, list: EntryList) -> Result<i64, Error> {
+        Ok(self.totals.load_one(list).await.map_err(|error| own(&error))?.unwrap_or_default())
     }
 
     pub(super) async fn versions(&self, id: EntryId) -> Result<Vec<Version>, Error> {
@@ -183,6 +240,8 @@ impl RequestContext {
     pub(super) fn forget(&self) {
         self.access.clear::<PermissionOn>();
         self.entries.clear::<EntryId>();
+        self.pages.clear::<EntryListPage>();
+        self.totals.clear::<EntryList>();
         self.versions.clear::<EntryId>();
         self.exposures.clear::<EntryId>();
         self.milestones.clear::<MilestoneId>();

@@ -136,7 +136,7 @@ pub struct ValidatedOperation {
     api: Api,
     call: Call,
     answer_bytes: usize,
-    statements: u64,
+    lists: u64,
 }
 
 impl ValidatedOperation {
@@ -147,10 +147,10 @@ impl ValidatedOperation {
         self.answer_bytes
     }
 
-    /// Maximum number of its statements that nothing batches.
+    /// Maximum number of lists that it reads, and of entries by name.
     #[must_use]
-    pub fn statements(&self) -> u64 {
-        self.statements
+    pub fn lists(&self) -> u64 {
+        self.lists
     }
 
     /// Whether it changes something.
@@ -242,7 +242,7 @@ impl Api {
                 let trace = if call.traced { trace_length(estimate) } else { 0 };
                 let bytes = estimate.bytes.saturating_add(trace);
                 let answer_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-                Ok(ValidatedOperation { api: self.clone(), call, answer_bytes, statements: estimate.statements })
+                Ok(ValidatedOperation { api: self.clone(), call, answer_bytes, lists: estimate.lists })
             }
             Err(error) => Err(Box::new(Self::refuse(error, &call.request_id))),
         }

@@ -3,10 +3,10 @@
 use super::loaders::{RequestContext, request};
 use crate::domain::{Error, ProjectId, Result};
 use crate::permission::{
-    Authorized, CanAdminister, CanAudit, CanList, CanManageMembers, CanViewAgents, CanViewMasked, CanWrite, Held as _,
-    Permission, ProjectPermission,
+    Authorized, CanAdminister, CanAudit, CanList, CanManageMembers, CanSee, CanViewAgents, CanViewMasked, CanWrite,
+    Held as _, Permission, ProjectPermission,
 };
-use crate::vault::{PermissionOn, ProjectAccess};
+use crate::vault::ProjectAccess;
 use async_graphql::{Context, SelectionField};
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
@@ -37,6 +37,8 @@ macro_rules! guarded {
 guarded! {
     ENTRIES: CanList = ProjectVault."entries",
     ENTRY: CanList = ProjectVault."entry",
+    ENVIRONMENT_NAMES: CanSee = ProjectVault."environmentNames",
+    PARTICIPANTS: CanSee = ProjectVault."participants",
     APPROVED_NAMES: CanList = ProjectVault."approvedNames",
     AGENTS: CanViewAgents = ProjectVault."agents",
     MEMBERS: CanManageMembers = ProjectVault."members",
@@ -122,7 +124,8 @@ pub(super) enum Sight<P: ProjectPermission> {
     Hidden,
 }
 
-/// Asks for a guarded field's permission, and whether the project exists for the viewer at all.
+/// Asks for a guarded field's permission and, if it is denied, whether the project exists for the
+/// viewer at all.
 ///
 /// # Errors
 /// When the authorizer or the database cannot be asked.
@@ -131,13 +134,13 @@ pub(super) async fn sight<P: ProjectPermission>(
     project: Option<&ProjectId>,
     _: &Guarded<P>,
 ) -> Result<Sight<P>> {
-    let asked = |permission| -> PermissionOn { (project.cloned(), permission) };
-    let keys = [asked(P::PERMISSION), asked(Permission::CanSee)];
-    let mut answers = request.access(keys.clone()).await?;
-    Ok(match (answers.remove(&keys[0]), answers.remove(&keys[1]), project) {
-        (Some(access), _, Some(project)) => Sight::Granted(FieldGrant::of(access, project)?),
-        (None, Some(_), _) => Sight::Forbidden,
-        (None, None, _) | (Some(_), _, None) => Sight::Hidden,
+    let Some((_, mut held)) = request.seen(project, BTreeSet::from([P::PERMISSION])).await? else {
+        return Ok(Sight::Hidden);
+    };
+    Ok(match (held.remove(&(project.cloned(), P::PERMISSION)), project) {
+        (Some(access), Some(project)) => Sight::Granted(FieldGrant::of(access, project)?),
+        (None, _) => Sight::Forbidden,
+        (Some(_), None) => Sight::Hidden,
     })
 }
 

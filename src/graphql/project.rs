@@ -8,15 +8,15 @@ use super::inputs::{VaultEntryFilter, VaultEntryOrder};
 use super::loaders::request;
 use super::permissions::{
     self, AGENTS, APPROVED_NAMES, AUDIT_EVENTS, CAN_ADMINISTER, CAN_AUDIT, CAN_LIST, CAN_VIEW_MASKED, CAN_WRITE,
-    ENTRIES, ENTRY, Guarded, MEMBERS, MILESTONE_ENTRIES, MILESTONE_PHASE, NOT_FOR_YOUR_ROLE, STRENGTHS, Sight, granted,
-    sight,
+    ENTRIES, ENTRY, ENVIRONMENT_NAMES, Guarded, MEMBERS, MILESTONE_ENTRIES, MILESTONE_PHASE, NOT_FOR_YOUR_ROLE,
+    PARTICIPANTS, STRENGTHS, Sight, granted, sight,
 };
 use super::references::{Agent, Organization, User};
 use super::scalars::{DateTime, VaultEnvironmentNames, VaultProjectStatus, VaultRole};
 use crate::authz::Member;
 use crate::domain::{EntryStatus, Error, MilestoneId, Phase, ProjectId, Result, Role, Timestamp};
-use crate::permission::{Authorized, CanAdminister, CanList, CanSee, Held as _, Permission, ProjectPermission};
-use crate::vault::{self, AgentAssignment, EntryFilter, EntryOrder, EntryQuery, RoleHolder};
+use crate::permission::{Authorized, CanAdminister, CanList, Held as _, ProjectPermission};
+use crate::vault::{self, AgentAssignment, EntryFilter, EntryListPage, EntryOrder, EntryQuery, RoleHolder};
 use async_graphql::{Context, ID, Object, SimpleObject};
 
 /// A project of the platform.
@@ -40,16 +40,12 @@ impl Project {
 /// The vault of a project, if the viewer may see anything of it. Asks for what is selected below at
 /// once.
 pub(super) async fn find_vault(ctx: &Context<'_>, project: &ProjectId) -> Result<Option<ProjectVault>> {
-    let mut permissions = permissions::selected(ctx);
-    permissions.insert(Permission::CanSee);
-    let keys = permissions.into_iter().map(|permission| (Some(project.clone()), permission));
     let request = request(ctx)?;
-    let mut answers = request.access(keys).await?;
-    let seen = answers.remove(&(Some(project.clone()), Permission::CanSee));
+    let seen = request.seen(Some(project), permissions::selected(ctx)).await?;
     if seen.is_none() {
         request.concealment.note();
     }
-    Ok(seen.map(|access| ProjectVault(access.project)))
+    Ok(seen.map(|(project, _)| ProjectVault(project)))
 }
 
 /// A milestone of a project.
@@ -198,8 +194,7 @@ impl ProjectVault {
     async fn environment_names(&self, ctx: &Context<'_>) -> async_graphql::Result<VaultEnvironmentNames> {
         let read = async {
             // A viewer of the vault holds CanSee, unless it was revoked since the vault was loaded.
-            let access = request(ctx)?.may(&self.0.id, CanSee::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?;
-            Ok(access.environment_names.into())
+            Ok(granted(ctx, &self.0.id, &ENVIRONMENT_NAMES).await?.access.environment_names.into())
         };
         required(read.await)
     }
@@ -230,11 +225,9 @@ impl ProjectVault {
     /// The organizations that take part in the project.
     async fn participants(&self, ctx: &Context<'_>) -> async_graphql::Result<Vec<Organization>> {
         let read = async {
-            let request = request(ctx)?;
             // A viewer of the vault holds CanSee, unless it was revoked since the vault was loaded.
-            let access = request.may(&self.0.id, CanSee::PERMISSION).await?.ok_or(NOT_FOR_YOUR_ROLE)?;
-            let by = access.decision.authorize::<CanSee>().ok_or(NOT_FOR_YOUR_ROLE)?;
-            let participants = request.vault.members().participants(&by).await?;
+            let by = granted(ctx, &self.0.id, &PARTICIPANTS).await?.by;
+            let participants = request(ctx)?.vault.members().participants(&by).await?;
             Ok(participants.into_iter().map(|id| Organization { id: ID(id.as_str().to_owned()) }).collect())
         };
         required(read.await)
@@ -290,7 +283,9 @@ async fn list(ctx: &Context<'_>, by: Authorized<CanList>, query: EntryQuery) -> 
     let wants_deleted = query.filter.statuses.as_ref().is_some_and(|statuses| statuses.contains(&EntryStatus::Deleted));
     let administers = if wants_deleted { request.may(by.project(), CanAdminister::PERMISSION).await? } else { None };
     let deleted = administers.and_then(|access| access.decision.authorize::<CanAdminister>());
-    let page = request.vault.entries().list(&by, deleted.as_ref(), &query).await?;
+    let asked = EntryListPage::new(&by, deleted.as_ref(), query)?;
+    let list = asked.list().clone();
+    let page = request.page(asked).await?;
     let selected = ctx.look_ahead();
     let selects = |name| {
         selected.field("nodes").field(name).exists() || selected.field("edges").field("node").field(name).exists()
@@ -302,7 +297,7 @@ async fn list(ctx: &Context<'_>, by: Authorized<CanList>, query: EntryQuery) -> 
     if selects("exposures") {
         request.know_exposures(ids()).await?;
     }
-    Ok(VaultEntryConnection { page: map(page, VaultEntry), by, deleted, filter: query.filter })
+    Ok(VaultEntryConnection { page: map(page, VaultEntry), list })
 }
 
 /// The viewer's role and permissions in a project, so that a dashboard can ask before it shows a

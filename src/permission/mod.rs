@@ -16,7 +16,8 @@ use crate::domain::ProjectId;
 /// A permission that code asks the authorizer for: a relation `can_*` of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Permission {
-    /// To see that the project exists.
+    /// To see that the project exists. Every other permission on a project, except an agent's,
+    /// includes it.
     CanSee,
     /// To list entries.
     CanList,

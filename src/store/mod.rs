@@ -19,10 +19,10 @@ use crate::domain::{
 use diesel_async::pooled_connection::deadpool::Pool;
 pub use error::Error;
 use records::{
-    Candidates, ChainRow, ChainedEvent, CiphertextRow, Cut, DataKeyRow, DataKeyTotals, DeletedEntryRow, EntryPage,
-    EntryRow, EntrySelection, EntryView, ErasedRows, EventRow, EventSelection, ExposureRow, InstallationKeyRow, Link,
-    MilestoneRow, OutboxRow, ProjectRow, ReplacedKeyRow, SettingRow, TipRow, TupleRow, VersionRow, VersionView,
-    WantedValues,
+    Candidates, ChainRow, ChainedEvent, CiphertextRow, Cut, DataKeyRow, DataKeyTotals, DeletedEntryRow, EntryLists,
+    EntryPage, EntryRow, EntrySelection, EntryView, ErasedRows, EventRow, EventSelection, ExposureRow,
+    InstallationKeyRow, Link, MilestoneRow, OutboxRow, ProjectRow, ReplacedKeyRow, SettingRow, TipRow, TupleRow,
+    VersionRow, VersionView, WantedValues,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use std::sync::Arc;
@@ -387,17 +387,20 @@ queries! {
         pub fn newest_change(entry: EntryId) -> Option<ChainedEvent>;
         /// The number of a project's entries that are not deleted.
         pub fn count_live(project: &ProjectId) -> i64;
-        /// The names of a project's entries that are not deleted, each once.
-        pub fn entry_names(project: &ProjectId) -> Vec<String>;
-        /// The number of entries in a selection.
-        pub fn count_entries(project: &ProjectId, selection: &EntrySelection) -> i64;
-        /// One page of a selection.
-        pub fn entries_page(project: &ProjectId, selection: &EntrySelection, page: &EntryPage) -> Vec<EntryView>;
         /// The versions of entries, by entry, newest first.
         pub fn versions_of(ids: &[EntryId]) -> Vec<VersionView>;
         /// The entries of these names, or of all names, that an agent may receive, with the wanted
         /// values.
         pub fn candidates(project: &ProjectId, milestone: Option<&MilestoneId>, names: Option<&[String]>, values: Option<WantedValues<'_>>) -> Candidates;
+    }
+    entry_lists {
+        /// The entries of these projects that are not deleted, by id, with their names.
+        pub fn entry_names(projects: &[ProjectId]) -> Vec<(ProjectId, EntryId, String)>;
+        /// The number of entries of a selection in each list that has any; the milestone is `None`
+        /// for lists of projects.
+        pub fn count_entries(lists: EntryLists<'_>, selection: &EntrySelection) -> Vec<(ProjectId, Option<MilestoneId>, i64)>;
+        /// One page of a selection for each list; the entries of each list are in its order.
+        pub fn entry_pages(lists: EntryLists<'_>, selection: &EntrySelection, page: &EntryPage) -> Vec<EntryView>;
     }
     entry_writes {
         /// One version's row.

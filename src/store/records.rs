@@ -138,13 +138,22 @@ pub struct UsageRow {
     pub last: Option<Timestamp>,
 }
 
+/// What people see of an entry's current version.
+#[derive(Clone, Copy, Queryable)]
+pub struct CurrentVersion {
+    /// The version its ciphertext was written for.
+    pub ciphertext_version: i32,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
 /// An entry with its current version, as people see it.
 #[derive(Clone, Queryable)]
 pub struct EntryView {
     /// The entry.
     pub entry: EntryRow,
     /// Its current version.
-    pub version: VersionRow,
+    pub version: CurrentVersion,
     /// That version's sealed hint.
     pub hint: Vec<u8>,
     /// The data key that opens it.
@@ -357,7 +366,25 @@ pub struct ErasedRows {
     pub versions: i64,
 }
 
-/// A filter of a project's entries; every condition that is set must hold.
+/// The lists of entries that one statement reads: those of projects, or those of milestones.
+#[derive(Debug, Clone, Copy)]
+pub struct EntryLists<'a> {
+    /// The projects that the entries belong to.
+    pub projects: &'a [ProjectId],
+    /// With milestones, each list is one of these milestones' entries; without, each list is one
+    /// project's entries, those of its milestones included.
+    pub milestones: Option<&'a [MilestoneId]>,
+}
+
+impl EntryLists<'_> {
+    /// Number of lists.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.milestones.map_or(self.projects.len(), <[MilestoneId]>::len)
+    }
+}
+
+/// A filter of entries; every condition that is set must hold.
 #[derive(Debug, Clone, Default)]
 pub struct EntrySelection {
     /// A literal part of the name, in any letter case.
@@ -366,10 +393,8 @@ pub struct EntrySelection {
     pub categories: Option<Vec<Category>>,
     /// Only the project's own entries (true), or only those of milestones (false).
     pub of_project: Option<bool>,
-    /// Only entries of this milestone.
-    pub milestone: Option<MilestoneId>,
-    /// Of one of these names.
-    pub names: Option<Vec<String>>,
+    /// Only these entries.
+    pub ids: Option<Vec<EntryId>>,
     /// One of these statuses.
     pub statuses: Vec<crate::domain::EntryStatus>,
     /// Expiring before this instant, and neither disabled nor deleted.
@@ -379,7 +404,7 @@ pub struct EntrySelection {
 }
 
 /// The order of a list of entries; equal ones are ordered by id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum EntrySort {
     /// By name, byte by byte.
     #[default]
@@ -393,7 +418,7 @@ pub enum EntrySort {
 }
 
 /// The sort key of the entry that a page begins after.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SortKey {
     /// For [`EntrySort::Name`].
     Name(String),
@@ -401,7 +426,7 @@ pub enum SortKey {
     Instant(i64),
 }
 
-/// A page of a list of entries.
+/// A page of each list of entries.
 #[derive(Debug, Clone)]
 pub struct EntryPage {
     /// The order.
@@ -410,7 +435,7 @@ pub struct EntryPage {
     pub descending: bool,
     /// The entry that the page begins after.
     pub after: Option<(SortKey, EntryId)>,
-    /// Maximum number of rows.
+    /// Maximum number of rows of each list.
     pub limit: i64,
 }
 

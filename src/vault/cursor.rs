@@ -45,6 +45,7 @@ pub(super) fn not_of_this_list() -> Error {
 }
 
 /// The identity of a list: its elements and their order. Its cursors fit no other list.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct List([u8; 8]);
 
 #[derive(Serialize, Deserialize)]

@@ -44,8 +44,9 @@ pub use audit::{
 pub use caller::Caller;
 pub use cursor::Page;
 pub use entries::{
-    Change, Entries, Entry, EntryChanges, EntryFilter, EntryOrder, EntryQuery, EnvironmentChange, Import, Imported,
-    LeftOut, NewEntry, OnConflict, OrderField, Rollback, Rotation, SealedHint, Usage, Version, page_versions,
+    Change, Entries, Entry, EntryChanges, EntryFilter, EntryList, EntryListPage, EntryOrder, EntryQuery,
+    EnvironmentChange, Import, Imported, LeftOut, NewEntry, OnConflict, OrderField, Rollback, Rotation, SealedHint,
+    Usage, Version, page_versions,
 };
 pub use health::Health;
 pub use keys::{ExistingRows, ForgedKey, ForgedSetting, Installation, InstallationError, MAX_SEALED, OnProgress};

@@ -187,3 +187,49 @@ fn type_of(object: &str) -> Result<&str, NotAllowed> {
     }
     Ok(kind)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a relation of a project derives from: its own tuples' relations, and relations of linked
+    /// objects. Any one of these suffices.
+    fn sources(model: &Model, rewrite: &Rewrite, relation: &str, found: &mut BTreeSet<String>) {
+        match rewrite {
+            Rewrite::This {} => {
+                found.insert(relation.to_owned());
+            }
+            Rewrite::ComputedUserset(other) => {
+                let rewrite = model.rewrite("project:", &other.relation).unwrap();
+                sources(model, rewrite, &other.relation, found);
+            }
+            Rewrite::TupleToUserset { tupleset, computed_userset } => {
+                found.insert(format!("{} from {}", computed_userset.relation, tupleset.relation));
+            }
+            Rewrite::Union(children) => {
+                children.child.iter().for_each(|child| sources(model, child, relation, found));
+            }
+            Rewrite::Intersection(_) => panic!("{relation} is more than a union"),
+        }
+    }
+
+    /// `RequestContext::seen` relies on it: it does not ask whether a project may be seen if another
+    /// permission on it is held.
+    #[test]
+    fn every_permission_on_a_project_includes_the_one_to_see_it() {
+        let model = Model::load().unwrap();
+        let of = |relation: &str| {
+            let mut found = BTreeSet::new();
+            sources(&model, model.rewrite("project:", relation).unwrap(), relation, &mut found);
+            found
+        };
+        let seeing = of("can_see");
+        // An agent's permission is asked on resolving only, which shows no project.
+        let others = model.types["project"].relations.keys().filter(|name| name.starts_with("can_"));
+        let others: Vec<_> = others.filter(|name| *name != "can_resolve").collect();
+        assert!(others.len() > 10, "{others:?}");
+        for relation in others {
+            assert!(of(relation).is_subset(&seeing), "{relation}: {:?}", of(relation));
+        }
+    }
+}

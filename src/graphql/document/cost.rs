@@ -30,8 +30,10 @@ const SCHEMA_FIELDS: &[&str] = &["__typename", SERVICE];
 /// Fields whose elements come in pages.
 const CONNECTIONS: &[&str] = &["entries", "vaultEntries", "auditEvents", "vaultAuditEvents", "versions"];
 
-/// Lists that are read one by one: nothing batches them.
-const STATEMENTS: &[&str] =
+/// Lists that count as lists: each has rows of its own to read and to sort. Pages and totals of
+/// entries are read in one statement for many projects, the others in one statement each. Versions
+/// and exposures are read by the entries they belong to.
+const LISTS: &[&str] =
     &["entries", "vaultEntries", "auditEvents", "vaultAuditEvents", "milestones", "agents", "members", "participants"];
 
 /// Elements of a page without `first`, and of the largest page.
@@ -75,8 +77,8 @@ pub struct Estimate {
     pub bytes: u64,
     /// The number of its fields.
     pub fields: u64,
-    /// The number of its statements that nothing batches.
-    pub statements: u64,
+    /// The number of lists that it reads, and of entries by name.
+    pub lists: u64,
 }
 
 /// Refuses an operation that is too much.
@@ -85,7 +87,7 @@ pub(super) fn check(
     variables: &Variables,
     circumstances: Circumstances<'_>,
 ) -> Result<Estimate, DocumentError> {
-    let mut estimate = Estimate { bytes: 0, fields: 0, statements: 0 };
+    let mut estimate = Estimate { bytes: 0, fields: 0, lists: 0 };
     for (_, operation) in document.operations.iter() {
         let definitions = operation.node.variable_definitions.iter().map(|definition| &definition.node);
         let defaults = definitions
@@ -98,9 +100,9 @@ pub(super) fn check(
         cost.directives(&operation.node.directives, 1);
         cost.set(&operation.node.selection_set.node, 1, FieldContext::default());
         cost.total.check(circumstances.anonymous)?;
-        let Total { bytes, text, released, answered, statements, .. } = cost.total;
+        let Total { bytes, text, released, answered, lists, .. } = cost.total;
         let bytes = bytes.saturating_add(text).saturating_add(released);
-        estimate = Estimate { bytes, fields: answered, statements };
+        estimate = Estimate { bytes, fields: answered, lists };
     }
     Ok(estimate)
 }
@@ -209,9 +211,9 @@ impl Cost<'_> {
         let context = FieldContext { path: context.path.saturating_add(key), ..context };
         let before = self.total.bytes;
         let by_name = name == "entry" && field.get_argument("name").is_some();
-        let counted = name == "totalCount" && STATEMENTS.contains(&context.parent);
-        if STATEMENTS.contains(&name) || by_name || counted {
-            add(&mut self.total.statements, times, 1);
+        let counted = name == "totalCount" && LISTS.contains(&context.parent);
+        if LISTS.contains(&name) || by_name || counted {
+            add(&mut self.total.lists, times, 1);
         }
         if field.selection_set.node.items.is_empty() {
             self.leaf(size::leaf(context.parent, name), times, context);
@@ -317,8 +319,7 @@ impl Cost<'_> {
     }
 
     /// The number of elements a field reads; 0 where its parent has brought what it answers. A list
-    /// without pages counts as one page, and an empty page as one element, since it is a statement
-    /// too.
+    /// without pages counts as one page, and an empty page as one element, since it is read too.
     fn read(&self, field: &Field, context: FieldContext<'_>) -> u64 {
         match elements(&field.name.node) {
             Some(Elements::Page) => self.page(field),

@@ -49,9 +49,9 @@ const INCLUDE_TRACE: &str = "apollo-federation-include-trace";
 /// milliseconds. A longer one is parsed on a blocking thread.
 const MAX_INLINE_PARSE: usize = 4 * 1024;
 
-/// Maximum number of statements of an operation that is executed without waiting. A larger one
-/// could delay all other callers, so each caller runs only one of those at a time.
-const FEW_STATEMENTS: u64 = 20;
+/// Maximum number of lists that an operation reads without waiting. A larger one could delay all
+/// other callers, so each caller runs only one of those at a time.
+const FEW_LISTS: u64 = 20;
 
 /// How long a query may take.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -78,7 +78,7 @@ pub(super) struct Endpoint {
     pub(super) answers: MemoryBudget,
     /// Limits how many large requests are parsed at once.
     pub(super) parsers: Arc<Semaphore>,
-    /// Limits how many operations with many statements are executed at once.
+    /// Limits how many operations with many lists are executed at once.
     pub(super) readers: Arc<Semaphore>,
     /// The operations being executed, so that a shutdown can wait for them.
     pub(super) running: TaskTracker,
@@ -270,7 +270,7 @@ impl Endpoint {
             Err(refused) => return Ok(Answered::refused(&refused)),
         };
         let is_mutation = prepared.is_mutation();
-        let reads_much = prepared.statements() > FEW_STATEMENTS;
+        let reads_much = prepared.lists() > FEW_LISTS;
         let reading = if reads_much { Some(memory.acquire_heavy(&self.readers).await?) } else { None };
         reserved.resize(prepared.answer_bytes()).await?;
         // The task owns the reservations: the memory is in use even when the client does not wait.

@@ -1,15 +1,15 @@
 //! Reads entries, versions and what an agent may receive.
 
-use super::super::backend::{Connection, Db, none_of, one_of};
+use super::super::backend::{Connection, none_of, one_of};
 use super::super::schema::{
     audit_events, ciphertexts, data_keys, entries, entry_usage, milestones, projects, replaced_data_keys, versions,
 };
 use super::events::{EVENT, LINK};
 use super::keys::data_key_columns;
-use crate::domain::{DataKeyId, EntryId, EntryStatus, MilestoneId, ProjectId, Timestamp};
+use crate::domain::{DataKeyId, EntryId, MilestoneId, ProjectId, Timestamp};
 use crate::store::records::{
-    CandidateRow, Candidates, ChainedEvent, DataKeyRow, EntryPage, EntryRow, EntrySelection, EntrySort, EntryView,
-    MilestoneRow, ProjectRow, SortKey, VersionRow, VersionView, WantedValues,
+    CandidateRow, Candidates, ChainedEvent, DataKeyRow, EntryRow, EntryView, MilestoneRow, ProjectRow, VersionRow,
+    VersionView, WantedValues,
 };
 use diesel::define_sql_function;
 use diesel::dsl::case_when;
@@ -18,7 +18,6 @@ use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 use diesel_async::RunQueryDsl;
 use std::sync::Arc;
 
-define_sql_function! { fn lower(text: Text) -> Text; }
 define_sql_function! {
     #[sql_name = "coalesce"]
     fn coalesce_text(value: Nullable<Text>, instead: Text) -> Text;
@@ -42,13 +41,15 @@ macro_rules! views {
             .left_join(entry_usage::table.on(entry_usage::entry_id.eq(entries::id)))
             .select((
                 entries::all_columns,
-                versions::all_columns,
+                (versions::ciphertext_version, versions::created_at),
                 ciphertexts::hint,
                 data_key_columns!(),
                 (entry_usage::resolve_count, entry_usage::last_resolved_at).nullable(),
             ))
     };
 }
+
+pub(super) use views;
 
 pub async fn entries_by_id(conn: &mut Connection, ids: &[EntryId]) -> QueryResult<Vec<EntryView>> {
     views!().filter(one_of(entries::id, ids.to_vec())).load(conn).await
@@ -99,96 +100,6 @@ pub async fn count_live(conn: &mut Connection, project: &ProjectId) -> QueryResu
         .await
 }
 
-pub async fn entry_names(conn: &mut Connection, project: &ProjectId) -> QueryResult<Vec<String>> {
-    entries::table
-        .filter(entries::project_id.eq(project))
-        .filter(entries::deleted_at.is_null())
-        .select(entries::name)
-        .distinct()
-        .load(conn)
-        .await
-}
-
-/// Narrows a boxed query of entries to a selection.
-macro_rules! selected {
-    ($query:expr, $project:expr, $selection:expr) => {{
-        let selection: &EntrySelection = $selection;
-        let now = selection.now.unwrap_or(Timestamp::from_millis(i64::MAX)).millis();
-        let wants = |status| selection.statuses.contains(&status).into_sql::<Bool>();
-        let expiry = || coalesce(entries::expires_at, i64::MAX);
-        let live = || entries::deleted_at.is_null().and(entries::disabled.eq(false));
-        // `EntryStatus::of`, as a condition.
-        let mut query = $query.filter(entries::project_id.eq($project)).filter(
-            wants(EntryStatus::Deleted)
-                .and(entries::deleted_at.is_not_null())
-                .or(wants(EntryStatus::Disabled).and(entries::deleted_at.is_null()).and(entries::disabled.eq(true)))
-                .or(wants(EntryStatus::Expired).and(live()).and(expiry().le(now)))
-                .or(wants(EntryStatus::Active).and(live()).and(expiry().gt(now))),
-        );
-        if let Some(part) = &selection.name_contains {
-            let pattern = format!("%{}%", literal(&part.to_lowercase()));
-            query = query.filter(lower(entries::name).like(pattern).escape('\\'));
-        }
-        if let Some(categories) = &selection.categories {
-            query = query.filter(one_of(entries::category, categories.clone()));
-        }
-        if let Some(of_project) = selection.of_project {
-            query = query.filter(entries::milestone_id.is_null().eq(of_project));
-        }
-        if let Some(milestone) = &selection.milestone {
-            query = query.filter(coalesce_text(entries::milestone_id, "").eq(scope(Some(milestone))));
-        }
-        if let Some(names) = &selection.names {
-            query = query.filter(one_of(entries::name, names.clone()));
-        }
-        if let Some(before) = selection.expires_before {
-            query = query.filter(live().and(expiry().lt(before.millis())));
-        }
-        query
-    }};
-}
-
-pub async fn count_entries(conn: &mut Connection, project: &ProjectId, selection: &EntrySelection) -> QueryResult<i64> {
-    selected!(entries::table.count().into_boxed::<Db>(), project, selection).get_result(conn).await
-}
-
-pub async fn entries_page(
-    conn: &mut Connection,
-    project: &ProjectId,
-    selection: &EntrySelection,
-    page: &EntryPage,
-) -> QueryResult<Vec<EntryView>> {
-    let last = if page.descending { i64::MIN } else { i64::MAX };
-    let query = selected!(views!().into_boxed::<Db>(), project, selection);
-    macro_rules! sorted {
-        ($key:expr, $kind:ident) => {{
-            let query = match page.after.clone() {
-                Some((SortKey::$kind(after), id)) => {
-                    let tie = $key.eq(after.clone()).and(entries::id.gt(id));
-                    if page.descending {
-                        query.filter($key.lt(after).or(tie))
-                    } else {
-                        query.filter($key.gt(after).or(tie))
-                    }
-                }
-                _ => query,
-            };
-            if page.descending {
-                query.order(($key.desc(), entries::id.asc()))
-            } else {
-                query.order(($key.asc(), entries::id.asc()))
-            }
-        }};
-    }
-    let query = match page.sort {
-        EntrySort::Name => sorted!(entries::name, Name),
-        EntrySort::CreatedAt => sorted!(coalesce(entries::created_at.nullable(), last), Instant),
-        EntrySort::UpdatedAt => sorted!(coalesce(entries::updated_at.nullable(), last), Instant),
-        EntrySort::ExpiresAt => sorted!(coalesce(entries::expires_at, last), Instant),
-    };
-    query.limit(page.limit).load(conn).await
-}
-
 /// The event of an entry's newest change, by the revision that events name.
 pub async fn newest_change(conn: &mut Connection, entry: EntryId) -> QueryResult<Option<ChainedEvent>> {
     audit_events::table
@@ -204,11 +115,6 @@ pub async fn newest_change(conn: &mut Connection, entry: EntryId) -> QueryResult
 /// A scope as text, to compare with `coalesce(milestone_id, '')`: no milestone has an empty id.
 fn scope(milestone: Option<&MilestoneId>) -> String {
     milestone.map_or_else(String::new, |id| id.as_str().to_owned())
-}
-
-/// Escapes a text so that LIKE matches it literally.
-fn literal(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 pub async fn versions_of(conn: &mut Connection, ids: &[EntryId]) -> QueryResult<Vec<VersionView>> {

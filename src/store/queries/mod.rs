@@ -3,6 +3,7 @@
 
 pub mod chains;
 pub mod entries;
+pub mod entry_lists;
 pub mod entry_writes;
 pub mod events;
 pub mod installation;

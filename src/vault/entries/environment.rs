@@ -3,8 +3,9 @@
 //! names it leaves out.
 
 use super::{Entries, values};
-use crate::domain::{ApprovedNames, AuditAction, EnvironmentNames, Error, LeftOutReason, ProjectId, Result};
-use crate::permission::{Authorized, CanAdminister, CanList};
+use crate::domain::{ApprovedNames, AuditAction, EntryId, EnvironmentNames, Error, LeftOutReason, ProjectId, Result};
+use crate::permission::CanAdminister;
+use crate::store::Conn;
 use crate::vault::Caller;
 use crate::vault::access::{NO_SUCH_PROJECT, Needs, Project, ProjectTx};
 use crate::vault::input::id;
@@ -81,17 +82,24 @@ impl Entries {
         names.left_out(name, approved.contains(name), self.reserved)
     }
 
-    /// The names of a project's entries that its sessions leave out, or those that they receive.
-    pub(super) async fn names_by_session(&self, by: &Authorized<CanList>, left_out: bool) -> Result<Vec<String>> {
-        let project = std::slice::from_ref(by.project());
-        let mut conn = self.store.reader().await?;
-        let (Some(row), Some((_, approved))) =
-            (conn.projects_by_id(project).await?.pop(), conn.approved_names(project).await?.pop())
-        else {
-            return Ok(Vec::new());
-        };
-        let mut names = conn.entry_names(by.project()).await?;
-        names.retain(|name| self.left_out(row.environment_names, &approved, name).is_some() == left_out);
-        Ok(names)
+    /// The entries of these projects, by project, whose names the projects' sessions leave out, or
+    /// those whose names they receive.
+    pub(super) async fn entries_by_session(
+        &self,
+        conn: &mut Conn,
+        projects: &[ProjectId],
+        left_out: bool,
+    ) -> Result<HashMap<ProjectId, Vec<EntryId>>> {
+        let rows = conn.projects_by_id(projects).await?.into_iter();
+        let rules: HashMap<_, _> = rows.map(|row| (row.id, row.environment_names)).collect();
+        let approved: HashMap<_, _> = conn.approved_names(projects).await?.into_iter().collect();
+        let mut found: HashMap<ProjectId, Vec<EntryId>> = HashMap::new();
+        for (project, id, name) in conn.entry_names(projects).await? {
+            let (Some(rule), Some(approved)) = (rules.get(&project), approved.get(&project)) else { continue };
+            if self.left_out(*rule, approved, &name).is_some() == left_out {
+                found.entry(project).or_default().push(id);
+            }
+        }
+        Ok(found)
     }
 }

@@ -11,7 +11,8 @@
 //! - `input` has what callers pass in, and `values` the rules for it.
 //! - `insert` writes new rows; `rows` makes and verifies the MACs of rows; `rekeying` seals an
 //!   entry again under another data key.
-//! - `reading` shows entries to people; `environment` sets which names reach sessions.
+//! - `reading` shows entries to people, and `lists` reads pages of them; `environment` sets which
+//!   names reach sessions.
 
 mod change;
 mod environment;
@@ -19,6 +20,7 @@ mod import;
 mod input;
 mod insert;
 mod life;
+mod lists;
 mod reading;
 mod rekeying;
 mod rows;
@@ -27,8 +29,9 @@ mod values;
 pub use environment::{EnvironmentChange, LeftOut};
 pub use import::{Import, Imported, OnConflict};
 pub use input::{Change, EntryChanges, NewEntry, Rollback, Rotation};
+pub use lists::{EntryFilter, EntryList, EntryListPage, EntryOrder, EntryQuery, OrderField};
 pub(super) use reading::status;
-pub use reading::{Entry, EntryFilter, EntryOrder, EntryQuery, OrderField, SealedHint, Usage, Version, page_versions};
+pub use reading::{Entry, SealedHint, Usage, Version, page_versions};
 pub(super) use rekeying::rekeyed;
 pub(super) use rows::{
     Tampered, ciphertext_context, differs_from_change, verify_candidate, verify_entry, verify_newest,

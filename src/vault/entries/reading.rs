@@ -1,15 +1,13 @@
-//! Reading entries for people: by id, by name, in lists, with masked values.
+//! Reading entries for people: by id, by name, with masked values.
 
 use super::Entries;
 use crate::crypto::{Certificate, CiphertextContext, shown};
 use crate::domain::{
     Category, EntryId, EntryStatus, Error, MilestoneId, ProjectId, Result, Scope, SecretName, Timestamp, UserId,
 };
-use crate::permission::{Authorized, CanAdminister, CanList, CanViewMasked, Permission};
-use crate::store::records::{
-    DataKeyRow, EntryPage, EntryRow, EntrySelection, EntrySort, EntryView, SortKey, VersionView,
-};
-use crate::vault::cursor::{List, Page, not_of_this_list, page_size};
+use crate::permission::{Authorized, CanList, CanViewMasked, Permission};
+use crate::store::records::{DataKeyRow, EntryRow, EntryView, VersionView};
+use crate::vault::cursor::{List, Page, page_size};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -133,61 +131,6 @@ pub(in crate::vault) fn status(row: &EntryRow, now: Timestamp) -> EntryStatus {
     EntryStatus::of(row.deleted_at.is_some(), row.disabled, row.expires_at, now)
 }
 
-/// The entries that a list shows: those that meet every condition.
-#[derive(Debug, Clone, Default)]
-pub struct EntryFilter {
-    /// A literal part of the name, compared without regard to case.
-    pub name_contains: Option<String>,
-    /// Entries of these categories; an empty list matches nothing.
-    pub categories: Option<Vec<Category>>,
-    /// Entries scoped to the project, or to milestones.
-    pub scope: Option<Scope>,
-    /// Entries scoped to this milestone.
-    pub milestone: Option<String>,
-    /// Entries with these statuses; by default ACTIVE, EXPIRED and DISABLED.
-    pub statuses: Option<Vec<EntryStatus>>,
-    /// Entries that expire before this instant and are neither disabled nor deleted.
-    pub expires_before: Option<Timestamp>,
-    /// Entries, not deleted, whose names sessions do not receive (true) or do receive (false).
-    pub left_out_of_sessions: Option<bool>,
-}
-
-/// The property by which a list is sorted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OrderField {
-    /// The name, by byte.
-    #[default]
-    Name,
-    /// The time of creation.
-    CreatedAt,
-    /// The time of the last change.
-    UpdatedAt,
-    /// The expiry; entries without one come last in either direction.
-    ExpiresAt,
-}
-
-/// The order of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct EntryOrder {
-    /// The property.
-    pub field: OrderField,
-    /// Descending order.
-    pub descending: bool,
-}
-
-/// The page of a list of entries to read.
-#[derive(Debug, Clone, Default)]
-pub struct EntryQuery {
-    /// The entries of the list.
-    pub filter: EntryFilter,
-    /// Their order.
-    pub order: EntryOrder,
-    /// Page size: 0 to 100, by default 50.
-    pub first: Option<i32>,
-    /// The cursor after which the page starts.
-    pub after: Option<String>,
-}
-
 /// A version of an entry's value.
 #[derive(Clone)]
 pub struct Version {
@@ -238,87 +181,6 @@ impl Entries {
         };
         let view = self.store.reader().await?.entry_named(by.project(), milestone.as_ref(), name).await?;
         Ok(view.map(|view| Entry::from_view(view, self.now())))
-    }
-
-    /// A page of a project's entries. DELETED ones are included only with the proof `deleted`.
-    ///
-    /// # Errors
-    /// INVALID_INPUT for a page size out of bounds, or a cursor of another list.
-    pub async fn list(
-        &self,
-        by: &Authorized<CanList>,
-        deleted: Option<&Authorized<CanAdminister>>,
-        query: &EntryQuery,
-    ) -> Result<Page<Entry>> {
-        let size = page_size(query.first)?;
-        let list = List::of(&(by.project(), &query.filter, query.order));
-        let sort = match query.order.field {
-            OrderField::Name => EntrySort::Name,
-            OrderField::CreatedAt => EntrySort::CreatedAt,
-            OrderField::UpdatedAt => EntrySort::UpdatedAt,
-            OrderField::ExpiresAt => EntrySort::ExpiresAt,
-        };
-        let after = list.key::<(String, i64, uuid::Uuid)>(query.after.as_deref())?.map(|(name, instant, id)| {
-            let key = if sort == EntrySort::Name { SortKey::Name(name) } else { SortKey::Instant(instant) };
-            (key, EntryId(id))
-        });
-        if let Some((SortKey::Name(name), _)) = &after
-            && !SecretName::has_form(name)
-        {
-            return Err(not_of_this_list());
-        }
-        let now = self.now();
-        let Some(selection) = self.selection(by, &query.filter, deleted.is_some(), now).await? else {
-            return list.page(Vec::new(), size, false, |_: &Entry| ());
-        };
-        let has_previous = after.is_some();
-        let page = EntryPage { sort, descending: query.order.descending, after, limit: size + 1 };
-        let views = self.store.reader().await?.entries_page(by.project(), &selection, &page).await?;
-        let entries = views.into_iter().map(|view| Entry::from_view(view, now)).collect();
-        let never = if query.order.descending { i64::MIN } else { i64::MAX };
-        list.page(entries, size, has_previous, |entry: &Entry| {
-            let instant = match sort {
-                EntrySort::Name => 0,
-                EntrySort::CreatedAt => entry.created_at.millis(),
-                EntrySort::UpdatedAt => entry.updated_at.millis(),
-                EntrySort::ExpiresAt => entry.expires_at.map_or(never, Timestamp::millis),
-            };
-            let name = if sort == EntrySort::Name { entry.name.clone() } else { String::new() };
-            (name, instant, entry.id.0)
-        })
-    }
-
-    /// Number of entries that match a filter. DELETED ones are counted only with the proof
-    /// `deleted`.
-    ///
-    /// # Errors
-    /// UNAVAILABLE when the database cannot be reached.
-    pub async fn count(
-        &self,
-        by: &Authorized<CanList>,
-        deleted: Option<&Authorized<CanAdminister>>,
-        filter: &EntryFilter,
-    ) -> Result<i64> {
-        match self.selection(by, filter, deleted.is_some(), self.now()).await? {
-            Some(selection) => Ok(self.store.reader().await?.count_entries(by.project(), &selection).await?),
-            None => Ok(0),
-        }
-    }
-
-    /// As [`selection`], with the filter by names that sessions receive.
-    async fn selection(
-        &self,
-        by: &Authorized<CanList>,
-        filter: &EntryFilter,
-        deleted: bool,
-        now: Timestamp,
-    ) -> Result<Option<EntrySelection>> {
-        let Some(mut selection) = selection(filter, deleted, now) else { return Ok(None) };
-        if let Some(left_out) = filter.left_out_of_sessions {
-            selection.statuses.retain(|status| *status != EntryStatus::Deleted);
-            selection.names = Some(self.names_by_session(by, left_out).await?);
-        }
-        Ok(Some(selection))
     }
 
     /// The versions of entries, newest first. Checks no permission: the caller must show them only
@@ -388,40 +250,6 @@ impl Entries {
             Error::internal(error)
         })
     }
-}
-
-/// Whether a valid name can contain this part.
-fn may_be_in_a_name(part: &str) -> bool {
-    part.is_empty() || SecretName::has_form(&format!("_{part}")) || SecretName::has_form(part)
-}
-
-/// The selection for a filter; `None` if the filter can match nothing.
-fn selection(filter: &EntryFilter, deleted: bool, now: Timestamp) -> Option<EntrySelection> {
-    let default = [EntryStatus::Active, EntryStatus::Expired, EntryStatus::Disabled];
-    let mut statuses = filter.statuses.clone().unwrap_or_else(|| default.to_vec());
-    statuses.retain(|status| deleted || *status != EntryStatus::Deleted);
-    let milestone = match &filter.milestone {
-        Some(text) => Some(MilestoneId::parse(text.as_str()).ok()?),
-        None => None,
-    };
-    let mut categories = filter.categories.clone();
-    if let Some(categories) = &mut categories {
-        categories.sort_unstable();
-        categories.dedup();
-    }
-    let nothing = statuses.is_empty()
-        || categories.as_ref().is_some_and(Vec::is_empty)
-        || filter.name_contains.as_deref().is_some_and(|part| !may_be_in_a_name(part));
-    (!nothing).then(|| EntrySelection {
-        name_contains: filter.name_contains.clone(),
-        categories,
-        of_project: filter.scope.map(|scope| scope == Scope::Project),
-        milestone,
-        names: None,
-        statuses,
-        expires_before: filter.expires_before,
-        now: Some(now),
-    })
 }
 
 /// A page of an entry's versions, newest first.

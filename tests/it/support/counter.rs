@@ -2,8 +2,8 @@
 
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 use project_vault::store::Instrument;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// What opens, closes or sets up; it is no statement in the counts that the project promises.
 const UNCOUNTED: &[&str] = &["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA", "SET "];
@@ -11,14 +11,19 @@ const UNCOUNTED: &[&str] = &["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEAS
 /// Running totals of statements: the vault's own, and apart from them the embedded authorizer's.
 #[derive(Default)]
 pub struct Counter {
-    statements: AtomicU64,
+    statements: Mutex<Vec<String>>,
     of_authorizer: AtomicU64,
     connections: AtomicU64,
 }
 
 impl Counter {
     pub fn statements(&self) -> u64 {
-        self.statements.load(Ordering::SeqCst)
+        self.statements.lock().unwrap().len() as u64
+    }
+
+    /// The texts of the vault's own statements, in their order.
+    pub fn texts(&self) -> Vec<String> {
+        self.statements.lock().unwrap().clone()
     }
 
     pub fn of_authorizer(&self) -> u64 {
@@ -44,14 +49,13 @@ struct Tap(Arc<Counter>);
 impl Instrumentation for Tap {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         let InstrumentationEvent::StartQuery { query, .. } = event else { return };
-        let sql = query.to_string().to_uppercase();
-        let counter = if UNCOUNTED.iter().any(|word| sql.starts_with(word)) {
-            return;
+        let text = query.to_string();
+        let sql = text.to_uppercase();
+        if UNCOUNTED.iter().any(|word| sql.starts_with(word)) {
         } else if sql.contains("TUPLES") {
-            &self.0.of_authorizer
+            self.0.of_authorizer.fetch_add(1, Ordering::SeqCst);
         } else {
-            &self.0.statements
-        };
-        counter.fetch_add(1, Ordering::SeqCst);
+            self.0.statements.lock().unwrap().push(text);
+        }
     }
 }

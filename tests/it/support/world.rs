@@ -134,6 +134,11 @@ impl World {
         self.counter.statements()
     }
 
+    /// The texts of the statements that [`Self::statements`] counts, in their order.
+    pub fn statement_texts(&self) -> Vec<String> {
+        self.counter.texts()
+    }
+
     /// How many connections the store has opened so far.
     pub fn connections(&self) -> u64 {
         self.counter.connections()

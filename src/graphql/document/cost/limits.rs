@@ -7,9 +7,10 @@ use crate::graphql::document::DocumentError;
 const MAX_READ: u64 = 6_000;
 /// Maximum number of fields that an operation answers, in all elements together.
 pub(super) const MAX_ANSWERED: u64 = 50_000;
-/// Maximum number of statements for lists that nothing batches, and for entries by name: a page of
-/// entries of the project of each entry on a page of 100, and as much again.
-const MAX_STATEMENTS: u64 = 250;
+/// Maximum number of lists, and of entries by name: a page of entries of the project of each entry on
+/// a page of 100, and as much again. A statement may read many lists, but each has rows of its own
+/// to sort or to count.
+const MAX_LISTS: u64 = 250;
 /// Maximum number of bytes that an operation answers, without descriptions and values: 100 entries
 /// with everything that is known of them.
 pub(super) const MAX_BYTES: u64 = 3 * 1024 * 1024;
@@ -28,7 +29,8 @@ const MAX_COPIED: u64 = 8 * 1024 * 1024;
 #[derive(Default)]
 pub(super) struct Total {
     pub read: u64,
-    pub statements: u64,
+    /// Lists, and entries by name.
+    pub lists: u64,
     pub answered: u64,
     pub bytes: u64,
     pub text: u64,
@@ -49,7 +51,7 @@ impl Total {
         } else if self.read > MAX_READ {
             "An operation reads at most 6,000 elements of lists, a nested page counted for each element around it, and \
              a page of audit events with a filter as 1,000 more; ask for smaller pages with first, or send several requests."
-        } else if self.statements > MAX_STATEMENTS {
+        } else if self.lists > MAX_LISTS {
             "An operation reads at most 250 lists, and entries by name, each counted for every element around it; \
              send several requests."
         } else if self.answered > MAX_ANSWERED {

@@ -1,4 +1,4 @@
-use super::{CONNECTIONS, Circumstances, STATEMENTS, elements};
+use super::{CONNECTIONS, Circumstances, LISTS, elements};
 use crate::graphql::document::schema_fields::schema_fields;
 use crate::graphql::document::{DocumentError, inspect};
 use async_graphql::Variables;
@@ -48,7 +48,7 @@ fn pages_below_pages_multiply() {
     passes(&pages(&["", ""]), none());
     limited(&pages(&["", "", ""]), none(), "6,000 elements");
     limited(&pages(&["(first: 100)", "(first: 100)", "(first: 100)", "(first: 100)"]), none(), "6,000 elements");
-    // A page of nothing is a statement as well.
+    // A page of nothing is read as well.
     limited(&pages(&["(first: 70)", "(first: 70)", "(first: 0)"]), none(), "6,000 elements");
     let by_variable = pages(&["(first: $n)", "(first: $n)"]).replacen('{', "query($n: Int = 100) {", 1);
     passes(&by_variable, json!({ "n": 70 }));
@@ -78,7 +78,7 @@ fn representations_are_counted_together() {
 }
 
 #[test]
-fn lists_that_nothing_batches_count_each_time() {
+fn each_list_below_an_element_counts() {
     let query = |lists: &str| {
         format!(
             "query($r: [_Any!]!) {{ _entities(representations: $r) {{ ... on Project {{ vault {{ {lists} }} }} }} }}"
@@ -269,7 +269,7 @@ fn every_list_of_the_schema_has_a_cost() {
     for name in &lists {
         assert!(elements(name).is_some() || COUNTED_ABOVE.contains(name), "{name}: give it a cost in elements()");
     }
-    for name in CONNECTIONS.iter().chain(STATEMENTS) {
+    for name in CONNECTIONS.iter().chain(LISTS) {
         assert!(lists.contains(name), "{name}: no list of the schema has this name");
     }
 }
