@@ -20,7 +20,8 @@ const POSTGRES: &str = "
         WHERE c.table_schema = current_schema() AND c.table_name NOT LIKE '\\_\\_diesel%'
     ) lines";
 
-/// The same for SQLite, where `INTEGER PRIMARY KEY` has 64 bits.
+/// The same for SQLite, where `INTEGER PRIMARY KEY` has 64 bits. SQLite alone counts changes, so that
+/// table is declared in its folder.
 const SQLITE: &str = "
     SELECT group_concat(line, char(10)) AS t FROM (
         SELECT tables.name || '.' || c.name || ' ' ||
@@ -34,7 +35,7 @@ const SQLITE: &str = "
             SELECT l.name, (SELECT count(*) FROM pragma_table_xinfo(l.name) k WHERE k.pk) AS keys
             FROM pragma_table_list l
             WHERE l.schema = 'main' AND l.type = 'table' AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
-                AND l.name NOT LIKE '\\_\\_diesel%' ESCAPE '\\'
+                AND l.name NOT LIKE '\\_\\_diesel%' ESCAPE '\\' AND l.name <> 'changes'
         ) tables, pragma_table_xinfo(tables.name) c
         ORDER BY tables.name, c.cid
     )";

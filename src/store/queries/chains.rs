@@ -75,7 +75,7 @@ pub async fn claim_chain(conn: &mut Connection, chain: ChainId) -> QueryResult<O
     if claimed == 0 {
         return Ok(None);
     }
-    let row: Columns = audit_chains::table.find(chain).select(CHAIN).first(conn).await?;
+    let row: Columns = audit_chains::table.find(chain).select(CHAIN).get_result(conn).await?;
     Ok(Some(read_chain(row)))
 }
 
@@ -144,7 +144,7 @@ pub async fn prune_heads(conn: &mut Connection, keep: i64) -> QueryResult<()> {
 }
 
 pub async fn chain_row(conn: &mut Connection, chain: ChainId) -> QueryResult<Option<ChainRow>> {
-    let row: Option<Columns> = audit_chains::table.find(chain).select(CHAIN).first(conn).await.optional()?;
+    let row: Option<Columns> = audit_chains::table.find(chain).select(CHAIN).get_result(conn).await.optional()?;
     Ok(row.map(read_chain))
 }
 

@@ -88,7 +88,7 @@ pub async fn entries_named(
 }
 
 pub async fn entry_row(conn: &mut Connection, id: EntryId) -> QueryResult<Option<EntryRow>> {
-    entries::table.find(id).first(conn).await.optional()
+    entries::table.find(id).get_result(conn).await.optional()
 }
 
 pub async fn count_live(conn: &mut Connection, project: &ProjectId) -> QueryResult<i64> {

@@ -97,7 +97,7 @@ pub async fn insert_version_row(conn: &mut Connection, row: &VersionRow) -> Quer
 }
 
 pub async fn version_row(conn: &mut Connection, entry: EntryId, version: i32) -> QueryResult<Option<VersionRow>> {
-    versions::table.find((entry, version)).first(conn).await.optional()
+    versions::table.find((entry, version)).get_result(conn).await.optional()
 }
 
 /// All versions of an entry, by number.

@@ -12,7 +12,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 pub async fn setting(conn: &mut Connection, name: &str) -> QueryResult<Option<SettingRow>> {
-    installation::table.find(name).first(conn).await.optional()
+    installation::table.find(name).get_result(conn).await.optional()
 }
 
 pub async fn settings(conn: &mut Connection) -> QueryResult<Vec<SettingRow>> {
@@ -43,7 +43,7 @@ pub async fn installation_key(conn: &mut Connection, purpose: KeyPurpose) -> Que
     installation_keys::table
         .find(purpose)
         .select((installation_keys::master_key, installation_keys::wrapped))
-        .first(conn)
+        .get_result(conn)
         .await
         .optional()
 }

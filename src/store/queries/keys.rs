@@ -72,7 +72,7 @@ pub async fn encrypting_key(conn: &mut Connection, project: &ProjectId) -> Query
 }
 
 pub async fn data_key(conn: &mut Connection, id: DataKeyId) -> QueryResult<Option<DataKeyRow>> {
-    data_keys::table.find(id).select(data_key_columns!()).first(conn).await.optional()
+    data_keys::table.find(id).select(data_key_columns!()).get_result(conn).await.optional()
 }
 
 pub async fn data_keys_of(conn: &mut Connection, project: &ProjectId) -> QueryResult<Vec<DataKeyRow>> {
@@ -136,7 +136,7 @@ pub async fn count_projects_outgoing(conn: &mut Connection) -> QueryResult<i64> 
     data_keys::table
         .filter(data_keys::outgoing)
         .select(diesel::dsl::count(data_keys::project_id).aggregate_distinct())
-        .first(conn)
+        .get_result(conn)
         .await
 }
 

@@ -51,7 +51,7 @@ pub async fn set_project_status(conn: &mut Connection, id: &ProjectId, status: P
 }
 
 pub async fn tombstone(conn: &mut Connection, id: &ProjectId) -> QueryResult<Option<Option<String>>> {
-    deleted_projects::table.find(id).select(deleted_projects::receipt).first(conn).await.optional()
+    deleted_projects::table.find(id).select(deleted_projects::receipt).get_result(conn).await.optional()
 }
 
 pub async fn insert_tombstone(conn: &mut Connection, id: &ProjectId, receipt: &str, now: Timestamp) -> QueryResult<()> {

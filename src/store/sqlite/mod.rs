@@ -121,7 +121,7 @@ pub async fn rollback(conn: &mut Connection) -> QueryResult<()> {
 
 /// Takes no lock: the transaction already holds the database's one write lock.
 pub async fn lock_project(conn: &mut Connection, id: &ProjectId) -> QueryResult<Option<ProjectStatus>> {
-    projects::table.find(id).select(projects::status).first(conn).await.optional()
+    projects::table.find(id).select(projects::status).get_result(conn).await.optional()
 }
 
 /// Takes no lock: the transaction already holds the database's one write lock.
@@ -150,7 +150,7 @@ diesel::table! {
 
 /// Triggers count the changes.
 pub async fn changes(conn: &mut Connection) -> QueryResult<Option<i64>> {
-    changes::table.select(changes::count).first(conn).await.map(Some)
+    changes::table.select(changes::count).get_result(conn).await.map(Some)
 }
 
 #[derive(QueryableByName)]
