@@ -12,6 +12,7 @@ mod audit;
 mod authz;
 mod cli;
 mod compile_fail;
+mod cost;
 mod database_tls;
 mod decision_age;
 mod entries;

@@ -461,7 +461,7 @@ both! {
         let mut read = async |wanted: Option<WantedValues<'_>>| {
             let found = conn.candidates(&World::project(), Some(&World::milestone()), None, wanted).await.unwrap();
             assert!(found.entries.len() == 5 && found.entries.iter().all(|row| row.size > 1));
-            let with_value = found.entries.into_iter().filter(|row| row.value.is_some()).map(|row| row.entry.name);
+            let with_value = found.entries.iter().filter(|row| row.value.is_some()).map(|row| row.entry.name.clone());
             with_value.collect::<BTreeSet<String>>().into_iter().collect::<Vec<_>>()
         };
         let now = world.clock.now();
