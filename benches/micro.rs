@@ -53,7 +53,8 @@ mod data_key {
 
     #[divan::bench(args = LENGTHS)]
     fn seal_a_value(bencher: Bencher<'_, '_>, length: usize) {
-        with_key(|key, context| bencher.bench_local(|| key.seal_value(context, black_box(&value(length))).unwrap()));
+        let value = value(length);
+        with_key(|key, context| bencher.bench_local(|| key.seal_value(context, black_box(&value)).unwrap()));
     }
 
     #[divan::bench(args = LENGTHS)]
