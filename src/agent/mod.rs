@@ -19,6 +19,8 @@ mod settings;
 mod wanted;
 mod whoami;
 
+#[doc(hidden)]
+pub use exec::redaction;
 pub use failure::{AgentFailure, Result};
 pub use program::{AgentCommand, main};
 

@@ -13,6 +13,7 @@ mod authz;
 mod cli;
 mod compile_fail;
 mod connections;
+mod cost;
 mod database_tls;
 mod decision_age;
 mod entries;

@@ -22,8 +22,9 @@ use environment::Environment;
 use files::{FileOf, Files};
 use matcher::{LazyMatcher, Matcher};
 use patterns::Patterns;
+use redact::Redactor;
 use run::Job;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::{Arc, LazyLock};
@@ -220,6 +221,20 @@ fn matcher(secrets: &[Secret]) -> LazyMatcher {
         })
     };
     Arc::new(LazyLock::new(Box::new(make)))
+}
+
+/// Replaces these values in a command's output, as a whole; for benchmarks. `None` when there are
+/// more than an automaton can have.
+#[doc(hidden)]
+#[must_use]
+pub fn redaction(values: &[(&str, SecretString)]) -> Option<impl Fn(&[u8]) -> Vec<u8> + use<>> {
+    let matcher = Matcher::new(Patterns::of(values.iter().map(|(name, value)| (*name, value)))).ok()?;
+    Some(move |output: &[u8]| {
+        let (mut redactor, mut shown) = (Redactor::new(&matcher), Vec::with_capacity(output.len()));
+        redactor.push(output, &mut shown);
+        redactor.finish(&mut shown);
+        shown
+    })
 }
 
 /// Takes out what would become a reserved variable, or none, with the prefix before its name.

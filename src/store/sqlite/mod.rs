@@ -24,17 +24,17 @@ use super::statement::statement;
 use super::{Error, Instrument};
 use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus, Timestamp};
 use backend::Connection;
-pub use events::{insert_decoys, insert_events};
-use execution::Execution;
-pub use lists::Item;
+use deadpool::managed::QueueMode;
 use diesel::connection::AnsiTransactionManager;
 use diesel::prelude::*;
-use deadpool::managed::QueueMode;
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager as _};
+pub use events::{insert_decoys, insert_events};
+use execution::Execution;
 use futures::FutureExt;
+pub use lists::Item;
 use schema::{audit_chains, projects};
 use std::time::Duration;
 
@@ -148,7 +148,8 @@ diesel::table! {
     changes (id) { id -> BigInt, count -> BigInt, }
 }
 
-/// Triggers count the changes.
+/// Triggers count the changes. The table has one row; `first` would add `LIMIT ?`, and SQLite plans
+/// a statement again whenever the parameter of its LIMIT is bound.
 pub async fn changes(conn: &mut Connection) -> QueryResult<Option<i64>> {
     changes::table.select(changes::count).get_result(conn).await.map(Some)
 }

@@ -1,9 +1,11 @@
 //! Counts the statements that a store sends.
 
 use diesel::connection::{Instrumentation, InstrumentationEvent};
+use parking_lot::Mutex;
 use project_vault::store::Instrument;
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 /// What opens, closes or sets up; it is no statement in the counts that the project promises.
 const UNCOUNTED: &[&str] = &["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA", "SET "];
@@ -18,16 +20,60 @@ pub struct Counter {
     statements: Mutex<Vec<String>>,
     of_authorizer: AtomicU64,
     connections: AtomicU64,
+    log: Mutex<Log>,
+}
+
+/// The statements sent while somebody watches.
+#[derive(Default)]
+struct Log {
+    /// The statements with their connections; `None` while nobody watches.
+    sent: Option<Vec<(u64, String)>>,
+    /// The statements that each connection keeps prepared.
+    kept: HashSet<(u64, String)>,
+}
+
+/// A statement that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Its text, without the values of its parameters.
+    pub sql: String,
+    /// Whether its connection keeps it prepared. If not, it is parsed and planned on every call.
+    pub is_kept: bool,
+}
+
+impl Sent {
+    pub fn is_commit(&self) -> bool {
+        self.sql == "COMMIT"
+    }
+
+    /// Whether it is a statement in the counts that the project promises.
+    pub fn is_counted(&self) -> bool {
+        is_counted(&self.sql)
+    }
+
+    /// Whether it is the embedded authorizer's.
+    pub fn is_of_authorizer(&self) -> bool {
+        is_of_authorizer(&self.sql)
+    }
+}
+
+fn is_counted(sql: &str) -> bool {
+    let upper = sql.to_uppercase();
+    !UNCOUNTED.iter().any(|word| upper.starts_with(word)) && !upper.contains(COUNT_OF_CHANGES)
+}
+
+fn is_of_authorizer(sql: &str) -> bool {
+    sql.to_uppercase().contains("TUPLES")
 }
 
 impl Counter {
     pub fn statements(&self) -> u64 {
-        self.statements.lock().unwrap().len() as u64
+        self.statements.lock().len() as u64
     }
 
     /// The texts of the vault's own statements, in their order.
     pub fn texts(&self) -> Vec<String> {
-        self.statements.lock().unwrap().clone()
+        self.statements.lock().clone()
     }
 
     pub fn of_authorizer(&self) -> u64 {
@@ -38,28 +84,53 @@ impl Counter {
         self.connections.load(Ordering::SeqCst)
     }
 
+    /// Notes the statements that are sent from now on.
+    pub fn watch(&self) {
+        self.log.lock().sent = Some(Vec::new());
+    }
+
+    /// The statements sent since [`Self::watch`], in their order.
+    pub fn watched(&self) -> Vec<Sent> {
+        let mut log = self.log.lock();
+        let sent = log.sent.take().unwrap_or_default();
+        sent.into_iter().map(|one| Sent { is_kept: log.kept.contains(&one), sql: one.1 }).collect()
+    }
+
     /// Counts what a connection does.
     pub fn instrument(self: &Arc<Self>) -> Instrument {
         let counter = self.clone();
         Arc::new(move || {
-            counter.connections.fetch_add(1, Ordering::SeqCst);
-            Box::new(Tap(counter.clone()))
+            let connection = counter.connections.fetch_add(1, Ordering::SeqCst);
+            Box::new(Tap { counter: counter.clone(), connection })
         })
     }
 }
 
-struct Tap(Arc<Counter>);
+struct Tap {
+    counter: Arc<Counter>,
+    connection: u64,
+}
 
 impl Instrumentation for Tap {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
-        let InstrumentationEvent::StartQuery { query, .. } = event else { return };
-        let text = query.to_string();
-        let sql = text.to_uppercase();
-        if UNCOUNTED.iter().any(|word| sql.starts_with(word)) || sql.contains(COUNT_OF_CHANGES) {
-        } else if sql.contains("TUPLES") {
-            self.0.of_authorizer.fetch_add(1, Ordering::SeqCst);
-        } else {
-            self.0.statements.lock().unwrap().push(text);
+        match event {
+            InstrumentationEvent::StartQuery { query, .. } => {
+                let text = query.to_string();
+                let sql = text.split(" -- binds:").next().unwrap_or_default();
+                if let Some(sent) = &mut self.counter.log.lock().sent {
+                    sent.push((self.connection, sql.to_owned()));
+                }
+                if !is_counted(sql) {
+                } else if is_of_authorizer(sql) {
+                    self.counter.of_authorizer.fetch_add(1, Ordering::SeqCst);
+                } else {
+                    self.counter.statements.lock().push(text.clone());
+                }
+            }
+            InstrumentationEvent::CacheQuery { sql, .. } => {
+                self.counter.log.lock().kept.insert((self.connection, sql.to_owned()));
+            }
+            _ => {}
         }
     }
 }

@@ -41,6 +41,12 @@ struct Number {
     n: i64,
 }
 
+#[derive(QueryableByName)]
+struct Step {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    detail: String,
+}
+
 impl Database {
     pub async fn new(backend: Backend) -> Self {
         match backend {
@@ -65,6 +71,14 @@ impl Database {
             Some(path) => diesel::RunQueryDsl::execute(diesel::sql_query(sql), &mut sqlite(path)),
             None => diesel::sql_query(sql).execute(&mut postgres(&self.url).await).await,
         }
+    }
+
+    /// The plan of a statement on SQLite, a line for each step. Its parameters are NULL.
+    pub fn sqlite_plan(&self, sql: &str) -> Vec<String> {
+        let path = self.url.strip_prefix("sqlite:").expect("a SQLite database");
+        let explain = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}"));
+        let steps: Vec<Step> = diesel::RunQueryDsl::load(explain, &mut sqlite(path)).unwrap();
+        steps.into_iter().map(|step| step.detail).collect()
     }
 
     /// Everything the database holds: the files of SQLite, the rows of PostgreSQL as text.

@@ -6,13 +6,16 @@ mod counter;
 mod database;
 mod demo;
 mod gate;
+mod hot;
 mod program;
 mod world;
 
 pub use api::{Answer, ask};
+pub use counter::Sent;
 pub use database::{Backend, Database, setting};
 pub use demo::{agent_asks, entry, names, new_project, runtime, service, tool_asks, user};
 pub use gate::Gate;
+pub use hot::{Hot, hot};
 pub use program::{Installation, Ran, Running, run};
 pub use world::{World, in_time, openfga_url, vault_events};
 

@@ -1,6 +1,6 @@
 //! The vault of one test, with everything around it.
 
-use super::counter::Counter;
+use super::counter::{Counter, Sent};
 use super::database::{Backend, Database, setting};
 use project_vault::authz::{Authorizer, OpenFgaConfig};
 use project_vault::crypto::Keyring;
@@ -106,6 +106,13 @@ impl World {
         Vault::new(store, self.authorizer.clone(), self.keys.clone(), self.clock.clone(), RETENTION)
     }
 
+    /// The vault of another server on the same SQLite file, whose statements nobody counts.
+    pub fn uncounted_server(&self) -> Vault {
+        let store = Store::open(&self.database.url, None).unwrap();
+        let authorizer = Authorizer::embedded(store.clone()).unwrap();
+        Vault::new(store, authorizer, self.keys.clone(), self.clock.clone(), RETENTION)
+    }
+
     /// The vault of another server, with this keyring.
     pub fn server_with(&self, keys: KeyringLoader) -> Vault {
         Vault::new(self.store.clone(), self.authorizer.clone(), keys, self.clock.clone(), RETENTION)
@@ -149,6 +156,13 @@ impl World {
         self.counter.of_authorizer()
     }
 
+    /// The statements that are sent during `work`, in their order, with its result.
+    pub async fn watched<T>(&self, work: impl Future<Output = T>) -> (Vec<Sent>, T) {
+        self.counter.watch();
+        let done = work.await;
+        (self.counter.watched(), done)
+    }
+
     /// How many batches the authorizer was asked so far.
     pub fn batches(&self) -> u64 {
         self.authorizer.batches()
@@ -167,6 +181,11 @@ impl World {
     /// The answer `t` of a query for one text.
     pub async fn text(&self, sql: &str) -> String {
         self.database.text(sql).await
+    }
+
+    /// The plan of a statement on SQLite, a line for each step.
+    pub fn sqlite_plan(&self, sql: &str) -> Vec<String> {
+        self.database.sqlite_plan(sql)
     }
 
     /// Everything the database holds, as it is stored.
