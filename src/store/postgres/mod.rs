@@ -11,6 +11,14 @@ pub mod backend {
     pub type Connection = diesel_async::AsyncPgConnection;
     pub type IdSql = diesel::sql_types::Uuid;
     pub use super::lists::{none_of, one_of};
+
+    /// Loads the rows of a query.
+    macro_rules! load {
+        ($query:expr, $conn:expr) => {
+            diesel_async::RunQueryDsl::load($query, $conn).await
+        };
+    }
+    pub(in crate::store) use load;
 }
 
 mod address;

@@ -1,6 +1,6 @@
 //! Reads entries, versions and what an agent may receive.
 
-use super::super::backend::{Connection, none_of, one_of};
+use super::super::backend::{Connection, load, none_of, one_of};
 use super::super::schema::{
     audit_events, ciphertexts, data_keys, entries, entry_usage, milestones, projects, replaced_data_keys, versions,
 };
@@ -52,7 +52,7 @@ macro_rules! views {
 pub(super) use views;
 
 pub async fn entries_by_id(conn: &mut Connection, ids: &[EntryId]) -> QueryResult<Vec<EntryView>> {
-    views!().filter(one_of(entries::id, ids.to_vec())).load(conn).await
+    load!(views!().filter(one_of(entries::id, ids.to_vec())), conn)
 }
 
 pub async fn entry_named(
@@ -166,7 +166,7 @@ pub async fn candidates(
     let newer = diesel::alias!(audit_events as newer);
     let any = names.is_none();
     let names = names.unwrap_or_default();
-    let rows: Vec<(ProjectRow, Option<MilestoneRow>, Found)> = projects::table
+    let query = projects::table
         .left_join(
             milestones::table.on(milestones::project_id.eq(projects::id).and(milestones::id.eq(milestone.clone()))),
         )
@@ -189,7 +189,7 @@ pub async fn candidates(
                 .eq(entries::id.nullable())
                 .and(audit_events::entry_revision.eq(entries::revision.nullable()))),
         )
-        .filter(projects::id.eq(project))
+        .filter(projects::id.eq(project.clone()))
         .select((
             (projects::id, projects::status, projects::environment_names),
             milestones::all_columns.nullable(),
@@ -211,9 +211,8 @@ pub async fn candidates(
                     .ne(projects::approved_names)
                     .nullable(),
             ),
-        ))
-        .load(conn)
-        .await?;
+        ));
+    let rows: Vec<(ProjectRow, Option<MilestoneRow>, Found)> = load!(query, conn)?;
     let mut found =
         Candidates { project: None, milestone: None, entries: Vec::with_capacity(rows.len()), incomplete: Vec::new() };
     for (project, milestone, entry) in rows {

@@ -1,6 +1,6 @@
 //! Reads lists of entries. One statement reads the pages, or the numbers of entries, of many lists.
 
-use super::super::backend::{Connection, Db, one_of};
+use super::super::backend::{Connection, Db, load, one_of};
 use super::super::schema::{ciphertexts, data_keys, entries, entry_usage, replaced_data_keys, versions};
 use super::entries::{coalesce, views};
 use super::keys::data_key_columns;
@@ -164,7 +164,7 @@ pub async fn entry_pages(
         EntrySort::UpdatedAt => sorted!(coalesce(entries::updated_at.nullable(), last), Instant),
         EntrySort::ExpiresAt => sorted!(coalesce(entries::expires_at, last), Instant),
     };
-    query.load(conn).await
+    load!(query, conn)
 }
 
 /// Escapes a text so that LIKE matches it literally.

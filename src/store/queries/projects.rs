@@ -1,6 +1,6 @@
 //! Projects, their tombstones and milestones.
 
-use super::super::backend::{Connection, one_of};
+use super::super::backend::{Connection, load, one_of};
 use super::super::schema::{deleted_projects, milestones, projects};
 use crate::domain::{ApprovedNames, EnvironmentNames, MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
 use crate::store::records::{MilestoneRow, ProjectRow};
@@ -8,11 +8,12 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 pub async fn projects_by_id(conn: &mut Connection, ids: &[ProjectId]) -> QueryResult<Vec<ProjectRow>> {
-    projects::table
-        .filter(one_of(projects::id, ids))
-        .select((projects::id, projects::status, projects::environment_names))
-        .load(conn)
-        .await
+    let found = projects::table.filter(one_of(projects::id, ids)).select((
+        projects::id,
+        projects::status,
+        projects::environment_names,
+    ));
+    load!(found, conn)
 }
 
 pub async fn approved_names(conn: &mut Connection, ids: &[ProjectId]) -> QueryResult<Vec<(ProjectId, ApprovedNames)>> {

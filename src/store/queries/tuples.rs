@@ -1,6 +1,6 @@
 //! The embedded authorizer's tuples.
 
-use super::super::backend::{Connection, Db, one_of};
+use super::super::backend::{Connection, Db, load, one_of};
 use super::super::schema::tuples;
 use super::entries::replace;
 use crate::store::records::TupleRow;
@@ -15,16 +15,15 @@ pub async fn tuples_about(
     subjects: &[String],
     links: &[String],
 ) -> QueryResult<Vec<TupleRow>> {
-    tuples::table
+    let found = tuples::table
         .filter(one_of(tuples::object, objects))
         // Not LIKE: a pattern that is bound makes SQLite plan the statement anew each time.
         .filter(
             one_of(tuples::subject, subjects)
                 .or(one_of(tuples::relation, links))
                 .or(replace(tuples::subject, "#", "").ne(tuples::subject)),
-        )
-        .load(conn)
-        .await
+        );
+    load!(found, conn)
 }
 
 /// The tuples of one object; with a `subject`, that subject's tuples on every object whose name

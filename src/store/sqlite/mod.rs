@@ -14,6 +14,16 @@ pub mod backend {
     >;
     pub type IdSql = diesel::sql_types::Binary;
     pub use super::lists::{none_of, one_of};
+
+    /// Loads the rows of a query. It is loaded by the connection below `diesel-async`, which would
+    /// copy every value of every row once more.
+    macro_rules! load {
+        ($query:expr, $conn:expr) => {{
+            let query = $query;
+            $conn.spawn_blocking(move |conn| diesel::RunQueryDsl::load(query, conn)).await
+        }};
+    }
+    pub(in crate::store) use load;
 }
 
 mod events;

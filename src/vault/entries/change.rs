@@ -5,7 +5,7 @@
 use super::Entries;
 use super::input::{Change, EntryChanges, NewEntry, Rollback, Rotation};
 use super::insert::{Draft, insert_entry, insert_version, require_room, scope};
-use super::reading::{Entry, status};
+use super::reading::{Entry, ReadKeys, status};
 use super::rows::{Tampered, sign_entry, sign_version, verify_entry, verify_newest, verify_version};
 use super::values::{self, Value};
 use crate::crypto::DataKey;
@@ -325,7 +325,7 @@ impl Entries {
 
     async fn entry_in(&self, tx: &mut Tx, id: EntryId) -> Result<Entry> {
         let view = tx.entries_by_id(&[id]).await?.pop().ok_or(NO_SUCH_ENTRY)?;
-        Ok(Entry::from_view(view, self.now()))
+        Ok(Entry::from_view(view, &mut ReadKeys::default(), self.now()))
     }
 }
 

@@ -4,7 +4,7 @@ use super::Entries;
 use super::change::Changing;
 use super::input::Change;
 use super::insert::{Draft, insert_entry, require_room, scope};
-use super::reading::{Entry, status};
+use super::reading::{Entry, ReadKeys, status};
 use super::values;
 use crate::domain::{AuditAction, Category, EntryId, EntryStatus, Error, ProjectId, Result, dotenv};
 use crate::permission::CanWrite;
@@ -143,8 +143,9 @@ impl Entries {
         let ids: Vec<EntryId> = done.created.iter().chain(&done.rotated).copied().collect();
         let views = tx.entries_by_id(&ids).await?;
         tx.commit().await?;
+        let mut read_keys = ReadKeys::default();
         let mut entries: HashMap<EntryId, Entry> =
-            views.into_iter().map(|view| (view.entry.id, Entry::from_view(view, now))).collect();
+            views.into_iter().map(|view| (view.entry.id, Entry::from_view(view, &mut read_keys, now))).collect();
         let mut take = |ids: &[EntryId]| ids.iter().filter_map(|id| entries.remove(id)).collect();
         Ok(Imported { created: take(&done.created), rotated: take(&done.rotated), skipped: done.skipped })
     }

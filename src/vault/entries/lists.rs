@@ -2,7 +2,7 @@
 //! query may ask for the entries of every project on a list.
 
 use super::Entries;
-use super::reading::Entry;
+use super::reading::{Entry, ReadKeys};
 use crate::domain::{Category, EntryId, EntryStatus, MilestoneId, ProjectId, Result, Scope, SecretName, Timestamp};
 use crate::permission::{Authorized, CanAdminister, CanList};
 use crate::store::Conn;
@@ -214,9 +214,10 @@ impl Entries {
         for ((matching, range), asked) in grouped(asked, |page| (&page.list.matching, &page.range)) {
             let mut found: HashMap<Place, Vec<Entry>> = HashMap::new();
             let lists: Vec<&EntryList> = asked.iter().map(|page| &page.list).collect();
+            let mut keys = ReadKeys::default();
             for batch in self.batches(&mut conn, matching, &lists, now).await? {
                 for view in conn.entry_pages(batch.lists(), &batch.selection, &range.to_read()).await? {
-                    let entry = Entry::from_view(view, now);
+                    let entry = Entry::from_view(view, &mut keys, now);
                     let milestone = entry.milestone.clone().filter(|_| matching.of_milestone);
                     found.entry((entry.project.clone(), milestone)).or_default().push(entry);
                 }

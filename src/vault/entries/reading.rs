@@ -1,15 +1,18 @@
 //! Reading entries for people: by id, by name, with masked values.
 
 use super::Entries;
-use crate::crypto::{Certificate, CiphertextContext, shown};
+use crate::crypto::{Certificate, CiphertextContext, DataKey, shown};
 use crate::domain::{
-    Category, EntryId, EntryStatus, Error, MilestoneId, ProjectId, Result, Scope, SecretName, Timestamp, UserId,
+    Category, DataKeyId, EntryId, EntryStatus, Error, MilestoneId, ProjectId, Result, Scope, SecretName, Timestamp,
+    UserId,
 };
 use crate::permission::{Authorized, CanList, CanViewMasked, Permission};
 use crate::store::records::{DataKeyRow, EntryRow, EntryView, VersionView};
 use crate::vault::cursor::{List, Page, page_size};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -29,7 +32,24 @@ pub struct SealedHint {
     entry: EntryId,
     ciphertext_version: i32,
     sealed: Vec<u8>,
-    data_key: DataKeyRow,
+    data_key: Arc<ReadKey>,
+}
+
+/// A data key that was read with hints, and opened for the first one that is shown.
+struct ReadKey {
+    row: DataKeyRow,
+    opened: OnceCell<Arc<DataKey>>,
+}
+
+/// The data keys of the rows that one statement read. Rows under one key share it.
+#[derive(Default)]
+pub(in crate::vault) struct ReadKeys(HashMap<DataKeyId, Arc<ReadKey>>);
+
+impl ReadKeys {
+    fn share(&mut self, row: DataKeyRow) -> Arc<ReadKey> {
+        let made = |row| Arc::new(ReadKey { row, opened: OnceCell::new() });
+        self.0.entry(row.id).or_insert_with(|| made(row)).clone()
+    }
 }
 
 /// An entry, without its value. For callers with permission to list the project's entries; hint and
@@ -75,7 +95,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub(in crate::vault) fn from_view(view: EntryView, now: Timestamp) -> Self {
+    pub(in crate::vault) fn from_view(view: EntryView, keys: &mut ReadKeys, now: Timestamp) -> Self {
         let EntryView { entry: row, version, hint, data_key, usage } = view;
         Self {
             status: status(&row, now),
@@ -85,7 +105,7 @@ impl Entry {
                 entry: row.id,
                 ciphertext_version: version.ciphertext_version,
                 sealed: hint,
-                data_key,
+                data_key: keys.share(data_key),
             },
             project: row.project,
             milestone: row.milestone,
@@ -156,7 +176,8 @@ impl Entries {
     pub async fn by_id(&self, ids: &[EntryId]) -> Result<HashMap<EntryId, Entry>> {
         let now = self.now();
         let views = self.store.reader().await?.entries_by_id(ids).await?;
-        Ok(views.into_iter().map(|view| (view.entry.id, Entry::from_view(view, now))).collect())
+        let mut keys = ReadKeys::default();
+        Ok(views.into_iter().map(|view| (view.entry.id, Entry::from_view(view, &mut keys, now))).collect())
     }
 
     /// The entry with a name, scoped to the project or to a milestone; `None` if there is none or
@@ -180,7 +201,7 @@ impl Entries {
             None => None,
         };
         let view = self.store.reader().await?.entry_named(by.project(), milestone.as_ref(), name).await?;
-        Ok(view.map(|view| Entry::from_view(view, self.now())))
+        Ok(view.map(|view| Entry::from_view(view, &mut ReadKeys::default(), self.now())))
     }
 
     /// The versions of entries, newest first. Checks no permission: the caller must show them only
@@ -190,6 +211,7 @@ impl Entries {
     /// UNAVAILABLE when the database cannot be reached.
     pub async fn versions_of(&self, ids: &[EntryId]) -> Result<HashMap<EntryId, Vec<Version>>> {
         let mut found: HashMap<EntryId, Vec<Version>> = HashMap::new();
+        let mut keys = ReadKeys::default();
         for view in self.store.reader().await?.versions_of(ids).await? {
             let VersionView { version: row, hint, project, data_key } = view;
             found.entry(row.entry).or_default().push(Version {
@@ -199,7 +221,7 @@ impl Entries {
                     entry: row.entry,
                     ciphertext_version: row.ciphertext_version,
                     sealed: hint,
-                    data_key,
+                    data_key: keys.share(data_key),
                 },
                 created_at: row.created_at,
                 created_by: row.created_by,
@@ -238,12 +260,13 @@ impl Entries {
         if hint.project != *checked {
             return Err(Error::internal("a hint was about to be shown under another project's permission"));
         }
-        let key = self.installation.open_key(&hint.project, &hint.data_key).await?;
+        let ReadKey { row, opened } = &*hint.data_key;
+        let key = opened.get_or_try_init(|| self.installation.open_key(&hint.project, row)).await?;
         let place = CiphertextContext {
             project: &hint.project,
             entry: hint.entry,
             version: hint.ciphertext_version,
-            data_key: hint.data_key.id,
+            data_key: row.id,
         };
         key.open_hint(&place, &hint.sealed).map_err(|error| {
             tracing::error!(entry = %hint.entry, "a hint fails authentication");
