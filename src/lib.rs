@@ -13,6 +13,8 @@ use libsqlite3_sys as _;
 // The program's allocator, in main.rs.
 #[cfg(feature = "server")]
 use mimalloc as _;
+// For its feature: hpke uses it.
+use x25519_dalek as _;
 
 pub mod agent;
 mod command;

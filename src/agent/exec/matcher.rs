@@ -2,13 +2,16 @@
 //!
 //! An Aho-Corasick automaton looks for the first bytes of every pattern, so its size depends on the
 //! number of values and hardly on their lengths. Where it finds some, a [`Follower`] compares what
-//! comes after them with the pattern, by the algorithm of Knuth, Morris and Pratt: nothing is read
-//! twice, and at most one follower of each pattern is under way.
+//! comes after them with the patterns, by the algorithm of Knuth, Morris and Pratt: nothing is read
+//! twice, and at most one follower of each pattern is under way. Patterns share a follower for as
+//! long as their bytes are the same, so many values with one beginning cost no more than one.
 
 use super::patterns::{ANCHOR, Pattern, Patterns};
+use super::prefilter::Prefilter;
 use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::{Anchored, BuildError, dfa, nfa::contiguous};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::{Arc, LazyLock};
 
@@ -22,6 +25,10 @@ const MAX_DENSE_BYTES: usize = 64 * 1024;
 /// and an indentation.
 const MAX_BREAK: usize = 64;
 
+/// How many bytes the automaton reads before the prefilter is asked again. Text made to be let
+/// through by it costs little more than without one.
+const STEP: usize = 32;
+
 enum Machine {
     Dense(Box<dfa::DFA>),
     Compact(Box<contiguous::NFA>),
@@ -31,8 +38,11 @@ enum Machine {
 pub struct Matcher {
     machine: Machine,
     start: StateID,
+    /// Skips most of a text that holds no value, where that is faster. Tests compare with none.
+    pub(super) prefilter: Option<Prefilter>,
     patterns: Vec<Pattern>,
-    /// The patterns that begin with each anchor.
+    /// The patterns that begin with each anchor: those that do not wrap before those that do, each
+    /// in the order of their bytes.
     by_anchor: Vec<Vec<usize>>,
     /// By state of the automaton: how many of the last bytes could still become an anchor.
     held: HashMap<StateID, usize>,
@@ -59,16 +69,22 @@ pub struct Progress {
     /// The number of bytes read.
     at: u64,
     followers: Vec<Follower>,
+    /// Empty, with room for as many.
+    spare: Vec<Follower>,
 }
 
-/// A pattern whose beginning has been found.
+/// Patterns whose beginning has been found.
+#[derive(Clone)]
 struct Follower {
-    pattern: usize,
-    /// The number of its bytes that have been found.
+    anchor: usize,
+    /// Some neighbours among the patterns that begin with the anchor. They are the same for as many
+    /// bytes as have been found, and longer.
+    patterns: Range<usize>,
+    /// The number of their bytes that have been found.
     matched: usize,
     /// Where the first of them stands.
     start: u64,
-    /// Where it is broken: after how many of its bytes, and by how many others.
+    /// Where they are broken: after how many of their bytes, and by how many others.
     breaks: Vec<(usize, usize)>,
 }
 
@@ -79,7 +95,10 @@ impl Matcher {
     /// When there are more patterns than an automaton can have.
     pub fn new(patterns: Patterns) -> Result<Self, BuildError> {
         let Patterns { list, anchors, names, .. } = patterns;
-        let (anchors, by_anchor): (Vec<Vec<u8>>, Vec<Vec<usize>>) = anchors.into_iter().unzip();
+        let (anchors, mut by_anchor): (Vec<Vec<u8>>, Vec<Vec<usize>>) = anchors.into_iter().unzip();
+        for patterns in &mut by_anchor {
+            patterns.sort_unstable_by_key(|pattern| (list[*pattern].wraps, list[*pattern].bytes.as_slice()));
+        }
         let bytes: usize = anchors.iter().map(Vec::len).sum();
         let machine = if bytes <= MAX_DENSE_BYTES {
             // Every match counts, so nothing may be skipped.
@@ -95,7 +114,8 @@ impl Matcher {
         };
         let borders = list.iter().map(|_| OnceLock::new()).collect();
         let replacements = names.iter().map(|name| format!("[{name}]")).collect();
-        Ok(Self { machine, start, patterns: list, by_anchor, held, borders, replacements })
+        let prefilter = Prefilter::new(&anchors);
+        Ok(Self { machine, start, prefilter, patterns: list, by_anchor, held, borders, replacements })
     }
 
     #[cfg(test)]
@@ -110,7 +130,7 @@ impl Matcher {
 
     /// At the beginning of a stream.
     pub fn begin(&self) -> Progress {
-        Progress { state: self.start, at: 0, followers: Vec::new() }
+        Progress { state: self.start, at: 0, followers: Vec::new(), spare: Vec::new() }
     }
 
     /// Reads the next bytes of a stream; gives the patterns that end in them, by their ends.
@@ -128,8 +148,25 @@ impl Matcher {
         of_followers.max().unwrap_or_default().max(of_anchor)
     }
 
-    #[inline]
     fn scan(&self, machine: &impl Automaton, progress: &mut Progress, bytes: &[u8], found: &mut impl FnMut(Found)) {
+        let Some(prefilter) = &self.prefilter else { return self.step(machine, progress, bytes, found) };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if progress.state == self.start && progress.followers.is_empty() {
+                // No anchor has begun, so what follows alone tells the state after the bytes that
+                // are skipped.
+                let skipped = prefilter.skip(rest);
+                progress.at += skipped as u64;
+                rest = &rest[skipped..];
+            }
+            let (next, after) = rest.split_at(STEP.min(rest.len()));
+            self.step(machine, progress, next, found);
+            rest = after;
+        }
+    }
+
+    #[inline]
+    fn step(&self, machine: &impl Automaton, progress: &mut Progress, bytes: &[u8], found: &mut impl FnMut(Found)) {
         let mut state = progress.state;
         let begin = progress.at;
         for (index, byte) in bytes.iter().enumerate() {
@@ -152,16 +189,34 @@ impl Matcher {
     /// An anchor has been found: so have patterns that are no longer than it, and the others begin.
     #[cold]
     fn follow(&self, progress: &mut Progress, anchor: usize, found: &mut impl FnMut(Found)) {
-        for pattern in self.by_anchor[anchor].iter().copied() {
-            let Pattern { bytes, name, .. } = &self.patterns[pattern];
+        let patterns = &self.by_anchor[anchor];
+        let wrapping = patterns.partition_point(|pattern| !self.patterns[*pattern].wraps);
+        for Range { start: mut first, end } in [0..wrapping, wrapping..patterns.len()] {
+            // The shortest is the first.
+            let Some(Pattern { bytes, name, .. }) = patterns[first..end].first().map(|first| &self.patterns[*first])
+            else {
+                continue;
+            };
             let length = bytes.len().min(ANCHOR);
             let start = progress.at - length as u64;
             if bytes.len() <= ANCHOR {
                 found(Found { start, end: progress.at, name: *name });
-            } else if progress.followers.iter().all(|follower| follower.pattern != pattern) {
-                // One that is under way has found this beginning too, as the end of what it has
-                // matched.
-                progress.followers.push(Follower { pattern, matched: length, start, breaks: Vec::new() });
+                first += 1;
+            }
+            // Those under way have found this beginning too, as the end of what they have matched.
+            let mut under_way: Vec<Range<usize>> = progress
+                .followers
+                .iter()
+                .filter(|follower| follower.anchor == anchor && (first..end).contains(&follower.patterns.start))
+                .map(|follower| follower.patterns.clone())
+                .collect();
+            under_way.sort_unstable_by_key(|patterns| patterns.start);
+            for others in under_way.into_iter().chain(std::iter::once(end..end)) {
+                if first < others.start {
+                    let patterns = first..others.start;
+                    progress.followers.push(Follower { anchor, patterns, matched: length, start, breaks: Vec::new() });
+                }
+                first = others.end;
             }
         }
     }
@@ -169,29 +224,79 @@ impl Matcher {
     /// Every follower takes the byte before `progress.at`.
     #[cold]
     fn advance(&self, progress: &mut Progress, byte: u8, found: &mut impl FnMut(Found)) {
-        let end = progress.at;
-        progress.followers.retain_mut(|follower| {
-            let pattern = &self.patterns[follower.pattern];
-            if pattern.wraps && matches!(byte, b'\n' | b'\r' | b' ' | b'\t') {
-                return follower.break_off();
-            }
-            let borders = &self.borders[follower.pattern];
-            let border_of =
-                |matched: usize| borders.get_or_init(|| self::borders(&pattern.bytes))[matched - 1] as usize;
-            while pattern.bytes[follower.matched] != byte {
-                if follower.matched <= ANCHOR {
-                    return false;
+        let Progress { followers, spare, at, .. } = progress;
+        std::mem::swap(followers, spare);
+        for mut follower in spare.drain(..) {
+            let patterns = &self.by_anchor[follower.anchor];
+            let Range { start, end } = follower.patterns;
+            let matched = follower.matched;
+            if self.patterns[patterns[start]].wraps && matches!(byte, b'\n' | b'\r' | b' ' | b'\t') {
+                if follower.break_off() {
+                    followers.push(follower);
                 }
-                follower.shift(border_of(follower.matched));
+                continue;
             }
+            let next = |pattern: &usize| self.patterns[*pattern].bytes[matched];
+            let (least, most) = (next(&patterns[start]), next(&patterns[end - 1]));
+            let (low, high) = if least == most {
+                // Where they are all the same, two looks are enough.
+                (start, if least == byte { end } else { start })
+            } else {
+                let low = start + patterns[start..end].partition_point(|pattern| next(pattern) < byte);
+                (low, low + patterns[low..end].partition_point(|pattern| next(pattern) == byte))
+            };
+            if low == high {
+                if self.fall_back(&mut follower, byte) {
+                    followers.push(follower);
+                }
+                continue;
+            }
+            for others in [start..low, high..end] {
+                if !others.is_empty() {
+                    let mut others = Follower { patterns: others, ..follower.clone() };
+                    if self.fall_back(&mut others, byte) {
+                        followers.push(others);
+                    }
+                }
+            }
+            follower.patterns = low..high;
             follower.matched += 1;
-            if follower.matched == pattern.bytes.len() {
-                found(Found { start: follower.start, end, name: pattern.name });
-                follower.shift(border_of(follower.matched));
+            let shortest = &self.patterns[patterns[low]];
+            if shortest.bytes.len() == follower.matched {
+                found(Found { start: follower.start, end: *at, name: shortest.name });
+                follower.patterns.start += 1;
+                let mut whole = Follower { patterns: low..low + 1, ..follower.clone() };
+                whole.shift(self.border(&whole));
+                // A shorter beginning is the automaton's to find.
+                if whole.matched >= ANCHOR {
+                    followers.push(whole);
+                }
             }
-            // A shorter beginning is the automaton's to find.
-            follower.matched >= ANCHOR
-        });
+            if !follower.patterns.is_empty() {
+                followers.push(follower);
+            }
+        }
+    }
+
+    /// Takes a byte that is not the next one of any of these patterns: goes on with a shorter
+    /// beginning, unless the automaton is to find it.
+    fn fall_back(&self, follower: &mut Follower, byte: u8) -> bool {
+        let pattern = self.by_anchor[follower.anchor][follower.patterns.start];
+        while self.patterns[pattern].bytes[follower.matched] != byte {
+            if follower.matched <= ANCHOR {
+                return false;
+            }
+            follower.shift(self.border(follower));
+        }
+        follower.matched += 1;
+        follower.matched >= ANCHOR
+    }
+
+    /// The longest border of what has been found. It is the same for all of these patterns.
+    fn border(&self, follower: &Follower) -> usize {
+        let pattern = self.by_anchor[follower.anchor][follower.patterns.start];
+        let borders = self.borders[pattern].get_or_init(|| borders(&self.patterns[pattern].bytes));
+        borders[follower.matched - 1] as usize
     }
 }
 
@@ -273,4 +378,28 @@ fn held(machine: &impl Automaton, anchors: &[Vec<u8>]) -> (StateID, HashMap<Stat
         }
     }
     (start, held)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::SecretString;
+
+    #[test]
+    fn many_values_with_one_beginning_are_followed_as_one() {
+        let common = "one-beginning-for-all-of-them-".repeat(4);
+        let values: Vec<SecretString> =
+            (0..200).map(|n| SecretString::from(format!("{common}{n:03}-and-more"))).collect();
+        let matcher = Matcher::new(Patterns::of(values.iter().map(|value| ("N", value)))).unwrap();
+        let mut progress = matcher.begin();
+        let mut count = 0;
+        for text in [common.as_str(), "123-", "and-mor", "e ", &common, &common, "199-and-more"] {
+            for byte in text.as_bytes() {
+                matcher.read(&mut progress, &[*byte], &mut |_| count += 1);
+                // Four of its repetitions have begun; by one value of 200, the others divide in two.
+                assert!(progress.followers.len() <= 12, "{}", progress.followers.len());
+            }
+        }
+        assert_eq!(count, 2);
+    }
 }

@@ -4,6 +4,7 @@ mod environment;
 pub mod files;
 mod matcher;
 mod patterns;
+mod prefilter;
 mod preview;
 mod pump;
 mod redact;

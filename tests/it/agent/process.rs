@@ -149,22 +149,31 @@ async fn others_of_the_same_user_can_neither_read_nor_trace_it() {
         command.args(args).env_clear().env("PATH", std::env::var_os("PATH").unwrap()).stdin(Stdio::null());
         command
     };
-    let mut command = as_somebody(&[copy.to_str().unwrap(), "exec", "--", "sh", "-c", "echo ready; sleep 60"]);
-    command.env("PROJECT_VAULT_URL", &served.url).env("PROJECT_VAULT_TOKEN", served.runtime());
-    command.env("PROJECT_VAULT_PROJECT", "demo").env("PROJECT_VAULT_AGENT", "builder");
-    let (child, _out) = start(command).await;
-    for what in ["environ", "mem", "maps", "exe"] {
-        let path = format!("/proc/{}/{what}", child.id());
-        let look = if what == "exe" { vec!["readlink", &path] } else { vec!["head", "-c", "1", &path] };
-        let ran = run(as_somebody(&look)).await;
-        assert!(ran.status != 0 && ran.out.is_empty(), "{what}: {ran:?}");
+    // A program that its user may not read cannot write to its own memory through /proc either: the
+    // other way of keeping the token out of the environment.
+    for mode in [0o755, 0o711] {
+        std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        let mut command = as_somebody(&[copy.to_str().unwrap(), "exec", "--", "sh", "-c", "echo ready; sleep 60"]);
+        command.env("PROJECT_VAULT_URL", &served.url).env("PROJECT_VAULT_TOKEN", served.runtime());
+        command.env("PROJECT_VAULT_PROJECT", "demo").env("PROJECT_VAULT_AGENT", "builder");
+        let (child, _out) = start(command).await;
+        for what in ["environ", "mem", "maps", "exe"] {
+            let path = format!("/proc/{}/{what}", child.id());
+            let look = if what == "exe" { vec!["readlink", &path] } else { vec!["head", "-c", "1", &path] };
+            let ran = run(as_somebody(&look)).await;
+            assert!(ran.status != 0 && ran.out.is_empty(), "{what}: {ran:?}");
+        }
+        // Only root reads something here.
+        let environment = std::fs::read(format!("/proc/{}/environ", child.id())).unwrap_or_default();
+        let token = served.runtime();
+        assert!(!environment.windows(token.len()).any(|found| found == token.as_bytes()), "{mode:o}");
+        kill("TERM", child.id());
+        until("the command is gone", || {
+            !Path::new(&format!("/proc/{}/status", child.id())).exists() || has_ended(child.id())
+        })
+        .await;
+        assert_eq!(wait(child), 143);
     }
-    kill("TERM", child.id());
-    until("the command is gone", || {
-        !Path::new(&format!("/proc/{}/status", child.id())).exists() || has_ended(child.id())
-    })
-    .await;
-    assert_eq!(wait(child), 143);
 }
 
 fn has_ended(process: u32) -> bool {

@@ -9,6 +9,7 @@ mod escapes;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use zeroize::Zeroizing;
 
 /// The shortest value, or line of one, that is redacted, in characters. A shorter one would be
@@ -88,6 +89,9 @@ pub struct Patterns {
     /// The names whose values are redacted as they are, but not line by line or not in every
     /// encoding: that would be too many patterns.
     pub incomplete: Vec<String>,
+    /// The patterns by the hashes of their bytes.
+    by_hash: HashMap<u64, Vec<usize>>,
+    hasher: RandomState,
 }
 
 impl Patterns {
@@ -131,17 +135,19 @@ impl Patterns {
 
     /// Adds a pattern unless it is there already; gives the number of bytes added.
     fn add(&mut self, name: usize, pattern: Pattern) -> usize {
-        let Self { list, anchors, .. } = self;
+        let Self { list, anchors, by_hash, hasher, .. } = self;
         let bytes = &pattern.bytes;
         let length = bytes.len();
         if length < MIN_CHARS {
             return 0;
         }
-        let same_beginning = anchors.entry(bytes[..length.min(ANCHOR)].to_vec()).or_default();
-        if same_beginning.iter().any(|index| list[*index].bytes == *bytes) {
+        // Very many may begin alike, so none is compared with all of those.
+        let same_hash = by_hash.entry(hasher.hash_one(bytes.as_slice())).or_default();
+        if same_hash.iter().any(|index| list[*index].bytes == *bytes) {
             return 0;
         }
-        same_beginning.push(list.len());
+        same_hash.push(list.len());
+        anchors.entry(bytes[..length.min(ANCHOR)].to_vec()).or_default().push(list.len());
         list.push(Pattern { name, ..pattern });
         length
     }
