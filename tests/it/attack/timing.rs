@@ -186,7 +186,8 @@ async fn the_first_refusal_writes_as_much_for_what_is_missing_as_for_what_is_hid
         let of_hidden = written(&world, "mallory", &hidden).await;
         let of_missing = written(&world, "mallory", &missing).await;
         println!("{PAIRS} refusals write {of_hidden} bytes for what is hidden, {of_missing} for what is missing");
-        assert!(of_hidden.abs_diff(of_missing) * 10 < of_hidden, "{of_hidden} and {of_missing}");
+        // The table of decoys is smaller, so fewer of its pages are divided.
+        assert!(of_hidden.abs_diff(of_missing) * 5 < of_hidden, "{of_hidden} and {of_missing}");
     })
     .await;
 }

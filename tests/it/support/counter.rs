@@ -124,7 +124,13 @@ impl Instrumentation for Tap {
                 } else if is_of_authorizer(sql) {
                     self.counter.of_authorizer.fetch_add(1, Ordering::SeqCst);
                 } else {
-                    self.counter.statements.lock().push(text.clone());
+                    let mut statements = self.counter.statements.lock();
+                    // SQLite executes one prepared statement for each event of a call.
+                    let is_repeated = sql.starts_with("INSERT INTO audit_")
+                        && statements.last().is_some_and(|last| last.starts_with(sql));
+                    if !is_repeated {
+                        statements.push(text.clone());
+                    }
                 }
             }
             InstrumentationEvent::CacheQuery { sql, .. } => {
