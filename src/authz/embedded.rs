@@ -35,7 +35,8 @@ impl Embedded {
     pub(super) async fn check(&self, questions: &[Question]) -> Result<Vec<bool>> {
         let mut conn = self.store.reader().await?;
         let Some(changes) = conn.changes().await? else { return self.check_in(&mut conn, questions).await };
-        let known: Vec<bool> = questions.iter().map(|question| self.allowed.get(question) == Some(changes)).collect();
+        let known: Vec<bool> =
+            questions.iter().map(|question| self.allowed.get(question) == Some(changes)).collect();
         let open: Vec<Question> =
             questions.iter().zip(&known).filter(|(_, known)| !**known).map(|(question, _)| question.clone()).collect();
         if open.is_empty() {

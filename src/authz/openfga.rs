@@ -20,12 +20,12 @@ use set_up::{UNREADABLE, digest};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
+use turns::Turns;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
-use turns::Turns;
 
 /// Checks in one batch: OpenFGA's default limit.
 pub(super) const BATCH: usize = 50;

@@ -148,13 +148,7 @@ impl Verifier {
             return Err(problems);
         }
         let kept_fresh = AtomicBool::new(false);
-        Ok(Self(Arc::new(Inner {
-            issuers: trusted,
-            clock,
-            refresh,
-            kept_fresh,
-            remembered: RememberedTokens::default(),
-        })))
+        Ok(Self(Arc::new(Inner { issuers: trusted, clock, refresh, kept_fresh, remembered: RememberedTokens::default() })))
     }
 
     /// Reads all key sets, and then re-reads them in the background until the last clone is

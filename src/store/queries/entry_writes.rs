@@ -193,8 +193,7 @@ pub async fn erase_entries(conn: &mut Connection, ids: &[EntryId]) -> QueryResul
             rows(diesel::delete(versions::table.filter(one_of(versions::entry_id, chunk()))).execute(conn).await?);
         diesel::delete(ciphertexts::table.filter(one_of(ciphertexts::entry_id, chunk()))).execute(conn).await?;
         diesel::delete(entry_usage::table.filter(one_of(entry_usage::entry_id, chunk()))).execute(conn).await?;
-        erased.entries +=
-            rows(diesel::delete(entries::table.filter(one_of(entries::id, chunk()))).execute(conn).await?);
+        erased.entries += rows(diesel::delete(entries::table.filter(one_of(entries::id, chunk()))).execute(conn).await?);
     }
     Ok(erased)
 }

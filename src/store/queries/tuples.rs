@@ -18,11 +18,7 @@ pub async fn tuples_about(
     tuples::table
         .filter(one_of(tuples::object, objects))
         // Not LIKE: a pattern that is bound makes SQLite plan the statement anew each time.
-        .filter(
-            one_of(tuples::subject, subjects)
-                .or(one_of(tuples::relation, links))
-                .or(replace(tuples::subject, "#", "").ne(tuples::subject)),
-        )
+        .filter(one_of(tuples::subject, subjects).or(one_of(tuples::relation, links)).or(replace(tuples::subject, "#", "").ne(tuples::subject)))
         .load(conn)
         .await
 }

@@ -173,8 +173,7 @@ impl AgentSecrets {
                 "These values are more than 4 MiB together; ask for fewer names at once.",
             ));
         }
-        let opened =
-            if found.is_authentic { self.open_keys(&found.rows).await } else { self.authenticate(&found.rows).await };
+        let opened = if found.is_authentic { self.open_keys(&found.rows).await } else { self.authenticate(&found.rows).await };
         match opened {
             Ok(keys) => Ok(keys),
             // The row could not be checked, so this records no failure of it.
@@ -196,7 +195,8 @@ impl AgentSecrets {
         for row in &found.entries {
             let entry = &row.entry;
             let key = keys.get(&entry.id).ok_or_else(|| Unauthentic { entry, error: Error::internal(Tampered) })?;
-            verify_candidate(row, key, &audit).map_err(|error| Unauthentic { entry, error: Error::internal(error) })?;
+            verify_candidate(row, key, &audit)
+                .map_err(|error| Unauthentic { entry, error: Error::internal(error) })?;
         }
         for row in &found.entries {
             self.audit.remember_revision(row.entry.id, row.entry.revision);

@@ -52,16 +52,7 @@ impl AgentSecrets {
         reserved: &'static ReservedNames,
     ) -> Self {
         let store = installation.store().clone();
-        Self {
-            store,
-            installation,
-            authorizer,
-            audit,
-            entries,
-            reserved,
-            remembered: Arc::default(),
-            decryptions: Arc::default(),
-        }
+        Self { store, installation, authorizer, audit, entries, reserved, remembered: Arc::default(), decryptions: Arc::default() }
     }
 
     /// Number of values that this vault has opened since the process started.

@@ -165,12 +165,8 @@ impl ParsedQuestion {
         now: Timestamp,
     ) -> (Vec<NameAnswer<&'a CandidateRow>>, Vec<LeftOut>) {
         let open = found.milestone.as_ref().is_some_and(|milestone| milestone.is_open(now));
-        let candidates = found
-            .entries
-            .iter()
-            .map(AsRef::as_ref)
-            .filter(|row: &&CandidateRow| row.entry.milestone.is_none() || open)
-            .map(|row| Candidate {
+        let candidates =
+            found.entries.iter().map(AsRef::as_ref).filter(|row: &&CandidateRow| row.entry.milestone.is_none() || open).map(|row| Candidate {
                 name: &row.entry.name,
                 status: status(&row.entry, now),
                 of_milestone: row.entry.milestone.is_some(),
