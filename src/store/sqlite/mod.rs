@@ -158,10 +158,9 @@ diesel::table! {
     changes (id) { id -> BigInt, count -> BigInt, }
 }
 
-/// Triggers count the changes. The table has one row; `first` would add `LIMIT ?`, and SQLite plans
-/// a statement again whenever the parameter of its LIMIT is bound.
+/// Triggers count the changes.
 pub async fn changes(conn: &mut Connection) -> QueryResult<Option<i64>> {
-    changes::table.select(changes::count).get_result(conn).await.map(Some)
+    changes::table.select(changes::count).first(conn).await.map(Some)
 }
 
 #[derive(QueryableByName)]
