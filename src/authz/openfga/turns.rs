@@ -53,14 +53,12 @@ impl Queue {
 
     async fn take_within(&self, checks: usize, limit: Duration) -> Result<SemaphorePermit<'_>> {
         let permits = u32::try_from(checks).map_err(Error::internal)?;
-        match tokio::time::timeout(limit, self.0.acquire_many(permits)).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => {
-                metrics::counter!(SHED).increment(1);
-                tracing::warn!("more is asked of OpenFGA than it answers; a call was refused");
-                Err(unavailable())
-            }
+        if let Ok(Ok(permit)) = tokio::time::timeout(limit, self.0.acquire_many(permits)).await {
+            return Ok(permit);
         }
+        metrics::counter!(SHED).increment(1);
+        tracing::warn!("more is asked of OpenFGA than it answers; a call was refused");
+        Err(unavailable())
     }
 }
 

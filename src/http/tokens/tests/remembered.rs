@@ -43,8 +43,8 @@ async fn it_ends_when_its_time_is_over_or_its_key_is_withdrawn() {
     let verifier = verifier(&published, clock.clone());
     verifier.load().await;
     let first = token(&key, &clock);
-    let verified = verifier.verify(&first).await.unwrap();
-    assert_eq!(verifier.verify(&first).await, Ok(verified), "the second time it is remembered");
+    let answer = verifier.verify(&first).await.unwrap();
+    assert_eq!(verifier.verify(&first).await, Ok(answer), "the second time it is remembered");
     clock.advance(secs(60 + 30));
     assert_eq!(verifier.verify(&first).await, Err(TokenError::Expired));
 
