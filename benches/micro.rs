@@ -151,7 +151,7 @@ mod authorizer {
         UserId::parse("carol").unwrap()
     }
 
-    /// Allowed, and so remembered until a tuple changes.
+    /// Allowed, and so remembered until the count of changes differs.
     #[divan::bench(args = [1, 20])]
     fn allow(bencher: Bencher<'_, '_>, projects: usize) {
         let world = World::new();

@@ -2,19 +2,20 @@
 //! statements per batch.
 
 use super::model::{Model, Rewrite};
-use super::{Question, Tuple, TupleChange, TupleFilter};
+use super::{Question, REMEMBERED, Tuple, TupleChange, TupleFilter};
 use crate::domain::{Error, Result};
 use crate::store::records::TupleRow;
 use crate::store::{Conn, Store};
 use moka::sync::Cache;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 /// Maximum number of objects on the path of a decision: milestone, project, then organization, team
 /// or vault.
 const LEVELS: usize = 3;
 
-/// Maximum number of allowed questions that are remembered.
-const REMEMBERED: u64 = 100_000;
+/// How long an allowed question is remembered.
+const TTL: Duration = Duration::from_secs(60);
 
 pub(super) struct Embedded {
     store: Store,
@@ -25,11 +26,11 @@ pub(super) struct Embedded {
 
 impl Embedded {
     pub(super) fn new(store: Store) -> Result<Self> {
-        let allowed = Cache::builder().max_capacity(REMEMBERED).build();
+        let allowed = Cache::builder().max_capacity(REMEMBERED).time_to_live(TTL).build();
         Ok(Self { store, model: Model::load().map_err(Error::internal)?, allowed })
     }
 
-    /// Answers from memory what was allowed since the last change of tuples. Only what is allowed is
+    /// Answers from memory what was allowed at the present count of changes. Only what is allowed is
     /// remembered: a denial takes the same work however often it is asked for, so that its time does
     /// not tell whether the object exists.
     pub(super) async fn check(&self, questions: &[Question]) -> Result<Vec<bool>> {

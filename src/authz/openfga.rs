@@ -1,14 +1,15 @@
 //! OpenFGA over gRPC. Every call is bounded in time, and every question is asked with
 //! HIGHER_CONSISTENCY, so that what was taken away a moment ago stays away.
 
+mod limiter;
 mod set_up;
-mod turns;
 
 use super::model::Model;
 use super::{Question, Tuple, TupleChange, TupleFilter};
 use crate::domain::{Error, Result};
 use crate::trace::TraceContext;
 use futures::future::try_join_all;
+use limiter::CheckLimiter;
 use openfga_client::client::{
     BatchCheckItem, BatchCheckRequest, CheckRequestTupleKey, ConsistencyPreference, OpenFgaServiceClient, ReadRequest,
     ReadRequestTupleKey, TupleKey, TupleKeyWithoutCondition, WriteRequest, WriteRequestDeletes, WriteRequestWrites,
@@ -25,7 +26,6 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
-use turns::Turns;
 
 /// Checks in one batch: OpenFGA's default limit.
 pub(super) const BATCH: usize = 50;
@@ -89,7 +89,7 @@ pub(super) struct OpenFga {
     confirmation: Mutex<Confirmation>,
     /// Whether it has, for what is asked without waiting.
     is_confirmed: AtomicBool,
-    turns: Turns,
+    limiter: CheckLimiter,
 }
 
 /// Whether OpenFGA confirms store and model.
@@ -155,7 +155,7 @@ impl OpenFga {
             rules: rules()?,
             confirmation: Mutex::default(),
             is_confirmed: AtomicBool::new(false),
-            turns: Turns::default(),
+            limiter: CheckLimiter::default(),
         })
     }
 
@@ -229,9 +229,9 @@ impl OpenFga {
     /// Answers in the order of the questions; an answer that is not complete is none.
     pub(super) async fn check(&self, questions: &[Question]) -> Result<Vec<bool>> {
         self.require_confirmed().await?;
-        let queue = self.turns.queue(questions.len());
+        let limit = self.limiter.for_call(questions.len());
         let ask = async |batch| {
-            let _turn = queue.take(batch).await?;
+            let _permit = limit.acquire(batch).await?;
             self.batch_check(batch).await
         };
         let batches = try_join_all(questions.chunks(BATCH).map(ask)).await?;

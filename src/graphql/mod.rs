@@ -194,8 +194,9 @@ impl Api {
         &self.vault
     }
 
-    /// Reads a document and checks its size, at a cost that is linear in its bytes. What callers
-    /// with a token send again and again is read once.
+    /// Reads a document and checks its size, at a cost that is linear in its bytes. With `has_token`,
+    /// keeps queries of up to 4 KiB for the next time; never mutations, whose arguments may hold
+    /// secrets.
     ///
     /// # Errors
     /// When it is no GraphQL, or more than the vault takes.

@@ -43,6 +43,10 @@ fn recorder() -> Option<&'static PrometheusHandle> {
             "vault_audit_events_total",
             "Uses and denials that were recorded; a denial counts the same whatever exists of what was asked for."
         );
+        metrics::describe_counter!(
+            "vault_authorizer_shed_total",
+            "Batches of permission checks that were refused because they waited 10 seconds for OpenFGA."
+        );
         metrics::describe_counter!("vault_audit_commits_total", "Commits by which they were recorded.");
         Some(handle)
     });

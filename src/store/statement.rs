@@ -1,4 +1,4 @@
-//! Statements written in SQL, for what `diesel` has no words for or would prepare anew on every
+//! Statements in plain SQL, where `diesel` has no expression for them or would prepare them on every
 //! call: it keeps no prepared statement for `sql_query`, for upserts and for batches of rows.
 
 use diesel::QueryResult;
@@ -11,7 +11,8 @@ pub struct Statement<B> {
     binds: B,
 }
 
-/// A statement; each `?` in it stands for the next of `binds`, a tuple.
+/// A statement. Each `?` of `sql` stands for the next of `binds`, a tuple; it holds no other `?`, not
+/// even in a literal.
 pub fn statement<B>(sql: &'static str, binds: B) -> Statement<B> {
     Statement { sql, binds }
 }
@@ -50,6 +51,7 @@ macro_rules! binds {
                     $bind.walk_ast(out.reborrow())?;
                     out.push_sql(parts.next().unwrap_or_default());
                 )+
+                debug_assert_eq!(parts.next(), None, "a parameter is missing");
                 Ok(())
             }
         }

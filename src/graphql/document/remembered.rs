@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 /// Maximum memory of all remembered documents, in bytes.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
-/// Maximum length of a document that is remembered, in bytes: as long as those that are parsed
-/// while other requests wait.
+/// Maximum length of a document that is remembered, in bytes.
 const MAX_LENGTH: usize = 4 * 1024;
 
 /// The documents, by the SHA-256 of their text and the operation's name.
@@ -42,7 +41,7 @@ impl RememberedDocuments {
     }
 }
 
-/// The length of the text keeps the two apart.
+/// The length of the text keeps text and name apart.
 fn id(query: &str, operation_name: Option<&str>) -> [u8; 32] {
     let mut hash = Sha256::new_with_prefix((query.len() as u64).to_be_bytes());
     hash.update(query);
@@ -51,4 +50,34 @@ fn id(query: &str, operation_name: Option<&str>) -> [u8; 32] {
         hash.update(name);
     }
     hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the second inspection of a document takes what the first one found.
+    fn is_kept(documents: &RememberedDocuments, query: &str) -> bool {
+        let inspect = || documents.inspect(query, None).ok().unwrap();
+        Arc::ptr_eq(&inspect(), &inspect())
+    }
+
+    #[test]
+    fn queries_are_kept_and_mutations_and_long_documents_are_not() {
+        let documents = RememberedDocuments::default();
+        assert!(is_kept(&documents, "{ vaultAuditEvents { totalCount } }"));
+        assert!(!is_kept(&documents, "mutation { disableVaultEntry(input: { id: \"x\" }) { entry { id } } }"));
+        let long = format!("{{ __typename }} # {}", "x".repeat(MAX_LENGTH));
+        assert!(!is_kept(&documents, &long));
+    }
+
+    #[test]
+    fn operations_of_one_document_are_told_apart() {
+        let documents = RememberedDocuments::default();
+        let query = "query A { a: __typename } query B { b: __typename }";
+        let of = |name| documents.inspect(query, Some(name)).ok().unwrap();
+        assert!(!Arc::ptr_eq(&of("A"), &of("B")));
+        assert!(Arc::ptr_eq(&of("A"), &of("A")));
+        assert!(documents.inspect(query, None).is_err(), "it names neither");
+    }
 }

@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 /// Maximum memory of all remembered tokens, in bytes.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
-/// Upper bounds of the memory of one: for each byte of the token, since a list of short names takes
-/// several times its text, and beside that.
+/// Upper bound of the memory per byte of a token: a list of short names takes several times its text.
 const MEMORY_PER_BYTE: usize = 8;
-const OVERHEAD: usize = 256;
+/// The memory of a token beside that, in bytes.
+const FIXED_BYTES: usize = 256;
 
 /// A verified token.
 pub(super) struct Remembered {
@@ -34,7 +34,7 @@ pub(super) struct RememberedTokens(Cache<[u8; 32], Arc<Remembered>>);
 impl Default for RememberedTokens {
     fn default() -> Self {
         let weigher = |_: &[u8; 32], token: &Arc<Remembered>| {
-            u32::try_from(MEMORY_PER_BYTE * token.length + OVERHEAD).unwrap_or(u32::MAX)
+            u32::try_from(MEMORY_PER_BYTE * token.length + FIXED_BYTES).unwrap_or(u32::MAX)
         };
         Self(Cache::builder().max_capacity(MAX_BYTES).weigher(weigher).build())
     }

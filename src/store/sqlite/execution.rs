@@ -7,6 +7,9 @@ use std::error::Error;
 
 /// Where the statements of a connection run. None is handed to another thread: the hand-over takes
 /// longer than most statements do.
+///
+/// # Panics
+/// [`Self::InPlace`] panics in a runtime with one thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Execution {
     /// On the thread of the request, for statements that read few rows by an index: microseconds.

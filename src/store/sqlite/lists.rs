@@ -98,7 +98,7 @@ where
 
 impl<C> QueryId for InList<C> {
     type QueryId = ();
-    // The statement is found again by its SQL, since the operator is no type.
+    // diesel finds it again by its SQL, because the operator is a value and not a type.
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 

@@ -100,7 +100,7 @@ fn open_pool(path: &str, execution: Execution, instrument: Option<Instrument>) -
     Pool::builder(AsyncDieselConnectionManager::new_with_config(path, config))
         .max_size(POOL_SIZE)
         .wait_timeout(Some(CONNECTION_TIMEOUT))
-        // The connection used last has statements and pages at hand.
+        // The connection used last has its statements prepared and its pages cached.
         .queue_mode(QueueMode::Lifo)
         .runtime(deadpool::Runtime::Tokio1)
         .build()

@@ -88,9 +88,13 @@ impl AgentSecrets {
             return self.read_candidates(&mut conn, question, values_at).await.map(Found::to_verify);
         };
         match self.remembered.get(question, changes) {
-            // Whoever sets the count back by hand brings no older row back.
+            // If somebody sets the count back by hand, older entries are still not used.
             Known::Rows(rows) if self.seen_newer(&rows).is_empty() => Ok(Found { rows, is_authentic: true }),
-            Known::ReadAll => self.remember(&mut conn, question, values_at, changes).await,
+            Known::ReadAll => {
+                drop(conn);
+                // On the heap, since it is rare and holds a connection of its own.
+                Box::pin(self.remember(question, values_at, changes)).await
+            }
             Known::Rows(_) | Known::Nothing => {
                 self.read_candidates(&mut conn, question, values_at).await.map(Found::to_verify)
             }
@@ -98,23 +102,18 @@ impl AgentSecrets {
     }
 
     /// Reads all rows of a question's project and milestone, and keeps them if each is authentic.
-    async fn remember(
-        &self,
-        conn: &mut Conn,
-        question: &ParsedQuestion,
-        values_at: Option<Timestamp>,
-        changes: i64,
-    ) -> Result<Found> {
+    async fn remember(&self, question: &ParsedQuestion, values_at: Option<Timestamp>, changes: i64) -> Result<Found> {
+        let mut conn = self.store.conn().await?;
         // Long past, so that the values of entries that have expired are read as well.
         let ever = Some(Timestamp::from_millis(0));
-        let all = self.read_candidates(conn, &question.of_all_names(), ever).await?;
+        let all = self.read_candidates(&mut conn, &question.of_all_names(), ever).await?;
         match self.authenticate(&all).await {
             Ok(_) => Ok(Found { rows: self.remembered.keep(question, changes, all), is_authentic: true }),
             Err(Unauthentic { error: error @ Error::Unavailable { .. }, .. }) => Err(error),
-            // The question need not depend on that row.
+            // The question may not need the row that failed, so its own rows alone are read.
             Err(_) => {
                 self.remembered.give_up(question, changes);
-                self.read_candidates(conn, question, values_at).await.map(Found::to_verify)
+                self.read_candidates(&mut conn, question, values_at).await.map(Found::to_verify)
             }
         }
     }

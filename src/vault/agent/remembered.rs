@@ -1,8 +1,8 @@
 //! Rows that were read and authenticated, kept while nothing changes. They hold ciphertext.
 //!
 //! The embedded database counts every change of what decides a resolve, by whichever process; rows
-//! that were read at another count are not used. PostgreSQL has no such count, so nothing is kept
-//! of it.
+//! that were read at another count are not used. PostgreSQL has no such count, so its rows
+//! are read each time.
 
 use super::question::ParsedQuestion;
 use crate::domain::{MilestoneId, ProjectId};

@@ -24,7 +24,7 @@ impl Audit {
     /// UNAVAILABLE when the database cannot be reached.
     pub async fn exposures_of(&self, entries: &[EntryId]) -> Result<HashMap<EntryId, Vec<Exposure>>> {
         let mut exposures = HashMap::<EntryId, Vec<Exposure>>::new();
-        for row in self.0.store.reader().await?.exposures_of(entries).await? {
+        for row in self.0.store.conn().await?.exposures_of(entries).await? {
             let (Some(entry), Some(agent), Some(since), Some(last)) = (row.entry, row.agent, row.since, row.last)
             else {
                 return Err(Error::internal("an access record names no entry or agent"));

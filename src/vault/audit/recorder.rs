@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tracing::Instrument as _;
 
 /// Maximum number of events in one commit, unless a single call has more.
 const MAX_EVENTS: usize = 5_000;
@@ -30,8 +29,8 @@ pub(super) struct Recorder(Mutex<Queue>);
 #[derive(Default)]
 struct Queue {
     waiting: Vec<Submission>,
-    /// Whether a task writes what waits. It ends once nothing does.
-    is_written: bool,
+    /// Whether a task is writing the queue. The task ends when the queue is empty.
+    has_writer: bool,
 }
 
 /// A record in the queue, and where its result goes.
@@ -60,14 +59,14 @@ impl Recorder {
         let (done, receiver) = oneshot::channel();
         let mut queue = self.0.lock();
         queue.waiting.push(Submission { record, done });
-        (receiver, !std::mem::replace(&mut queue.is_written, true))
+        (receiver, !std::mem::replace(&mut queue.has_writer, true))
     }
 
     /// Takes the oldest records that fit into one commit; `None` when none wait, and the task ends.
     fn next(&self) -> Option<Vec<Submission>> {
         let mut queue = self.0.lock();
         if queue.waiting.is_empty() {
-            queue.is_written = false;
+            queue.has_writer = false;
             return None;
         }
         let mut events = 0;
@@ -88,10 +87,10 @@ impl Drop for Writing<'_> {
     fn drop(&mut self) {
         let dropped = {
             let mut queue = self.0.0.lock();
-            if !queue.is_written {
+            if !queue.has_writer {
                 return;
             }
-            queue.is_written = false;
+            queue.has_writer = false;
             std::mem::take(&mut queue.waiting)
         };
         tracing::error!(calls = dropped.len(), "writing records ended early; nothing of these calls was released");
@@ -106,9 +105,10 @@ impl Audit {
     pub(in crate::vault) async fn make_durable(&self, record: CallRecord) -> Result<()> {
         let (done, is_first) = self.0.recorder.add(record);
         if is_first {
-            // On a task of its own: a caller that disconnects must not lose other callers' records.
+            // On a task of its own: a caller that disconnects must not lose other callers' records. It
+            // writes for many requests, so its log lines belong to none.
             let audit = self.clone();
-            self.0.store.spawn(async move { audit.write_queue().await }.in_current_span());
+            self.0.store.spawn(async move { audit.write_queue().await });
         }
         // The sender is gone when the task ended early.
         done.await.unwrap_or(Err(NOT_RECORDED))
