@@ -79,17 +79,29 @@ impl Recorder {
     }
 }
 
-/// Drops what waits when the task that writes the queue ends early, so that no caller waits in vain
-/// and the next record starts another task.
-struct Writing<'a>(&'a Recorder);
+/// The task that writes the queue. If it ends early, what waits is dropped, so that no caller waits
+/// in vain, and the next record starts another task.
+struct Writer<'a> {
+    recorder: &'a Recorder,
+    /// Whether the queue was empty. From then on it may be another task's.
+    has_ended: bool,
+}
 
-impl Drop for Writing<'_> {
+impl Writer<'_> {
+    fn next(&mut self) -> Option<Vec<Submission>> {
+        let batch = self.recorder.next();
+        self.has_ended = batch.is_none();
+        batch
+    }
+}
+
+impl Drop for Writer<'_> {
     fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
         let dropped = {
-            let mut queue = self.0.0.lock();
-            if !queue.has_writer {
-                return;
-            }
+            let mut queue = self.recorder.0.lock();
             queue.has_writer = false;
             std::mem::take(&mut queue.waiting)
         };
@@ -115,8 +127,8 @@ impl Audit {
     }
 
     async fn write_queue(&self) {
-        let recorder = Writing(&self.0.recorder);
-        while let Some(batch) = recorder.0.next() {
+        let mut writer = Writer { recorder: &self.0.recorder, has_ended: false };
+        while let Some(batch) = writer.next() {
             self.commit_batch(batch).await;
         }
     }
@@ -199,9 +211,23 @@ mod tests {
     fn what_waits_is_refused_when_the_task_ends_early() {
         let recorder = Recorder::default();
         let (mut waiting, _) = recorder.add(CallRecord::default());
-        drop(Writing(&recorder));
+        drop(Writer { recorder: &recorder, has_ended: false });
         assert!(matches!(waiting.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
         let (_next, starts) = recorder.add(CallRecord::default());
         assert!(starts, "the next record starts another task");
+    }
+
+    #[test]
+    fn a_record_that_comes_when_the_queue_was_just_empty_is_the_next_tasks() {
+        let recorder = Recorder::default();
+        let mut writer = Writer { recorder: &recorder, has_ended: false };
+        let (_first, _) = recorder.add(CallRecord::default());
+        assert!(writer.next().is_some());
+        assert!(writer.next().is_none());
+        // Before the first task is gone.
+        let (mut waiting, starts) = recorder.add(CallRecord::default());
+        assert!(starts);
+        drop(writer);
+        assert!(matches!(waiting.try_recv(), Err(oneshot::error::TryRecvError::Empty)), "the next task writes it");
     }
 }
