@@ -27,11 +27,18 @@ impl SpawnBlocking for Execution {
     where
         R: Send + 'static,
     {
-        let result = match self {
-            Self::Here => task(),
-            Self::InPlace => tokio::task::block_in_place(task),
-        };
-        ready(Ok(result)).boxed()
+        match self {
+            Self::Here => ready(Ok(task())).boxed(),
+            Self::InPlace => {
+                let result = tokio::task::block_in_place(task);
+                // A change of many statements lets others run between them, and can be cancelled there.
+                async {
+                    tokio::task::yield_now().await;
+                    Ok(result)
+                }
+                .boxed()
+            }
+        }
     }
 
     fn get_runtime() -> Self {

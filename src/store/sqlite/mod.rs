@@ -36,7 +36,9 @@ use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus, Timestamp};
 use backend::Connection;
 use deadpool::managed::QueueMode;
 use diesel::connection::AnsiTransactionManager;
+use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
+use diesel::result::Error::DatabaseError;
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
@@ -46,14 +48,23 @@ use execution::Execution;
 use futures::FutureExt;
 pub use lists::Item;
 use schema::{audit_chains, projects};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Maximum number of connections of each pool of a process.
 const POOL_SIZE: usize = 8;
 /// Maximum time a request waits for a connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Maximum time a connection waits for the write lock, in milliseconds.
+/// Maximum time a transaction waits for another process' write lock.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same while others may migrate.
+const SET_UP_LOCK_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long it waits between two attempts.
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(5);
+/// What SQLite says while another connection holds the write lock.
+const LOCKED: &str = "database is locked";
+
+/// Maximum time a statement waits for a lock, in milliseconds.
 const LOCK_TIMEOUT_PRAGMA: &str = "PRAGMA busy_timeout = 5000";
 /// The same while others may migrate, in milliseconds.
 pub const SET_UP_LOCK_TIMEOUT_PRAGMA: &str = "PRAGMA busy_timeout = 600000";
@@ -110,15 +121,33 @@ fn open_pool(path: &str, execution: Execution, instrument: Option<Instrument>) -
 /// Takes the write lock at the beginning, so that a transaction never has to upgrade from reading
 /// while another process writes.
 pub async fn begin(conn: &mut Connection) -> QueryResult<()> {
-    conn.spawn_blocking(|conn| AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")).await
+    begin_within(conn, LOCK_TIMEOUT).await
 }
 
 /// As [`begin`], for a set-up: another one may hold the write lock for minutes.
 pub async fn begin_set_up(conn: &mut Connection) -> QueryResult<()> {
-    conn.batch_execute(SET_UP_LOCK_TIMEOUT_PRAGMA).await?;
-    let begun = begin(conn).await;
-    conn.batch_execute(LOCK_TIMEOUT_PRAGMA).await?;
-    begun
+    begin_within(conn, SET_UP_LOCK_TIMEOUT).await
+}
+
+/// Waits between two attempts and not in SQLite, which would block the thread.
+async fn begin_within(conn: &mut Connection, limit: Duration) -> QueryResult<()> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let begun = conn
+            .spawn_blocking(|conn| {
+                conn.batch_execute("PRAGMA busy_timeout = 0")?;
+                let begun = AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE");
+                conn.batch_execute(LOCK_TIMEOUT_PRAGMA)?;
+                begun
+            })
+            .await;
+        match begun {
+            Err(DatabaseError(_, info)) if info.message() == LOCKED && Instant::now() < deadline => {
+                tokio::time::sleep(LOCK_RETRY_INTERVAL).await;
+            }
+            begun => return begun,
+        }
+    }
 }
 
 pub async fn commit(conn: &mut Connection) -> QueryResult<()> {
