@@ -2,7 +2,7 @@
 //! statements per batch.
 
 use super::model::{Model, Rewrite};
-use super::{Question, REMEMBERED, Tuple, TupleChange, TupleFilter};
+use super::{Question, Tuple, TupleChange, TupleFilter};
 use crate::domain::{Error, Result};
 use crate::store::records::TupleRow;
 use crate::store::{Conn, Store};
@@ -14,6 +14,8 @@ use std::time::Duration;
 /// or vault.
 const LEVELS: usize = 3;
 
+/// Maximum number of allowed questions that are remembered, about 20 MB.
+const REMEMBERED: u64 = 20_000;
 /// How long an allowed question is remembered.
 const TTL: Duration = Duration::from_secs(60);
 
@@ -36,20 +38,13 @@ impl Embedded {
     pub(super) async fn check(&self, questions: &[Question]) -> Result<Vec<bool>> {
         let mut conn = self.store.reader().await?;
         let Some(changes) = conn.changes().await? else { return self.check_in(&mut conn, questions).await };
-        let known: Vec<bool> = questions.iter().map(|question| self.allowed.get(question) == Some(changes)).collect();
-        let open: Vec<Question> =
-            questions.iter().zip(&known).filter(|(_, known)| !**known).map(|(question, _)| question.clone()).collect();
-        if open.is_empty() {
-            return Ok(known);
+        // All or none: the number of questions that are left would tell what others are allowed.
+        if questions.iter().all(|question| self.allowed.get(question) == Some(changes)) {
+            return Ok(vec![true; questions.len()]);
         }
-        let mut found = self.check_in(&mut conn, &open).await?.into_iter();
-        let mut answers = Vec::with_capacity(questions.len());
-        for (question, known) in questions.iter().zip(known) {
-            let allowed = known || found.next().unwrap_or(false);
-            if allowed && !known {
-                self.allowed.insert(question.clone(), changes);
-            }
-            answers.push(allowed);
+        let answers = self.check_in(&mut conn, questions).await?;
+        for (question, _) in questions.iter().zip(&answers).filter(|(_, allowed)| **allowed) {
+            self.allowed.insert(question.clone(), changes);
         }
         Ok(answers)
     }

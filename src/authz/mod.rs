@@ -240,10 +240,14 @@ impl Authorizer {
     /// # Errors
     /// UNAVAILABLE when it does not.
     pub async fn ready(&self) -> Result<()> {
-        if let Engine::OpenFga(openfga) = &*self.engine {
-            openfga.confirm().await?;
+        let probe = [Question::of_relation("user:%", Permission::CanAudit, tuple::VAULT)];
+        match &*self.engine {
+            Engine::OpenFga(openfga) => {
+                openfga.confirm().await?;
+                openfga.check_at_once(&probe).await.map(drop)
+            }
+            Engine::Embedded(_) | Engine::Closed => self.check(&probe).await.map(drop),
         }
-        self.check(&[Question::of_relation("user:%", Permission::CanAudit, tuple::VAULT)]).await.map(drop)
     }
 
     /// How many batches were asked so far, of 50 questions at most.

@@ -82,7 +82,7 @@ impl Milestones {
     pub async fn of_projects(&self, projects: &[ProjectId]) -> Result<HashMap<ProjectId, Vec<Milestone>>> {
         let now = self.now();
         let mut found: HashMap<ProjectId, Vec<Milestone>> = HashMap::new();
-        for row in self.store.reader().await?.milestones_of(projects).await? {
+        for row in self.store.conn().await?.milestones_of(projects).await? {
             found.entry(row.project.clone()).or_default().push(Milestone::from_row(row, now));
         }
         Ok(found)

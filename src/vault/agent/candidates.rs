@@ -15,6 +15,9 @@ use crate::vault::entries::{Tampered, verify_candidate};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Maximum number of names whose rows are read on the thread of the request.
+const FEW_NAMES: usize = 20;
+
 /// Maximum number of bytes of values that one call releases.
 const MAX_RELEASED: usize = 4 * 1024 * 1024;
 
@@ -96,6 +99,9 @@ impl AgentSecrets {
                 Box::pin(self.remember(question, values_at, changes)).await
             }
             Known::Rows(_) | Known::Nothing => {
+                // Many values take long to read, and other tasks of the thread would wait.
+                let few = question.wanted().is_some_and(|names| names.len() <= FEW_NAMES);
+                let mut conn = if few { conn } else { self.store.conn().await? };
                 self.read_candidates(&mut conn, question, values_at).await.map(Found::to_verify)
             }
         }
@@ -109,12 +115,8 @@ impl AgentSecrets {
         let all = self.read_candidates(&mut conn, &question.of_all_names(), ever).await?;
         match self.authenticate(&all).await {
             Ok(_) => Ok(Found { rows: self.remembered.keep(question, changes, all), is_authentic: true }),
-            Err(Unauthentic { error: error @ Error::Unavailable { .. }, .. }) => Err(error),
             // The question may not need the row that failed, so its own rows alone are read.
-            Err(_) => {
-                self.remembered.give_up(question, changes);
-                self.read_candidates(&mut conn, question, values_at).await.map(Found::to_verify)
-            }
+            Err(_) => self.read_candidates(&mut conn, question, values_at).await.map(Found::to_verify),
         }
     }
 

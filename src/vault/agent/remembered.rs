@@ -18,7 +18,7 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024;
 const MAX_BYTES_EACH: usize = 8 * 1024 * 1024;
 /// How long rows are kept.
 const TTL: Duration = Duration::from_secs(60);
-/// What a row takes beside its value, in bytes.
+/// What a row takes beside its value and its description, in bytes.
 const ROW_BYTES: usize = 2 * 1024;
 /// Maximum number of questions whose last count is kept.
 const MAX_ASKED: u64 = 10_000;
@@ -38,10 +38,20 @@ struct Rows {
 /// What was read of the scopes that runtimes ask about.
 pub(super) struct RememberedRows {
     rows: Cache<Scope, Arc<Rows>>,
-    /// The count at which a scope was last asked about, and whether its rows are worth reading as a
-    /// whole when it is asked about again at that count: while changes go on, each question reads
-    /// only its own.
-    asked: Cache<Scope, (i64, bool)>,
+    /// What happened to the scopes that were asked about. A scope is read as a whole when it is asked
+    /// about twice at the same count: while changes go on, each question reads only its own rows.
+    asked: Cache<Scope, Asked>,
+}
+
+/// What happened to a scope that was asked about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// It was asked about at this count.
+    Once(i64),
+    /// One caller reads, or read, all of it at this count.
+    Read(i64),
+    /// It is too large to keep.
+    TooLarge,
 }
 
 /// What is known of a question.
@@ -69,22 +79,22 @@ impl RememberedRows {
         let scope = scope(question);
         match self.rows.get(&scope) {
             Some(rows) if rows.changes == changes => return Known::Rows(rows.of(question)),
-            Some(_) => self.rows.invalidate(&scope),
+            // The count is one for the whole database, so nothing of what is kept holds any more.
+            Some(_) => self.rows.invalidate_all(),
             None => {}
         }
         match self.asked.get(&scope) {
-            Some((at, true)) if at == changes => Known::ReadAll,
-            Some((at, false)) if at == changes => Known::Nothing,
+            Some(Asked::Once(at)) if at == changes => {
+                self.asked.insert(scope, Asked::Read(changes));
+                Known::ReadAll
+            }
+            Some(Asked::Read(at)) if at == changes => Known::Nothing,
+            Some(Asked::TooLarge) => Known::Nothing,
             _ => {
-                self.asked.insert(scope, (changes, true));
+                self.asked.insert(scope, Asked::Once(changes));
                 Known::Nothing
             }
         }
-    }
-
-    /// Does not read the scope's rows as a whole again before something changes.
-    pub(super) fn give_up(&self, question: &ParsedQuestion, changes: i64) {
-        self.asked.insert(scope(question), (changes, false));
     }
 
     /// Keeps authentic rows that were read after the count was `changes`; gives those of the
@@ -97,10 +107,10 @@ impl RememberedRows {
         let Candidates { project, milestone, entries, .. } = found;
         let rows = Rows { changes, project, milestone, entries, by_name };
         let of_question = rows.of(question);
-        if rows.bytes() <= MAX_BYTES_EACH {
+        if rows.bytes() > MAX_BYTES_EACH {
+            self.asked.insert(scope(question), Asked::TooLarge);
+        } else if question.milestone.is_none() || rows.milestone.is_some() {
             self.rows.insert(scope(question), Arc::new(rows));
-        } else {
-            self.give_up(question, changes);
         }
         of_question
     }
@@ -108,8 +118,9 @@ impl RememberedRows {
 
 impl Rows {
     fn bytes(&self) -> usize {
-        let value = |row: &Arc<CandidateRow>| row.value.as_ref().map_or(0, Vec::len);
-        self.entries.iter().map(|row| ROW_BYTES + value(row)).sum::<usize>() + ROW_BYTES
+        let value = |row: &CandidateRow| row.value.as_ref().map_or(0, Vec::len);
+        let description = |row: &CandidateRow| row.entry.description.as_ref().map_or(0, String::len);
+        self.entries.iter().map(|row| ROW_BYTES + value(row) + description(row)).sum::<usize>() + ROW_BYTES
     }
 
     /// The rows that a question reads: all, or those of its names.

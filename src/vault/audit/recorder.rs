@@ -7,6 +7,7 @@ use crate::domain::{EntryId, Error, Result, Timestamp};
 use crate::store::records::EventRow;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -23,8 +24,8 @@ const NOT_RECORDED: Error =
     Error::unavailable("What you asked for could not be recorded, so nothing was released or changed; try again.");
 
 /// The queue of records to write.
-#[derive(Default)]
-pub(super) struct Recorder(Mutex<Queue>);
+#[derive(Clone, Default)]
+pub(super) struct Recorder(Arc<Mutex<Queue>>);
 
 #[derive(Default)]
 struct Queue {
@@ -79,15 +80,19 @@ impl Recorder {
     }
 }
 
-/// The task that writes the queue. If it ends early, what waits is dropped, so that no caller waits
+/// The task that writes the queue. If it ends early, or never begins, what waits is dropped, so that no caller waits
 /// in vain, and the next record starts another task.
-struct Writer<'a> {
-    recorder: &'a Recorder,
+struct Writer {
+    recorder: Recorder,
     /// Whether the queue was empty. From then on it may be another task's.
     has_ended: bool,
 }
 
-impl Writer<'_> {
+impl Writer {
+    fn of(recorder: &Recorder) -> Self {
+        Self { recorder: recorder.clone(), has_ended: false }
+    }
+
     fn next(&mut self) -> Option<Vec<Submission>> {
         let batch = self.recorder.next();
         self.has_ended = batch.is_none();
@@ -95,7 +100,7 @@ impl Writer<'_> {
     }
 }
 
-impl Drop for Writer<'_> {
+impl Drop for Writer {
     fn drop(&mut self) {
         if self.has_ended {
             return;
@@ -119,15 +124,14 @@ impl Audit {
         if is_first {
             // On a task of its own: a caller that disconnects must not lose other callers' records. It
             // writes for many requests, so its log lines belong to none.
-            let audit = self.clone();
-            self.0.store.spawn(async move { audit.write_queue().await });
+            let (audit, writer) = (self.clone(), Writer::of(&self.0.recorder));
+            self.0.store.spawn(async move { audit.write_queue(writer).await });
         }
         // The sender is gone when the task ended early.
         done.await.unwrap_or(Err(NOT_RECORDED))
     }
 
-    async fn write_queue(&self) {
-        let mut writer = Writer { recorder: &self.0.recorder, has_ended: false };
+    async fn write_queue(&self, mut writer: Writer) {
         while let Some(batch) = writer.next() {
             self.commit_batch(batch).await;
         }
@@ -211,7 +215,7 @@ mod tests {
     fn what_waits_is_refused_when_the_task_ends_early() {
         let recorder = Recorder::default();
         let (mut waiting, _) = recorder.add(CallRecord::default());
-        drop(Writer { recorder: &recorder, has_ended: false });
+        drop(Writer::of(&recorder));
         assert!(matches!(waiting.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
         let (_next, starts) = recorder.add(CallRecord::default());
         assert!(starts, "the next record starts another task");
@@ -220,7 +224,7 @@ mod tests {
     #[test]
     fn a_record_that_comes_when_the_queue_was_just_empty_is_the_next_tasks() {
         let recorder = Recorder::default();
-        let mut writer = Writer { recorder: &recorder, has_ended: false };
+        let mut writer = Writer::of(&recorder);
         let (_first, _) = recorder.add(CallRecord::default());
         assert!(writer.next().is_some());
         assert!(writer.next().is_none());

@@ -11,8 +11,6 @@ use crate::vault::cursor::{List, Page, not_of_this_list, page_size};
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
-/// Maximum number of lists that are read on the thread of the request.
-const FEW_LISTS: usize = 20;
 /// Maximum number of lists that one statement reads.
 const LISTS: usize = 1_000;
 /// The same, where each entry that can match is named in the statement. A project has at most 1,000
@@ -204,11 +202,6 @@ impl Batch {
 }
 
 impl Entries {
-    /// A connection for reading this many lists.
-    async fn conn_for(&self, lists: usize) -> Result<Conn> {
-        Ok(if lists <= FEW_LISTS { self.store.reader().await? } else { self.store.conn().await? })
-    }
-
     /// Pages of lists. Those with the same filter, order and place of the page are read in one
     /// statement; a filter by the names that sessions receive needs three more.
     ///
@@ -216,7 +209,7 @@ impl Entries {
     /// UNAVAILABLE when the database cannot be reached.
     pub async fn pages(&self, asked: &[EntryListPage]) -> Result<HashMap<EntryListPage, Page<Entry>>> {
         let now = self.now();
-        let mut conn = self.conn_for(asked.len()).await?;
+        let mut conn = self.store.conn().await?;
         let mut pages = HashMap::with_capacity(asked.len());
         for ((matching, range), asked) in grouped(asked, |page| (&page.list.matching, &page.range)) {
             let mut found: HashMap<Place, Vec<Entry>> = HashMap::new();
@@ -244,7 +237,7 @@ impl Entries {
     /// UNAVAILABLE when the database cannot be reached.
     pub async fn totals(&self, asked: &[EntryList]) -> Result<HashMap<EntryList, i64>> {
         let now = self.now();
-        let mut conn = self.conn_for(asked.len()).await?;
+        let mut conn = self.store.conn().await?;
         let mut totals = HashMap::with_capacity(asked.len());
         for (matching, lists) in grouped(asked, |list| &list.matching) {
             let mut found: HashMap<Place, i64> = HashMap::new();
