@@ -1,6 +1,6 @@
 //! Migrations, which bring the tables up to date.
 
-use super::{Error, Kind, Result, postgres, sqlite};
+use super::{Error, Kind, Result, SET_UP_LOCK_TIMEOUT, postgres, sqlite};
 use diesel::Connection as _;
 use diesel::sqlite::SqliteConnection;
 use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
@@ -17,7 +17,7 @@ pub async fn run(kind: Kind, url: &str) -> Result<()> {
     match kind {
         Kind::Postgres => {
             let mut conn = connect(url).await?;
-            postgres::begin_set_up(&mut conn).await?;
+            postgres::begin(&mut conn, SET_UP_LOCK_TIMEOUT).await?;
             diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
                 .bind::<diesel::sql_types::BigInt, _>(LOCK)
                 .execute(&mut conn)

@@ -167,15 +167,7 @@ impl Store {
     /// # Errors
     /// When no connection or write lock is available in time.
     pub async fn begin(&self) -> Result<Tx> {
-        let lock = self.write_lock(WRITE_LOCK_TIMEOUT).await?;
-        let mut conn = self.conn().await?;
-        match &mut conn {
-            Conn::Postgres(conn) => postgres::begin(conn).await?,
-            Conn::Sqlite(conn) => sqlite::begin(conn).await?,
-        }
-        let mut tx = Tx::new(conn);
-        tx.at_end(move |_| drop(lock));
-        Ok(tx)
+        self.begin_within(WRITE_LOCK_TIMEOUT).await
     }
 
     /// As [`Self::begin`], for a set-up, which waits up to ten minutes for another one.
@@ -183,11 +175,15 @@ impl Store {
     /// # Errors
     /// As [`Self::begin`].
     pub async fn begin_set_up(&self) -> Result<Tx> {
-        let lock = self.write_lock(SET_UP_LOCK_TIMEOUT).await?;
+        self.begin_within(SET_UP_LOCK_TIMEOUT).await
+    }
+
+    async fn begin_within(&self, limit: Duration) -> Result<Tx> {
+        let lock = self.write_lock(limit).await?;
         let mut conn = self.conn().await?;
         match &mut conn {
-            Conn::Postgres(conn) => postgres::begin_set_up(conn).await?,
-            Conn::Sqlite(conn) => sqlite::begin_set_up(conn).await?,
+            Conn::Postgres(conn) => postgres::begin(conn, limit).await?,
+            Conn::Sqlite(conn) => sqlite::begin(conn, limit).await?,
         }
         let mut tx = Tx::new(conn);
         tx.at_end(move |_| drop(lock));

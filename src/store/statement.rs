@@ -58,6 +58,23 @@ macro_rules! binds {
     };
 }
 
+/// The SQL that inserts events into a table, in the order of the columns of its parameters. `$source`
+/// gives the rows.
+macro_rules! insert_events_from {
+    ($table:literal, $source:literal) => {
+        concat!(
+            "INSERT INTO ",
+            $table,
+            " (id, occurred_at, project_id, action, outcome, reason, count, actor, subject, role, agent_id, \
+             entry_id, entry_name, entry_version, entry_revision, milestone_id, purpose, session_id, tool, \
+             request_id, chain_id, seq, prev, mac) ",
+            $source,
+            "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        )
+    };
+}
+pub(super) use insert_events_from;
+
 binds! { A B }
 binds! { A B C }
 binds! { A B C D E F G H I J K L M N O P Q R S T U V W X }

@@ -26,7 +26,7 @@ mod lists;
 mod tls;
 
 use super::records::{EventRow, Link};
-use super::statement::statement;
+use super::statement::{insert_events_from, statement};
 use super::{Error, Instrument};
 use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus, Timestamp};
 pub use address::Address;
@@ -35,7 +35,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable, Text, Uuid};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-use diesel_async::{AnsiTransactionManager, AsyncConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager};
+use diesel_async::{AnsiTransactionManager, AsyncConnection, RunQueryDsl, TransactionManager};
 use futures::FutureExt;
 use schema::{audit_chains, projects};
 use std::time::Duration;
@@ -103,18 +103,10 @@ async fn is_durable(conn: &mut Connection) -> QueryResult<bool> {
 
 /// Begins with the isolation level that the locks are designed for, whatever the server's default,
 /// and limits the wait for a lock.
-pub async fn begin(conn: &mut Connection) -> QueryResult<()> {
-    AnsiTransactionManager::begin_transaction_sql(
-        conn,
-        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'",
-    )
-    .await
-}
-
-/// As [`begin`], for a set-up: another one may hold its lock for minutes.
-pub async fn begin_set_up(conn: &mut Connection) -> QueryResult<()> {
-    begin(conn).await?;
-    conn.batch_execute("SET LOCAL lock_timeout = '10min'").await
+pub async fn begin(conn: &mut Connection, limit: Duration) -> QueryResult<()> {
+    let limit = limit.as_millis();
+    let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{limit}ms'");
+    AnsiTransactionManager::begin_transaction_sql(conn, &begin).await
 }
 
 pub async fn commit(conn: &mut Connection) -> QueryResult<()> {
@@ -175,14 +167,7 @@ macro_rules! insert_rows {
             each!(_, link => link.prev.as_slice(), Binary),
             each!(_, link => link.mac.as_slice(), Binary),
         );
-        let insert = concat!(
-            "INSERT INTO ",
-            $table,
-            " (id, occurred_at, project_id, action, outcome, reason, count, actor, subject, role, agent_id, \
-             entry_id, entry_name, entry_version, entry_revision, milestone_id, purpose, session_id, tool, \
-             request_id, chain_id, seq, prev, mac) \
-             SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        );
+        let insert = insert_events_from!($table, "SELECT * FROM unnest");
         statement(insert, columns).execute($conn).await.map(drop)
     }};
 }

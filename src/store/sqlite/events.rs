@@ -2,7 +2,7 @@
 
 use super::backend::Connection;
 use crate::store::records::{EventRow, Link};
-use crate::store::statement::statement;
+use crate::store::statement::{insert_events_from, statement};
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 use diesel::{IntoSql as _, QueryResult};
 use diesel_async::RunQueryDsl;
@@ -10,14 +10,7 @@ use diesel_async::RunQueryDsl;
 /// Inserts events into a table, each with the same prepared statement.
 macro_rules! insert_rows {
     ($conn:expr, $table:literal, $events:expr) => {{
-        let insert = concat!(
-            "INSERT INTO ",
-            $table,
-            " (id, occurred_at, project_id, action, outcome, reason, count, actor, subject, role, agent_id, \
-             entry_id, entry_name, entry_version, entry_revision, milestone_id, purpose, session_id, tool, \
-             request_id, chain_id, seq, prev, mac) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        );
+        let insert = insert_events_from!($table, "VALUES ");
         for (event, link) in $events {
             let columns = (
                 event.id.into_sql::<Binary>(),

@@ -55,11 +55,7 @@ const POOL_SIZE: usize = 8;
 /// Maximum time a request waits for a connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Maximum time a transaction waits for another process' write lock.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same while others may migrate.
-const SET_UP_LOCK_TIMEOUT: Duration = Duration::from_secs(600);
-/// How long it waits between two attempts.
+/// How long a transaction waits between two attempts to take the write lock.
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(5);
 /// What SQLite says while another connection holds the write lock.
 const LOCKED: &str = "database is locked";
@@ -119,18 +115,9 @@ fn open_pool(path: &str, execution: Execution, instrument: Option<Instrument>) -
 }
 
 /// Takes the write lock at the beginning, so that a transaction never has to upgrade from reading
-/// while another process writes.
-pub async fn begin(conn: &mut Connection) -> QueryResult<()> {
-    begin_within(conn, LOCK_TIMEOUT).await
-}
-
-/// As [`begin`], for a set-up: another one may hold the write lock for minutes.
-pub async fn begin_set_up(conn: &mut Connection) -> QueryResult<()> {
-    begin_within(conn, SET_UP_LOCK_TIMEOUT).await
-}
-
-/// Waits between two attempts and not in SQLite, which would block the thread.
-async fn begin_within(conn: &mut Connection, limit: Duration) -> QueryResult<()> {
+/// while another process writes. Waits for it between two attempts, and not in SQLite, which would
+/// block the thread.
+pub async fn begin(conn: &mut Connection, limit: Duration) -> QueryResult<()> {
     let deadline = Instant::now() + limit;
     loop {
         let begun = conn

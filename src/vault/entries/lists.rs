@@ -13,8 +13,7 @@ use std::hash::Hash;
 
 /// Maximum number of lists that one statement reads.
 const LISTS: usize = 1_000;
-/// The same, where each entry that can match is named in the statement. A project has at most 1,000
-/// of them, and SQLite takes 32,766 parameters in a statement.
+/// The same, where each entry that can match is named in the statement, up to 1,000 of a project.
 const LISTS_BY_ID: usize = 10;
 
 /// The entries that a list shows: those that meet every condition.
