@@ -28,6 +28,8 @@ pub mod config;
 #[cfg(feature = "server")]
 pub mod graphql;
 #[cfg(feature = "server")]
+mod groups;
+#[cfg(feature = "server")]
 pub mod http;
 #[cfg(feature = "server")]
 pub mod kms;

@@ -1,19 +1,16 @@
 //! OpenFGA over gRPC. Every call is bounded in time, and every question is asked with
 //! HIGHER_CONSISTENCY, so that what was taken away a moment ago stays away.
 
-mod limiter;
+mod checks;
 mod set_up;
 
-use super::model::Model;
 use super::{Question, Tuple, TupleChange, TupleFilter};
 use crate::domain::{Error, Result};
 use crate::trace::TraceContext;
-use futures::future::try_join_all;
-use limiter::CheckLimiter;
+use checks::Checks;
 use openfga_client::client::{
-    BatchCheckItem, BatchCheckRequest, CheckRequestTupleKey, ConsistencyPreference, OpenFgaServiceClient, ReadRequest,
-    ReadRequestTupleKey, TupleKey, TupleKeyWithoutCondition, WriteRequest, WriteRequestDeletes, WriteRequestWrites,
-    batch_check_single_result::CheckResult,
+    ConsistencyPreference, OpenFgaServiceClient, ReadRequest, ReadRequestTupleKey, TupleKey, TupleKeyWithoutCondition,
+    WriteRequest, WriteRequestDeletes, WriteRequestWrites,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 pub use set_up::{PinnedModel, SetupError};
@@ -84,12 +81,11 @@ pub(super) struct OpenFga {
     /// The store's name.
     name: String,
     pinned: PinnedModel,
-    rules: Model,
     /// Held while OpenFGA is asked.
     confirmation: Mutex<Confirmation>,
     /// Whether it has, for what is asked without waiting.
     is_confirmed: AtomicBool,
-    limiter: CheckLimiter,
+    checks: Checks,
 }
 
 /// Whether OpenFGA confirms store and model.
@@ -125,10 +121,6 @@ fn connect(config: &OpenFgaConfig) -> Result<Client, SetupError> {
     Ok(OpenFgaServiceClient::with_interceptor(endpoint.connect_lazy(), Bearer(token)))
 }
 
-fn rules() -> Result<Model, SetupError> {
-    Model::load().map_err(|_| UNREADABLE)
-}
-
 /// Brings the store and the model in OpenFGA up to date; gives what the installation pins. Safe to
 /// repeat.
 pub(super) async fn set_up(
@@ -149,13 +141,12 @@ pub(super) async fn set_up(
 impl OpenFga {
     fn new(client: Client, config: &OpenFgaConfig, pinned: PinnedModel) -> Result<Self, SetupError> {
         Ok(Self {
+            checks: Checks::new(client.clone(), pinned.clone())?,
             client,
             name: config.store.clone(),
             pinned,
-            rules: rules()?,
             confirmation: Mutex::default(),
             is_confirmed: AtomicBool::new(false),
-            limiter: CheckLimiter::default(),
         })
     }
 
@@ -229,55 +220,13 @@ impl OpenFga {
     /// Answers in the order of the questions; an answer that is not complete is none.
     pub(super) async fn check(&self, questions: &[Question]) -> Result<Vec<bool>> {
         self.require_confirmed().await?;
-        let limit = self.limiter.for_call(questions.len());
-        let ask = async |batch| {
-            let _permit = limit.acquire(batch).await?;
-            self.batch_check(batch).await
-        };
-        let batches = try_join_all(questions.chunks(BATCH).map(ask)).await?;
-        Ok(batches.into_iter().flatten().collect())
+        self.checks.ask(questions).await
     }
 
     /// Answers without waiting behind callers, for `/readyz`.
     pub(super) async fn check_at_once(&self, questions: &[Question]) -> Result<Vec<bool>> {
         self.require_confirmed().await?;
-        self.batch_check(questions).await
-    }
-
-    async fn batch_check(&self, questions: &[Question]) -> Result<Vec<bool>> {
-        let checks = questions
-            .iter()
-            .enumerate()
-            .map(|(index, question)| BatchCheckItem {
-                tuple_key: Some(CheckRequestTupleKey {
-                    user: question.subject.clone(),
-                    relation: question.permission.relation().to_owned(),
-                    object: question.object.clone(),
-                }),
-                correlation_id: index.to_string(),
-                ..BatchCheckItem::default()
-            })
-            .collect();
-        let request = BatchCheckRequest {
-            store_id: self.pinned.store.clone(),
-            authorization_model_id: self.pinned.model.clone(),
-            checks,
-            consistency: CONSISTENCY,
-        };
-        let mut client = self.client.clone();
-        let mut results = bounded(client.batch_check(request)).await?.into_inner().result;
-        (0..questions.len())
-            .map(|index| match results.remove(&index.to_string()).and_then(|result| result.check_result) {
-                Some(CheckResult::Allowed(allowed)) => Ok(allowed),
-                // A question that cannot be asked is denied; any other error may be a server under
-                // load.
-                Some(CheckResult::Error(_)) if !self.rules.can_be_asked(&questions[index]) => Ok(false),
-                Some(CheckResult::Error(_)) | None => {
-                    tracing::warn!("OpenFGA answered less than it was asked");
-                    Err(unavailable())
-                }
-            })
-            .collect()
+        self.checks.ask_at_once(questions).await
     }
 
     pub(super) async fn apply(&self, change: &TupleChange) -> Result<()> {
@@ -321,15 +270,15 @@ impl OpenFga {
         };
         let mut wait = Duration::from_millis(10);
         for _ in 1..TRIES {
-            match tokio::time::timeout(CALL_TIMEOUT, self.client.clone().write(request.clone())).await {
-                Ok(Err(status)) if status.code() == Code::Aborted => {
+            match bounded(self.client.clone().write(request.clone())).await {
+                Err(status) if status.code() == Code::Aborted => {
                     tokio::time::sleep(wait).await;
                     wait *= 2;
                 }
-                result => return answered(result).map(drop),
+                result => return result.map(drop).map_err(failed),
             }
         }
-        bounded(self.client.clone().write(request)).await.map(drop)
+        bounded(self.client.clone().write(request)).await.map(drop).map_err(failed)
     }
 
     pub(super) async fn read(&self, filter: &TupleFilter) -> Result<Vec<Tuple>> {
@@ -350,7 +299,7 @@ impl OpenFga {
                 consistency: CONSISTENCY,
             };
             let mut client = self.client.clone();
-            let page = bounded(client.read(request)).await?.into_inner();
+            let page = bounded(client.read(request)).await.map_err(failed)?.into_inner();
             let keys = page.tuples.into_iter().filter_map(|tuple| tuple.key);
             tuples.extend(keys.map(|key| Tuple::new(key.user, key.relation, key.object)));
             continuation_token = page.continuation_token;
@@ -365,23 +314,17 @@ const fn unavailable() -> Error {
     Error::unavailable("The vault's authorizer cannot answer now; nothing was changed. Try again.")
 }
 
-async fn bounded<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T> {
-    answered(tokio::time::timeout(CALL_TIMEOUT, call).await)
+/// Waits for a call no longer than any may take.
+async fn bounded<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    let answer = tokio::time::timeout(CALL_TIMEOUT, call).await;
+    answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")))
 }
 
-fn answered<T>(result: Result<Result<T, Status>, tokio::time::error::Elapsed>) -> Result<T> {
-    match result {
-        Ok(Ok(answer)) => Ok(answer),
-        // The status' text may repeat the request.
-        Ok(Err(status)) => {
-            tracing::warn!(code = ?status.code(), "OpenFGA failed");
-            Err(unavailable())
-        }
-        Err(_) => {
-            tracing::warn!("OpenFGA did not answer in time");
-            Err(unavailable())
-        }
-    }
+/// Logs that a call failed. The status' text may repeat the request.
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+fn failed(status: Status) -> Error {
+    tracing::warn!(code = ?status.code(), "OpenFGA failed");
+    unavailable()
 }
 
 #[cfg(test)]

@@ -6,11 +6,12 @@ use super::records::{
     InstallationKeyRow, Link, MilestoneRow, OutboxRow, ProjectRow, ReplacedKeyRow, SettingRow, TipRow, TupleRow,
     VersionRow, VersionView, WantedValues,
 };
-use super::{Result, postgres, sqlite};
+use super::{Generation, Result, postgres, sqlite};
 use crate::domain::{
     ApprovedNames, AuditAction, ChainId, DataKeyId, EntryId, EnvironmentNames, EventId, KeyPurpose, MilestoneId, Phase,
     ProjectId, ProjectStatus, Timestamp,
 };
+use std::collections::HashMap;
 
 /// One connection; its methods are the queries.
 #[allow(clippy::large_enum_variant, reason = "one is alive for each request, on the stack of its task")]
@@ -296,11 +297,15 @@ backend_queries! {
     /// Takes the lock under which everything of a project is changed, until the transaction ends.
     /// Returns the project's status, or `None` if there is no such project.
     fn lock_project(id: &ProjectId) -> Option<ProjectStatus>;
+    /// As [`Self::lock_project`], for several projects at once.
+    fn lock_projects(ids: &[ProjectId]) -> ();
     /// Takes a lock by name, until the transaction ends.
     fn lock_name(name: &str) -> ();
     /// The number of changes of what decides a resolve or a permission, by whichever process;
     /// `None` where the database does not count them.
     fn changes() -> Option<i64>;
+    /// The generations of these projects' rows; only those of projects that exist.
+    fn generations(projects: &[ProjectId]) -> HashMap<ProjectId, Generation>;
     /// A released chain, which no process appends to.
     fn released_chain() -> Option<ChainId>;
     /// Adds audit events.

@@ -29,6 +29,15 @@ impl Error {
         Self::Unexpected(source.into())
     }
 
+    /// The same error, for another caller that it meets.
+    pub(super) fn for_another(&self) -> Self {
+        match self {
+            Self::Unavailable(reason) => Self::Unavailable(reason.clone()),
+            Self::Refused(reason) => Self::Refused(reason),
+            other => Self::unexpected(other.to_string()),
+        }
+    }
+
     pub(super) fn unreachable(source: &impl std::fmt::Display) -> Self {
         Self::Unavailable(source.to_string())
     }

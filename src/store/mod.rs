@@ -6,6 +6,7 @@ mod columns;
 mod conn;
 mod entry_changes;
 mod error;
+mod generations;
 mod migrations;
 mod postgres;
 pub mod records;
@@ -16,6 +17,8 @@ mod transaction;
 pub use conn::Conn;
 use diesel_async::pooled_connection::deadpool::Pool;
 pub use error::Error;
+pub use generations::Generation;
+use generations::{Generations, generations};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +41,7 @@ pub struct Store {
     /// SQLite has one write lock. Writers wait for it here, without a connection, so that readers
     /// can use the connection.
     writer: Arc<Mutex<()>>,
+    generations: Generations,
 }
 
 /// Maximum time a transaction waits for SQLite's write lock.
@@ -87,7 +91,7 @@ impl Store {
                 ));
             }
         };
-        Ok(Self { pool, url: SecretString::from(url), writer: Arc::default() })
+        Ok(Self { pool, url: SecretString::from(url), writer: Arc::default(), generations: generations() })
     }
 
     /// The kind of database.

@@ -27,10 +27,10 @@ mod tls;
 
 use super::records::{EventRow, Link};
 use super::statement::{insert_events_from, statement};
-use super::{Error, Instrument};
+use super::{Error, Generation, Instrument};
 use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus, Timestamp};
 pub use address::Address;
-use backend::Connection;
+use backend::{Connection, one_of};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable, Text, Uuid};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
@@ -38,6 +38,7 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfi
 use diesel_async::{AnsiTransactionManager, AsyncConnection, RunQueryDsl, TransactionManager};
 use futures::FutureExt;
 use schema::{audit_chains, projects};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Maximum number of connections of one server.
@@ -123,6 +124,13 @@ pub async fn lock_project(conn: &mut Connection, id: &ProjectId) -> QueryResult<
     projects::table.find(id).select(projects::status).for_no_key_update().first(conn).await.optional()
 }
 
+/// As [`lock_project`], for several projects in the order of their ids, so that two callers never
+/// deadlock.
+pub async fn lock_projects(conn: &mut Connection, ids: &[ProjectId]) -> QueryResult<()> {
+    let locked = projects::table.filter(one_of(projects::id, ids)).select(projects::id).order(projects::id);
+    locked.for_no_key_update().load::<ProjectId>(conn).await.map(drop)
+}
+
 /// Takes a lock by name, until the transaction ends.
 pub async fn lock_name(conn: &mut Connection, name: &str) -> QueryResult<()> {
     diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
@@ -205,9 +213,23 @@ pub async fn record_usage(conn: &mut Connection, used: &[(EntryId, i64)], now: T
     add.execute(conn).await.map(drop)
 }
 
-/// Nothing counts them: rows and decisions are read each time.
+/// Nothing counts those of the whole database: changes of one project would wait for those of others.
 pub async fn changes(_: &mut Connection) -> QueryResult<Option<i64>> {
     Ok(None)
+}
+
+mod of_projects {
+    diesel::table! {
+        projects (id) { id -> Text, generation -> Uuid, }
+    }
+}
+
+/// Triggers make them.
+pub async fn generations(conn: &mut Connection, of: &[ProjectId]) -> QueryResult<HashMap<ProjectId, Generation>> {
+    use of_projects::projects;
+    let found = projects::table.filter(one_of(projects::id, of)).select((projects::id, projects::generation));
+    let found: Vec<(ProjectId, uuid::Uuid)> = found.load(conn).await?;
+    Ok(found.into_iter().map(|(project, generation)| (project, Generation::OfProject(generation))).collect())
 }
 
 /// Does nothing: the server reuses erased pages.

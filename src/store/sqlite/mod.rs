@@ -31,7 +31,7 @@ mod execution;
 mod lists;
 
 use super::statement::statement;
-use super::{Error, Instrument};
+use super::{Error, Generation, Instrument};
 use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus, Timestamp};
 use backend::Connection;
 use deadpool::managed::QueueMode;
@@ -48,6 +48,7 @@ use execution::Execution;
 use futures::FutureExt;
 pub use lists::Item;
 use schema::{audit_chains, projects};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// Maximum number of connections of each pool of a process.
@@ -151,6 +152,11 @@ pub async fn lock_project(conn: &mut Connection, id: &ProjectId) -> QueryResult<
 }
 
 /// Takes no lock: the transaction already holds the database's one write lock.
+pub async fn lock_projects(_: &mut Connection, _: &[ProjectId]) -> QueryResult<()> {
+    Ok(())
+}
+
+/// Takes no lock: the transaction already holds the database's one write lock.
 pub async fn lock_name(_: &mut Connection, _: &str) -> QueryResult<()> {
     Ok(())
 }
@@ -177,6 +183,12 @@ diesel::table! {
 /// Triggers count the changes.
 pub async fn changes(conn: &mut Connection) -> QueryResult<Option<i64>> {
     changes::table.select(changes::count).first(conn).await.map(Some)
+}
+
+/// The count of changes is one for the whole database.
+pub async fn generations(conn: &mut Connection, of: &[ProjectId]) -> QueryResult<HashMap<ProjectId, Generation>> {
+    let changes: i64 = changes::table.select(changes::count).first(conn).await?;
+    Ok(of.iter().map(|project| (project.clone(), Generation::OfDatabase(changes))).collect())
 }
 
 #[derive(QueryableByName)]

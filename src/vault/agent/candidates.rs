@@ -9,7 +9,7 @@ use crate::crypto::{DataKey, OVERHEAD};
 use crate::domain::{
     AuditOutcome, DataKeyId, EntryId, Error, EventId, ProjectStatus, Result, RuntimeId, SecretOutcome, Timestamp,
 };
-use crate::store::Conn;
+use crate::store::{Conn, Generation};
 use crate::store::records::{CandidateRow, Candidates, EntryRow, EventRow, WantedValues};
 use crate::vault::entries::{Tampered, verify_candidate};
 use std::collections::HashMap;
@@ -86,35 +86,32 @@ impl AgentSecrets {
 
     /// Reads the candidates, or takes what was read of them before and has not changed.
     pub(super) async fn candidates(&self, question: &ParsedQuestion, values_at: Option<Timestamp>) -> Result<Found> {
-        let mut conn = self.store.reader().await?;
-        let Some(changes) = conn.changes().await? else {
-            return self.read_candidates(&mut conn, question, values_at).await.map(Found::to_verify);
+        let known = match self.store.generation(&question.project).await? {
+            Some(generation) => self.remembered.get(question, generation),
+            None => Known::Nothing,
         };
-        match self.remembered.get(question, changes) {
-            // If somebody sets the count back by hand, older entries are still not used.
+        match known {
+            // If somebody sets a generation back by hand, older entries are still not used.
             Known::Rows(rows) if self.seen_newer(&rows).is_empty() => Ok(Found { rows, is_authentic: true }),
-            Known::ReadAll => {
-                drop(conn);
-                // On the heap, since it is rare and holds a connection of its own.
-                Box::pin(self.remember(question, values_at, changes)).await
-            }
+            // On the heap, since it is rare.
+            Known::ReadAll(generation) => Box::pin(self.remember(question, values_at, generation)).await,
             Known::Rows(_) | Known::Nothing => {
                 // Many values take long to read, and other tasks of the thread would wait.
                 let few = question.wanted().is_some_and(|names| names.len() <= FEW_NAMES);
-                let mut conn = if few { conn } else { self.store.conn().await? };
+                let mut conn = if few { self.store.reader().await? } else { self.store.conn().await? };
                 self.read_candidates(&mut conn, question, values_at).await.map(Found::to_verify)
             }
         }
     }
 
     /// Reads all rows of a question's project and milestone, and keeps them if each is authentic.
-    async fn remember(&self, question: &ParsedQuestion, values_at: Option<Timestamp>, changes: i64) -> Result<Found> {
+    async fn remember(&self, question: &ParsedQuestion, values_at: Option<Timestamp>, generation: Generation) -> Result<Found> {
         let mut conn = self.store.conn().await?;
         // Long past, so that the values of entries that have expired are read as well.
         let ever = Some(Timestamp::from_millis(0));
         let all = self.read_candidates(&mut conn, &question.of_all_names(), ever).await?;
         match self.authenticate(&all).await {
-            Ok(_) => Ok(Found { rows: self.remembered.keep(question, changes, all), is_authentic: true }),
+            Ok(_) => Ok(Found { rows: self.remembered.keep(question, generation, all), is_authentic: true }),
             // The question may not need the row that failed, so its own rows alone are read.
             Err(_) => self.read_candidates(&mut conn, question, values_at).await.map(Found::to_verify),
         }

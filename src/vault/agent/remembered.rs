@@ -1,11 +1,11 @@
 //! Rows that were read and authenticated, kept while nothing changes. They hold ciphertext.
 //!
-//! The embedded database counts every change of what decides a resolve, by whichever process; rows
-//! that were read at another count are not used. PostgreSQL has no such count, so its rows
-//! are read each time.
+//! The database changes the generation of a project's rows with everything that decides a resolve,
+//! whichever process changes it. Rows that were read at another generation are not used.
 
 use super::question::ParsedQuestion;
 use crate::domain::{MilestoneId, ProjectId};
+use crate::store::Generation;
 use crate::store::records::{CandidateRow, Candidates, MilestoneRow, ProjectRow};
 use moka::sync::Cache;
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ const MAX_BYTES_EACH: usize = 8 * 1024 * 1024;
 const TTL: Duration = Duration::from_secs(60);
 /// What a row takes beside its value and its description, in bytes.
 const ROW_BYTES: usize = 2 * 1024;
-/// Maximum number of questions whose last count is kept.
+/// Maximum number of questions whose last generation is kept.
 const MAX_ASKED: u64 = 10_000;
 
 /// A question without its names: the rows of all names are kept together.
@@ -28,7 +28,7 @@ type Scope = (ProjectId, Option<MilestoneId>);
 
 /// The rows of one scope, all authentic.
 struct Rows {
-    changes: i64,
+    generation: Generation,
     project: Option<ProjectRow>,
     milestone: Option<MilestoneRow>,
     entries: Vec<Arc<CandidateRow>>,
@@ -39,17 +39,17 @@ struct Rows {
 pub(super) struct RememberedRows {
     rows: Cache<Scope, Arc<Rows>>,
     /// What happened to the scopes that were asked about. A scope is read as a whole when it is asked
-    /// about twice at the same count: while changes go on, each question reads only its own rows.
+    /// about twice at the same generation: while changes go on, each question reads only its own rows.
     asked: Cache<Scope, Asked>,
 }
 
 /// What happened to a scope that was asked about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asked {
-    /// It was asked about at this count.
-    Once(i64),
-    /// One caller reads, or read, all of it at this count.
-    Read(i64),
+    /// It was asked about at this generation.
+    Once(Generation),
+    /// One caller reads, or read, all of it at this generation.
+    Read(Generation),
     /// It is too large to keep.
     TooLarge,
 }
@@ -58,8 +58,8 @@ enum Asked {
 pub(super) enum Known {
     /// All rows, which were authenticated.
     Rows(Candidates),
-    /// Nothing, but the scope is worth reading as a whole.
-    ReadAll,
+    /// Nothing, but the scope is worth reading as a whole; its generation.
+    ReadAll(Generation),
     /// Nothing.
     Nothing,
 }
@@ -75,37 +75,36 @@ impl Default for RememberedRows {
 }
 
 impl RememberedRows {
-    pub(super) fn get(&self, question: &ParsedQuestion, changes: i64) -> Known {
+    pub(super) fn get(&self, question: &ParsedQuestion, generation: Generation) -> Known {
         let scope = scope(question);
         match self.rows.get(&scope) {
-            Some(rows) if rows.changes == changes => return Known::Rows(rows.of(question)),
-            // The count is one for the whole database, so nothing of what is kept holds any more.
-            Some(_) => self.rows.invalidate_all(),
+            Some(rows) if rows.generation == generation => return Known::Rows(rows.of(question)),
+            Some(_) => self.rows.invalidate(&scope),
             None => {}
         }
         match self.asked.get(&scope) {
-            Some(Asked::Once(at)) if at == changes => {
-                self.asked.insert(scope, Asked::Read(changes));
-                Known::ReadAll
+            Some(Asked::Once(at)) if at == generation => {
+                self.asked.insert(scope, Asked::Read(generation));
+                Known::ReadAll(generation)
             }
-            Some(Asked::Read(at)) if at == changes => Known::Nothing,
+            Some(Asked::Read(at)) if at == generation => Known::Nothing,
             Some(Asked::TooLarge) => Known::Nothing,
             _ => {
-                self.asked.insert(scope, Asked::Once(changes));
+                self.asked.insert(scope, Asked::Once(generation));
                 Known::Nothing
             }
         }
     }
 
-    /// Keeps authentic rows that were read after the count was `changes`; gives those of the
+    /// Keeps authentic rows that were read after this was their generation; gives those of the
     /// question.
-    pub(super) fn keep(&self, question: &ParsedQuestion, changes: i64, found: Candidates) -> Candidates {
+    pub(super) fn keep(&self, question: &ParsedQuestion, generation: Generation, found: Candidates) -> Candidates {
         let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, row) in found.entries.iter().enumerate() {
             by_name.entry(row.entry.name.clone()).or_default().push(index);
         }
         let Candidates { project, milestone, entries, .. } = found;
-        let rows = Rows { changes, project, milestone, entries, by_name };
+        let rows = Rows { generation, project, milestone, entries, by_name };
         let of_question = rows.of(question);
         if rows.bytes() > MAX_BYTES_EACH {
             self.asked.insert(scope(question), Asked::TooLarge);

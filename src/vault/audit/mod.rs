@@ -44,7 +44,7 @@ use crate::store::records::EventRow;
 use chains::IdleChains;
 use denials::Denials;
 use heads::ClaimedHeads;
-use recorder::Recorder;
+use recorder::{Recorder, recorder};
 use revisions::Revisions;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -75,7 +75,7 @@ impl Audit {
             chains: IdleChains::default(),
             claimed_heads: ClaimedHeads::default(),
             denials: Denials::default(),
-            recorder: Recorder::default(),
+            recorder: recorder(),
             revisions: Revisions::default(),
             decoys_written: AtomicBool::new(true),
         }))

@@ -181,6 +181,9 @@ impl KeyRotation {
         }
         let own = if is_last { self.rewrap_installation_keys(rewrapped).await? } else { vec![] };
         let mut tx = self.store.begin().await?;
+        // Before the rows of keys, as whoever changes a project locks them.
+        let projects: Vec<_> = ready.iter().map(|(old, _)| old.project.clone()).collect();
+        tx.lock_projects(&projects).await?;
         // Counted apart, since only what commits is done.
         let (mut data_keys, mut installation_keys) = (0, 0);
         for (old, new) in &ready {

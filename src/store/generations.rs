@@ -1,0 +1,63 @@
+//! Generations: what shows that rows which were read before are still current.
+
+use super::{Error, Kind, Result, Store};
+use crate::domain::ProjectId;
+use crate::groups::{Groups, Leader, Request};
+use uuid::Uuid;
+
+/// The generation of a project's rows. It changes with every change of what decides a resolve, by
+/// whichever process, so rows that were read at the same generation are still current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Generation {
+    /// SQLite: the number of changes of the whole database.
+    OfDatabase(i64),
+    /// PostgreSQL: an id that was made for the newest change of the project.
+    OfProject(Uuid),
+}
+
+/// Maximum number of statements under way that read generations, and of projects in each.
+const STATEMENTS: usize = 2;
+const PROJECTS: usize = 500;
+
+/// Requests for the generations of projects.
+pub(super) type Generations = Groups<ProjectId, Result<Option<Generation>>>;
+
+pub(super) fn generations() -> Generations {
+    Groups::new(STATEMENTS, PROJECTS)
+}
+
+impl Store {
+    /// The generation of a project's rows; `None` if there is no such project. On PostgreSQL, one
+    /// statement reads those of all callers that wait, and begins after each of them has asked.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn generation(&self, project: &ProjectId) -> Result<Option<Generation>> {
+        match self.kind() {
+            Kind::Sqlite => Ok(self.reader().await?.generations(std::slice::from_ref(project)).await?.remove(project)),
+            Kind::Postgres => {
+                let lead = |leader| drop(tokio::spawn(self.clone().answer(leader)));
+                let answer = self.generations.ask(project.clone(), 1, lead).await;
+                answer.unwrap_or_else(|| Err(Error::Unavailable("the task that reads generations ended".to_owned())))
+            }
+        }
+    }
+
+    async fn answer(self, mut leader: Leader<ProjectId, Result<Option<Generation>>>) {
+        while let Some(mut group) = leader.next_group() {
+            group.retain(Request::is_awaited);
+            let projects: Vec<_> = group.iter().map(|one| one.question.clone()).collect();
+            let found = match self.conn().await {
+                Ok(mut conn) => conn.generations(&projects).await,
+                Err(error) => Err(error),
+            };
+            for one in group {
+                let answer = match &found {
+                    Ok(generations) => Ok(generations.get(&one.question).copied()),
+                    Err(error) => Err(error.for_another()),
+                };
+                one.answer(answer);
+            }
+        }
+    }
+}
