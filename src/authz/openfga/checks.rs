@@ -21,7 +21,7 @@ use tonic::{Code, Status};
 /// Maximum number of questions of a small request.
 const LARGEST_SMALL_REQUEST: usize = 8;
 /// Maximum number of calls under way for small requests.
-const CALLS_OF_SMALL_REQUESTS: usize = 4;
+const CALLS_OF_SMALL_REQUESTS: usize = 3;
 /// Maximum number of calls under way for larger requests.
 const CALLS_OF_LARGE_REQUESTS: usize = 2;
 /// Maximum time until a request is answered, with its wait for its turn.
