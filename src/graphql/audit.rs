@@ -1,6 +1,6 @@
 //! Audit events as the API shows them.
 
-use super::connections::{connection, map};
+use super::connections::connection;
 use super::references::Agent;
 use super::scalars::{DateTime, VaultAuditAction, VaultAuditOutcome, VaultResolvePurpose, VaultRole};
 use crate::vault::{AuditEvent, AuditQuery, Page};
@@ -117,7 +117,7 @@ connection!(VaultAuditEventConnection { page: Page<VaultAuditEvent> }, VaultAudi
 
 impl From<Page<AuditEvent>> for VaultAuditEventConnection {
     fn from(page: Page<AuditEvent>) -> Self {
-        Self { page: map(page, VaultAuditEvent) }
+        Self { page: page.map(VaultAuditEvent) }
     }
 }
 

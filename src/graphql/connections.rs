@@ -13,16 +13,6 @@ pub(super) fn page_info<T>(page: &Page<T>) -> PageInfo {
     }
 }
 
-/// The same page of other elements.
-pub(super) fn map<T, U>(page: Page<T>, f: impl Fn(T) -> U) -> Page<U> {
-    Page {
-        items: page.items.into_iter().map(|(item, cursor)| (f(item), cursor)).collect(),
-        has_next: page.has_next,
-        has_previous: page.has_previous,
-        resume_after: page.resume_after,
-    }
-}
-
 /// Declares the connection and the edge of a type of elements; further fields of the connection
 /// stand in braces.
 macro_rules! connection {

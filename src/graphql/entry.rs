@@ -126,7 +126,7 @@ impl VaultEntry {
     async fn masked_value(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<String>> {
         let read = async {
             let by = granted(ctx, &self.0.project, &MASKED_VALUE).await?.by;
-            request(ctx)?.vault.entries().masked(&by, &self.0.hint, self.0.category).await.map(Some)
+            request(ctx)?.vault.entries().masked(&by, self.0.hint(), self.0.category).await.map(Some)
         };
         nullable(read.await)
     }
@@ -146,21 +146,28 @@ impl VaultEntry {
             let versions = request(ctx)?.versions(self.0.id).await?;
             let page = page_versions(self.0.id, &versions, first, after.as_deref())?;
             let shown = |version| VaultEntryVersion { version, category: self.0.category, by: by.clone() };
-            Ok(Some(VaultEntryVersionConnection { page: super::connections::map(page, shown) }))
+            Ok(Some(VaultEntryVersionConnection { page: page.map(shown) }))
         };
         nullable(read.await)
     }
 
     /// When an agent last received a value of this entry; null when none has. Consulted and above.
     async fn last_resolved_at(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<DateTime>> {
-        let granted = granted(ctx, &self.0.project, &LAST_RESOLVED_AT).await;
-        nullable(granted.map(|_| self.0.usage.last.map(DateTime)))
+        let read = async {
+            let by = granted(ctx, &self.0.project, &LAST_RESOLVED_AT).await?.by;
+            Ok(request(ctx)?.usage(&by, &self.0).await?.last.map(DateTime))
+        };
+        nullable(read.await)
     }
 
     /// How often agents received a value of this entry. Consulted and above.
     async fn resolve_count(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<i32>> {
-        let granted = granted(ctx, &self.0.project, &RESOLVE_COUNT).await;
-        nullable(granted.map(|_| Some(i32::try_from(self.0.usage.count).unwrap_or(i32::MAX))))
+        let read = async {
+            let by = granted(ctx, &self.0.project, &RESOLVE_COUNT).await?.by;
+            let count = request(ctx)?.usage(&by, &self.0).await?.count;
+            Ok(Some(i32::try_from(count).unwrap_or(i32::MAX)))
+        };
+        nullable(read.await)
     }
 
     /// The agents that received the current value, according to the access records that are still
@@ -259,7 +266,7 @@ impl VaultEntryVersion {
     /// VaultEntry.maskedValue.
     async fn masked_value(&self, ctx: &Context<'_>) -> async_graphql::Result<String> {
         let vault = &required(request(ctx))?.vault;
-        required(vault.entries().masked(&self.by, &self.version.hint, self.category).await)
+        required(vault.entries().masked(&self.by, self.version.hint(), self.category).await)
     }
 
     /// When the version was made.

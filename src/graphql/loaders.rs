@@ -3,10 +3,10 @@
 use super::pacing::Concealment;
 use super::rounds::{NoDelay, PendingLoads};
 use crate::domain::{ApprovedNames, EntryId, Error, MilestoneId, ProjectId, with_causes};
-use crate::permission::{Authorized, CanAdminister, Permission};
+use crate::permission::{Authorized, CanAdminister, CanViewMasked, Permission};
 use crate::vault::{
-    Caller, Entry, EntryList, EntryListPage, Exposure, Milestone, Page, PermissionOn, Project, ProjectAccess, Vault,
-    Version,
+    Caller, Entry, EntryList, EntryListPage, Exposure, Milestone, Page, PermissionOn, Project, ProjectAccess, Usage,
+    Vault, Version,
 };
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
@@ -32,6 +32,7 @@ pub(super) struct RequestContext {
     pages: Cached<Pages>,
     totals: Cached<Totals>,
     versions: Cached<Versions>,
+    usage: Cached<Uses>,
     exposures: Cached<Exposures>,
     milestones: Cached<Milestones>,
     approved: Cached<Approved>,
@@ -42,6 +43,7 @@ struct Entries(Vault);
 struct Pages(Vault);
 struct Totals(Vault);
 struct Versions(Vault);
+struct Uses(Vault);
 struct Exposures(Vault);
 struct Milestones(Vault);
 struct Approved(Vault);
@@ -90,6 +92,15 @@ impl Loader<EntryId> for Versions {
 
     async fn load(&self, keys: &[EntryId]) -> Result<HashMap<EntryId, Vec<Version>>, Shared> {
         Ok(self.0.entries().versions_of(keys).await?)
+    }
+}
+
+impl Loader<EntryId> for Uses {
+    type Value = Usage;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[EntryId]) -> Result<HashMap<EntryId, Usage>, Shared> {
+        Ok(self.0.entries().usage_of(keys).await?)
     }
 }
 
@@ -142,6 +153,7 @@ impl RequestContext {
             pages: cached(Pages(vault.clone()), loads),
             totals: cached(Totals(vault.clone()), loads),
             versions: cached(Versions(vault.clone()), loads),
+            usage: cached(Uses(vault.clone()), loads),
             exposures: cached(Exposures(vault.clone()), loads),
             milestones: cached(Milestones(vault.clone()), loads),
             approved: cached(Approved(vault.clone()), loads),
@@ -208,6 +220,14 @@ impl RequestContext {
         Ok(self.versions.load_one(id).await.map_err(|error| own(&error))?.unwrap_or_default())
     }
 
+    /// How agents have used an entry.
+    pub(super) async fn usage(&self, _: &Authorized<CanViewMasked>, entry: &Entry) -> Result<Usage, Error> {
+        if let Some(usage) = entry.usage {
+            return Ok(usage);
+        }
+        Ok(self.usage.load_one(entry.id).await.map_err(|error| own(&error))?.unwrap_or_default())
+    }
+
     pub(super) async fn exposures(&self, _: &Authorized<CanAdminister>, id: EntryId) -> Result<Vec<Exposure>, Error> {
         Ok(self.exposures.load_one(id).await.map_err(|error| own(&error))?.unwrap_or_default())
     }
@@ -243,6 +263,7 @@ impl RequestContext {
         self.pages.clear::<EntryListPage>();
         self.totals.clear::<EntryList>();
         self.versions.clear::<EntryId>();
+        self.usage.clear::<EntryId>();
         self.exposures.clear::<EntryId>();
         self.milestones.clear::<MilestoneId>();
         self.approved.clear::<ProjectId>();

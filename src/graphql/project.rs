@@ -2,20 +2,19 @@
 
 use super::answer::{nullable, required};
 use super::audit::{VaultAuditEventConnection, VaultAuditFilter, audit_query};
-use super::connections::map;
 use super::entry::{VaultEntry, VaultEntryConnection};
 use super::inputs::{VaultEntryFilter, VaultEntryOrder};
 use super::loaders::request;
 use super::permissions::{
     self, AGENTS, APPROVED_NAMES, AUDIT_EVENTS, CAN_ADMINISTER, CAN_AUDIT, CAN_LIST, CAN_VIEW_MASKED, CAN_WRITE,
-    ENTRIES, ENTRY, ENVIRONMENT_NAMES, Guarded, MEMBERS, MILESTONE_ENTRIES, MILESTONE_PHASE, NOT_FOR_YOUR_ROLE,
-    PARTICIPANTS, STRENGTHS, Sight, granted, sight,
+    ENTRIES, ENTRY, ENVIRONMENT_NAMES, FieldGrant, Guarded, MEMBERS, MILESTONE_ENTRIES, MILESTONE_PHASE,
+    NOT_FOR_YOUR_ROLE, PARTICIPANTS, STRENGTHS, Sight, granted, sight,
 };
 use super::references::{Agent, Organization, User};
 use super::scalars::{DateTime, VaultEnvironmentNames, VaultProjectStatus, VaultRole};
 use crate::authz::Member;
 use crate::domain::{EntryStatus, Error, MilestoneId, Phase, ProjectId, Result, Role, Timestamp};
-use crate::permission::{Authorized, CanAdminister, CanList, Held as _, ProjectPermission};
+use crate::permission::{CanAdminister, CanList, Held as _, ProjectPermission};
 use crate::vault::{self, AgentAssignment, EntryFilter, EntryListPage, EntryOrder, EntryQuery, RoleHolder};
 use async_graphql::{Context, ID, Object, SimpleObject};
 
@@ -58,12 +57,12 @@ impl Milestone {
         &self,
         ctx: &Context<'_>,
         field: &Guarded<CanList>,
-    ) -> Result<Option<(vault::Milestone, Authorized<CanList>)>> {
+    ) -> Result<Option<(vault::Milestone, FieldGrant<CanList>)>> {
         let request = request(ctx)?;
         let milestone = request.milestone(self.0.clone()).await?;
         let project = milestone.as_ref().map(|milestone| &milestone.project);
         match (milestone.as_ref(), sight(request, project, field).await?) {
-            (Some(milestone), Sight::Granted(granted)) => Ok(Some((milestone.clone(), granted.by))),
+            (Some(milestone), Sight::Granted(granted)) => Ok(Some((milestone.clone(), granted))),
             (Some(_), Sight::Forbidden) => Err(NOT_FOR_YOUR_ROLE),
             (None, _) | (Some(_), Sight::Hidden) => {
                 request.concealment.note();
@@ -93,10 +92,10 @@ impl Milestone {
         after: Option<String>,
     ) -> Option<async_graphql::Result<VaultEntryConnection>> {
         let read = async {
-            let Some((milestone, by)) = self.find(ctx, &MILESTONE_ENTRIES).await? else { return Ok(None) };
+            let Some((milestone, granted)) = self.find(ctx, &MILESTONE_ENTRIES).await? else { return Ok(None) };
             let filter = EntryFilter { milestone: Some(milestone.id.as_str().to_owned()), ..EntryFilter::default() };
             let query = EntryQuery { filter, order: EntryOrder::default(), first, after };
-            list(ctx, by, query).await.map(Some)
+            list(ctx, granted, query).await.map(Some)
         };
         nullable(read.await)
     }
@@ -164,10 +163,10 @@ impl ProjectVault {
         #[graphql(desc = "The order of the list. Left out: by name, ascending.")] order_by: Option<VaultEntryOrder>,
     ) -> Option<async_graphql::Result<VaultEntryConnection>> {
         let read = async {
-            let by = granted(ctx, &self.0.id, &ENTRIES).await?.by;
+            let granted = granted(ctx, &self.0.id, &ENTRIES).await?;
             let filter = filter.map(Into::into).unwrap_or_default();
             let order = order_by.map(Into::into).unwrap_or_default();
-            list(ctx, by, EntryQuery { filter, order, first, after }).await.map(Some)
+            list(ctx, granted, EntryQuery { filter, order, first, after }).await.map(Some)
         };
         nullable(read.await)
     }
@@ -278,12 +277,13 @@ impl ProjectVault {
 
 /// A page of entries. DELETED ones are in it where they are asked for and the viewer may
 /// administer.
-async fn list(ctx: &Context<'_>, by: Authorized<CanList>, query: EntryQuery) -> Result<VaultEntryConnection> {
+async fn list(ctx: &Context<'_>, granted: FieldGrant<CanList>, query: EntryQuery) -> Result<VaultEntryConnection> {
     let request = request(ctx)?;
+    let FieldGrant { access, by } = granted;
     let wants_deleted = query.filter.statuses.as_ref().is_some_and(|statuses| statuses.contains(&EntryStatus::Deleted));
     let administers = if wants_deleted { request.may(by.project(), CanAdminister::PERMISSION).await? } else { None };
     let deleted = administers.and_then(|access| access.decision.authorize::<CanAdminister>());
-    let asked = EntryListPage::new(&by, deleted.as_ref(), query)?;
+    let asked = EntryListPage::new(&by, deleted.as_ref(), access.generation, query)?;
     let list = asked.list().clone();
     let page = request.page(asked).await?;
     let selected = ctx.look_ahead();
@@ -297,7 +297,7 @@ async fn list(ctx: &Context<'_>, by: Authorized<CanList>, query: EntryQuery) -> 
     if selects("exposures") {
         request.know_exposures(ids()).await?;
     }
-    Ok(VaultEntryConnection { page: map(page, VaultEntry), list })
+    Ok(VaultEntryConnection { page: page.map(VaultEntry), list })
 }
 
 /// The viewer's role and permissions in a project, so that a dashboard can ask before it shows a

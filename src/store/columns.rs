@@ -1,5 +1,6 @@
 //! The domain's values as columns: the same for both databases, except the vault's own ids.
 
+use super::Generation;
 use crate::domain::{
     AgentId, ApprovedNames, AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EnvironmentNames,
     EventId, KeyPurpose, MilestoneId, ProjectId, ProjectStatus, Purpose, Role, Timestamp, UserId,
@@ -108,6 +109,19 @@ text_columns! {
 
 column!(Timestamp, BigInt);
 loadable!(Timestamp);
+
+impl FromSql<diesel::sql_types::Uuid, Pg> for Generation {
+    fn from_sql(id: <Pg as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+        FromSql::<diesel::sql_types::Uuid, Pg>::from_sql(id).map(Self::OfProject)
+    }
+}
+
+impl FromSql<BigInt, Sqlite> for Generation {
+    fn from_sql(count: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+        FromSql::<BigInt, Sqlite>::from_sql(count).map(Self::OfDatabase)
+    }
+}
+loadable!(Generation);
 
 impl<DB: Backend> FromSql<BigInt, DB> for Timestamp
 where

@@ -4,14 +4,13 @@ use super::records::{
     Candidates, ChainRow, ChainedEvent, CiphertextRow, Cut, DataKeyRow, DataKeyTotals, DeletedEntryRow, EntryLists,
     EntryPage, EntryRow, EntrySelection, EntryView, ErasedRows, EventRow, EventSelection, ExposureRow,
     InstallationKeyRow, Link, MilestoneRow, OutboxRow, ProjectRow, ReplacedKeyRow, SettingRow, TipRow, TupleRow,
-    VersionRow, VersionView, WantedValues,
+    UsageRow, Uses, VersionRow, VersionView, WantedValues,
 };
-use super::{Generation, Result, postgres, sqlite};
+use super::{Result, postgres, sqlite};
 use crate::domain::{
     ApprovedNames, AuditAction, ChainId, DataKeyId, EntryId, EnvironmentNames, EventId, KeyPurpose, MilestoneId, Phase,
     ProjectId, ProjectStatus, Timestamp,
 };
-use std::collections::HashMap;
 
 /// One connection; its methods are the queries.
 #[allow(clippy::large_enum_variant, reason = "one is alive for each request, on the stack of its task")]
@@ -173,6 +172,8 @@ queries! {
     entries {
         /// These entries, as people see them.
         pub fn entries_by_id(ids: &[EntryId]) -> Vec<EntryView>;
+        /// How often agents received values of these entries; only those that were counted.
+        pub fn usage_of(ids: &[EntryId]) -> Vec<UsageRow>;
         /// The entry of a name in one scope, unless it is deleted.
         pub fn entry_named(project: &ProjectId, milestone: Option<&MilestoneId>, name: &str) -> Option<EntryView>;
         /// The entries of these names in one scope that are not deleted.
@@ -304,16 +305,12 @@ backend_queries! {
     /// The number of changes of what decides a resolve or a permission, by whichever process;
     /// `None` where the database does not count them.
     fn changes() -> Option<i64>;
-    /// The generations of these projects' rows; only those of projects that exist.
-    fn generations(projects: &[ProjectId]) -> HashMap<ProjectId, Generation>;
     /// A released chain, which no process appends to.
     fn released_chain() -> Option<ChainId>;
-    /// Adds audit events.
-    fn insert_events(events: &[(&EventRow, Link)]) -> ();
+    /// Adds audit events, and counts the uses of which they tell.
+    fn insert_events(events: &[(&EventRow, Link)], uses: Option<&Uses>) -> ();
     /// Adds decoys of audit events.
     fn insert_decoys(decoys: &[(&EventRow, Link)]) -> ();
-    /// Adds to the number of uses of each entry. Each entry is named once.
-    fn record_usage(used: &[(EntryId, i64)], now: Timestamp) -> ();
     /// Removes erased content from the database's files, outside a transaction; false if it could
     /// not.
     fn truncate_wal() -> bool;

@@ -3,11 +3,12 @@
 use super::{Error, Kind, Result, Store};
 use crate::domain::ProjectId;
 use crate::groups::{Groups, Leader, Request};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// The generation of a project's rows. It changes with every change of what decides a resolve, by
 /// whichever process, so rows that were read at the same generation are still current.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Generation {
     /// SQLite: the number of changes of the whole database.
     OfDatabase(i64),
@@ -27,14 +28,14 @@ pub(super) fn generations() -> Generations {
 }
 
 impl Store {
-    /// The generation of a project's rows; `None` if there is no such project. On PostgreSQL, one
+    /// The generation of a project's rows; on PostgreSQL `None` if there is no such project. There, one
     /// statement reads those of all callers that wait, and begins after each of them has asked.
     ///
     /// # Errors
     /// When the database cannot answer.
     pub async fn generation(&self, project: &ProjectId) -> Result<Option<Generation>> {
         match self.kind() {
-            Kind::Sqlite => Ok(self.reader().await?.generations(std::slice::from_ref(project)).await?.remove(project)),
+            Kind::Sqlite => Ok(self.reader().await?.changes().await?.map(Generation::OfDatabase)),
             Kind::Postgres => {
                 let lead = |leader| drop(tokio::spawn(self.clone().answer(leader)));
                 let answer = self.generations.ask(project.clone(), 1, lead).await;
@@ -48,9 +49,11 @@ impl Store {
             group.retain(Request::is_awaited);
             let projects: Vec<_> = group.iter().map(|one| one.question.clone()).collect();
             let found = match self.conn().await {
-                Ok(mut conn) => conn.generations(&projects).await,
+                Ok(mut conn) => conn.projects_by_id(&projects).await,
                 Err(error) => Err(error),
             };
+            let found: Result<HashMap<_, _>> =
+                found.map(|rows| rows.into_iter().map(|row| (row.id, row.generation)).collect());
             for one in group {
                 let answer = match &found {
                     Ok(generations) => Ok(generations.get(&one.question).copied()),

@@ -1,6 +1,7 @@
 //! Rows in the domain's types, which the queries take and return. They hold ciphertext, never
 //! plaintext.
 
+use super::Generation;
 use crate::domain::{
     AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EnvironmentNames, EventId, MilestoneId, Phase,
     ProjectId, ProjectStatus, Purpose, Role, Timestamp, UserId,
@@ -20,6 +21,8 @@ pub struct ProjectRow {
     pub status: ProjectStatus,
     /// The rule for the names that reach its sessions.
     pub environment_names: EnvironmentNames,
+    /// The generation of its rows.
+    pub generation: Generation,
 }
 
 /// A milestone of a project.
@@ -129,9 +132,20 @@ pub struct CiphertextRow {
     pub hint: Vec<u8>,
 }
 
+/// Uses of entries that are to be counted.
+#[derive(Debug)]
+pub struct Uses {
+    /// The entries, each once, with the number of times that agents received a value.
+    pub entries: Vec<(EntryId, i64)>,
+    /// When they did.
+    pub at: Timestamp,
+}
+
 /// How often agents received a value of an entry, and when last.
 #[derive(Debug, Clone, Copy, Queryable)]
 pub struct UsageRow {
+    /// The entry.
+    pub entry: EntryId,
     /// The number of times.
     pub count: i64,
     /// The last time.

@@ -3,7 +3,12 @@
 
 use diesel::QueryResult;
 use diesel::backend::Backend;
+use diesel::expression::{
+    AppearsOnTable, Expression, SelectableExpression, TypedExpressionType, ValidGrouping, is_aggregate,
+};
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::SqlType;
+use std::marker::PhantomData;
 
 /// A statement that each connection prepares once.
 pub struct Statement<B> {
@@ -11,8 +16,8 @@ pub struct Statement<B> {
     binds: B,
 }
 
-/// A statement. Each `?` of `sql` stands for the next of `binds`, a tuple; it holds no other `?`, not
-/// even in a literal.
+/// A statement. Each `?` of `sql` stands for the next of `binds`, a tuple, and for all parts of one that
+/// is a tuple itself, with commas between them; it holds no other `?`, not even in a literal.
 pub fn statement<B>(sql: &'static str, binds: B) -> Statement<B> {
     Statement { sql, binds }
 }
@@ -58,8 +63,39 @@ macro_rules! binds {
     };
 }
 
-/// The SQL that inserts events into a table, in the order of the columns of its parameters. `$source`
-/// gives the rows.
+/// An expression in plain SQL. Unlike with `diesel`'s own, statements with it are kept prepared.
+#[derive(Clone, Copy)]
+pub struct Fixed<ST> {
+    sql: &'static str,
+    kind: PhantomData<ST>,
+}
+
+/// An expression in plain SQL, of the type `ST`.
+pub const fn fixed<ST>(sql: &'static str) -> Fixed<ST> {
+    Fixed { sql, kind: PhantomData }
+}
+
+impl<ST: SqlType + TypedExpressionType> Expression for Fixed<ST> {
+    type SqlType = ST;
+}
+impl<ST, From> AppearsOnTable<From> for Fixed<ST> where Self: Expression {}
+impl<ST, From> SelectableExpression<From> for Fixed<ST> where Self: Expression {}
+impl<ST, GroupBy> ValidGrouping<GroupBy> for Fixed<ST> {
+    type IsAggregate = is_aggregate::Never;
+}
+impl<ST> QueryId for Fixed<ST> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+impl<ST, DB: Backend> QueryFragment<DB> for Fixed<ST> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.push_sql(self.sql);
+        Ok(())
+    }
+}
+
+/// The SQL that inserts events into a table. Its parameter is a tuple of the columns in this order,
+/// from which `$source` gives the rows.
 macro_rules! insert_events_from {
     ($table:literal, $source:literal) => {
         concat!(
@@ -69,12 +105,12 @@ macro_rules! insert_events_from {
              entry_id, entry_name, entry_version, entry_revision, milestone_id, purpose, session_id, tool, \
              request_id, chain_id, seq, prev, mac) ",
             $source,
-            "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            "(?)"
         )
     };
 }
 pub(super) use insert_events_from;
 
+binds! { A }
 binds! { A B }
 binds! { A B C }
-binds! { A B C D E F G H I J K L M N O P Q R S T U V W X }

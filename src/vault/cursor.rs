@@ -26,6 +26,19 @@ pub struct Page<T> {
     pub resume_after: Option<String>,
 }
 
+impl<T> Page<T> {
+    /// The same page of other elements.
+    #[must_use]
+    pub fn map<U>(self, mut make: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(|(item, cursor)| (make(item), cursor)).collect(),
+            has_next: self.has_next,
+            has_previous: self.has_previous,
+            resume_after: self.resume_after,
+        }
+    }
+}
+
 /// The page size: 0 to 100, by default 50.
 ///
 /// # Errors

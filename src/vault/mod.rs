@@ -44,7 +44,7 @@ pub use audit::{
 pub use caller::Caller;
 pub use cursor::Page;
 pub use entries::{
-    Change, Entries, Entry, EntryChanges, EntryFilter, EntryList, EntryListPage, EntryOrder, EntryQuery,
+    Change, Entries, Entry, EntryChanges, EntryFacts, EntryFilter, EntryList, EntryListPage, EntryOrder, EntryQuery,
     EnvironmentChange, Import, Imported, LeftOut, NewEntry, OnConflict, OrderField, Rollback, Rotation, SealedHint,
     Usage, Version, page_versions,
 };

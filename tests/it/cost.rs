@@ -34,16 +34,16 @@ fn expected(backend: Backend) -> [Cost; 5] {
         Backend::Sqlite => [
             cost("resolve of 1", [2, 0, 1, 1, 0]),
             cost("resolve of 20", [21, 0, 1, 1, 0]),
-            cost("page of 50", [2, 0, 1, 0, 0]),
-            cost("entities of 20", [2, 0, 1, 0, 0]),
-            cost("entities of 100", [2, 0, 4, 0, 0]),
+            cost("page of 50", [1, 0, 1, 0, 0]),
+            cost("entities of 20", [1, 0, 1, 0, 0]),
+            cost("entities of 100", [1, 0, 4, 0, 0]),
         ],
         Backend::Postgres => [
-            cost("resolve of 1", [3, 0, 1, 1, 0]),
-            cost("resolve of 20", [3, 0, 1, 1, 0]),
-            cost("page of 50", [2, 0, 1, 0, 0]),
-            cost("entities of 20", [2, 0, 1, 0, 0]),
-            cost("entities of 100", [2, 0, 4, 0, 0]),
+            cost("resolve of 1", [2, 0, 1, 1, 0]),
+            cost("resolve of 20", [2, 0, 1, 1, 0]),
+            cost("page of 50", [1, 0, 1, 0, 0]),
+            cost("entities of 20", [1, 0, 1, 0, 0]),
+            cost("entities of 100", [1, 0, 4, 0, 0]),
         ],
     }
 }

@@ -83,6 +83,66 @@ both! {
         assert_eq!(received(&world).await, Ok((SecretOutcome::Resolved, Some("second".to_owned()))));
     }
 
+    async fn whatever_decides_a_resolve_changes_the_generation(world: World) {
+        world.demo().await;
+        world.vault.entries().create(&user("bob"), entry("API_KEY", "first")).await.unwrap();
+        let project = World::project();
+        let generation = async || world.store.generation(&project).await.unwrap().unwrap();
+        for change in [
+            "UPDATE projects SET status = status",
+            "UPDATE projects SET approved_names = approved_names",
+            "UPDATE milestones SET closed = closed",
+            "UPDATE entries SET name = name",
+            "UPDATE versions SET mac = mac",
+            "UPDATE ciphertexts SET value = value",
+            "UPDATE data_keys SET wrapped = wrapped",
+            "UPDATE audit_events SET mac = mac WHERE entry_revision IS NOT NULL",
+            "DELETE FROM audit_events WHERE entry_revision IS NOT NULL",
+            "DELETE FROM entry_usage",
+            "DELETE FROM versions",
+            "DELETE FROM ciphertexts",
+            "DELETE FROM entries",
+            "DELETE FROM milestones WHERE id IN (SELECT id FROM milestones LIMIT 1)",
+        ] {
+            let before = generation().await;
+            world.sql(change).await.unwrap();
+            let decides = !change.contains("entry_usage");
+            assert_eq!(generation().await != before, decides, "{change}");
+        }
+    }
+
+    async fn a_page_that_was_kept_shows_every_change_at_once(world: World) {
+        world.demo().await;
+        let minute = std::time::Duration::from_secs(60);
+        let mut new = entry("API_KEY", "a value long enough to be masked one");
+        new.expires_at = Some(project_vault::domain::Clock::now(&*world.clock).plus(minute));
+        let id = world.vault.entries().create(&user("bob"), new).await.unwrap().id.to_string();
+        let page = async || {
+            let query = "{ projectVault(projectId: \"demo\") { entries { nodes { name status maskedValue resolveCount } } } }";
+            let answer = world.ask(&user("bob"), query, serde_json::json!({})).await;
+            let nodes = answer.ok("/projectVault/entries/nodes").as_array().unwrap().clone();
+            let told = |node: &serde_json::Value| {
+                let text = |name: &str| node[name].as_str().unwrap().to_owned();
+                format!("{} {} {} {}", text("name"), text("status"), text("maskedValue"), node["resolveCount"])
+            };
+            nodes.iter().map(told).collect::<Vec<_>>()
+        };
+        let other = world.another_server();
+        for _ in 0..3 {
+            assert_eq!(page().await, ["API_KEY ACTIVE a v****one 0"]);
+        }
+        assert!(received(&world).await.is_ok());
+        assert_eq!(page().await, ["API_KEY ACTIVE a v****one 1"], "a use is no change");
+        other.entries().rotate(&user("bob"), rotation(&id, "a value long enough to be masked two")).await.unwrap();
+        assert_eq!(page().await, ["API_KEY ACTIVE a v****two 1"]);
+        other.entries().create(&user("bob"), entry("ANOTHER", "short")).await.unwrap();
+        assert_eq!(page().await, ["ANOTHER ACTIVE **** 0", "API_KEY ACTIVE a v****two 1"]);
+        world.clock.advance(minute);
+        assert_eq!(page().await, ["ANOTHER ACTIVE **** 0", "API_KEY EXPIRED a v****two 1"]);
+        world.sql("UPDATE entries SET name = 'BY_HAND' WHERE name = 'API_KEY'").await.unwrap();
+        assert_eq!(page().await, ["ANOTHER ACTIVE **** 0", "BY_HAND EXPIRED a v****two 1"]);
+    }
+
     async fn an_expired_entry_is_not_released_from_memory(world: World) {
         world.demo().await;
         let mut new = entry("API_KEY", "first");

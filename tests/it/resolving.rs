@@ -384,8 +384,9 @@ both! {
             "runtime:acme-runtime ALLOWED - x1 Some(true) vSome(1) Some(\"session 1\") Some(\"git push\") for Some(\"builder\")",
         ];
         assert_eq!(told, expected);
-        let usage = world.vault.entries().by_id(&[project_vault::domain::EntryId::parse(&id).unwrap()]).await.unwrap();
-        assert!(usage.values().all(|entry| entry.usage.count == 1 && entry.usage.last == Some(world.clock.now())));
+        let id = project_vault::domain::EntryId::parse(&id).unwrap();
+        let usage = world.vault.entries().usage_of(&[id]).await.unwrap()[&id];
+        assert_eq!((usage.count, usage.last), (1, Some(world.clock.now())));
     }
 
     async fn a_resolve_costs_three_statements_and_one_batch_for_1_secret_or_500(world: World) {

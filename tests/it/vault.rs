@@ -51,7 +51,7 @@ both! {
         let created = world.vault.entries().create(&user("bob"), entry("API_KEY", VALUE)).await.unwrap();
         let carol = access::<CanViewMasked>(&world, &user("carol")).await.unwrap();
         let found = world.vault.entries().by_id(&[created.id]).await.unwrap().remove(&created.id).unwrap();
-        let shown = world.vault.entries().masked(&carol.decision.authorize().unwrap(), &found.hint, found.category).await.unwrap();
+        let shown = world.vault.entries().masked(&carol.decision.authorize().unwrap(), found.hint(), found.category).await.unwrap();
         assert_eq!(shown, "sk-****abc");
         assert!(access::<CanViewMasked>(&world, &user("dave")).await.is_none());
     }

@@ -138,7 +138,10 @@ impl Asker {
     }
 
     /// The results of one call, in the order of the questions.
-    async fn call(&self, questions: impl ExactSizeIterator<Item = &Question>) -> Result<Vec<Option<CheckResult>>, Status> {
+    async fn call(
+        &self,
+        questions: impl ExactSizeIterator<Item = &Question>,
+    ) -> Result<Vec<Option<CheckResult>>, Status> {
         let count = questions.len();
         let checks = questions.enumerate().map(|(index, question)| BatchCheckItem {
             tuple_key: Some(CheckRequestTupleKey {
@@ -161,7 +164,11 @@ impl Asker {
     }
 
     /// Reads the next results as the answers to these questions. If one is missing, none counts.
-    fn read(&self, questions: &[Question], results: &mut impl Iterator<Item = Option<CheckResult>>) -> Result<Vec<bool>> {
+    fn read(
+        &self,
+        questions: &[Question],
+        results: &mut impl Iterator<Item = Option<CheckResult>>,
+    ) -> Result<Vec<bool>> {
         let results: Vec<_> = results.take(questions.len()).collect();
         questions
             .iter()

@@ -11,6 +11,12 @@ pub mod backend {
     pub type Connection = diesel_async::AsyncPgConnection;
     pub type IdSql = diesel::sql_types::Uuid;
     pub use super::lists::{none_of, one_of};
+    use crate::store::statement::{Fixed, fixed};
+
+    /// The generation of the project in a row of a query. Triggers make it.
+    pub const fn generation() -> Fixed<diesel::sql_types::Uuid> {
+        fixed("projects.generation")
+    }
 
     /// Loads the rows of a query.
     macro_rules! load {
@@ -25,10 +31,10 @@ mod address;
 mod lists;
 mod tls;
 
-use super::records::{EventRow, Link};
+use super::records::{EventRow, Link, Uses};
 use super::statement::{insert_events_from, statement};
-use super::{Error, Generation, Instrument};
-use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus, Timestamp};
+use super::{Error, Instrument};
+use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus};
 pub use address::Address;
 use backend::{Connection, one_of};
 use diesel::prelude::*;
@@ -38,7 +44,6 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfi
 use diesel_async::{AnsiTransactionManager, AsyncConnection, RunQueryDsl, TransactionManager};
 use futures::FutureExt;
 use schema::{audit_chains, projects};
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// Maximum number of connections of one server.
@@ -95,13 +100,15 @@ struct Setting {
     setting: String,
 }
 
-/// Has the connection plan each statement once: PostgreSQL would plan those with lists anew on every
-/// call, which takes longer than running them. Says whether a commit waits for the disk: what the
+/// Has the connection plan each statement once, so that it finds its rows by an index whatever the
+/// statistics say: they may be of a time when the tables were empty. PostgreSQL would plan statements
+/// with lists anew on every call, which takes longer than running them. Says whether a commit waits for the disk: what the
 /// vault has confirmed must survive a crash.
 async fn set_up(conn: &mut Connection) -> QueryResult<bool> {
     let row: Setting = diesel::sql_query(
         "SELECT current_setting('synchronous_commit') AS setting, \
-         set_config('plan_cache_mode', 'force_generic_plan', false)",
+         set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), \
+         set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)",
     )
     .get_result(conn)
     .await?;
@@ -146,16 +153,16 @@ pub async fn lock_name(conn: &mut Connection, name: &str) -> QueryResult<()> {
     Ok(())
 }
 
-/// Inserts events into a table in one prepared statement: each column is an array.
-macro_rules! insert_rows {
-    ($conn:expr, $table:literal, $events:expr) => {{
+/// The columns of rows of events, each as an array.
+macro_rules! columns {
+    ($events:expr) => {{
         let events: &[(&EventRow, Link)] = $events;
         macro_rules! each {
             ($event:pat, $link:pat => $value:expr, $kind:ty) => {
                 events.iter().map(|($event, $link)| $value).collect::<Vec<_>>().into_sql::<Array<$kind>>()
             };
         }
-        let columns = (
+        (
             each!(event, _ => event.id, Uuid),
             each!(event, _ => event.occurred_at, BigInt),
             each!(event, _ => event.project.as_deref(), Nullable<Text>),
@@ -180,15 +187,51 @@ macro_rules! insert_rows {
             each!(_, link => link.seq, BigInt),
             each!(_, link => link.prev.as_slice(), Binary),
             each!(_, link => link.mac.as_slice(), Binary),
-        );
-        let insert = insert_events_from!($table, "SELECT * FROM unnest");
-        statement(insert, columns).execute($conn).await.map(drop)
+        )
     }};
 }
 
-/// Adds audit events.
-pub async fn insert_events(conn: &mut Connection, events: &[(&EventRow, Link)]) -> QueryResult<()> {
-    insert_rows!(conn, "audit_events", events)
+/// Inserts events in one prepared statement.
+macro_rules! insert_rows {
+    ($conn:expr, $table:literal, $events:expr) => {{
+        let insert = insert_events_from!($table, "SELECT * FROM unnest");
+        statement(insert, (columns!($events),)).execute($conn).await.map(drop)
+    }};
+}
+
+/// Adds to the number of uses of each entry, as the first part of a statement that inserts events.
+/// The rows are locked in one order, so that two resolves never deadlock. A missing counter starts
+/// anew, unless its entry is gone as well.
+macro_rules! counting_uses {
+    () => {
+        "WITH used AS (SELECT id, times, at FROM unnest(?) AS used (id, times), (SELECT ? AS at) AS now), \
+         locked AS (SELECT entry_id FROM entry_usage WHERE entry_id IN (SELECT id FROM used) ORDER BY entry_id FOR UPDATE), \
+         counted AS ( \
+             UPDATE entry_usage SET resolve_count = resolve_count + used.times, \
+             last_resolved_at = GREATEST(COALESCE(last_resolved_at, used.at), used.at) \
+             FROM locked JOIN used ON used.id = locked.entry_id \
+             WHERE entry_usage.entry_id = locked.entry_id RETURNING entry_usage.entry_id), \
+         started AS ( \
+             INSERT INTO entry_usage AS known (entry_id, resolve_count, last_resolved_at) \
+             SELECT entries.id, used.times, used.at FROM entries JOIN used ON used.id = entries.id \
+             WHERE NOT EXISTS (SELECT FROM counted WHERE counted.entry_id = entries.id) \
+             ORDER BY entries.id FOR KEY SHARE OF entries \
+             ON CONFLICT (entry_id) DO UPDATE SET resolve_count = known.resolve_count + EXCLUDED.resolve_count, \
+             last_resolved_at = GREATEST(COALESCE(known.last_resolved_at, EXCLUDED.last_resolved_at), EXCLUDED.last_resolved_at)) "
+    };
+}
+
+/// Adds audit events, and counts the uses.
+pub async fn insert_events(
+    conn: &mut Connection,
+    events: &[(&EventRow, Link)],
+    uses: Option<&Uses>,
+) -> QueryResult<()> {
+    let Some(Uses { entries, at }) = uses else { return insert_rows!(conn, "audit_events", events) };
+    let (entries, times): (Vec<EntryId>, Vec<i64>) = entries.iter().copied().unzip();
+    let counted = (entries.into_sql::<Array<Uuid>>(), times.into_sql::<Array<BigInt>>());
+    let insert = concat!(counting_uses!(), insert_events_from!("audit_events", "SELECT * FROM unnest"));
+    statement(insert, (counted, at.into_sql::<BigInt>(), columns!(events))).execute(conn).await.map(drop)
 }
 
 /// As [`insert_events`], for decoys.
@@ -196,46 +239,9 @@ pub async fn insert_decoys(conn: &mut Connection, decoys: &[(&EventRow, Link)]) 
     insert_rows!(conn, "audit_decoys", decoys)
 }
 
-/// Adds to the number of uses of each entry. The rows are locked in one order, so that two resolves
-/// never deadlock. A missing counter starts anew, unless its entry is gone as well.
-pub async fn record_usage(conn: &mut Connection, used: &[(EntryId, i64)], now: Timestamp) -> QueryResult<()> {
-    let (entries, times): (Vec<EntryId>, Vec<i64>) = used.iter().copied().unzip();
-    let add = statement(
-        "WITH used AS (SELECT id, times, at FROM unnest(?, ?) AS used (id, times), (SELECT ? AS at) AS now), \
-         locked AS (SELECT entry_id FROM entry_usage WHERE entry_id IN (SELECT id FROM used) ORDER BY entry_id FOR UPDATE), \
-         counted AS ( \
-             UPDATE entry_usage SET resolve_count = resolve_count + used.times, \
-             last_resolved_at = GREATEST(COALESCE(last_resolved_at, used.at), used.at) \
-             FROM locked JOIN used ON used.id = locked.entry_id \
-             WHERE entry_usage.entry_id = locked.entry_id RETURNING entry_usage.entry_id) \
-         INSERT INTO entry_usage AS known (entry_id, resolve_count, last_resolved_at) \
-         SELECT entries.id, used.times, used.at FROM entries JOIN used ON used.id = entries.id \
-         WHERE NOT EXISTS (SELECT FROM counted WHERE counted.entry_id = entries.id) \
-         ORDER BY entries.id FOR KEY SHARE OF entries \
-         ON CONFLICT (entry_id) DO UPDATE SET resolve_count = known.resolve_count + EXCLUDED.resolve_count, \
-         last_resolved_at = GREATEST(COALESCE(known.last_resolved_at, EXCLUDED.last_resolved_at), EXCLUDED.last_resolved_at)",
-        (entries.into_sql::<Array<Uuid>>(), times.into_sql::<Array<BigInt>>(), now.into_sql::<BigInt>()),
-    );
-    add.execute(conn).await.map(drop)
-}
-
 /// Nothing counts those of the whole database: changes of one project would wait for those of others.
 pub async fn changes(_: &mut Connection) -> QueryResult<Option<i64>> {
     Ok(None)
-}
-
-mod of_projects {
-    diesel::table! {
-        projects (id) { id -> Text, generation -> Uuid, }
-    }
-}
-
-/// Triggers make them.
-pub async fn generations(conn: &mut Connection, of: &[ProjectId]) -> QueryResult<HashMap<ProjectId, Generation>> {
-    use of_projects::projects;
-    let found = projects::table.filter(one_of(projects::id, of)).select((projects::id, projects::generation));
-    let found: Vec<(ProjectId, uuid::Uuid)> = found.load(conn).await?;
-    Ok(found.into_iter().map(|(project, generation)| (project, Generation::OfProject(generation))).collect())
 }
 
 /// Does nothing: the server reuses erased pages.

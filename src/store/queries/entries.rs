@@ -1,6 +1,6 @@
 //! Reads entries, versions and what an agent may receive.
 
-use super::super::backend::{Connection, load, none_of, one_of};
+use super::super::backend::{Connection, generation, load, none_of, one_of};
 use super::super::schema::{
     audit_events, ciphertexts, data_keys, entries, entry_usage, milestones, projects, replaced_data_keys, versions,
 };
@@ -8,8 +8,8 @@ use super::events::{EVENT, LINK};
 use super::keys::data_key_columns;
 use crate::domain::{DataKeyId, EntryId, MilestoneId, ProjectId, Timestamp};
 use crate::store::records::{
-    CandidateRow, Candidates, ChainedEvent, DataKeyRow, EntryRow, EntryView, MilestoneRow, ProjectRow, VersionRow,
-    VersionView, WantedValues,
+    CandidateRow, Candidates, ChainedEvent, DataKeyRow, EntryRow, EntryView, MilestoneRow, ProjectRow, UsageRow,
+    VersionRow, VersionView, WantedValues,
 };
 use diesel::define_sql_function;
 use diesel::dsl::case_when;
@@ -44,7 +44,7 @@ macro_rules! views {
                 (versions::ciphertext_version, versions::created_at),
                 ciphertexts::hint,
                 data_key_columns!(),
-                (entry_usage::resolve_count, entry_usage::last_resolved_at).nullable(),
+                entry_usage::all_columns.nullable(),
             ))
     };
 }
@@ -53,6 +53,11 @@ pub(super) use views;
 
 pub async fn entries_by_id(conn: &mut Connection, ids: &[EntryId]) -> QueryResult<Vec<EntryView>> {
     load!(views!().filter(one_of(entries::id, ids.to_vec())), conn)
+}
+
+/// How often agents received values of these entries; only those that were counted.
+pub async fn usage_of(conn: &mut Connection, ids: &[EntryId]) -> QueryResult<Vec<UsageRow>> {
+    load!(entry_usage::table.filter(one_of(entry_usage::entry_id, ids.to_vec())), conn)
 }
 
 pub async fn entry_named(
@@ -191,7 +196,7 @@ pub async fn candidates(
         )
         .filter(projects::id.eq(project.clone()))
         .select((
-            (projects::id, projects::status, projects::environment_names),
+            (projects::id, projects::status, projects::environment_names, generation()),
             milestones::all_columns.nullable(),
             (
                 entries::all_columns.nullable(),

@@ -1,6 +1,6 @@
 //! Projects, their tombstones and milestones.
 
-use super::super::backend::{Connection, load, one_of};
+use super::super::backend::{Connection, generation, load, one_of};
 use super::super::schema::{deleted_projects, milestones, projects};
 use crate::domain::{ApprovedNames, EnvironmentNames, MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
 use crate::store::records::{MilestoneRow, ProjectRow};
@@ -12,6 +12,7 @@ pub async fn projects_by_id(conn: &mut Connection, ids: &[ProjectId]) -> QueryRe
         projects::id,
         projects::status,
         projects::environment_names,
+        generation(),
     ));
     load!(found, conn)
 }

@@ -1,7 +1,8 @@
 //! Adding events.
 
 use super::backend::Connection;
-use crate::store::records::{EventRow, Link};
+use super::lists::Item;
+use crate::store::records::{EventRow, Link, Uses};
 use crate::store::statement::{insert_events_from, statement};
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 use diesel::{IntoSql as _, QueryResult};
@@ -38,18 +39,40 @@ macro_rules! insert_rows {
                 link.prev.as_slice().into_sql::<Binary>(),
                 link.mac.as_slice().into_sql::<Binary>(),
             );
-            statement(insert, columns).execute($conn).await?;
+            statement(insert, (columns,)).execute($conn).await?;
         }
         Ok(())
     }};
 }
 
-/// Adds audit events.
-pub async fn insert_events(conn: &mut Connection, events: &[(&EventRow, Link)]) -> QueryResult<()> {
+/// Adds audit events, and counts the uses.
+pub async fn insert_events(
+    conn: &mut Connection,
+    events: &[(&EventRow, Link)],
+    uses: Option<&Uses>,
+) -> QueryResult<()> {
+    if let Some(uses) = uses {
+        count_uses(conn, uses).await?;
+    }
     insert_rows!(conn, "audit_events", events)
 }
 
 /// As [`insert_events`], for decoys.
 pub async fn insert_decoys(conn: &mut Connection, decoys: &[(&EventRow, Link)]) -> QueryResult<()> {
     insert_rows!(conn, "audit_decoys", decoys)
+}
+
+/// Adds to the number of uses of each entry. A missing counter starts anew.
+async fn count_uses(conn: &mut Connection, uses: &Uses) -> QueryResult<()> {
+    let entries: Vec<(String, i64)> = uses.entries.iter().map(|(entry, times)| (entry.text(), *times)).collect();
+    let entries = serde_json::json!(entries).to_string();
+    let add = statement(
+        "INSERT INTO entry_usage (entry_id, resolve_count, last_resolved_at) \
+         SELECT entries.id, used.value ->> 1, ? FROM json_each(?) AS used \
+         CROSS JOIN entries ON entries.id = unhex(used.value ->> 0) WHERE true \
+         ON CONFLICT (entry_id) DO UPDATE SET resolve_count = resolve_count + excluded.resolve_count, \
+         last_resolved_at = excluded.last_resolved_at",
+        (uses.at.into_sql::<BigInt>(), entries.into_sql::<Text>()),
+    );
+    add.execute(conn).await.map(drop)
 }

@@ -14,6 +14,12 @@ pub mod backend {
     >;
     pub type IdSql = diesel::sql_types::Binary;
     pub use super::lists::{none_of, one_of};
+    use crate::store::statement::{Fixed, fixed};
+
+    /// The generation of the project in a row of a query: the count of the changes of all projects.
+    pub const fn generation() -> Fixed<diesel::sql_types::BigInt> {
+        fixed("(SELECT count FROM changes)")
+    }
 
     /// Loads the rows of a query. It is loaded by the connection below `diesel-async`, which would
     /// copy every value of every row once more.
@@ -30,16 +36,14 @@ mod events;
 mod execution;
 mod lists;
 
-use super::statement::statement;
-use super::{Error, Generation, Instrument};
-use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus, Timestamp};
+use super::{Error, Instrument};
+use crate::domain::{ChainId, ProjectId, ProjectStatus};
 use backend::Connection;
 use deadpool::managed::QueueMode;
 use diesel::connection::AnsiTransactionManager;
 use diesel::connection::SimpleConnection as _;
 use diesel::prelude::*;
 use diesel::result::Error::DatabaseError;
-use diesel::sql_types::{BigInt, Text};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager as _};
@@ -48,7 +52,6 @@ use execution::Execution;
 use futures::FutureExt;
 pub use lists::Item;
 use schema::{audit_chains, projects};
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// Maximum number of connections of each pool of a process.
@@ -161,21 +164,6 @@ pub async fn lock_name(_: &mut Connection, _: &str) -> QueryResult<()> {
     Ok(())
 }
 
-/// Adds to the number of uses of each entry. A missing counter starts anew.
-pub async fn record_usage(conn: &mut Connection, used: &[(EntryId, i64)], now: Timestamp) -> QueryResult<()> {
-    let used: Vec<(String, i64)> = used.iter().map(|(entry, times)| (entry.text(), *times)).collect();
-    let used = serde_json::json!(used).to_string();
-    let add = statement(
-        "INSERT INTO entry_usage (entry_id, resolve_count, last_resolved_at) \
-         SELECT entries.id, used.value ->> 1, ? FROM json_each(?) AS used \
-         CROSS JOIN entries ON entries.id = unhex(used.value ->> 0) WHERE true \
-         ON CONFLICT (entry_id) DO UPDATE SET resolve_count = resolve_count + excluded.resolve_count, \
-         last_resolved_at = excluded.last_resolved_at",
-        (now.into_sql::<BigInt>(), used.into_sql::<Text>()),
-    );
-    add.execute(conn).await.map(drop)
-}
-
 diesel::table! {
     changes (id) { id -> BigInt, count -> BigInt, }
 }
@@ -183,12 +171,6 @@ diesel::table! {
 /// Triggers count the changes.
 pub async fn changes(conn: &mut Connection) -> QueryResult<Option<i64>> {
     changes::table.select(changes::count).first(conn).await.map(Some)
-}
-
-/// The count of changes is one for the whole database.
-pub async fn generations(conn: &mut Connection, of: &[ProjectId]) -> QueryResult<HashMap<ProjectId, Generation>> {
-    let changes: i64 = changes::table.select(changes::count).first(conn).await?;
-    Ok(of.iter().map(|project| (project.clone(), Generation::OfDatabase(changes))).collect())
 }
 
 #[derive(QueryableByName)]

@@ -21,6 +21,7 @@ use super::tuples::Tuples;
 use crate::authz::{Authorizer, Decision, Question};
 use crate::domain::{EnvironmentNames, Error, ProjectId, ProjectStatus, Result};
 use crate::permission::Permission;
+use crate::store::Generation;
 use crate::store::Store;
 use crate::store::records::ProjectRow;
 use std::collections::{HashMap, HashSet};
@@ -45,6 +46,8 @@ pub struct ProjectAccess {
     pub project: Project,
     /// Rule for which entry names agents' sessions receive.
     pub environment_names: EnvironmentNames,
+    /// The generation of its rows.
+    pub generation: Generation,
     /// The authorizer's decision, which allows; it gives the proof,
     /// [`Authorized`](crate::permission::Authorized).
     pub decision: Decision,
@@ -122,7 +125,8 @@ impl Access {
             .filter_map(|((ask, project), decision)| match project {
                 Some(row) if decision.is_allowed() => {
                     let project = Project { id: row.id.clone(), status: row.status };
-                    Some((ask.clone(), ProjectAccess { project, environment_names: row.environment_names, decision }))
+                    let ProjectRow { environment_names, generation, .. } = *row;
+                    Some((ask.clone(), ProjectAccess { project, environment_names, generation, decision }))
                 }
                 _ => None,
             })

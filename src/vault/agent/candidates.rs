@@ -9,8 +9,8 @@ use crate::crypto::{DataKey, OVERHEAD};
 use crate::domain::{
     AuditOutcome, DataKeyId, EntryId, Error, EventId, ProjectStatus, Result, RuntimeId, SecretOutcome, Timestamp,
 };
-use crate::store::{Conn, Generation};
 use crate::store::records::{CandidateRow, Candidates, EntryRow, EventRow, WantedValues};
+use crate::store::{Conn, Generation};
 use crate::vault::entries::{Tampered, verify_candidate};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -105,7 +105,12 @@ impl AgentSecrets {
     }
 
     /// Reads all rows of a question's project and milestone, and keeps them if each is authentic.
-    async fn remember(&self, question: &ParsedQuestion, values_at: Option<Timestamp>, generation: Generation) -> Result<Found> {
+    async fn remember(
+        &self,
+        question: &ParsedQuestion,
+        values_at: Option<Timestamp>,
+        generation: Generation,
+    ) -> Result<Found> {
         let mut conn = self.store.conn().await?;
         // Long past, so that the values of entries that have expired are read as well.
         let ever = Some(Timestamp::from_millis(0));

@@ -9,7 +9,7 @@
 use super::Audit;
 use crate::crypto::{AuditKey, CryptoError, MacContext};
 use crate::domain::{ChainId, EntryId, Error, Result};
-use crate::store::records::{Anchor, ChainRow, ChainedEvent, Cut, EventRow, Link};
+use crate::store::records::{Anchor, ChainRow, ChainedEvent, Cut, EventRow, Link, Uses};
 use crate::store::{self, End, Tx};
 use data_encoding::HEXLOWER;
 use parking_lot::Mutex;
@@ -126,15 +126,17 @@ fn cut_fields(chain: ChainId, seq: i64, event_mac: &[u8]) -> [String; 3] {
 impl Audit {
     /// Appends events to a chain, as part of the transaction.
     pub(in crate::vault) async fn append(&self, tx: &mut Tx, events: &[EventRow]) -> Result<()> {
-        self.append_with_decoys(tx, &events.iter().collect::<Vec<_>>(), &[]).await
+        self.append_with_decoys(tx, &events.iter().collect::<Vec<_>>(), &[], None).await
     }
 
-    /// As [`Self::append`], and does the same work for each decoy, which belongs to no chain.
+    /// As [`Self::append`], and counts the uses of which the events tell. Does the same work for each
+    /// decoy, which belongs to no chain.
     pub(super) async fn append_with_decoys(
         &self,
         tx: &mut Tx,
         events: &[&EventRow],
         decoys: &[&EventRow],
+        uses: Option<&Uses>,
     ) -> Result<()> {
         if events.is_empty() && decoys.is_empty() {
             return Ok(());
@@ -173,7 +175,7 @@ impl Audit {
         if chained.is_empty() {
             return Ok(());
         }
-        match tx.insert_events(&chained).await {
+        match tx.insert_events(&chained, uses).await {
             Err(store::Error::Unique(_)) => {
                 usable.store(false, Ordering::Relaxed);
                 tracing::error!("another process appends to a chain of this one; it is left to the other");

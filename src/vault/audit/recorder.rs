@@ -5,7 +5,7 @@
 use super::Audit;
 use crate::domain::{EntryId, Error, Result, Timestamp};
 use crate::groups::{Groups, Request};
-use crate::store::records::EventRow;
+use crate::store::records::{EventRow, Uses};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ impl Audit {
     }
 
     async fn commit_records<'a>(&self, records: impl IntoIterator<Item = &'a CallRecord>) -> Result<()> {
-        let (mut events, mut used) = (Vec::new(), HashMap::<EntryId, i64>::new());
+        let (mut events, mut times) = (Vec::new(), HashMap::<EntryId, i64>::new());
         let mut now: Option<Timestamp> = None;
         let (mut decoys, mut counted) = (Vec::new(), 0);
         for record in records {
@@ -103,17 +103,15 @@ impl Audit {
             events.extend(&record.events);
             now = now.max(record.events.iter().map(|event| event.occurred_at).max());
             for id in &record.used {
-                *used.entry(*id).or_default() += 1;
+                *times.entry(*id).or_default() += 1;
             }
             decoys.extend(&record.decoys);
         }
         self.0.installation.open_audit_key().await?;
         let mut tx = self.0.store.begin().await?;
-        if !used.is_empty() {
-            let used: Vec<(EntryId, i64)> = used.into_iter().collect();
-            tx.record_usage(&used, now.unwrap_or_else(|| self.now())).await?;
-        }
-        self.append_with_decoys(&mut tx, &events, &decoys).await?;
+        let at = now.unwrap_or_else(|| self.now());
+        let uses = (!times.is_empty()).then(|| Uses { entries: times.into_iter().collect(), at });
+        self.append_with_decoys(&mut tx, &events, &decoys, uses.as_ref()).await?;
         tx.commit().await?;
         if counted > 0 {
             metrics::counter!(COMMITS).increment(1);

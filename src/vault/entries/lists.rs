@@ -5,8 +5,8 @@ use super::Entries;
 use super::reading::{Entry, ReadKeys};
 use crate::domain::{Category, EntryId, EntryStatus, MilestoneId, ProjectId, Result, Scope, SecretName, Timestamp};
 use crate::permission::{Authorized, CanAdminister, CanList};
-use crate::store::Conn;
 use crate::store::records::{EntryLists, EntryPage, EntrySelection, EntrySort, SortKey};
+use crate::store::{Conn, Generation};
 use crate::vault::cursor::{List, Page, not_of_this_list, page_size};
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -93,6 +93,13 @@ struct Matching {
     deleted: bool,
 }
 
+impl Matching {
+    /// Whether another time alone can change which entries match.
+    const fn depends_on_time(&self) -> bool {
+        self.filter.statuses.is_some() || self.filter.expires_before.is_some()
+    }
+}
+
 impl EntryList {
     /// The entries of a project that match a filter. DELETED ones are included only with the proof
     /// `deleted`.
@@ -109,6 +116,8 @@ impl EntryList {
 /// A page of a list of entries, which [`Entries::pages`] reads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EntryListPage {
+    /// The generation of the project's rows when the permission was decided.
+    generation: Generation,
     list: EntryList,
     identity: List,
     range: Range,
@@ -124,13 +133,15 @@ struct Range {
 }
 
 impl EntryListPage {
-    /// A page of a project's entries. DELETED ones are included only with the proof `deleted`.
+    /// A page of a project's entries. DELETED ones are included only with the proof `deleted`. The
+    /// `generation` is that of the project's rows; until it changes, the page may come from memory.
     ///
     /// # Errors
     /// INVALID_INPUT for a page size out of bounds, or a cursor of another list.
     pub fn new(
         by: &Authorized<CanList>,
         deleted: Option<&Authorized<CanAdminister>>,
+        generation: Generation,
         query: EntryQuery,
     ) -> Result<Self> {
         let EntryQuery { filter, order, first, after } = query;
@@ -146,7 +157,8 @@ impl EntryListPage {
         {
             return Err(not_of_this_list());
         }
-        Ok(Self { list: EntryList::new(by, deleted, filter), identity, range: Range { order, after, size } })
+        let list = EntryList::new(by, deleted, filter);
+        Ok(Self { generation, list, identity, range: Range { order, after, size } })
     }
 
     /// The list that the page is of.
@@ -202,12 +214,27 @@ impl Batch {
 
 impl Entries {
     /// Pages of lists. Those with the same filter, order and place of the page are read in one
-    /// statement; a filter by the names that sessions receive needs three more.
+    /// statement; a filter by the names that sessions receive needs three more. Pages that were read
+    /// before and have not changed come from memory.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
     pub async fn pages(&self, asked: &[EntryListPage]) -> Result<HashMap<EntryListPage, Page<Entry>>> {
         let now = self.now();
+        let kept = |page: &EntryListPage| Some((page.clone(), self.remembered.get(page, now)?));
+        let mut pages: HashMap<_, _> = asked.iter().filter_map(kept).collect();
+        let others: Vec<_> = asked.iter().filter(|page| !pages.contains_key(*page)).cloned().collect();
+        if !others.is_empty() {
+            let read = self.read_pages(&others, now).await?;
+            for (page, read) in read.iter().filter(|(page, _)| !page.list.matching.depends_on_time()) {
+                self.remembered.keep(page, read);
+            }
+            pages.extend(read);
+        }
+        Ok(pages)
+    }
+
+    async fn read_pages(&self, asked: &[EntryListPage], now: Timestamp) -> Result<HashMap<EntryListPage, Page<Entry>>> {
         let mut conn = self.store.conn().await?;
         let mut pages = HashMap::with_capacity(asked.len());
         for ((matching, range), asked) in grouped(asked, |page| (&page.list.matching, &page.range)) {

@@ -11,7 +11,8 @@
 //! - `input` has what callers pass in, and `values` the rules for it.
 //! - `insert` writes new rows; `rows` makes and verifies the MACs of rows; `rekeying` seals an
 //!   entry again under another data key.
-//! - `reading` shows entries to people, and `lists` reads pages of them; `environment` sets which
+//! - `reading` shows entries to people, and `lists` reads pages of them, some of which
+//!   `remembered` keeps; `environment` sets which
 //!   names reach sessions.
 
 mod change;
@@ -23,6 +24,7 @@ mod life;
 mod lists;
 mod reading;
 mod rekeying;
+mod remembered;
 mod rows;
 mod values;
 
@@ -31,7 +33,7 @@ pub use import::{Import, Imported, OnConflict};
 pub use input::{Change, EntryChanges, NewEntry, Rollback, Rotation};
 pub use lists::{EntryFilter, EntryList, EntryListPage, EntryOrder, EntryQuery, OrderField};
 pub(super) use reading::status;
-pub use reading::{Entry, SealedHint, Usage, Version, page_versions};
+pub use reading::{Entry, EntryFacts, SealedHint, Usage, Version, page_versions};
 pub(super) use rekeying::rekeyed;
 pub(super) use rows::{
     Tampered, ciphertext_context, differs_from_change, verify_candidate, verify_entry, verify_newest,
@@ -43,6 +45,7 @@ use super::keys::Installation;
 use super::wal::Wal;
 use crate::domain::{ReservedNames, Timestamp};
 use crate::store::Store;
+use remembered::RememberedPages;
 
 /// Changes and reads entries. Cheap to clone.
 #[derive(Clone)]
@@ -54,6 +57,7 @@ pub struct Entries {
     wal: Wal,
     /// Reserved names, which no new entry may have and no session receives.
     reserved: &'static ReservedNames,
+    remembered: RememberedPages,
 }
 
 impl Entries {
@@ -64,7 +68,8 @@ impl Entries {
         wal: Wal,
         reserved: &'static ReservedNames,
     ) -> Self {
-        Self { store: installation.store().clone(), installation, access, audit, wal, reserved }
+        let store = installation.store().clone();
+        Self { store, installation, access, audit, wal, reserved, remembered: RememberedPages::default() }
     }
 
     fn now(&self) -> Timestamp {

@@ -7,32 +7,25 @@ use crate::domain::{
     UserId,
 };
 use crate::permission::{Authorized, CanList, CanViewMasked, Permission};
-use crate::store::records::{DataKeyRow, EntryRow, EntryView, VersionView};
+use crate::store::records::{DataKeyRow, EntryRow, EntryView, UsageRow, VersionView};
 use crate::vault::cursor::{List, Page, page_size};
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// What the ids and keys of an entry take beside it, in bytes.
+const ID_BYTES: usize = 512;
 
 /// How agents have used an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Number of times that agents received its value.
     pub count: i64,
     /// When an agent last received it.
     pub last: Option<Timestamp>,
-}
-
-/// The part of a value that people may see, still encrypted.
-#[derive(Clone)]
-pub struct SealedHint {
-    project: ProjectId,
-    entry: EntryId,
-    ciphertext_version: i32,
-    sealed: Vec<u8>,
-    data_key: Arc<ReadKey>,
 }
 
 /// A data key that was read with hints, and opened for the first one that is shown.
@@ -46,16 +39,21 @@ struct ReadKey {
 pub(in crate::vault) struct ReadKeys(HashMap<DataKeyId, Arc<ReadKey>>);
 
 impl ReadKeys {
-    fn share(&mut self, row: DataKeyRow) -> Arc<ReadKey> {
-        let made = |row| Arc::new(ReadKey { row, opened: OnceCell::new() });
-        self.0.entry(row.id).or_insert_with(|| made(row)).clone()
+    fn share(&mut self, row: &DataKeyRow) -> Arc<ReadKey> {
+        let made = || Arc::new(ReadKey { row: row.clone(), opened: OnceCell::new() });
+        self.0.entry(row.id).or_insert_with(made).clone()
     }
 }
 
-/// An entry, without its value. For callers with permission to list the project's entries; hint and
-/// usage need permission to see masked values.
-#[derive(Clone)]
-pub struct Entry {
+impl From<&UsageRow> for Usage {
+    fn from(row: &UsageRow) -> Self {
+        Self { count: row.count, last: row.last }
+    }
+}
+
+/// What is stored of an entry, except its value and how agents have used it. The hint needs
+/// permission to see masked values, everything else permission to list the project's entries.
+pub struct EntryFacts {
     /// Its id.
     pub id: EntryId,
     /// The project it belongs to.
@@ -68,8 +66,6 @@ pub struct Entry {
     pub description: Option<String>,
     /// Its category.
     pub category: Category,
-    /// Its status at the time it was read.
-    pub status: EntryStatus,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
     /// The version agents receive.
@@ -88,25 +84,48 @@ pub struct Entry {
     pub updated_at: Timestamp,
     /// The person who last changed it.
     pub updated_by: UserId,
-    /// How agents have used it. Only for callers with permission to see masked values.
-    pub usage: Usage,
-    /// The part of its value that people may see, still encrypted.
-    pub hint: SealedHint,
+    disabled: bool,
+    deleted: bool,
+    ciphertext_version: i32,
+    sealed_hint: Vec<u8>,
+    data_key: DataKeyRow,
 }
 
-impl Entry {
-    pub(in crate::vault) fn from_view(view: EntryView, keys: &mut ReadKeys, now: Timestamp) -> Self {
-        let EntryView { entry: row, version, hint, data_key, usage } = view;
+/// An entry as it is at one time. Cheap to clone.
+#[derive(Clone)]
+pub struct Entry {
+    facts: Arc<EntryFacts>,
+    /// Its status at the time it was read.
+    pub status: EntryStatus,
+    /// How agents have used it, if that was read with it. Only for callers with permission to see
+    /// masked values.
+    pub usage: Option<Usage>,
+    data_key: Arc<ReadKey>,
+}
+
+impl Deref for Entry {
+    type Target = EntryFacts;
+
+    fn deref(&self) -> &EntryFacts {
+        &self.facts
+    }
+}
+
+/// The part of a value that people may see, still encrypted.
+#[derive(Clone, Copy)]
+pub struct SealedHint<'a> {
+    project: &'a ProjectId,
+    entry: EntryId,
+    ciphertext_version: i32,
+    sealed: &'a [u8],
+    data_key: &'a ReadKey,
+}
+
+impl From<EntryView> for EntryFacts {
+    fn from(view: EntryView) -> Self {
+        let EntryView { entry: row, version, hint, data_key, usage: _ } = view;
         Self {
-            status: status(&row, now),
             id: row.id,
-            hint: SealedHint {
-                project: row.project.clone(),
-                entry: row.id,
-                ciphertext_version: version.ciphertext_version,
-                sealed: hint,
-                data_key: keys.share(data_key),
-            },
             project: row.project,
             milestone: row.milestone,
             name: row.name,
@@ -121,8 +140,20 @@ impl Entry {
             created_by: row.created_by,
             updated_at: row.updated_at,
             updated_by: row.updated_by,
-            usage: usage.map_or(Usage { count: 0, last: None }, |row| Usage { count: row.count, last: row.last }),
+            disabled: row.disabled,
+            deleted: row.deleted_at.is_some(),
+            ciphertext_version: version.ciphertext_version,
+            sealed_hint: hint,
+            data_key,
         }
+    }
+}
+
+impl EntryFacts {
+    /// Approximate size in memory, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [self.description.as_ref(), Some(&self.name)].into_iter().flatten().map(String::len);
+        size_of::<Self>() + texts.sum::<usize>() + self.sealed_hint.len() + ID_BYTES
     }
 
     /// Whether it is scoped to the project or to a milestone.
@@ -137,6 +168,37 @@ impl Entry {
     pub fn rotation_due_at(&self) -> Option<Timestamp> {
         let days = u32::try_from(self.rotation_interval_days?).ok()?;
         Some(self.version_created_at.plus(DAY * days))
+    }
+}
+
+impl Entry {
+    pub(in crate::vault) fn from_view(view: EntryView, keys: &mut ReadKeys, now: Timestamp) -> Self {
+        let usage = view.usage.as_ref().map_or_else(Usage::default, Usage::from);
+        Self { usage: Some(usage), ..Self::at(Arc::new(view.into()), keys, now) }
+    }
+
+    /// The entry as it is now, if its facts are current.
+    pub(super) fn at(facts: Arc<EntryFacts>, keys: &mut ReadKeys, now: Timestamp) -> Self {
+        let status = EntryStatus::of(facts.deleted, facts.disabled, facts.expires_at, now);
+        let data_key = keys.share(&facts.data_key);
+        Self { facts, status, usage: None, data_key }
+    }
+
+    /// What is stored of it.
+    pub(super) fn facts(&self) -> Arc<EntryFacts> {
+        self.facts.clone()
+    }
+
+    /// The part of its value that people may see, still encrypted.
+    #[must_use]
+    pub fn hint(&self) -> SealedHint<'_> {
+        SealedHint {
+            project: &self.project,
+            entry: self.id,
+            ciphertext_version: self.ciphertext_version,
+            sealed: &self.sealed_hint,
+            data_key: &self.data_key,
+        }
     }
 
     /// The permission needed to see the entry. Callers without it get the answer for a missing
@@ -156,8 +218,6 @@ pub(in crate::vault) fn status(row: &EntryRow, now: Timestamp) -> EntryStatus {
 pub struct Version {
     /// Its number.
     pub version: i32,
-    /// The part of its value that people may see, still encrypted.
-    pub hint: SealedHint,
     /// When it was created.
     pub created_at: Timestamp,
     /// The person who created it.
@@ -165,6 +225,25 @@ pub struct Version {
     /// The version whose value a rollback restored here; `None` for a version with a value of its
     /// own.
     pub restored_from: Option<i32>,
+    project: ProjectId,
+    entry: EntryId,
+    of_ciphertext: i32,
+    sealed_hint: Vec<u8>,
+    data_key: Arc<ReadKey>,
+}
+
+impl Version {
+    /// The part of its value that people may see, still encrypted.
+    #[must_use]
+    pub fn hint(&self) -> SealedHint<'_> {
+        SealedHint {
+            project: &self.project,
+            entry: self.entry,
+            ciphertext_version: self.of_ciphertext,
+            sealed: &self.sealed_hint,
+            data_key: &self.data_key,
+        }
+    }
 }
 
 impl Entries {
@@ -216,19 +295,27 @@ impl Entries {
             let VersionView { version: row, hint, project, data_key } = view;
             found.entry(row.entry).or_default().push(Version {
                 version: row.version,
-                hint: SealedHint {
-                    project,
-                    entry: row.entry,
-                    ciphertext_version: row.ciphertext_version,
-                    sealed: hint,
-                    data_key: keys.share(data_key),
-                },
                 created_at: row.created_at,
                 created_by: row.created_by,
                 restored_from: row.restored_from,
+                project,
+                entry: row.entry,
+                of_ciphertext: row.ciphertext_version,
+                sealed_hint: hint,
+                data_key: keys.share(&data_key),
             });
         }
         Ok(found)
+    }
+
+    /// How agents have used entries; those that none has used are absent. Checks no permission: the
+    /// caller must show it only with permission to see masked values.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the database cannot be reached.
+    pub async fn usage_of(&self, ids: &[EntryId]) -> Result<HashMap<EntryId, Usage>> {
+        let rows = self.store.reader().await?.usage_of(ids).await?;
+        Ok(rows.iter().map(|row| (row.entry, row.into())).collect())
     }
 
     /// Opens a hint and gives the masked value, by the entry's present category.
@@ -239,7 +326,7 @@ impl Entries {
     pub async fn masked(
         &self,
         by: &Authorized<CanViewMasked>,
-        hint: &SealedHint,
+        hint: SealedHint<'_>,
         category: Category,
     ) -> Result<String> {
         Ok(shown(&self.open_hint(by.project(), hint).await?.masked, category))
@@ -253,22 +340,22 @@ impl Entries {
         if entry.category != Category::Certificate {
             return Ok(None);
         }
-        Ok(self.open_hint(by.project(), &entry.hint).await?.certificate)
+        Ok(self.open_hint(by.project(), entry.hint()).await?.certificate)
     }
 
-    async fn open_hint(&self, checked: &ProjectId, hint: &SealedHint) -> Result<crate::crypto::Hint> {
-        if hint.project != *checked {
+    async fn open_hint(&self, checked: &ProjectId, hint: SealedHint<'_>) -> Result<crate::crypto::Hint> {
+        if hint.project != checked {
             return Err(Error::internal("a hint was about to be shown under another project's permission"));
         }
-        let ReadKey { row, opened } = &*hint.data_key;
-        let key = opened.get_or_try_init(|| self.installation.open_key(&hint.project, row)).await?;
+        let ReadKey { row, opened } = hint.data_key;
+        let key = opened.get_or_try_init(|| self.installation.open_key(hint.project, row)).await?;
         let place = CiphertextContext {
-            project: &hint.project,
+            project: hint.project,
             entry: hint.entry,
             version: hint.ciphertext_version,
             data_key: row.id,
         };
-        key.open_hint(&place, &hint.sealed).map_err(|error| {
+        key.open_hint(&place, hint.sealed).map_err(|error| {
             tracing::error!(entry = %hint.entry, "a hint fails authentication");
             Error::internal(error)
         })

@@ -6,6 +6,7 @@ use crate::support::{agent_asks, entry, runtime, tool_asks, user};
 use futures::future::{join, join_all};
 use project_vault::domain::Clock as _;
 use project_vault::store::Store;
+use project_vault::store::records::Uses;
 use std::time::Duration;
 
 both! {
@@ -74,7 +75,7 @@ both! {
         let mut held = other.begin().await.unwrap();
         let found = held.candidates(&World::project(), None, None, None).await.unwrap();
         let uses: Vec<_> = found.entries.iter().map(|row| (row.entry.id, 1)).collect();
-        held.record_usage(&uses, world.clock.now()).await.unwrap();
+        held.insert_events(&[], Some(&Uses { entries: uses, at: world.clock.now() })).await.unwrap();
         let calls = (0..64).map(|_| world.vault.agents().resolve(&acme, tool_asks(agent_asks("builder", &["TOKEN"]))));
         let release = async {
             tokio::time::sleep(Duration::from_millis(500)).await;

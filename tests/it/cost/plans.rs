@@ -3,7 +3,7 @@
 use crate::support::{Backend, World, hot};
 use diesel::QueryableByName;
 use diesel::sql_types::{Array, Json, Text};
-use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
+use diesel_async::RunQueryDsl as _;
 use project_vault::store::Conn;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -99,8 +99,8 @@ fn scans(node: &Value, table: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Explains the statements that the store's connections keep, as they keep them. A scan costs more
-/// than any plan without one, so PostgreSQL shows one only where no index serves the statement.
+/// Explains the statements that the store's connections keep, as they keep them. The store sets its
+/// connections so that PostgreSQL scans a table only where no index serves the statement.
 async fn scans_on_postgres(world: &World, statements: &BTreeSet<String>) -> Vec<String> {
     let mut open = statements.clone();
     let mut found = Vec::new();
@@ -112,12 +112,6 @@ async fn scans_on_postgres(world: &World, statements: &BTreeSet<String>) -> Vec<
             "SELECT name, statement, parameter_types::text[] AS types FROM pg_prepared_statements WHERE NOT from_sql",
         )
         .load(&mut conn)
-        .await
-        .unwrap();
-        conn.batch_execute(
-            "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off; \
-             SET enable_mergejoin = off",
-        )
         .await
         .unwrap();
         for Prepared { name, statement, types } in kept {
