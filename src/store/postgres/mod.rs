@@ -205,16 +205,18 @@ macro_rules! insert_rows {
 macro_rules! counting_uses {
     () => {
         "WITH used AS (SELECT id, times, at FROM unnest(?) AS used (id, times), (SELECT ? AS at) AS now), \
-         locked AS (SELECT entry_id FROM entry_usage WHERE entry_id IN (SELECT id FROM used) ORDER BY entry_id FOR UPDATE), \
+         locked AS ( \
+             SELECT entry_usage.entry_id, used.times, used.at FROM used JOIN entry_usage ON entry_usage.entry_id = used.id \
+             ORDER BY entry_usage.entry_id FOR UPDATE OF entry_usage), \
          counted AS ( \
-             UPDATE entry_usage SET resolve_count = resolve_count + used.times, \
-             last_resolved_at = GREATEST(COALESCE(last_resolved_at, used.at), used.at) \
-             FROM locked JOIN used ON used.id = locked.entry_id \
-             WHERE entry_usage.entry_id = locked.entry_id RETURNING entry_usage.entry_id), \
+             UPDATE entry_usage SET resolve_count = resolve_count + locked.times, \
+             last_resolved_at = GREATEST(COALESCE(last_resolved_at, locked.at), locked.at) \
+             FROM locked WHERE entry_usage.entry_id = locked.entry_id RETURNING entry_usage.entry_id), \
          started AS ( \
              INSERT INTO entry_usage AS known (entry_id, resolve_count, last_resolved_at) \
-             SELECT entries.id, used.times, used.at FROM entries JOIN used ON used.id = entries.id \
-             WHERE NOT EXISTS (SELECT FROM counted WHERE counted.entry_id = entries.id) \
+             SELECT entries.id, used.times, used.at FROM used JOIN entries ON entries.id = used.id \
+             WHERE (SELECT count(*) FROM counted) < (SELECT count(*) FROM used) \
+             AND NOT EXISTS (SELECT FROM counted WHERE counted.entry_id = entries.id) \
              ORDER BY entries.id FOR KEY SHARE OF entries \
              ON CONFLICT (entry_id) DO UPDATE SET resolve_count = known.resolve_count + EXCLUDED.resolve_count, \
              last_resolved_at = GREATEST(COALESCE(known.last_resolved_at, EXCLUDED.last_resolved_at), EXCLUDED.last_resolved_at)) "
