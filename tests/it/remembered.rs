@@ -153,4 +153,21 @@ both! {
         world.clock.advance(minute);
         assert_eq!(received(&world).await, Ok((SecretOutcome::Expired, None)));
     }
+
+    async fn callers_that_ask_together_each_get_their_own_answer(world: World) {
+        world.demo().await;
+        world.vault.entries().create(&user("bob"), entry("API_KEY", "first")).await.unwrap();
+        let ask = |number: usize| {
+            let (vault, allowed) = (world.vault.clone(), number % 3 != 0);
+            async move {
+                let caller = runtime(if allowed { "acme-runtime" } else { "globex-runtime" });
+                let names = [if number % 2 == 0 { "API_KEY" } else { "MISSING" }];
+                let answer = vault.agents().resolve(&caller, tool_asks(agent_asks("builder", &names))).await;
+                let outcome = answer.map(|found| found.secrets[0].outcome).ok();
+                let found = if number % 2 == 0 { SecretOutcome::Resolved } else { SecretOutcome::NotFound };
+                assert_eq!(outcome, allowed.then_some(found), "caller {number}");
+            }
+        };
+        futures::future::join_all((0..60).map(ask)).await;
+    }
 }

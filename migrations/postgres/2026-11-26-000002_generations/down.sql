@@ -1,0 +1,15 @@
+DROP TRIGGER generation ON projects;
+DROP TRIGGER generation ON milestones;
+DROP TRIGGER generation ON entries;
+DROP TRIGGER generation ON replaced_data_keys;
+DROP TRIGGER generation ON data_keys;
+DROP TRIGGER generation ON versions;
+DROP TRIGGER generation ON ciphertexts;
+DROP TRIGGER generation_update ON audit_events;
+DROP TRIGGER generation_delete ON audit_events;
+DROP FUNCTION project_changed;
+DROP FUNCTION row_of_project_changed;
+DROP FUNCTION row_of_entry_changed;
+DROP FUNCTION newest_change_erased;
+DROP FUNCTION renew_generation;
+ALTER TABLE projects DROP COLUMN generation;
