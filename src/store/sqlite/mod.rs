@@ -18,7 +18,7 @@ pub mod backend {
 
     /// The generation of the project in a row of a query: the count of the changes of all projects.
     pub const fn generation() -> Fixed<diesel::sql_types::BigInt> {
-        fixed("(SELECT count FROM changes)")
+        fixed("(SELECT count FROM changes WHERE id = 1)")
     }
 
     /// Loads the rows of a query. It is loaded by the connection below `diesel-async`, which would
