@@ -139,7 +139,7 @@ both! {
         for (first, page) in [(2, "nodes { name }"), (1, "edges { node { name } }")] {
             let query = format!(
                 "query($r: [_Any!]!) {{ _entities(representations: $r) {{ ... on Project {{ id vault {{
-                    entries(first: 2) {{ totalCount {page} }} }} }} }} }}"
+                    entries(first: {first}) {{ totalCount {page} }} }} }} }} }}"
             );
             let (before, batches) = (world.statements() as usize, world.batches());
             let of_authorizer = world.statements_of_authorizer();

@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["agent"],
     &["crypto", "permission"],
     &["command"],
-    &["domain", "trace"],
+    &["domain", "trace", "groups"],
 ];
 
 /// The same for `src/vault/`. `Caller` is the one type that `vault` itself hands on to its folders.

@@ -3,7 +3,7 @@
 use crate::support::Backend;
 
 /// The columns a table has in the database, in order: `table.column Type`, with `key` behind those
-/// of the primary key.
+/// of the primary key. PostgreSQL alone has `projects.generation`, which is declared in its folder.
 const POSTGRES: &str = "
     SELECT string_agg(line, E'\\n' ORDER BY table_name, ordinal_position) AS t FROM (
         SELECT c.table_name, c.ordinal_position, c.table_name || '.' || c.column_name || ' ' ||
@@ -18,6 +18,7 @@ const POSTGRES: &str = "
             ) THEN ' key' ELSE '' END AS line
         FROM information_schema.columns c
         WHERE c.table_schema = current_schema() AND c.table_name NOT LIKE '\\_\\_diesel%'
+            AND c.column_name <> 'generation'
     ) lines";
 
 /// The same for SQLite, where `INTEGER PRIMARY KEY` has 64 bits. SQLite alone counts changes, so that
