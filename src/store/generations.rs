@@ -4,6 +4,7 @@ use super::{Error, Kind, Result, Store};
 use crate::domain::ProjectId;
 use crate::groups::{Groups, Leader, Request};
 use std::collections::HashMap;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The generation of a project's rows. It changes with every change of what decides a resolve, by
@@ -19,6 +20,13 @@ pub enum Generation {
 /// Maximum number of statements under way that read generations, and of projects in each.
 const STATEMENTS: usize = 2;
 const PROJECTS: usize = 500;
+
+/// Maximum time of one statement, with the wait for a connection.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+fn no_answer() -> Error {
+    Error::Unavailable("it did not say in time which generation a project has".to_owned())
+}
 
 /// Requests for the generations of projects.
 pub(super) type Generations = Groups<ProjectId, Result<Option<Generation>>>;
@@ -39,7 +47,7 @@ impl Store {
             Kind::Postgres => {
                 let lead = |leader| drop(tokio::spawn(self.clone().answer(leader)));
                 let answer = self.generations.ask(project.clone(), 1, lead).await;
-                answer.unwrap_or_else(|| Err(Error::Unavailable("the task that reads generations ended".to_owned())))
+                answer.unwrap_or_else(|| Err(no_answer()))
             }
         }
     }
@@ -48,10 +56,9 @@ impl Store {
         while let Some(mut group) = leader.next_group() {
             group.retain(Request::is_awaited);
             let projects: Vec<_> = group.iter().map(|one| one.question.clone()).collect();
-            let found = match self.conn().await {
-                Ok(mut conn) => conn.projects_by_id(&projects).await,
-                Err(error) => Err(error),
-            };
+            let read = async { self.conn().await?.projects_by_id(&projects).await };
+            // Others wait for their turn, so a connection that hangs must not keep it.
+            let found = tokio::time::timeout(MAX_WAIT, read).await.unwrap_or_else(|_| Err(no_answer()));
             let found: Result<HashMap<_, _>> =
                 found.map(|rows| rows.into_iter().map(|row| (row.id, row.generation)).collect());
             for one in group {

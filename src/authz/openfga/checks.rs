@@ -118,7 +118,7 @@ impl Asker {
             }
             // One of the requests is at fault, which takes the answers of no others along.
             Err(status) if status.code() == Code::InvalidArgument && group.len() > 1 => {
-                for one in group {
+                for one in group.into_iter().filter(Request::is_awaited) {
                     let answers = self.ask(&one.question.questions).await;
                     one.answer(answers);
                 }

@@ -161,6 +161,17 @@ impl EntryListPage {
         Ok(Self { generation, list, identity, range: Range { order, after, size } })
     }
 
+    /// Approximate size in memory, in bytes: a caller chooses the texts of a filter.
+    pub(super) fn bytes(&self) -> usize {
+        let EntryFilter { name_contains, categories, .. } = &self.list.matching.filter;
+        let texts = [self.list.milestone.as_ref(), name_contains.as_ref()].into_iter().flatten().map(String::len);
+        let after = match &self.range.after {
+            Some((SortKey::Name(name), _)) => name.len(),
+            _ => 0,
+        };
+        size_of::<Self>() + texts.sum::<usize>() + categories.as_ref().map_or(0, Vec::len) + after
+    }
+
     /// The list that the page is of.
     #[must_use]
     pub const fn list(&self) -> &EntryList {

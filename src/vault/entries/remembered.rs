@@ -13,6 +13,8 @@ use std::time::Duration;
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// How long a page is kept.
 const TTL: Duration = Duration::from_secs(60);
+/// Maximum size of what a caller wrote to select a page, in bytes.
+const MAX_KEY_BYTES: usize = 4 * 1024;
 /// What an element of a page takes beside its facts, in bytes.
 const ELEMENT_BYTES: usize = 200;
 
@@ -23,9 +25,9 @@ pub(super) struct RememberedPages(Cache<EntryListPage, Arc<Page<Arc<EntryFacts>>
 
 impl Default for RememberedPages {
     fn default() -> Self {
-        let weigher = |_: &EntryListPage, page: &Arc<Page<Arc<EntryFacts>>>| {
+        let weigher = |asked: &EntryListPage, page: &Arc<Page<Arc<EntryFacts>>>| {
             let bytes = page.items.iter().map(|(facts, _)| facts.bytes() + ELEMENT_BYTES).sum::<usize>();
-            u32::try_from(bytes + ELEMENT_BYTES).unwrap_or(u32::MAX)
+            u32::try_from(bytes + asked.bytes()).unwrap_or(u32::MAX)
         };
         Self(Cache::builder().max_capacity(MAX_BYTES).weigher(weigher).time_to_live(TTL).build())
     }
@@ -39,8 +41,12 @@ impl RememberedPages {
         Some(Page::clone(&kept).map(|facts| Entry::at(facts, &mut keys, now)))
     }
 
-    /// Keeps a page that was read after the generation in it.
+    /// Keeps a page that was read after the generation in it, unless the caller's words for it are
+    /// long.
     pub(super) fn keep(&self, page: &EntryListPage, read: &Page<Entry>) {
+        if page.bytes() > MAX_KEY_BYTES {
+            return;
+        }
         self.0.insert(page.clone(), Arc::new(read.clone().map(|entry| entry.facts())));
     }
 }

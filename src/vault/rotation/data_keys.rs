@@ -119,6 +119,9 @@ impl KeyRotation {
                 return Ok(tx.commit().await?);
             };
             after = last.id;
+            // Before the rows of keys, as whoever changes a project locks them.
+            let projects: Vec<_> = rows.iter().map(|row| row.project.clone()).collect();
+            tx.lock_projects(&projects).await?;
             self.installation.set_outgoing(&mut tx, &rows, true).await?;
             tx.commit().await?;
         }
