@@ -158,13 +158,13 @@ both! {
         world.demo().await;
         world.vault.entries().create(&user("bob"), entry("API_KEY", "first")).await.unwrap();
         let ask = |number: usize| {
-            let (vault, allowed) = (world.vault.clone(), number % 3 != 0);
+            let (vault, allowed) = (world.vault.clone(), !number.is_multiple_of(3));
             async move {
                 let caller = runtime(if allowed { "acme-runtime" } else { "globex-runtime" });
-                let names = [if number % 2 == 0 { "API_KEY" } else { "MISSING" }];
+                let names = [if number.is_multiple_of(2) { "API_KEY" } else { "MISSING" }];
                 let answer = vault.agents().resolve(&caller, tool_asks(agent_asks("builder", &names))).await;
                 let outcome = answer.map(|found| found.secrets[0].outcome).ok();
-                let found = if number % 2 == 0 { SecretOutcome::Resolved } else { SecretOutcome::NotFound };
+                let found = if number.is_multiple_of(2) { SecretOutcome::Resolved } else { SecretOutcome::NotFound };
                 assert_eq!(outcome, allowed.then_some(found), "caller {number}");
             }
         };

@@ -11,6 +11,7 @@ use moka::sync::Cache;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Maximum memory of all kept rows, in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -18,6 +19,9 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024;
 const MAX_BYTES_EACH: usize = 8 * 1024 * 1024;
 /// How long rows are kept.
 const TTL: Duration = Duration::from_secs(60);
+/// Maximum number of scopes that are read as a whole at the same time: each may be as large as all
+/// values of a project, and only then shows whether it is small enough to keep.
+const READ_AT_ONCE: usize = 2;
 /// What a row takes beside its value and its description, in bytes.
 const ROW_BYTES: usize = 2 * 1024;
 /// Maximum number of questions whose last generation is kept.
@@ -41,6 +45,7 @@ pub(super) struct RememberedRows {
     /// What happened to the scopes that were asked about. A scope is read as a whole when it is asked
     /// about twice at the same generation: while changes go on, each question reads only its own rows.
     asked: Cache<Scope, Asked>,
+    reading: Arc<Semaphore>,
 }
 
 /// What happened to a scope that was asked about.
@@ -58,8 +63,8 @@ enum Asked {
 pub(super) enum Known {
     /// All rows, which were authenticated.
     Rows(Candidates),
-    /// Nothing, but the scope is worth reading as a whole; its generation.
-    ReadAll(Generation),
+    /// Nothing, but the scope is worth reading as a whole; its generation, and the permit to do so.
+    ReadAll(Generation, OwnedSemaphorePermit),
     /// Nothing.
     Nothing,
 }
@@ -70,6 +75,7 @@ impl Default for RememberedRows {
         Self {
             rows: Cache::builder().max_capacity(MAX_BYTES).weigher(weigher).time_to_live(TTL).build(),
             asked: Cache::builder().max_capacity(MAX_ASKED).time_to_live(TTL).build(),
+            reading: Arc::new(Semaphore::new(READ_AT_ONCE)),
         }
     }
 }
@@ -83,10 +89,13 @@ impl RememberedRows {
             None => {}
         }
         match self.asked.get(&scope) {
-            Some(Asked::Once(at)) if at == generation => {
-                self.asked.insert(scope, Asked::Read(generation));
-                Known::ReadAll(generation)
-            }
+            Some(Asked::Once(at)) if at == generation => match self.reading.clone().try_acquire_owned() {
+                Ok(permit) => {
+                    self.asked.insert(scope, Asked::Read(generation));
+                    Known::ReadAll(generation, permit)
+                }
+                Err(_) => Known::Nothing,
+            },
             Some(Asked::Read(at)) if at == generation => Known::Nothing,
             Some(Asked::TooLarge) => Known::Nothing,
             _ => {
