@@ -15,6 +15,8 @@ struct Queue<Q, A> {
     leaders: usize,
     most_leaders: usize,
     largest: usize,
+    /// Whether a request is answered though its caller no longer waits.
+    answers_abandoned: bool,
 }
 
 /// A request in a group.
@@ -42,10 +44,22 @@ impl<Q, A> Clone for Groups<Q, A> {
 
 impl<Q, A> Groups<Q, A> {
     /// `at_once` is the maximum number of groups under way, and `largest` the maximum size of all
-    /// requests in one group, unless a single one is larger.
+    /// requests in one group, unless a single one is larger. A request whose caller no longer waits
+    /// when its turn comes is not answered.
     #[must_use]
     pub fn new(at_once: usize, largest: usize) -> Self {
-        Self(Arc::new(Mutex::new(Queue { waiting: VecDeque::new(), leaders: 0, most_leaders: at_once, largest })))
+        Self::of(at_once, largest, false)
+    }
+
+    /// As [`Self::new`], for requests that are answered though their callers no longer wait.
+    #[must_use]
+    pub fn of_lasting_requests(at_once: usize, largest: usize) -> Self {
+        Self::of(at_once, largest, true)
+    }
+
+    fn of(most_leaders: usize, largest: usize, answers_abandoned: bool) -> Self {
+        let waiting = VecDeque::new();
+        Self(Arc::new(Mutex::new(Queue { waiting, leaders: 0, most_leaders, largest, answers_abandoned })))
     }
 
     /// Asks, and waits for the answer. If no leader is free, `lead` gets a new one, and has to start
@@ -84,9 +98,13 @@ impl<Q, A> Request<Q, A> {
 }
 
 impl<Q, A> Leader<Q, A> {
-    /// The next group; `None` when nobody waits, and the leader's task is to end.
+    /// The next group, which is not empty; `None` when nobody waits, and the leader's task is to end.
     pub fn next_group(&mut self) -> Option<Vec<Request<Q, A>>> {
         let mut queue = self.groups.0.lock();
+        if !queue.answers_abandoned {
+            // Before they are counted: under load, they would take the room of others.
+            queue.waiting.retain(Request::is_awaited);
+        }
         if queue.waiting.is_empty() {
             queue.leaders -= 1;
             self.has_ended = true;
@@ -148,6 +166,18 @@ mod tests {
         assert_eq!(sizes(), Some(vec![4, 6]));
         assert_eq!(sizes(), Some(vec![1]));
         assert_eq!(sizes(), None);
+    }
+
+    #[test]
+    fn a_request_whose_caller_left_takes_no_room_unless_it_is_to_last() {
+        for (groups, awaited) in [(Groups::new(1, 10), 2), (Groups::of_lasting_requests(1, 10), 1)] {
+            let (caller, leader) = add(&groups, 5);
+            let _others = [add(&groups, 5), add(&groups, 5)];
+            drop(caller);
+            let first = leader.unwrap().next_group().unwrap();
+            assert_eq!(first.len(), 2);
+            assert_eq!(first.iter().filter(|one| one.is_awaited()).count(), awaited);
+        }
     }
 
     #[test]

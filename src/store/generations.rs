@@ -2,7 +2,7 @@
 
 use super::{Error, Kind, Result, Store};
 use crate::domain::ProjectId;
-use crate::groups::{Groups, Leader, Request};
+use crate::groups::{Groups, Leader};
 use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -53,8 +53,7 @@ impl Store {
     }
 
     async fn answer(self, mut leader: Leader<ProjectId, Result<Option<Generation>>>) {
-        while let Some(mut group) = leader.next_group() {
-            group.retain(Request::is_awaited);
+        while let Some(group) = leader.next_group() {
             let projects: Vec<_> = group.iter().map(|one| one.question.clone()).collect();
             let read = async { self.conn().await?.projects_by_id(&projects).await };
             // Others wait for their turn, so a connection that hangs must not keep it.

@@ -10,7 +10,9 @@ use diesel::Queryable;
 use std::sync::Arc;
 
 mod keys;
+mod usage;
 pub use keys::{DataKeyRow, DataKeyTotals, InstallationKeyRow, ReplacedKeyRow, SettingRow};
+pub use usage::{UsageRow, Uses};
 
 /// A project that has a vault.
 #[derive(Debug, Clone, Queryable)]
@@ -130,26 +132,6 @@ pub struct CiphertextRow {
     pub value: Vec<u8>,
     /// The sealed hint.
     pub hint: Vec<u8>,
-}
-
-/// Uses of entries that are to be counted.
-#[derive(Debug)]
-pub struct Uses {
-    /// The entries, each once, with the number of times that agents received a value.
-    pub entries: Vec<(EntryId, i64)>,
-    /// When they did.
-    pub at: Timestamp,
-}
-
-/// How often agents received a value of an entry, and when last.
-#[derive(Debug, Clone, Copy, Queryable)]
-pub struct UsageRow {
-    /// The entry.
-    pub entry: EntryId,
-    /// The number of times.
-    pub count: i64,
-    /// The last time.
-    pub last: Option<Timestamp>,
 }
 
 /// What people see of an entry's current version.

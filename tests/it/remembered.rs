@@ -90,12 +90,16 @@ both! {
         let generation = async || world.store.generation(&project).await.unwrap().unwrap();
         for change in [
             "UPDATE projects SET status = status",
+            "UPDATE projects SET environment_names = environment_names",
             "UPDATE projects SET approved_names = approved_names",
             "UPDATE milestones SET closed = closed",
             "UPDATE entries SET name = name",
             "UPDATE versions SET mac = mac",
             "UPDATE ciphertexts SET value = value",
             "UPDATE data_keys SET wrapped = wrapped",
+            "INSERT INTO replaced_data_keys (id, project_id, replaced_at, mac) SELECT id, project_id, 0, mac FROM data_keys",
+            "UPDATE replaced_data_keys SET mac = mac",
+            "DELETE FROM replaced_data_keys",
             "UPDATE audit_events SET mac = mac WHERE entry_revision IS NOT NULL",
             "DELETE FROM audit_events WHERE entry_revision IS NOT NULL",
             "DELETE FROM entry_usage",

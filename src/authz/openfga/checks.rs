@@ -98,10 +98,8 @@ impl Checks {
 
 impl Asker {
     /// Answers a group of requests in one call, which belongs to the trace of the first.
-    async fn answer(&self, mut group: Vec<Request<Asked, Result<Vec<bool>>>>) {
-        group.retain(Request::is_awaited);
-        let Some(first) = group.first() else { return };
-        let trace = first.question.trace.clone();
+    async fn answer(&self, group: Vec<Request<Asked, Result<Vec<bool>>>>) {
+        let trace = group.first().and_then(|first| first.question.trace.clone());
         let questions: Vec<&Question> = group.iter().flat_map(|one| &one.question.questions).collect();
         let call = self.call(questions.iter().copied());
         let called = match trace {

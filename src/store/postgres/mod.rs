@@ -102,8 +102,9 @@ struct Setting {
 
 /// Has the connection plan each statement once, so that it finds its rows by an index whatever the
 /// statistics say: they may be of a time when the tables were empty. PostgreSQL would plan statements
-/// with lists anew on every call, which takes longer than running them. Says whether a commit waits for the disk: what the
-/// vault has confirmed must survive a crash.
+/// with lists anew on every call, which takes longer than running them.
+///
+/// Says whether a commit waits for the disk: what the vault has confirmed must survive a crash.
 async fn set_up(conn: &mut Connection) -> QueryResult<bool> {
     let row: Setting = diesel::sql_query(
         "SELECT current_setting('synchronous_commit') AS setting, \

@@ -94,11 +94,7 @@ impl AgentSecrets {
             // If somebody sets a generation back by hand, older entries are still not used.
             Known::Rows(rows) if self.seen_newer(&rows).is_empty() => Ok(Found { rows, is_authentic: true }),
             // On the heap, since it is rare.
-            Known::ReadAll(generation, permit) => {
-                let found = Box::pin(self.remember(question, values_at, generation)).await;
-                drop(permit);
-                found
-            }
+            Known::ReadAll(generation, _permit) => Box::pin(self.remember(question, values_at, generation)).await,
             Known::Rows(_) | Known::Nothing => {
                 // Many values take long to read, and other tasks of the thread would wait.
                 let few = question.wanted().is_some_and(|names| names.len() <= FEW_NAMES);

@@ -21,12 +21,12 @@ const EVENTS: &str = "vault_audit_events_total";
 const NOT_RECORDED: Error =
     Error::unavailable("What you asked for could not be recorded, so nothing was released or changed; try again.");
 
-/// Records to write, each with its result. One task writes them, since one transaction at a time
-/// appends to a chain.
+/// Records to write, each with its result; also those of callers that left. One task writes them,
+/// since one transaction at a time appends to a chain.
 pub(super) type Recorder = Groups<CallRecord, Result<()>>;
 
 pub(super) fn recorder() -> Recorder {
-    Groups::new(1, MAX_EVENTS)
+    Groups::of_lasting_requests(1, MAX_EVENTS)
 }
 
 /// The records of one call.

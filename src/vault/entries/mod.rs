@@ -11,9 +11,8 @@
 //! - `input` has what callers pass in, and `values` the rules for it.
 //! - `insert` writes new rows; `rows` makes and verifies the MACs of rows; `rekeying` seals an
 //!   entry again under another data key.
-//! - `reading` shows entries to people, and `lists` reads pages of them, some of which
-//!   `remembered` keeps; `environment` sets which
-//!   names reach sessions.
+//! - `reading` shows entries to people, and `lists` reads pages of them, some of which `remembered`
+//!   keeps; `environment` sets which names reach sessions.
 
 mod change;
 mod environment;
