@@ -7,7 +7,6 @@ nothing that was not asked for, whatever a server answers; ``Vault.session()`` s
 
 from __future__ import annotations
 
-import base64
 import http.client
 import ipaddress
 import json
@@ -27,7 +26,9 @@ from urllib.parse import urlsplit
 from pyhpke import AEADId, CipherSuite, KDFId, KEMId, PyHPKEError
 from pyhpke.kem_key import KEMKey
 
+from ._encoding import base64url, fields, from_base64url
 from ._names import is_reserved
+from ._settings import Token, given_token, setting
 
 __all__ = [
     "Expired",
@@ -152,17 +153,17 @@ class Vault:
         timeout: float = 30.0,
         insecure_http: bool = False,
     ) -> None:
-        self._url = url or _setting("URL") or "http://127.0.0.1:4000/graphql"
-        self._token = token or _setting("TOKEN") or _read(_setting("TOKEN_FILE"))
-        if not re.fullmatch(r"[!-~]+", self._token):
-            # A header takes nothing else; the library would repeat it.
-            raise ValueError("PROJECT_VAULT_TOKEN is no token; a token is one line of visible ASCII")
-        claims = _claims(self._token)
-        self._project = project or _setting("PROJECT") or claims.get("vault:project")
-        self._agent = agent or _setting("AGENT") or claims.get("vault:agent")
-        self._milestone = milestone or _setting("MILESTONE") or claims.get("vault:milestone")
-        self._session_id = session_id or _setting("SESSION_ID")
-        self._tool = tool or _setting("TOOL")
+        self._url = url or setting("URL") or "http://127.0.0.1:4000/graphql"
+        self._token = Token(token) if token else given_token()
+        # No traceback that shows local variables shows it.
+        del token
+        self._token.check()
+        claims = self._token.claims()
+        self._project = project or setting("PROJECT") or claims.get("vault:project")
+        self._agent = agent or setting("AGENT") or claims.get("vault:agent")
+        self._milestone = milestone or setting("MILESTONE") or claims.get("vault:milestone")
+        self._session_id = session_id or setting("SESSION_ID")
+        self._tool = tool or setting("TOOL")
         self._timeout = timeout
         if not self._project or not self._agent:
             raise ValueError("say which project and agent: PROJECT_VAULT_PROJECT and PROJECT_VAULT_AGENT")
@@ -227,24 +228,18 @@ class Vault:
                 "purpose": purpose,
                 "sessionId": self._session_id,
                 "tool": self._tool,
-                "recipientKey": _base64url(public),
+                "recipientKey": base64url(public),
             }
         )
-        info = _fields("sealed", self._project or "", self._agent or "", answer["requestId"])
+        info = fields("sealed", self._project or "", self._agent or "", answer["requestId"])
         kept, left_out = _screen(answer["secrets"], names, provided)
         told = [_left_out(left["name"], _reason(left["reason"])) for left in answer.get("leftOut") or []]
         return [self._secret(secret, pair.private_key, info) for secret in kept], told + left_out
 
     def _secret(self, answer: dict[str, Any], private: KEMKey, info: bytes) -> Secret:
-        value = None
-        if answer["outcome"] == "RESOLVED":
-            try:
-                sealed = _from_base64url(answer["sealedValue"])
-                place = _fields("sealed-value", answer["entryId"], str(answer["version"]), answer["name"])
-                value = _SUITE.create_recipient_context(sealed[:32], private, info=info).open(sealed[32:], place).decode()
-            except (PyHPKEError, ValueError, TypeError, AttributeError):
-                name = _printable(answer["name"])
-                raise Unreachable(f"{name}: what arrived is not what the vault sealed for this call") from None
+        value = _opened(answer, private, info) if answer["outcome"] == "RESOLVED" else None
+        if answer["outcome"] == "RESOLVED" and value is None:
+            raise Unreachable(f"{self._shown(answer['name'])}: what arrived is not what the vault sealed for this call")
         return Secret(
             answer["name"], answer["outcome"], value, answer["entryId"], answer["version"],
             answer["category"], answer["scope"], answer["expiresAt"],
@@ -252,45 +247,67 @@ class Vault:
 
     def _ask(self, given: dict[str, Any]) -> dict[str, Any]:
         body = json.dumps({"query": _DOCUMENT, "variables": {"input": given}}).encode()
-        headers = {
-            "Authorization": f"Bearer {self._token}", "Content-Type": "application/json", "Accept": "application/json",
-        }
         until = time.monotonic() + self._timeout
+        reason = ""
         for attempt in range(1, _ATTEMPTS + 1):
-            request = urllib.request.Request(self._url, body, headers, method="POST")
             pause = random.uniform(0.5, 1.0) * 0.2 * 2 ** (attempt - 1)
-            reason: str
             try:
-                left = min(_ATTEMPT, until - time.monotonic())
-                return self._judge(_parse(_within(left, lambda: self._send(request))))
+                return self._attempt(body, min(_ATTEMPT, until - time.monotonic()))
             except _Again as again:
                 reason, pause = str(again), again.after or pause
-            except urllib.error.HTTPError as error:
-                if error.code not in (408, 429, 502, 503, 504):
-                    raise Unreachable(f"the vault's address answers {error.code}") from None
-                after = error.headers.get("Retry-After") or ""
-                reason, pause = f"it answers {error.code}", float(after) if after.isdigit() else pause
-            except (OSError, http.client.HTTPException) as error:
-                reason = type(error).__name__
             pause = min(pause, _MAX_PAUSE)
             if attempt == _ATTEMPTS or time.monotonic() + pause > until:
                 break
             time.sleep(pause)
         raise Unreachable(f"the vault cannot be asked: {reason}")
 
-    def _send(self, request: urllib.request.Request) -> bytes:
+    # Errors are raised outside of ``except``: the library's errors, and the frames of their tracebacks,
+    # hold the request with its token, and would be the context of ours.
+    def _attempt(self, body: bytes, seconds: float) -> dict[str, Any]:
+        again: tuple[str, float | None] | None = None
+        failed, received = "", b""
+        try:
+            received = _within(seconds, lambda: self._send(body))
+        except urllib.error.HTTPError as error:
+            if error.code in (408, 429, 502, 503, 504):
+                after = error.headers.get("Retry-After") or ""
+                again = f"it answers {error.code}", float(after) if after.isascii() and after.isdigit() else None
+            else:
+                failed = f"the vault's address answers {error.code}"
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            again = type(error).__name__, None
+        if failed:
+            raise Unreachable(failed)
+        if again:
+            raise _Again(*again)
+        return self._judge(_parse(received))
+
+    def _send(self, body: bytes) -> bytes:
+        headers = {"Authorization": self._token.header(), "Content-Type": "application/json", "Accept": "application/json"}
+        request = urllib.request.Request(self._url, body, headers, method="POST")
+        del headers
+        refused = ""
         try:
             with self._opener.open(request, timeout=min(_ATTEMPT, self._timeout)) as response:
                 return _read_all(response)
         except urllib.error.HTTPError as error:
             # Read here, where the time is limited.
             with error:
-                if error.code in (401, 403):
-                    raise Refused(_message(error)) from None
-            raise
+                if error.code not in (401, 403):
+                    raise
+                refused = self._message(error)
+        raise Refused(refused)
 
-    @staticmethod
-    def _judge(answer: dict[str, Any]) -> dict[str, Any]:
+    def _message(self, error: urllib.error.HTTPError) -> str:
+        try:
+            return self._shown(json.loads(error.read(65536))["errors"][0]["message"])
+        except (ValueError, KeyError, IndexError, TypeError, RecursionError, OSError, http.client.HTTPException):
+            return f"the vault refuses: {error.code}"
+
+    def _shown(self, text: Any) -> str:
+        return _printable(self._token.removed_from(str(text)))
+
+    def _judge(self, answer: dict[str, Any]) -> dict[str, Any]:
         errors, data = answer.get("errors") or [], answer.get("data") or {}
         if not (isinstance(errors, list) and all(isinstance(error, dict) for error in errors) and isinstance(data, dict)):
             raise Unreachable("the answer is none of a vault's")
@@ -299,7 +316,7 @@ class Vault:
             if not isinstance(extensions, dict):
                 extensions = {}
             code = extensions.get("code", "")
-            message = f"{_printable(error.get('message'))} ({_printable(extensions.get('requestId'))})"
+            message = f"{self._shown(error.get('message'))} ({self._shown(extensions.get('requestId'))})"
             if code in ("UNAUTHENTICATED", "FORBIDDEN"):
                 raise Refused(message)
             if code in ("UNAVAILABLE", "RATE_LIMITED"):
@@ -348,6 +365,16 @@ def _left_out(name: Any, reason: Reason) -> LeftOut:
     return LeftOut(name if isinstance(name, str) and _NAME.fullmatch(name) else None, reason)
 
 
+def _opened(answer: dict[str, Any], private: KEMKey, info: bytes) -> str | None:
+    """A value, unless it was not sealed for this call. The errors of the library would hold it."""
+    try:
+        sealed = from_base64url(answer["sealedValue"])
+        place = fields("sealed-value", answer["entryId"], str(answer["version"]), answer["name"])
+        return _SUITE.create_recipient_context(sealed[:32], private, info=info).open(sealed[32:], place).decode()
+    except (PyHPKEError, ValueError, TypeError, AttributeError):
+        return None
+
+
 def _screen(
     answers: list[dict[str, Any]], names: list[str] | None, provided: list[str]
 ) -> tuple[list[dict[str, Any]], list[LeftOut]]:
@@ -376,38 +403,11 @@ def _screen(
     return kept, left_out
 
 
-def _setting(name: str) -> str | None:
-    return os.environ.get(f"PROJECT_VAULT_{name}") or None
-
-
-def _read(path: str | None) -> str:
-    if path is None:
-        raise ValueError("PROJECT_VAULT_TOKEN is not set")
-    with open(path, encoding="ascii") as file:
-        return file.read().strip()
-
-
-def _claims(token: str) -> dict[str, Any]:
-    """What the token says, unchecked: good for defaults only."""
-    try:
-        claims = json.loads(_from_base64url(token.split(".")[1]))
-    except (IndexError, ValueError):
-        return {}
-    return claims if isinstance(claims, dict) else {}
-
-
 def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _message(error: urllib.error.HTTPError) -> str:
-    try:
-        return _printable(json.loads(error.read(65536))["errors"][0]["message"])
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError, OSError, http.client.HTTPException):
-        return f"the vault refuses: {error.code}"
 
 
 def _printable(text: Any) -> str:
@@ -466,6 +466,7 @@ def _is_answer(found: Any) -> bool:
     return (
         isinstance(found, dict)
         and isinstance(found.get("requestId"), str)
+        and found["requestId"].isascii()
         and isinstance(found.get("secrets"), list)
         and all(
             isinstance(secret, dict) and members <= secret.keys() and isinstance(secret["name"], str)
@@ -477,16 +478,3 @@ def _is_answer(found: Any) -> bool:
             for left in told or []
         )
     )
-
-
-def _fields(*fields: str) -> bytes:
-    parts = [field.encode() for field in ("project-vault/v1", *fields)]
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _from_base64url(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

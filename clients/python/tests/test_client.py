@@ -1,7 +1,9 @@
 """Against the server that the settings name, with the secrets that the Rust tests put there."""
 
 import os
+import traceback
 import unittest
+from unittest import mock
 
 import project_vault
 from project_vault import Expired, NotFound, Refused, Unreachable, Vault
@@ -69,6 +71,19 @@ class ClientTest(unittest.TestCase):
         vault._ask = swapped
         with self.assertRaises(Unreachable):
             vault.answers(["TOKEN", "PASSWORD"], purpose="TOOL_EXECUTION")
+
+    def test_an_error_holds_nothing_of_a_value_that_is_no_text(self):
+        class Opened:
+            def open(self, *_):
+                return b"s3cr3t\xff"
+
+        with mock.patch.object(type(project_vault._SUITE), "create_recipient_context", lambda *_, **__: Opened()):
+            with self.assertRaises(Unreachable) as raised:
+                project_vault.resolve("TOKEN")
+        error = raised.exception
+        self.assertIsNone(error.__cause__ or error.__context__)
+        shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+        self.assertNotIn("s3cr3t", shown + repr(error))
 
 
 if __name__ == "__main__":

@@ -105,6 +105,8 @@ const MAX_ANSWER = 16 * 1024 * 1024;
 /** The longest text of a server that a message repeats, in UTF-16 units. */
 const MAX_SHOWN = 1_000;
 const ENCAPSULATED = 32;
+/** The largest file of a token, in bytes. */
+const MAX_TOKEN_FILE = 1024 * 1024;
 
 /** One agent's view of one project. */
 export class Vault {
@@ -119,7 +121,9 @@ export class Vault {
 
   constructor(options: Options = {}) {
     this.#url = readUrl(options.url ?? setting('URL') ?? 'http://127.0.0.1:4000/graphql', options.insecureHttp ?? false);
-    this.#token = options.token ?? setting('TOKEN') ?? readToken(setting('TOKEN_FILE'));
+    // Mounted secrets end with a line's end, and some editors put a byte order mark before it; `trim`
+    // takes both away.
+    this.#token = (options.token ?? setting('TOKEN') ?? readToken(setting('TOKEN_FILE'))).trim();
     if (!/^[!-~]+$/.test(this.#token)) throw input('PROJECT_VAULT_TOKEN is no token; a token is one line of visible ASCII');
     const claims = claimsOf(this.#token);
     const project = options.project ?? setting('PROJECT') ?? claims['vault:project'];
@@ -196,7 +200,7 @@ export class Vault {
     const info = fields('sealed', this.#project, this.#agent, answer.requestId);
     const { kept, leftOut } = screen(answer.secrets, names, provided);
     const told = (answer.leftOut ?? []).map(({ name, reason }) => left(name, reasonOf(reason)));
-    const secrets = await Promise.all(kept.map((secret) => open(secret, pair.privateKey, info)));
+    const secrets = await Promise.all(kept.map((secret) => this.#open(secret, pair.privateKey, info)));
     return { secrets, leftOut: [...told, ...leftOut] };
   }
 
@@ -248,10 +252,52 @@ export class Vault {
       throw unreachable(`the vault's address answers ${response.status}, and no GraphQL`);
     }
     const error = parsed?.errors?.[0];
-    if (error) return judge(error);
+    if (error) return this.#judge(error);
     const answer = parsed?.data?.resolveSecrets;
     if (!isAnswer(answer)) throw unreachable("the answer is none of a vault's");
     return { answer };
+  }
+
+  #judge({ message, extensions }: GraphQLError): Attempt {
+    const said = `${this.#shown(message)} (${this.#shown(extensions?.requestId ?? 'no request id')})`;
+    switch (extensions?.code) {
+      case 'UNAUTHENTICATED':
+      case 'FORBIDDEN':
+        throw new VaultError('REFUSED', said);
+      case 'INVALID_INPUT':
+      case 'LIMIT_EXCEEDED':
+        throw input(said);
+      case 'UNAVAILABLE':
+      case 'RATE_LIMITED': {
+        const after = extensions.retryAfterSeconds;
+        return { again: said, ...(typeof after === 'number' && after >= 0 && { after }) };
+      }
+      default:
+        throw unreachable(`the vault failed: ${said}`);
+    }
+  }
+
+  async #open(answer: SealedSecret, recipientKey: CryptoKey, info: ArrayBuffer): Promise<Secret> {
+    const { sealedValue, ...shown } = answer;
+    let value: string | null = null;
+    if (answer.outcome === 'RESOLVED') {
+      try {
+        const sealed = Uint8Array.from(Buffer.from(sealedValue ?? '', 'base64url'));
+        const [enc, ciphertext] = [sealed.slice(0, ENCAPSULATED).buffer, sealed.slice(ENCAPSULATED).buffer];
+        const place = fields('sealed-value', answer.entryId ?? '', String(answer.version), answer.name);
+        const context = await SUITE.createRecipientContext({ recipientKey, enc, info });
+        value = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await context.open(ciphertext, place));
+      } catch {
+        throw unreachable(`${this.#shown(answer.name)}: what arrived is not what the vault sealed for this call`);
+      }
+    }
+    return Object.defineProperty(shown, 'value', { value, enumerable: false }) as Secret;
+  }
+
+  /** A text of the server on one line, without what would steer a terminal, and without the token. */
+  #shown(text: unknown): string {
+    const shown = typeof text === 'string' ? text : (JSON.stringify(text) ?? '');
+    return printable(shown.replaceAll(this.#token, '[token]'));
   }
 }
 
@@ -310,47 +356,10 @@ function screen(
   return { kept, leftOut };
 }
 
-async function open(answer: SealedSecret, recipientKey: CryptoKey, info: ArrayBuffer): Promise<Secret> {
-  const { sealedValue, ...shown } = answer;
-  let value: string | null = null;
-  if (answer.outcome === 'RESOLVED') {
-    try {
-      const sealed = Uint8Array.from(Buffer.from(sealedValue ?? '', 'base64url'));
-      const [enc, ciphertext] = [sealed.slice(0, ENCAPSULATED).buffer, sealed.slice(ENCAPSULATED).buffer];
-      const place = fields('sealed-value', answer.entryId ?? '', String(answer.version), answer.name);
-      const context = await SUITE.createRecipientContext({ recipientKey, enc, info });
-      value = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(await context.open(ciphertext, place));
-    } catch {
-      throw unreachable(`${printable(answer.name)}: what arrived is not what the vault sealed for this call`);
-    }
-  }
-  return Object.defineProperty(shown, 'value', { value, enumerable: false }) as Secret;
-}
-
-function judge({ message, extensions }: GraphQLError): Attempt {
-  const said = `${printable(message)} (${printable(extensions?.requestId ?? 'no request id')})`;
-  switch (extensions?.code) {
-    case 'UNAUTHENTICATED':
-    case 'FORBIDDEN':
-      throw new VaultError('REFUSED', said);
-    case 'INVALID_INPUT':
-    case 'LIMIT_EXCEEDED':
-      throw input(said);
-    case 'UNAVAILABLE':
-    case 'RATE_LIMITED': {
-      const after = extensions.retryAfterSeconds;
-      return { again: said, ...(typeof after === 'number' && after >= 0 && { after }) };
-    }
-    default:
-      throw unreachable(`the vault failed: ${said}`);
-  }
-}
-
-/** A text of the server on one line, without what would steer a terminal. */
-function printable(text: unknown): string {
+/** A text on one line, without what would steer a terminal. */
+function printable(text: string): string {
   const escape = (c: string): string => `\\u{${c.codePointAt(0)?.toString(16)}}`;
-  const shown = typeof text === 'string' ? text : (JSON.stringify(text) ?? '');
-  return shown.slice(0, MAX_SHOWN).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escape);
+  return text.slice(0, MAX_SHOWN).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escape);
 }
 
 /** The body, unless it is larger than any answer. */
@@ -403,7 +412,16 @@ function readUrl(text: string, insecure: boolean): URL {
 
 function readToken(path: string | undefined): string {
   if (!path) throw input('PROJECT_VAULT_TOKEN is not set');
-  return readFileSync(path, 'ascii').trim();
+  let problem: string;
+  try {
+    const content = readFileSync(path);
+    if (content.length <= MAX_TOKEN_FILE) return content.toString('utf8');
+    problem = 'it is larger than 1 MiB';
+  } catch (error) {
+    problem = (error as NodeJS.ErrnoException).code ?? 'unknown';
+  }
+  // The path could be the token itself, in the wrong variable.
+  throw input(`PROJECT_VAULT_TOKEN_FILE: the file it names cannot be read: ${problem}`);
 }
 
 /** What the token says, unchecked: good for defaults only. */
