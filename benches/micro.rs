@@ -107,6 +107,16 @@ fn redact_a_megabyte(bencher: Bencher<'_, '_>, values: usize) {
     bencher.bench_local(|| redact(black_box(output.as_bytes())));
 }
 
+/// The same with passwords that encoders write in many ways.
+#[divan::bench]
+fn redact_a_megabyte_with_20_passwords(bencher: Bencher<'_, '_>) {
+    let values: Vec<(&str, SecretString)> =
+        (0..20).map(|n| ("NAME", SecretString::from(format!("{n:02}p\u{e4}'ss \"w\u{f6}rd\" & <m=re>/+$")))).collect();
+    let redact = redaction(&values).unwrap();
+    let output = format!("<00p\u{e4}'ss \"w\u{f6}rd\" & <m=re>/+$>{}", " ordinary text\n".repeat(272)).repeat(256);
+    bencher.bench_local(|| redact(black_box(output.as_bytes())));
+}
+
 /// Decisions of the embedded authorizer over tuples in a temporary SQLite file.
 mod authorizer {
     use super::*;

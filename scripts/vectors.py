@@ -196,6 +196,8 @@ vectors = {
             record("installation-setting", "openfga.store", "01J0000000000000000000000A"),
             record("data-key-state", str(data_key), project, "k-0a1b2c3d", "true", "false"),
             record("replaced-data-key", str(data_key), project, "2030-01-01T00:00:00.000Z"),
+            record("project-row", project, "ACTIVE", "1893456000000", "SUFFIXED", " A B ", "3", "ab" * 32),
+            record("milestone-row", "m-1", project, "1893456000000", None, "false", "3"),
         ],
     },
 }

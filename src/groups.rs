@@ -1,6 +1,7 @@
 //! Requests that arrive together are answered together. While as many groups are under way as may
 //! be, requests wait; the next group takes as many along as fit, first come, first served.
 
+use crate::trace::ExportedSpan;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,13 +24,15 @@ struct Queue<Q, A> {
 pub struct Request<Q, A> {
     /// What is asked.
     pub question: Q,
+    /// The span in which it is asked.
+    pub asked_in: ExportedSpan,
     size: usize,
     answer: oneshot::Sender<A>,
 }
 
 /// Takes one group after the other out of the queue, until nobody waits. If the last leader ends
-/// early, or never begins, requests that wait are dropped, so that no caller waits in vain; the next
-/// request has another leader.
+/// early, or never begins, requests that wait are dropped, so that no caller waits in vain; the
+/// next request has another leader.
 pub struct Leader<Q, A> {
     groups: Groups<Q, A>,
     /// Whether the queue was empty. From then on, what waits is another leader's.
@@ -62,14 +65,14 @@ impl<Q, A> Groups<Q, A> {
         Self(Arc::new(Mutex::new(Queue { waiting, leaders: 0, most_leaders, largest, answers_abandoned })))
     }
 
-    /// Asks, and waits for the answer. If no leader is free, `lead` gets a new one, and has to start
-    /// a task in which it answers groups: on its own, the caller may disconnect and would take the
-    /// answers of others along.
+    /// Asks, and waits for the answer. If no leader is free, `lead` gets a new one, and has to
+    /// start a task in which it answers groups: on its own, the caller may disconnect and would
+    /// take the answers of others along.
     ///
     /// `None` if the leader ended before it answered.
     pub async fn ask(&self, question: Q, size: usize, lead: impl FnOnce(Leader<Q, A>)) -> Option<A> {
         let (answer, answered) = oneshot::channel();
-        if let Some(leader) = self.add(Request { question, size, answer }) {
+        if let Some(leader) = self.add(Request { question, asked_in: ExportedSpan::entered(), size, answer }) {
             lead(leader);
         }
         answered.await.ok()
@@ -98,7 +101,8 @@ impl<Q, A> Request<Q, A> {
 }
 
 impl<Q, A> Leader<Q, A> {
-    /// The next group, which is not empty; `None` when nobody waits, and the leader's task is to end.
+    /// The next group, which is not empty; `None` when nobody waits, and the leader's task is to
+    /// end.
     pub fn next_group(&mut self) -> Option<Vec<Request<Q, A>>> {
         let mut queue = self.groups.0.lock();
         if !queue.answers_abandoned {
@@ -139,7 +143,7 @@ mod tests {
 
     fn add(groups: &Groups<u8, ()>, size: usize) -> (oneshot::Receiver<()>, Option<Leader<u8, ()>>) {
         let (answer, answered) = oneshot::channel();
-        (answered, groups.add(Request { question: 0, size, answer }))
+        (answered, groups.add(Request { question: 0, asked_in: ExportedSpan::entered(), size, answer }))
     }
 
     #[test]

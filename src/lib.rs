@@ -20,6 +20,8 @@ pub mod agent;
 mod command;
 pub mod crypto;
 pub mod domain;
+#[cfg(test)]
+mod fuzzing;
 
 #[cfg(feature = "server")]
 pub mod cli;
@@ -34,6 +36,8 @@ pub mod http;
 #[cfg(feature = "server")]
 pub mod kms;
 #[cfg(feature = "server")]
+mod measures;
+#[cfg(feature = "server")]
 pub mod permission;
 #[cfg(feature = "server")]
 pub mod store;
@@ -41,6 +45,8 @@ pub mod store;
 pub mod trace;
 #[cfg(feature = "server")]
 pub mod vault;
+#[cfg(feature = "server")]
+pub mod webhook;
 
 #[cfg(feature = "server")]
 pub use permission::authz;

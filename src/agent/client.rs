@@ -30,6 +30,7 @@ const MAX_ANSWER: usize = 16 * 1024 * 1024;
 pub struct VaultClient {
     http: reqwest::Client,
     url: Url,
+    token: SecretString,
     timeout: Duration,
 }
 
@@ -103,7 +104,7 @@ impl VaultClient {
         let http = builder
             .build()
             .map_err(|error| AgentFailure::Unreachable(format!("TLS cannot be set up: {}", with_causes(&error))))?;
-        Ok(Self { http, url, timeout })
+        Ok(Self { http, url, token: token.clone(), timeout })
     }
 
     /// Asks one operation of one field, again where that is safe and may help; gives the field.
@@ -139,6 +140,11 @@ impl VaultClient {
         url.to_string()
     }
 
+    /// A text of the server, which could repeat the token: without it.
+    fn without_token(&self, text: &str) -> Untrusted {
+        text.replace(self.token.expose_secret(), "[token]").into()
+    }
+
     fn strange(&self, what: &str) -> AgentFailure {
         AgentFailure::Unreachable(format!("{}: {what}; is this the address of a vault, of this version?", self.place()))
     }
@@ -156,7 +162,7 @@ impl VaultClient {
             return Attempt::Failed(AgentFailure::Unreachable(format!(
                 "{} redirects to {}; a token is not sent along, set PROJECT_VAULT_URL to the right address",
                 self.place(),
-                OneLine(to)
+                self.without_token(to)
             )));
         }
         let wait = response.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
@@ -193,8 +199,9 @@ impl VaultClient {
 
     fn refused<T>(&self, error: Error, wait: Option<Duration>) -> Attempt<T> {
         let Extensions { code, request_id, retry_after_seconds } = error.extensions;
-        let named = request_id.map_or_else(String::new, |id| format!(" (request {id})"));
-        let message = format!("{}{named}", error.message);
+        let shown = |text: Untrusted| self.without_token(text.as_received());
+        let named = request_id.map_or_else(String::new, |id| format!(" (request {})", shown(id)));
+        let message = format!("{}{named}", shown(error.message));
         match ErrorCode::parse(code.as_received()) {
             Some(ErrorCode::Unauthenticated | ErrorCode::Forbidden) => Attempt::Failed(AgentFailure::Refused(message)),
             Some(ErrorCode::Unavailable) => Attempt::Again(format!("the vault is not available: {message}"), wait),
@@ -211,7 +218,8 @@ impl VaultClient {
                 | ErrorCode::Conflict
                 | ErrorCode::BadUserInput
                 | ErrorCode::ParseFailed
-                | ErrorCode::ValidationFailed,
+                | ErrorCode::ValidationFailed
+                | ErrorCode::PersistedQueryNotSupported,
             )
             | None => Attempt::Failed(self.strange(&message)),
         }

@@ -47,7 +47,7 @@ pub enum AgentFailure {
 impl AgentFailure {
     /// The exit status of `cli.md`; 126 and 127 are a shell's.
     #[must_use]
-    pub const fn status(&self) -> u8 {
+    pub fn status(&self) -> u8 {
         match self {
             Self::Command(failure) => failure.status(),
             Self::FilesLeft => 1,

@@ -40,17 +40,7 @@ impl Get {
     /// # Errors
     /// When it cannot; [`AgentFailure::status`] is the exit status.
     pub fn run(self) -> Result {
-        let token = hiding::take_token();
-        let agent = View::of(Client::of(&self.client, token.as_ref())?)?;
-        drop(token);
-        let names = [self.name];
-        let wanted = Wanted { names: Some(&names), provided: &[], purpose: "TOOL_EXECUTION" };
-        let mut answer = in_one_thread(agent.resolve(&wanted))??;
-        for line in left_out::notices(&answer.left_out) {
-            notice(&line);
-        }
-        let secret = answer.secrets.pop();
-        let secret = secret.ok_or_else(|| AgentFailure::NotFound(names.to_vec()))?;
+        let secret = resolve_one(&self.client, self.name)?;
         let required = require(std::iter::once((secret.name.clone(), secret.outcome)));
         if self.output == Output::Json {
             print_json(&format!("{:#}\n", as_json(&secret, self.reveal)))?;
@@ -59,6 +49,20 @@ impl Get {
         }
         required
     }
+}
+
+/// Resolves one secret for a tool, with whatever outcome.
+pub fn resolve_one(client: &ClientSettings, name: String) -> Result<Secret> {
+    let token = hiding::take_token();
+    let agent = View::of(Client::of(client, token.as_ref())?)?;
+    drop(token);
+    let names = [name];
+    let wanted = Wanted { names: Some(&names), provided: &[], purpose: "TOOL_EXECUTION" };
+    let mut answer = in_one_thread(agent.resolve(&wanted))??;
+    for line in left_out::notices(&answer.left_out) {
+        notice(&line);
+    }
+    answer.secrets.pop().ok_or_else(|| AgentFailure::NotFound(names.to_vec()))
 }
 
 fn as_json(secret: &Secret, reveal: bool) -> Value {

@@ -1,15 +1,14 @@
 //! Keeping the token to this process: nobody else of the same user may dump or trace it, and its
 //! environment does not hold the token once it works.
 
+use super::exec::{Inheritance, Program};
 use super::settings::{TOKEN_FILE_VARIABLE, TOKEN_VARIABLE};
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::FileExt as _;
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
 use zeroize::Zeroizing;
 
 /// Names the descriptor on which a program that started itself anew finds its token.
@@ -101,11 +100,15 @@ fn start_anew(token: &OsString) -> io::Result<()> {
     let mut writer = File::from(writer);
     writer.write_all(token.as_encoded_bytes())?;
     drop(writer);
-    let mut arguments = std::env::args_os();
-    let mut program = Command::new("/proc/self/exe");
-    program.arg0(arguments.next().unwrap_or_else(|| "project-vault".into())).args(arguments);
-    program.env_remove(TOKEN_VARIABLE).env(HANDED_OVER, reader.as_raw_fd().to_string());
-    Err(program.exec())
+    let to_string = |text: &[u8]| CString::new(text).map_err(io::Error::from);
+    let program = std::iter::once("/proc/self/exe".into()).chain(std::env::args_os());
+    let handed_over = format!("{HANDED_OVER}={}", reader.as_raw_fd());
+    let others = std::env::vars_os().filter(|(name, _)| name != TOKEN_VARIABLE);
+    let others = others.map(|(name, value)| to_string(&[name.as_bytes(), b"=", value.as_bytes()].concat()));
+    let environment = others.chain([to_string(handed_over.as_bytes())]).collect::<Result<Vec<_>, _>>()?;
+    // What it inherits is the command's as well.
+    Inheritance::of_process()?.apply()?;
+    Err(Program::parse(program).map_or(ErrorKind::InvalidInput.into(), |program| program.become_with(&environment)))
 }
 
 fn handed_over() -> Option<OsString> {
@@ -116,6 +119,8 @@ fn handed_over() -> Option<OsString> {
         nix::unistd::close(number)?;
         let mut token = Zeroizing::new(Vec::with_capacity(MAX_TOKEN));
         pipe.take(MAX_TOKEN as u64).read_to_end(&mut token)?;
+        // The kernel calls it by the link by which it was started.
+        let _ = rustix::thread::set_name(c"project-vault");
         io::Result::Ok(OsString::from_vec(token.to_vec()))
     };
     read().ok()

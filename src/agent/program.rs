@@ -1,6 +1,6 @@
 //! The program `project-vault-agent`: the agent's commands without the server, for sandboxes.
 
-use super::{Exec, GUARD, Get, Result, Whoami, guard};
+use super::{Exec, Get, Headers, Result, Whoami, run_as_helper};
 use crate::command::{parse_arguments, report};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -22,16 +22,18 @@ pub enum AgentCommand {
     Exec(Box<Exec>),
     /// Resolves one secret for a tool, and writes its value to standard output
     Get(Box<Get>),
+    /// Resolves one secret for an HTTP header, and writes it as JSON to standard output
+    Headers(Box<Headers>),
     /// Shows the claims of a token: principal, issuer, expiry and limits
     Whoami(Whoami),
-    /// Removes files when the process that named them is gone; `exec --file` starts it
-    #[command(name = GUARD, hide = true)]
-    GuardFiles,
 }
 
 /// Runs the command that the arguments ask for; gives the exit status.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(status) = run_as_helper() {
+        return status;
+    }
     match parse_arguments::<Program>() {
         Ok(program) => program.command.run().unwrap_or_else(|failure| report(&failure, failure.status())),
         Err(status) => status,
@@ -47,8 +49,8 @@ impl AgentCommand {
         match self {
             Self::Exec(command) => return command.run(),
             Self::Get(command) => command.run(),
+            Self::Headers(command) => command.run(),
             Self::Whoami(command) => command.run(),
-            Self::GuardFiles => guard(),
         }?;
         Ok(ExitCode::SUCCESS)
     }

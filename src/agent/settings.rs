@@ -134,12 +134,11 @@ fn read_token(reader: &mut SettingReader, settings: &TokenSettings, token: Optio
     let given = token.filter(|_| settings.token_file.as_ref().is_none_or(|file| file.is_empty()));
     let given_any = given.or(settings.token_file.as_ref()).is_some_and(|given| !given.is_empty());
     let token = reader.secret(TOKEN_VARIABLE, given, settings.token_file.as_ref());
-    let token = token.map(|token| SecretString::from(token.expose_secret().trim()));
     match &token {
         None if !given_any => {
             reader.problem(TOKEN_VARIABLE, "is not set; put a runtime's token there, or name a file with --token-file");
         }
-        // A header cannot carry anything else.
+        // A header cannot carry anything else. The message does not repeat it.
         Some(token) if !token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) => {
             reader.problem(TOKEN_VARIABLE, "is no token; a token is one line of visible ASCII");
         }
@@ -231,6 +230,34 @@ mod tests {
         let Problems(problems) = Client::of(&settings, given("s3cret\ttoken").as_ref()).err().unwrap();
         assert_eq!(problems.len(), 5, "{problems:?}");
         assert!(problems.iter().all(|problem| !problem.contains("s3cret")), "{problems:?}");
+    }
+
+    #[test]
+    fn a_token_is_read_however_it_was_saved_and_is_in_no_refusal() {
+        use secrecy::ExposeSecret as _;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        let settings = TokenSettings { token_file: Some(file.clone().into()) };
+        let in_variable = |text: &str| client_token(&TokenSettings::default(), Some(&text.into()));
+        let in_file = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            client_token(&settings, None)
+        };
+        for text in ["a.b.c\n", "a.b.c\r\n", "\u{feff}a.b.c", "\u{feff}a.b.c\r\n\n", "\n\t a.b.c \u{feff}", "a.b.c"] {
+            for read in [in_variable(text), in_file(text)] {
+                assert_eq!(read.unwrap().expose_secret(), "a.b.c", "{text:?}");
+            }
+        }
+        for text in ["s3c\nret", "s3c\rret", "s3c ret", "Bearer s3cret", "s3cr\u{e4}t", "s3c\u{7f}ret", "s3c\tret"] {
+            for read in [in_variable(text), in_file(text)] {
+                let Problems(problems) = read.err().unwrap();
+                assert!(problems.len() == 1 && !problems[0].contains("s3c"), "{problems:?}");
+            }
+        }
+        for text in ["", "\r\n", " \u{feff}\t"] {
+            assert_eq!(in_file(text).err().unwrap().0.len(), 1, "{text:?}");
+            assert_eq!(in_variable(text).err().unwrap().0.len(), 1, "{text:?}");
+        }
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //! statements per batch.
 
 use super::model::{Model, Rewrite};
-use super::{Question, Tuple, TupleChange, TupleFilter};
+use super::tuple::{NOWHERE, PROJECT_PREFIX};
+use super::{InvalidChange, Question, Tuple, TupleChange, TupleFilter};
 use crate::domain::{Error, Result};
+use crate::permission::Permission;
 use crate::store::records::TupleRow;
 use crate::store::{Conn, Store};
 use moka::sync::Cache;
@@ -32,9 +34,9 @@ impl Embedded {
         Ok(Self { store, model: Model::load().map_err(Error::internal)?, allowed })
     }
 
-    /// Answers from memory what was allowed at the present count of changes. Only what is allowed is
-    /// remembered: a denial takes the same work however often it is asked for, so that its time does
-    /// not tell whether the object exists.
+    /// Answers from memory what was allowed at the present count of changes. Only what is allowed
+    /// is remembered: a denial takes the same work however often it is asked for, so that its time
+    /// does not tell whether the object exists.
     pub(super) async fn check(&self, questions: &[Question]) -> Result<Vec<bool>> {
         let mut conn = self.store.reader().await?;
         let Some(changes) = conn.changes().await? else { return self.check_in(&mut conn, questions).await };
@@ -76,6 +78,47 @@ impl Embedded {
             .collect())
     }
 
+    /// The projects on which a subject holds a permission; `None` when more than `limit` can be
+    /// reached from it. Follows tuples from the subject to projects, through what it belongs to, and
+    /// asks for the permission on those.
+    pub(super) async fn projects(
+        &self,
+        subject: &str,
+        permission: Permission,
+        limit: usize,
+    ) -> Result<Option<Vec<String>>> {
+        let mut conn = self.store.conn().await?;
+        let (mut reached, mut passed) = (BTreeSet::new(), BTreeSet::new());
+        let mut subjects = vec![subject.to_owned()];
+        for _ in 0..LEVELS {
+            if subjects.is_empty() {
+                break;
+            }
+            // More than the limit on any level, one of them for the stand-in, is too many.
+            let rows = conn.objects_of(&subjects, i64::try_from(limit + 2).unwrap_or(i64::MAX)).await?;
+            if rows.len() > limit + 1 {
+                return Ok(None);
+            }
+            subjects.clear();
+            for (object, relation) in rows {
+                if object.starts_with(PROJECT_PREFIX) {
+                    reached.insert(object);
+                } else if passed.insert(format!("{object}#{relation}")) {
+                    // It may lead on as a userset, or as an object that others are linked to.
+                    subjects.extend([format!("{object}#{relation}"), object]);
+                }
+            }
+        }
+        reached.remove(NOWHERE);
+        if reached.len() > limit {
+            return Ok(None);
+        }
+        let questions: Vec<Question> =
+            reached.iter().map(|object| Question::of_relation(subject, permission, object)).collect();
+        let answers = if questions.is_empty() { Vec::new() } else { self.check_in(&mut conn, &questions).await? };
+        Ok(Some(reached.into_iter().zip(answers).filter(|(_, allowed)| *allowed).map(|(object, _)| object).collect()))
+    }
+
     /// Whether a subject has a relation to an object. A path longer than [`LEVELS`] is denied,
     /// since its tuples were not read.
     fn holds(&self, facts: &Facts, subject: &str, relation: &str, object: &str, level: usize) -> bool {
@@ -115,13 +158,16 @@ impl Embedded {
 
     /// Applies a change in the transaction of `conn`. Like OpenFGA, ignores tuples to write that
     /// exist, and tuples to delete that do not.
-    pub(super) async fn apply(&self, conn: &mut Conn, change: &TupleChange) -> Result<()> {
+    pub(super) async fn apply(&self, conn: &mut Conn, change: &TupleChange) -> Result<Result<(), InvalidChange>> {
         for tuple in &change.write {
-            self.model.check(tuple).map_err(Error::internal)?;
+            if let Err(error) = self.model.check(tuple) {
+                tracing::warn!(%error, "a tuple is refused");
+                return Ok(Err(InvalidChange));
+            }
         }
         conn.delete_tuples(&change.delete.iter().map(TupleRow::from).collect::<Vec<_>>()).await?;
         conn.insert_tuples(&change.write.iter().map(TupleRow::from).collect::<Vec<_>>()).await?;
-        Ok(())
+        Ok(Ok(()))
     }
 
     pub(super) async fn read(conn: &mut Conn, filter: &TupleFilter) -> Result<Vec<Tuple>> {

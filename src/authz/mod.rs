@@ -3,26 +3,29 @@
 //! into an [`Authorized`](crate::permission::Authorized).
 
 mod embedded;
+mod measures;
 mod model;
 mod openfga;
 mod question;
 mod tuple;
 
+pub use measures::declare_metrics;
 pub use model::NotAllowed;
 pub use openfga::{OpenFgaConfig, PinnedModel, SetupError};
 pub use question::{Decision, Question};
 pub use tuple::{Member, Object, Tuple, TupleChange, TupleFilter};
 
-use crate::domain::{Clock, Error, Result, Timestamp};
+use crate::domain::{Clock, Error, Principal, ProjectId, Result, Timestamp};
 use crate::permission::Permission;
 use crate::store::{Conn, Store};
+use crate::trace::ExportedSpan;
 use embedded::Embedded;
 use moka::sync::Cache;
 use openfga::OpenFga;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Maximum number of allowing decisions that are remembered, where that is allowed at all.
 const REMEMBERED: u64 = 100_000;
@@ -41,6 +44,23 @@ enum Engine {
     /// Answers nothing.
     Closed,
 }
+
+/// Maximum number of projects that [`Authorizer::projects`] finds.
+const MAX_PROJECTS: usize = 1_000;
+
+/// The projects on which a caller holds a permission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeldProjects {
+    /// All of them.
+    All(Vec<ProjectId>),
+    /// More than 1,000.
+    TooMany,
+}
+
+/// A change that the authorizer refuses whenever it is asked, because of what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the authorizer refuses a tuple as invalid")]
+pub struct InvalidChange;
 
 const CLOSED: Error = Error::unavailable("This command does not ask the authorizer; nothing was done.");
 
@@ -69,6 +89,14 @@ impl Authorizer {
     /// decided until it does.
     pub async fn openfga(config: &OpenFgaConfig, pinned: PinnedModel) -> Result<Self, SetupError> {
         Ok(Self::new(Engine::OpenFga(Box::new(OpenFga::open(config, pinned).await?))))
+    }
+
+    /// Asks OpenFGA for its stores, to find out whether it can be reached with these settings.
+    ///
+    /// # Errors
+    /// When it does not answer as it should.
+    pub async fn reach_openfga(config: &OpenFgaConfig) -> Result<(), SetupError> {
+        openfga::reach(config).await
     }
 
     /// Answers nothing: for commands that ask no authorizer, so that they work where it is out of
@@ -175,6 +203,30 @@ impl Authorizer {
             .collect())
     }
 
+    /// The projects on which a caller holds a permission, in no order and as the tuples say: some
+    /// may not exist in the database.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when not all of them can be found.
+    pub async fn projects(&self, principal: &Principal, permission: Permission) -> Result<HeldProjects> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let began = Instant::now();
+        let subject = question::subject(principal);
+        let objects = match &*self.engine {
+            Engine::Embedded(embedded) => embedded.projects(&subject, permission, MAX_PROJECTS).await,
+            Engine::OpenFga(openfga) => openfga.projects(&subject, permission, MAX_PROJECTS).await,
+            Engine::Closed => return Err(CLOSED),
+        };
+        measures::record(began, &objects);
+        Ok(match objects? {
+            // The stand-in for projects that are not there is none.
+            Some(objects) => {
+                HeldProjects::All(objects.iter().filter_map(|object| Object::project_of(object)).collect())
+            }
+            None => HeldProjects::TooMany,
+        })
+    }
+
     /// As [`Self::decide`], within a transaction and never from memory: for a decision that must
     /// not be older than a lock.
     ///
@@ -182,23 +234,34 @@ impl Authorizer {
     /// As [`Self::decide`].
     pub async fn decide_in(&self, conn: &mut Conn, questions: &[Question]) -> Result<Vec<Decision>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        let answers = match &*self.engine {
-            Engine::Embedded(embedded) => embedded.check_in(conn, questions).await?,
-            Engine::OpenFga(openfga) => openfga.check(questions).await?,
-            Engine::Closed => return Err(CLOSED),
+        let began = Instant::now();
+        let asking = async {
+            match &*self.engine {
+                Engine::Embedded(embedded) => embedded.check_in(conn, questions).await,
+                Engine::OpenFga(openfga) => openfga.check(questions).await,
+                Engine::Closed => Err(CLOSED),
+            }
         };
-        let decisions = questions.iter().zip(answers);
+        let answers = ExportedSpan::authorize(questions.len()).around_result(asking, code).await;
+        measures::record(began, &answers);
+        let decisions = questions.iter().zip(answers?);
         Ok(decisions.map(|(question, allowed)| Decision::new(question.clone(), allowed)).collect())
     }
 
     async fn check(&self, questions: &[Question]) -> Result<Vec<bool>> {
         let batches = questions.len().div_ceil(openfga::BATCH) as u64;
         self.asked.fetch_add(batches, Ordering::Relaxed);
-        match &*self.engine {
-            Engine::Embedded(embedded) => embedded.check(questions).await,
-            Engine::OpenFga(openfga) => openfga.check(questions).await,
-            Engine::Closed => Err(CLOSED),
-        }
+        let began = Instant::now();
+        let asking = async {
+            match &*self.engine {
+                Engine::Embedded(embedded) => embedded.check(questions).await,
+                Engine::OpenFga(openfga) => openfga.check(questions).await,
+                Engine::Closed => Err(CLOSED),
+            }
+        };
+        let answers = ExportedSpan::authorize(questions.len()).around_result(asking, code).await;
+        measures::record(began, &answers);
+        answers
     }
 
     /// Writes and removes tuples: in the transaction of `conn` where the database keeps them, else
@@ -208,18 +271,27 @@ impl Authorizer {
     /// UNAVAILABLE when it cannot be known to be done. INTERNAL for a tuple that the model does not
     /// allow.
     pub async fn apply(&self, conn: &mut Conn, change: &TupleChange) -> Result<()> {
+        self.try_apply(conn, change).await?.map_err(Error::internal)
+    }
+
+    /// As [`Self::apply`]; tells a change that can never be applied from one that can be tried
+    /// again.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when it cannot be known to be done; trying again is safe.
+    pub async fn try_apply(&self, conn: &mut Conn, change: &TupleChange) -> Result<Result<(), InvalidChange>> {
         if change.write.is_empty() && change.delete.is_empty() {
-            return Ok(());
+            return Ok(Ok(()));
         }
-        match &*self.engine {
+        let applied = match &*self.engine {
             Engine::Embedded(embedded) => embedded.apply(conn, change).await?,
             Engine::OpenFga(openfga) => openfga.apply(change).await?,
             Engine::Closed => return Err(CLOSED),
-        }
+        };
         if let Some(remembered) = &self.remembered {
             remembered.yes.invalidate_all();
         }
-        Ok(())
+        Ok(applied)
     }
 
     /// Reads tuples; where the database keeps them, as the transaction of `conn` sees them.
@@ -255,6 +327,10 @@ impl Authorizer {
     pub fn batches(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
     }
+}
+
+fn code(error: &Error) -> &'static str {
+    error.code().as_str()
 }
 
 impl Remembered {

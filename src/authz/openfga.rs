@@ -2,12 +2,16 @@
 //! HIGHER_CONSISTENCY, so that what was taken away a moment ago stays away.
 
 mod checks;
+mod lists;
 mod set_up;
 
-use super::{Question, Tuple, TupleChange, TupleFilter};
+use super::model::Model;
+use super::{InvalidChange, Question, Tuple, TupleChange, TupleFilter};
 use crate::domain::{Error, Result};
-use crate::trace::TraceContext;
+use crate::permission::Permission;
+use crate::trace::{ExportedSpan, TraceContext};
 use checks::Checks;
+use lists::Lists;
 use openfga_client::client::{
     ConsistencyPreference, OpenFgaServiceClient, ReadRequest, ReadRequestTupleKey, TupleKey, TupleKeyWithoutCondition,
     WriteRequest, WriteRequestDeletes, WriteRequestWrites,
@@ -32,6 +36,12 @@ const WRITE: usize = 100;
 const PAGE: i32 = 100;
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time without a sign of the server after which a connection with calls under way is probed.
+/// Shorter than a call, so that a connection whose other end is gone without a word is noticed by
+/// the calls that meet it.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// Maximum time for the answer to a probe; then the connection is replaced.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(2);
 /// Concurrent writes of one tuple answer Aborted; so often is such a write tried.
@@ -41,6 +51,7 @@ const CONSISTENCY: i32 = ConsistencyPreference::HigherConsistency as i32;
 const CONFIRM_EVERY: Duration = Duration::from_secs(60);
 /// How long it is not asked again after it has not confirmed them.
 const CONFIRM_AGAIN: Duration = Duration::from_secs(1);
+const WRITE_METHOD: &str = "openfga.v1.OpenFGAService/Write";
 /// A tuple that is there is no error on write, nor one that is not on delete.
 const IGNORE: &str = "ignore";
 
@@ -62,12 +73,9 @@ impl Interceptor for Bearer {
         if let Some(token) = &self.0 {
             request.metadata_mut().insert("authorization", token.clone());
         }
-        if let Some(trace) = TraceContext::current() {
-            let headers = [("traceparent", Some(trace.to_string())), ("tracestate", trace.state().map(str::to_owned))];
-            for (name, value) in headers {
-                if let Some(value) = value.and_then(|value| value.parse().ok()) {
-                    request.metadata_mut().insert(name, value);
-                }
+        for (name, value) in TraceContext::propagated().iter().flat_map(TraceContext::headers) {
+            if let Ok(value) = value.parse() {
+                request.metadata_mut().insert(name, value);
             }
         }
         Ok(request)
@@ -86,6 +94,9 @@ pub(super) struct OpenFga {
     /// Whether it has, for what is asked without waiting.
     is_confirmed: AtomicBool,
     checks: Checks,
+    lists: Lists,
+    /// Tells which refused writes are invalid.
+    model: Model,
 }
 
 /// Whether OpenFGA confirms store and model.
@@ -101,7 +112,9 @@ fn connect(config: &OpenFgaConfig) -> Result<Client, SetupError> {
     let mut endpoint = Endpoint::from_shared(config.url.clone())
         .map_err(|_| SetupError::Config("OPENFGA_URL is no URL; use http://HOST:8081 or https://HOST"))?
         .timeout(CALL_TIMEOUT)
-        .connect_timeout(CONNECT);
+        .connect_timeout(CONNECT)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
     if config.url.starts_with("https://") {
         endpoint = endpoint
             .tls_config(ClientTlsConfig::new().with_enabled_roots())
@@ -134,19 +147,27 @@ pub(super) async fn set_up(
     // It has just been read.
     openfga.is_confirmed.store(true, Ordering::Release);
     let nowhere = TupleChange { write: Tuple::of_nowhere(), delete: vec![] };
-    openfga.apply(&nowhere).await.map_err(|error| SetupError::Unreachable(error.to_string()))?;
+    let applied = openfga.apply(&nowhere).await.map_err(|error| SetupError::Unreachable(error.to_string()))?;
+    applied.map_err(|error| SetupError::Unreachable(error.to_string()))?;
     Ok(pinned)
+}
+
+/// Asks for stores, whichever there are.
+pub(super) async fn reach(config: &OpenFgaConfig) -> Result<(), SetupError> {
+    set_up::stores_named(&mut connect(config)?, &config.store).await.map(drop)
 }
 
 impl OpenFga {
     fn new(client: Client, config: &OpenFgaConfig, pinned: PinnedModel) -> Result<Self, SetupError> {
         Ok(Self {
             checks: Checks::new(client.clone(), pinned.clone())?,
+            lists: Lists::new(client.clone(), pinned.clone()),
             client,
             name: config.store.clone(),
             pinned,
             confirmation: Mutex::default(),
             is_confirmed: AtomicBool::new(false),
+            model: Model::load().map_err(|_| UNREADABLE)?,
         })
     }
 
@@ -229,18 +250,35 @@ impl OpenFga {
         self.checks.ask_at_once(questions).await
     }
 
-    pub(super) async fn apply(&self, change: &TupleChange) -> Result<()> {
+    /// The projects on which a subject holds a permission; `None` when there are more than `limit`.
+    pub(super) async fn projects(
+        &self,
+        subject: &str,
+        permission: Permission,
+        limit: usize,
+    ) -> Result<Option<Vec<String>>> {
+        self.require_confirmed().await?;
+        self.lists.projects(subject, permission, limit).await
+    }
+
+    pub(super) async fn apply(&self, change: &TupleChange) -> Result<Result<(), InvalidChange>> {
         self.require_confirmed().await?;
         let deletes = change.delete.iter().map(|tuple| (false, tuple));
         let writes = change.write.iter().map(|tuple| (true, tuple));
         let all: Vec<(bool, &Tuple)> = deletes.chain(writes).collect();
         for chunk in all.chunks(WRITE) {
-            self.write(chunk).await?;
+            let Err(status) = self.write(chunk).await else { continue };
+            // OpenFGA's own codes arrive as unknown ones, those of its failures as well.
+            let is_invalid = status.code() == Code::InvalidArgument
+                || status.code() == Code::Unknown
+                    && chunk.iter().any(|(write, tuple)| *write && self.model.check(tuple).is_err());
+            let error = failed(status);
+            return if is_invalid { Ok(Err(InvalidChange)) } else { Err(error) };
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
-    async fn write(&self, tuples: &[(bool, &Tuple)]) -> Result<()> {
+    async fn write(&self, tuples: &[(bool, &Tuple)]) -> Result<(), Status> {
         let writes: Vec<TupleKey> = tuples
             .iter()
             .filter(|(write, _)| *write)
@@ -270,15 +308,15 @@ impl OpenFga {
         };
         let mut wait = Duration::from_millis(10);
         for _ in 1..TRIES {
-            match bounded(self.client.clone().write(request.clone())).await {
+            match bounded(WRITE_METHOD, self.client.clone().write(request.clone())).await {
                 Err(status) if status.code() == Code::Aborted => {
                     tokio::time::sleep(wait).await;
                     wait *= 2;
                 }
-                result => return result.map(drop).map_err(failed),
+                result => return result.map(drop),
             }
         }
-        bounded(self.client.clone().write(request)).await.map(drop).map_err(failed)
+        bounded(WRITE_METHOD, self.client.clone().write(request)).await.map(drop)
     }
 
     pub(super) async fn read(&self, filter: &TupleFilter) -> Result<Vec<Tuple>> {
@@ -299,7 +337,8 @@ impl OpenFga {
                 consistency: CONSISTENCY,
             };
             let mut client = self.client.clone();
-            let page = bounded(client.read(request)).await.map_err(failed)?.into_inner();
+            let page =
+                bounded("openfga.v1.OpenFGAService/Read", client.read(request)).await.map_err(failed)?.into_inner();
             let keys = page.tuples.into_iter().filter_map(|tuple| tuple.key);
             tuples.extend(keys.map(|key| Tuple::new(key.user, key.relation, key.object)));
             continuation_token = page.continuation_token;
@@ -314,10 +353,13 @@ const fn unavailable() -> Error {
     Error::unavailable("The vault's authorizer cannot answer now; nothing was changed. Try again.")
 }
 
-/// Waits for a call no longer than any may take.
-async fn bounded<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
-    let answer = tokio::time::timeout(CALL_TIMEOUT, call).await;
-    answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")))
+/// Waits for a call of this method no longer than any may take.
+async fn bounded<T>(method: &'static str, call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    let span = ExportedSpan::grpc_call(method);
+    let answer = tokio::time::timeout(CALL_TIMEOUT, span.around(call)).await;
+    let answer = answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")));
+    span.grpc_status(answer.as_ref().err().map_or(Code::Ok, Status::code) as i32);
+    answer
 }
 
 /// Logs that a call failed. The status' text may repeat the request.
@@ -336,7 +378,7 @@ mod tests {
         let headers = async || Bearer(Some("Bearer t".parse().unwrap())).call(Request::new(())).unwrap().into_parts().0;
         let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let trace = TraceContext::of(Some(parent), Some("a=b"));
-        let within = trace.clone().within(headers()).await;
+        let within = trace.clone().within(tracing::Span::none(), headers()).await;
         let text = |name| within.get(name).map(|value| value.to_str().unwrap().to_owned());
         assert_eq!(text("authorization").as_deref(), Some("Bearer t"));
         assert_eq!(text("traceparent"), Some(trace.to_string()));

@@ -13,7 +13,7 @@ pub struct Question {
     project: Option<ProjectId>,
 }
 
-fn subject(principal: &Principal) -> String {
+pub(super) fn subject(principal: &Principal) -> String {
     match principal {
         Principal::User(id) => Object::user(id),
         Principal::Service(id) => Object::service(id),

@@ -10,6 +10,9 @@ pub(super) const VAULT: &str = "vault:main";
 /// encodes to this.
 pub(super) const NOWHERE: &str = "project:%nowhere";
 
+/// What the objects of projects begin with.
+pub(super) const PROJECT_PREFIX: &str = "project:";
+
 /// `subject relation object`, such as `user:alice accountable project:demo`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tuple {
@@ -34,7 +37,13 @@ impl Object {
     /// The object of a project.
     #[must_use]
     pub fn project(id: &ProjectId) -> String {
-        format!("project:{}", id.encoded())
+        format!("{PROJECT_PREFIX}{}", id.encoded())
+    }
+
+    /// The project that an object is; `None` for any other object, and for the stand-in for projects
+    /// that are not there.
+    pub(super) fn project_of(object: &str) -> Option<ProjectId> {
+        ProjectId::decode(object.strip_prefix(PROJECT_PREFIX)?)
     }
 
     /// The object of a milestone.
@@ -47,7 +56,9 @@ impl Object {
         format!("runtime:{}", id.encoded())
     }
 
-    pub(super) fn agent(id: &AgentId) -> String {
+    /// The object of an agent.
+    #[must_use]
+    pub fn agent(id: &AgentId) -> String {
         format!("agent:{}", id.encoded())
     }
 

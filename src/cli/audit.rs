@@ -98,7 +98,11 @@ impl Audit {
 fn read_text(path: &Path) -> Result<String> {
     let text =
         if path == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
-    text.map_err(|error| Failure::CheckNotMade(Box::new(Failure::file(path)(error))))
+    match text {
+        // Some editors put a byte order mark before a text.
+        Ok(text) => Ok(text.trim_start_matches('\u{feff}').to_owned()),
+        Err(error) => Err(Failure::CheckNotMade(Box::new(Failure::file(path)(error)))),
+    }
 }
 
 async fn verify(head: Option<&Path>, location: &DataLocation) -> Result {
@@ -128,7 +132,12 @@ async fn verify_chains(kept_heads: &[String], location: &DataLocation) -> Result
         done += more;
         progress.report(done, count);
     };
-    Ok(vault.verifier().verify(kept_heads, seen).await?)
+    let found = vault.verifier().verify(kept_heads, seen).await?;
+    // A result that cannot be stored is still reported.
+    if let Err(error) = vault.verifier().store_result(&found).await {
+        tracing::warn!(%error, "the result cannot be stored; the dashboard shows the one before");
+    }
+    Ok(found)
 }
 
 async fn export(location: &DataLocation, filter: &ExportFilter, chains: bool) -> Result {

@@ -6,6 +6,7 @@ use crate::domain::{
     Category, Clock as _, EntryStatus, Error, Phase, Principal, ProjectId, ProjectStatus, RequestId, Result, Role,
     ServiceId, SystemClock, UserId,
 };
+use crate::http::dashboard::Person;
 use crate::permission::CanList;
 use crate::permission::Permission;
 use crate::vault::{
@@ -72,6 +73,21 @@ const LEGACY: Demo = Demo {
     description: "The old provider's key, which has run out.",
     milestone: None,
 };
+
+/// The people of the demo, and what each may do.
+pub fn people() -> Vec<Person> {
+    let members = ROLES.iter().map(|(id, role)| Person { id, about: about(*role) });
+    members.chain([Person { id: AUDREY, about: "Auditor: reads every audit log" }]).collect()
+}
+
+const fn about(role: Role) -> &'static str {
+    match role {
+        Role::Accountable => "Accountable",
+        Role::Responsible => "Responsible",
+        Role::Consulted => "Consulted",
+        Role::Informed => "Informed",
+    }
+}
 
 /// Creates the demo in a vault, once.
 ///

@@ -6,8 +6,9 @@ use super::keyring_command::master_keys;
 use super::server::{self, Addresses, ServeSetup};
 use super::{demo, logs, open};
 use crate::command::{Problems, print};
-use crate::config::{KeyConfig, Log, LogSettings, listen_addresses};
+use crate::config::{DashboardSettings, DevDashboard, KeyConfig, Log, LogSettings, dev_dashboard, listen_addresses};
 use crate::domain::{Clock, SystemClock, TokenKind};
+use crate::http::dashboard::{Dashboard, PeopleSignIn, SignIn};
 use crate::http::tokens::{IssuerConfig, KeySource, Verifier};
 use crate::vault::{Installation, Vault};
 use std::ffi::OsString;
@@ -37,6 +38,8 @@ pub struct Dev {
     #[arg(long, env = "VAULT_METRICS_LISTEN", hide_env_values = true, value_name = "IP:PORT")]
     metrics_listen: Option<OsString>,
     #[command(flatten)]
+    dashboard: DashboardSettings,
+    #[command(flatten)]
     log: LogSettings,
 }
 
@@ -45,20 +48,21 @@ impl Dev {
     pub async fn run(self) -> Result {
         let addresses = listen_addresses(self.listen.as_ref(), self.metrics_listen.as_ref());
         let log = Log::of(&self.log, "info");
-        let ((listen, metrics_listen), log) = match (addresses, log) {
-            (Ok(addresses), Ok(log)) => (addresses, log),
-            (Err(Problems(mut problems)), log) => {
-                problems.extend(log.err().into_iter().flat_map(|found| found.0));
-                return Err(Problems(problems).into());
+        let dashboard = dev_dashboard(&self.dashboard);
+        let ((listen, metrics_listen), log, dashboard) = match (addresses, log, dashboard) {
+            (Ok(addresses), Ok(log), Ok(dashboard)) => (addresses, log, dashboard),
+            (addresses, log, dashboard) => {
+                let found = [addresses.err(), log.err(), dashboard.err()];
+                return Err(Problems(found.into_iter().flatten().flat_map(|problems| problems.0).collect()).into());
             }
-            (Ok(_), Err(problems)) => return Err(problems.into()),
         };
-        logs::begin(log);
+        logs::begin(log, None);
         let dir = DataDir::open_or_create(&self.data_dir)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let signer = dir.signer()?;
         let issuer = IssuerConfig {
             iss: data_dir::ISSUER.to_owned(),
-            keys: KeySource::Set(dir.signer()?.jwks()),
+            keys: KeySource::Set(signer.jwks()),
             kinds: TokenKind::ALL.iter().copied().collect(),
             subject_prefix: None,
         };
@@ -69,14 +73,20 @@ impl Dev {
 
         let backend = dir.backend()?;
         let store = open::store(&backend)?;
-        let installation = Installation::new(store.clone(), master_keys(&KeyConfig::in_file(dir.keyring()))?, clock);
+        let keys = master_keys(&KeyConfig::in_file(dir.keyring()))?;
+        let installation = Installation::new(store.clone(), keys, clock.clone());
         open::migrate(&backend, &installation, &store, crate::vault::ExistingRows::Refuse).await?;
         let authorizer = open::authorizer(&backend, &installation, &store).await?;
         let vault = Vault::of(installation, authorizer, RETENTION);
         if !self.no_demo {
             demo::seed(&vault).await?;
         }
+        let people = if self.no_demo { Vec::new() } else { demo::people() };
+        let sign_in =
+            SignIn::People(Arc::new(PeopleSignIn { people, signer, issuer: data_dir::ISSUER.to_owned(), clock }));
         let setup = ServeSetup {
+            dashboard: dashboard.map(|DevDashboard { graphql }| Dashboard { graphql, sign_in }),
+            notices: None,
             vault,
             verifier,
             introspection: true,
@@ -86,13 +96,16 @@ impl Dev {
             metrics_listen,
             tls: None,
         };
-        let named = self.data_dir;
-        server::run(setup, move |addresses| Ok(print(&welcome(addresses, &dir, &named, !self.no_demo)?)?)).await
+        let (named, has_dashboard) = (self.data_dir, setup.dashboard.is_some());
+        server::run(setup, move |addresses| {
+            Ok(print(&welcome(addresses, &dir, &named, has_dashboard, !self.no_demo)?)?)
+        })
+        .await
     }
 }
 
 /// The text printed at start: the address, and commands to copy and paste.
-fn welcome(addresses: Addresses, dir: &DataDir, named: &Path, demo: bool) -> Result<String> {
+fn welcome(addresses: Addresses, dir: &DataDir, named: &Path, has_dashboard: bool, demo: bool) -> Result<String> {
     let Addresses { scheme, address, .. } = addresses;
     let url = format!("{scheme}://{address}/graphql");
     let program = std::env::args_os().next().map_or_else(|| "project-vault".into(), PathBuf::from);
@@ -111,12 +124,11 @@ fn welcome(addresses: Addresses, dir: &DataDir, named: &Path, demo: bool) -> Res
     } else {
         &["user:ID", "service:ID", "runtime:ID"]
     };
-    let mut lines = vec![
-        format!("Project Vault  {url}"),
-        format!("Data           {}", dir.path().display()),
-        String::new(),
-        "Tokens:".to_owned(),
-    ];
+    let mut lines = vec![format!("Project Vault  {url}")];
+    if has_dashboard {
+        lines.push(format!("Dashboard      {scheme}://{address}/"));
+    }
+    lines.extend([format!("Data           {}", dir.path().display()), String::new(), "Tokens:".to_owned()]);
     lines.extend(whose.iter().map(|whose| format!("  {token} {whose}")));
     if demo {
         let query =

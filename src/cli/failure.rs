@@ -79,8 +79,8 @@ fn of_installation(error: &InstallationError) -> String {
         InstallationError::Vault(error) => of_vault(error),
         InstallationError::NotSetUp
         | InstallationError::Forged(_)
-        | InstallationError::SignedBefore
-        | InstallationError::Unsigned
+        | InstallationError::SignedBefore { .. }
+        | InstallationError::Unsigned { .. }
         | InstallationError::Authorizer(_) => with_causes(error),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::command::{OneLine, printable_json};
 use crate::config::{Log, LogFormat};
+use crate::trace::{self, TraceLayer};
 use std::fmt;
 use std::io::{self, Write};
 use tracing::field::{Field, Visit};
@@ -17,10 +18,11 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// The target prefix of the vault's own log events.
 const OWN: &str = "project_vault";
 
-/// Begins to log. A second call in a process has no effect.
-pub fn begin(log: Log) {
+/// Begins to log, and to hand spans to `traces` if they are exported. A second call in a process has no
+/// effect.
+pub fn begin(log: Log, traces: Option<TraceLayer>) {
     let layer = tracing_subscriber::fmt::layer();
-    let registry = tracing_subscriber::registry();
+    let registry = tracing_subscriber::registry().with(traces);
     let _ = match log.format {
         LogFormat::Text => {
             let layer = layer.with_writer(io::stderr).with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
@@ -105,16 +107,16 @@ impl<W: Write> Write for PrintableJson<W> {
     }
 }
 
-/// The operator's filter, but without events of other crates below `info`: there PostgreSQL's
-/// driver logs the parameters of statements, HTTP libraries frames, and TLS libraries messages.
-/// Only the vault's own events are known to hold no data.
+/// The operator's filter, but without exported spans, and without events of other crates below
+/// `info`: there PostgreSQL's driver logs the parameters of statements, HTTP libraries frames, and
+/// TLS libraries messages. Only the vault's own events are known to hold no data.
 fn without_data<S: tracing::Subscriber + for<'a> LookupSpan<'a>>(asked: EnvFilter) -> impl Filter<S> {
     asked.and(filter_fn(holds_no_data))
 }
 
 fn holds_no_data(what: &Metadata<'_>) -> bool {
     let own = what.target().strip_prefix(OWN).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
-    own || *what.level() <= Level::INFO
+    (own || *what.level() <= Level::INFO) && what.target() != trace::TARGET
 }
 
 #[cfg(test)]

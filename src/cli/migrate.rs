@@ -14,8 +14,8 @@ use crate::store::Kind;
 #[derive(clap::Args)]
 #[command(after_help = SECRETS_HELP)]
 pub struct Migrate {
-    /// Signs settings and data keys without MACs as they are: you accept their contents. Only for
-    /// the upgrade from a release before row MACs, once
+    /// Signs settings, data keys, projects and milestones without MACs as they are: you accept
+    /// their contents. Only for the upgrade from a release before these MACs, once
     #[arg(long)]
     sign_existing_rows: bool,
     #[command(flatten)]

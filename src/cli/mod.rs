@@ -3,6 +3,7 @@
 
 mod audit;
 mod auditor;
+mod check;
 mod completions;
 mod data_dir;
 mod demo;
@@ -15,6 +16,7 @@ mod keys;
 mod logs;
 mod migrate;
 mod open;
+mod outbox;
 mod private_file;
 mod progress;
 mod registrar;
@@ -23,7 +25,7 @@ mod serve;
 mod server;
 mod token;
 
-use crate::agent::AgentCommand;
+use crate::agent::{AgentCommand, run_as_helper};
 use crate::command::{CommandFailure, parse_arguments, report};
 use clap::{Parser, Subcommand};
 use failure::Result;
@@ -79,6 +81,8 @@ enum Command {
     Registrar(registrar::Registrar),
     /// Adds and removes auditors, who may read every audit log
     Auditor(auditor::Auditor),
+    /// Shows changes of permissions that cannot be applied, and retries or discards them
+    Outbox(outbox::Outbox),
     /// Verifies, signs and exports the audit log
     Audit(audit::Audit),
     /// Makes, replaces and retires keys, and shows which are in use
@@ -92,6 +96,9 @@ enum Command {
 /// Runs the command of the arguments; gives the exit status.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(status) = run_as_helper() {
+        return status;
+    }
     match parse_arguments::<Cli>() {
         Ok(cli) => run(cli.command).unwrap_or_else(|failure| report(&failure, failure.status())),
         Err(status) => status,
@@ -108,6 +115,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Token(command) => command.run(),
         Command::Registrar(command) => in_runtime(command.run()),
         Command::Auditor(command) => in_runtime(command.run()),
+        Command::Outbox(command) => in_runtime(command.run()),
         Command::Audit(command) => in_runtime(command.run()),
         Command::Keys(command) => in_runtime(command.run()),
         Command::Completions(command) => command.run(),

@@ -7,7 +7,7 @@ use super::logs;
 use crate::authz::Authorizer;
 use crate::config::{self, Authz, Backend, BackendSettings, KeyConfig, KeySettings, Log, LogSettings, Secrets};
 use crate::domain::SystemClock;
-use crate::store::Store;
+use crate::store::{self, Store, Tables};
 use crate::vault::{ExistingRows, Installation, Vault};
 use secrecy::ExposeSecret as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -17,13 +17,18 @@ use std::time::Duration;
 
 /// Opens the database of a configuration; it connects at first use.
 pub fn store(backend: &Backend) -> Result<Store> {
+    Ok(Store::open(prepare(backend), None)?)
+}
+
+/// The URL of a configuration's database, whose file is made private if it is missing.
+fn prepare(backend: &Backend) -> &str {
     let url = backend.database_url.expose_secret();
     if let Some(path) = url.strip_prefix("sqlite:") {
         // SQLite would create the file with the mode that the umask allows. If creating it fails,
         // SQLite reports why.
         let _ = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     }
-    Ok(Store::open(url, None)?)
+    url
 }
 
 /// Brings the database and the authorization model up to date. Can be repeated, and run
@@ -41,7 +46,11 @@ pub async fn migrate(backend: &Backend, installation: &Installation, store: &Sto
 /// version.
 async fn require_current(store: &Store) -> Result {
     store.require_durable().await?;
-    if store.is_migrated().await? { Ok(()) } else { Err(Failure::NotMigrated) }
+    match store.tables().await? {
+        Tables::Current => Ok(()),
+        Tables::Behind => Err(Failure::NotMigrated),
+        Tables::Newer(versions) => Err(store::Error::Newer(versions).into()),
+    }
 }
 
 /// Opens the authorizer of a configuration, after checking the database and the master keys.
@@ -104,7 +113,7 @@ impl DataLocation {
     pub async fn migrate(&self, sign_existing: bool) -> Result<(Backend, Store, bool)> {
         let VaultParts { backend, store, installation, .. } = self.parts()?;
         let existing = if sign_existing { ExistingRows::Sign } else { ExistingRows::Refuse };
-        let was_current = store.is_migrated().await?;
+        let was_current = store.tables().await? == Tables::Current;
         migrate(&backend, &installation, &store, existing).await?;
         Ok((backend, store, was_current))
     }
@@ -118,8 +127,8 @@ impl DataLocation {
             }
             None => config::of_command(&self.backend, &self.keys, &self.log, &Secrets::from_env())?,
         };
-        logs::begin(log);
-        let store = store(&backend)?;
+        logs::begin(log, None);
+        let store = Store::open_patiently(prepare(&backend))?;
         let installation = Installation::new(store.clone(), master_keys(&keys)?, Arc::new(SystemClock));
         Ok(VaultParts { backend, keys, store, installation })
     }

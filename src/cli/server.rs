@@ -6,9 +6,11 @@ use super::jobs;
 use crate::command::CommandFailure;
 use crate::domain::with_causes;
 use crate::graphql::Api;
+use crate::http::dashboard::Dashboard;
 use crate::http::tokens::Verifier;
 use crate::http::{self, Server, ServerConfig, TlsFiles};
 use crate::vault::Vault;
+use crate::webhook::Webhook;
 use futures::future::BoxFuture;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -28,6 +30,8 @@ pub struct ServeSetup {
     pub introspection: bool,
     /// How long audit events are kept; for ever if `None`.
     pub audit_retention: Option<Duration>,
+    /// Where notices are sent, if anywhere.
+    pub notices: Option<Webhook>,
     /// The address it listens on.
     pub listen: SocketAddr,
     /// The address for runtimes, if they have one of their own.
@@ -36,6 +40,8 @@ pub struct ServeSetup {
     pub metrics_listen: Option<SocketAddr>,
     /// The certificate and key, to serve https.
     pub tls: Option<TlsFiles>,
+    /// The dashboard, if it is on.
+    pub dashboard: Option<Dashboard>,
 }
 
 /// The addresses of a server.
@@ -61,13 +67,13 @@ struct Listening {
 /// Serves until SIGTERM or SIGINT; calls `ready` once the server accepts requests. A second signal
 /// stops it at once.
 pub async fn run(setup: ServeSetup, ready: impl FnOnce(Addresses) -> Result) -> Result {
-    let (vault, audit_retention) = (setup.vault.clone(), setup.audit_retention);
+    let (vault, audit_retention, notices) = (setup.vault.clone(), setup.audit_retention, setup.notices.clone());
     let mut signals = Signals::new().map_err(CommandFailure::Runtime)?;
     let stop = CancellationToken::new();
     let Listening { addresses, serving } = listen(setup, stop.clone()).await?;
     let mut serving = tokio::spawn(serving);
     let stop_jobs = CancellationToken::new();
-    let jobs = tokio::spawn(jobs::run(vault.clone(), audit_retention, stop_jobs.clone()));
+    let jobs = tokio::spawn(jobs::run(vault.clone(), audit_retention, notices, stop_jobs.clone()));
     let runtimes = addresses.runtime_address.map(tracing::field::display);
     let metrics = addresses.metrics_address.map(tracing::field::display);
     tracing::info!(address = %addresses.address, runtimes, metrics, "listening");
@@ -113,7 +119,8 @@ async fn listen(setup: ServeSetup, stop: CancellationToken) -> Result<Listening>
         tls: setup.tls,
     };
     let api = Api::new(setup.vault, setup.introspection);
-    let server = Server::bind(config, http::ServerParts { api, verifier: setup.verifier }).await?;
+    let parts = http::ServerParts { api, verifier: setup.verifier, dashboard: setup.dashboard };
+    let server = Server::bind(config, parts).await?;
     let addresses = Addresses {
         scheme,
         address: server.address(),

@@ -5,6 +5,10 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// The status of a command whose output nobody reads to its end, as in `project-vault schema |
+/// head`: that of programs that SIGPIPE kills (128 + 13). Nothing is reported then.
+const CLOSED_PIPE: u8 = 141;
+
 /// Why a command cannot begin, or cannot hand over its result. No text holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandFailure {
@@ -34,11 +38,13 @@ impl CommandFailure {
         |error| Self::File { path, error }
     }
 
-    /// The exit status (`cli.md`): 2 for a wrong configuration, else 1.
+    /// The exit status (`cli.md`): 2 for a wrong configuration, 141 for output that nobody reads
+    /// any more, else 1.
     #[must_use]
-    pub const fn status(&self) -> u8 {
+    pub fn status(&self) -> u8 {
         match self {
             Self::Config(_) => 2,
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => CLOSED_PIPE,
             Self::File { .. } | Self::Output(_) | Self::Runtime(_) => 1,
         }
     }
@@ -47,6 +53,9 @@ impl CommandFailure {
 /// Reports a failure on standard error, one line for each problem; gives the exit status back.
 #[must_use]
 pub fn report(failure: &dyn std::error::Error, status: u8) -> ExitCode {
+    if status == CLOSED_PIPE {
+        return ExitCode::from(status);
+    }
     let mut err = io::stderr().lock();
     for line in Printable(failure).to_string().lines() {
         // A failure to print has nowhere to be reported.

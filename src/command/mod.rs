@@ -7,10 +7,9 @@ mod setting_reader;
 
 pub use failure::{CommandFailure, report};
 pub use printable::{OneLine, Printable, Untrusted, printable_json};
-#[cfg(feature = "server")]
-pub use setting_reader::read_text;
-pub use setting_reader::{Problems, SettingReader};
+pub use setting_reader::{Problems, SettingReader, read_text};
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -31,11 +30,21 @@ pub enum Output {
 pub fn parse_arguments<C: clap::Parser>() -> Result<C, ExitCode> {
     C::try_parse().map_err(|error| {
         let text = error.render().to_string();
-        let shown = Printable(&text).to_string();
+        let shown = without_tokens(Printable(&text).to_string(), std::env::args_os().skip(1));
         // The message repeats arguments, which somebody else may have composed. Help needs no
         // escaping and keeps its colours. A failure to print even this has nowhere to be reported.
         let _ = if shown == text { error.print() } else { std::io::stderr().lock().write_all(shown.as_bytes()) };
         u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+    })
+}
+
+/// A message about arguments without those that look like tokens (RFC 7515, section 7.1), which
+/// somebody gave although no argument takes one.
+fn without_tokens(text: String, arguments: impl Iterator<Item = OsString>) -> String {
+    let is_token = |text: &str| text.starts_with("eyJ") && text.split('.').count() >= 3;
+    arguments.filter_map(|argument| argument.into_string().ok()).fold(text, |text, argument| {
+        let value = argument.split_once('=').map_or(argument.as_str(), |(_, value)| value);
+        if is_token(value) { text.replace(value, "[token]") } else { text }
     })
 }
 

@@ -27,6 +27,18 @@ impl SettingReader {
         self.problems.push(format!("{setting}: {what}"));
     }
 
+    /// The number of problems so far.
+    #[cfg(feature = "server")]
+    pub const fn problem_count(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// The problems that were noted.
+    #[cfg(feature = "server")]
+    pub fn into_problems(self) -> Problems {
+        Problems(self.problems)
+    }
+
     /// The value, if no setting had a problem.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
         match value {
@@ -75,8 +87,8 @@ impl SettingReader {
         }
     }
 
-    /// A secret, from its variable or the file that `NAME_FILE` names, without the end of its last
-    /// line.
+    /// A secret, from its variable or the file that `NAME_FILE` names, without white space and byte
+    /// order marks around it: mounted secrets end with a line's end, and some editors add the mark.
     pub fn secret(&mut self, setting: &str, given: Option<&OsString>, file: Option<&OsString>) -> Option<SecretString> {
         let file_setting = format!("{setting}_FILE");
         let own = self.text(setting, given).map(Zeroizing::new);
@@ -85,6 +97,7 @@ impl SettingReader {
             self.problem(setting, format_args!("is given, and {file_setting} as well; give one of the two"));
             return None;
         }
+        let from_file = path.is_some();
         let text = match path {
             None => own?,
             Some(path) => match read_text(&path) {
@@ -97,10 +110,13 @@ impl SettingReader {
                 }
             },
         };
-        let secret = text.strip_suffix('\n').unwrap_or(&text);
-        let secret = secret.strip_suffix('\r').unwrap_or(secret);
-        if secret.is_empty() {
+        let secret = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+        if secret.is_empty() && from_file {
             self.problem(&file_setting, "the file it names is empty; put the secret into it");
+            return None;
+        }
+        if secret.is_empty() {
+            self.problem(setting, "holds white space only; give the secret");
             return None;
         }
         Some(SecretString::from(secret))

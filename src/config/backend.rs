@@ -104,6 +104,9 @@ fn database(reader: &mut SettingReader, settings: &BackendSettings, secrets: &Se
         (Some(Kind::Postgres), _) if !has_known_options(text) => {
             "has an option after its '?' that PostgreSQL does not know; write a '?' in the password as %3F"
         }
+        (Some(Kind::Postgres), _) if !names_host(text) => {
+            "names no server; write postgres://HOST/DATABASE, or ?host=/run/postgresql for a Unix socket"
+        }
         (Some(kind), _) => return Some((url, kind)),
         (None, _) => "does not name a database that the vault supports; write postgres://... or sqlite:PATH",
     };
@@ -117,6 +120,17 @@ fn has_known_options(url: &str) -> bool {
     let Some((_, options)) = url.split_once('?') else { return true };
     let mut options = options.split('&').filter(|option| !option.is_empty());
     options.all(|option| option.split_once('=').is_some_and(|(name, _)| OPTIONS.contains(&name)))
+}
+
+/// Whether a URL names a server, before its path or in an option.
+fn names_host(url: &str) -> bool {
+    let (place, options) = url.split_once('?').unwrap_or((url, ""));
+    let place = place.split_once("://").map_or(place, |(_, place)| place);
+    let place = place.split_once('@').map_or(place, |(_, place)| place);
+    let in_option = |option: &str| {
+        option.split_once('=').is_some_and(|(name, value)| name.starts_with("host") && !value.is_empty())
+    };
+    !place.is_empty() && !place.starts_with('/') || options.split('&').any(in_option)
 }
 
 fn openfga_url(reader: &mut SettingReader, settings: &BackendSettings) -> Option<String> {

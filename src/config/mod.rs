@@ -2,6 +2,7 @@
 //! its problems at once, each with the name of its setting. Nothing else reads the environment.
 
 mod backend;
+mod dashboard;
 mod keys;
 mod log;
 mod reading;
@@ -9,13 +10,16 @@ mod server;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod traces;
 
 pub use backend::{Authz, Backend};
+pub use dashboard::{DevDashboard, dev_dashboard};
 pub use keys::{KeyConfig, KeyringSource, Provider};
 pub use log::{Log, LogFormat};
 pub use server::{Server, listen_addresses};
 pub use settings::{
-    BackendSettings, KeySettings, LogSettings, SECRET_VARIABLES, SECRETS_HELP, Secrets, ServerSettings,
+    BackendSettings, DashboardSettings, KeySettings, LogSettings, OidcSettings, SECRET_VARIABLES, SECRETS_HELP,
+    Secrets, ServerSettings,
 };
 
 use crate::command::{Problems, SettingReader};
@@ -32,29 +36,54 @@ pub struct Config {
     pub log: Log,
 }
 
-impl Config {
+/// The configuration of `serve`, as far as its settings are right.
+pub struct Parts {
+    /// The database and the authorizer, if their settings are right; the same below.
+    pub backend: Option<Backend>,
+    /// The providers of the master keys.
+    pub keys: Option<KeyConfig>,
+    /// Addresses, issuers and limits.
+    pub server: Option<Server>,
+    /// The log's filter and format.
+    pub log: Option<Log>,
+    /// The problems of all settings.
+    pub problems: Problems,
+}
+
+impl Parts {
     /// Validates all settings of a server.
-    ///
-    /// # Errors
-    /// All problems.
+    #[must_use]
     pub fn of_server(
         backend: &BackendSettings,
         keys: &KeySettings,
         server: &ServerSettings,
         log: &LogSettings,
         secrets: &Secrets,
-    ) -> Result<Self, Problems> {
+    ) -> Self {
         let mut reader = SettingReader::default();
-        let backend = backend::read(&mut reader, backend, secrets);
-        let keys = keys::read(&mut reader, keys, secrets);
-        let server = server::read(&mut reader, server);
-        let log = log::read(&mut reader, log, "info");
-        let config = match (backend, keys, server, log) {
-            (Some(backend), Some(keys), Some(server), Some(log)) => Some(Self { backend, keys, server, log }),
-            _ => None,
-        };
-        reader.finish(config)
+        let backend = part(&mut reader, |reader| backend::read(reader, backend, secrets));
+        let keys = part(&mut reader, |reader| keys::read(reader, keys, secrets));
+        let server = part(&mut reader, |reader| server::read(reader, server, secrets));
+        let log = part(&mut reader, |reader| log::read(reader, log, "info"));
+        Self { backend, keys, server, log, problems: reader.into_problems() }
     }
+
+    /// The whole configuration.
+    ///
+    /// # Errors
+    /// All problems.
+    pub fn complete(self) -> Result<Config, Problems> {
+        match (self.backend, self.keys, self.server, self.log) {
+            (Some(backend), Some(keys), Some(server), Some(log)) => Ok(Config { backend, keys, server, log }),
+            _ => Err(self.problems),
+        }
+    }
+}
+
+/// A part of the configuration, if none of its settings has a problem.
+fn part<T>(reader: &mut SettingReader, read: impl FnOnce(&mut SettingReader) -> Option<T>) -> Option<T> {
+    let before = reader.problem_count();
+    read(reader).filter(|_| reader.problem_count() == before)
 }
 
 /// Validates the settings of a command that works on a server's data.

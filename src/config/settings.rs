@@ -121,6 +121,85 @@ pub struct ServerSettings {
     #[arg(long, env = "VAULT_AUTHZ_MAX_AGE_MS", hide_env_values = true, value_name = "MS", help_heading = "Server")]
     pub authz_max_age_ms: Option<OsString>,
 
+    /// The address that notices are sent to: https, or http on loopback [default: none, no notices]
+    #[arg(long, env = "VAULT_NOTICES_URL", hide_env_values = true, value_name = "URL", help_heading = "Notices")]
+    pub notices_url: Option<OsString>,
+    /// A file that holds `VAULT_NOTICES_SECRET`, with which the receiver verifies notices
+    #[arg(
+        long,
+        env = "VAULT_NOTICES_SECRET_FILE",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Notices"
+    )]
+    pub notices_secret_file: Option<OsString>,
+    /// Whether the receiver of notices may be in a private network: `true` or `false` [default:
+    /// false]
+    #[arg(
+        long,
+        env = "VAULT_NOTICES_ALLOW_PRIVATE",
+        hide_env_values = true,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "Notices"
+    )]
+    pub notices_allow_private: Option<OsString>,
+
+    /// The collector that traces are sent to, by OTLP over HTTP: http, or https [default: none, no
+    /// traces]
+    #[arg(
+        long,
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        hide_env_values = true,
+        value_name = "URL",
+        help_heading = "Traces"
+    )]
+    pub otlp_endpoint: Option<OsString>,
+    /// The protocol of the collector: `http/protobuf` is the only one [default: http/protobuf]
+    #[arg(
+        long,
+        env = "OTEL_EXPORTER_OTLP_PROTOCOL",
+        hide_env_values = true,
+        value_name = "PROTOCOL",
+        help_heading = "Traces"
+    )]
+    pub otlp_protocol: Option<OsString>,
+    /// A file that holds `OTEL_EXPORTER_OTLP_HEADERS`, the headers of requests to the collector
+    #[arg(
+        long,
+        env = "OTEL_EXPORTER_OTLP_HEADERS_FILE",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Traces"
+    )]
+    pub otlp_headers_file: Option<OsString>,
+    /// The name of this service in traces [default: project-vault]
+    #[arg(long, env = "OTEL_SERVICE_NAME", hide_env_values = true, value_name = "NAME", help_heading = "Traces")]
+    pub otlp_service_name: Option<OsString>,
+    /// More attributes of this server in traces: NAME=VALUE, with commas between them
+    #[arg(
+        long,
+        env = "OTEL_RESOURCE_ATTRIBUTES",
+        hide_env_values = true,
+        value_name = "PAIRS",
+        help_heading = "Traces"
+    )]
+    pub otlp_resource_attributes: Option<OsString>,
+    /// Which traces are exported: `always_on`, `always_off`, `traceidratio`, or one of these after
+    /// `parentbased_`, which follows the caller's flag [default: parentbased_always_on]
+    #[arg(long, env = "OTEL_TRACES_SAMPLER", hide_env_values = true, value_name = "SAMPLER", help_heading = "Traces")]
+    pub otlp_sampler: Option<OsString>,
+    /// The share of traces for `traceidratio`, from 0 to 1 [default: 1]
+    #[arg(
+        long,
+        env = "OTEL_TRACES_SAMPLER_ARG",
+        hide_env_values = true,
+        value_name = "SHARE",
+        help_heading = "Traces"
+    )]
+    pub otlp_sampler_arg: Option<OsString>,
+
     /// The one issuer of tokens, its `iss`
     #[arg(long, env = "VAULT_JWT_ISSUER", hide_env_values = true, value_name = "ISS", help_heading = "Tokens")]
     pub jwt_issuer: Option<OsString>,
@@ -143,6 +222,54 @@ pub struct ServerSettings {
         help_heading = "Tokens"
     )]
     pub jwks_refresh_seconds: Option<OsString>,
+    /// How often each runtime may resolve in a minute at this server; 0 does not limit it [default:
+    /// 0]
+    #[arg(
+        long,
+        env = "VAULT_RESOLVES_PER_MINUTE",
+        hide_env_values = true,
+        value_name = "COUNT",
+        help_heading = "Limits"
+    )]
+    pub resolves_per_minute: Option<OsString>,
+
+    /// The dashboard.
+    #[command(flatten)]
+    pub dashboard: DashboardSettings,
+    /// The OpenID provider.
+    #[command(flatten)]
+    pub oidc: OidcSettings,
+}
+
+/// The dashboard.
+#[derive(Args, Clone, Default)]
+#[command(next_help_heading = "Dashboard")]
+pub struct DashboardSettings {
+    /// The dashboard at `/`: `on` or `off` [default: on]
+    #[arg(long, env = "VAULT_DASHBOARD", hide_env_values = true, value_name = "ON")]
+    pub dashboard: Option<OsString>,
+    /// The gateway that the dashboard talks to: https, or http on loopback [default: this server]
+    #[arg(long, env = "VAULT_DASHBOARD_GRAPHQL_URL", hide_env_values = true, value_name = "URL")]
+    pub dashboard_graphql_url: Option<OsString>,
+}
+
+/// The OpenID provider at which people sign in to the dashboard.
+#[derive(Args, Clone, Default)]
+#[command(next_help_heading = "Dashboard")]
+pub struct OidcSettings {
+    /// The dashboard's client id at the OpenID provider [default: none, people paste a token]
+    #[arg(long, env = "VAULT_OIDC_CLIENT_ID", hide_env_values = true, value_name = "ID")]
+    pub oidc_client_id: Option<OsString>,
+    /// The provider's `iss`, where several issuers are trusted [default: the one issuer of people]
+    #[arg(long, env = "VAULT_OIDC_ISSUER", hide_env_values = true, value_name = "ISS")]
+    pub oidc_issuer: Option<OsString>,
+    /// The scopes that the dashboard asks for, separated by spaces [default: openid profile]
+    #[arg(long, env = "VAULT_OIDC_SCOPE", hide_env_values = true, value_name = "SCOPES")]
+    pub oidc_scope: Option<OsString>,
+    /// Where the provider has endpoints besides its issuer's origin, such as
+    /// `https://token.id.example`, separated by spaces [default: nowhere]
+    #[arg(long, env = "VAULT_OIDC_ORIGINS", hide_env_values = true, value_name = "ORIGINS")]
+    pub oidc_origins: Option<OsString>,
 }
 
 /// Secrets, by the variables that hold them. Overwritten on drop; the process's own environment
@@ -155,6 +282,10 @@ pub struct Secrets {
     pub openfga_token: Option<OsString>,
     /// `VAULT_TRANSIT_TOKEN`.
     pub transit_token: Option<OsString>,
+    /// `VAULT_NOTICES_SECRET`.
+    pub notices_secret: Option<OsString>,
+    /// `OTEL_EXPORTER_OTLP_HEADERS`.
+    pub otlp_headers: Option<OsString>,
 }
 
 /// The part of `--help` about [`Secrets`].
@@ -162,14 +293,25 @@ pub const SECRETS_HELP: &str = "\
 Secrets, from the environment only:
   DATABASE_URL         The database, postgres://... or sqlite:PATH; required, here or in DATABASE_URL_FILE
   OPENFGA_TOKEN        The bearer token for OpenFGA, if it requires one; here or in OPENFGA_TOKEN_FILE
-  VAULT_TRANSIT_TOKEN  The token for the Transit engine, if that keeps the master key; here or in VAULT_TRANSIT_TOKEN_FILE";
+  VAULT_TRANSIT_TOKEN  The token for the Transit engine, if that keeps the master key; here or in VAULT_TRANSIT_TOKEN_FILE
+  VAULT_NOTICES_SECRET The secret that the receiver of notices verifies them with, whsec_...; here or in VAULT_NOTICES_SECRET_FILE
+  OTEL_EXPORTER_OTLP_HEADERS
+                       Headers of requests to the collector of traces, NAME=VALUE with commas between them; here or in OTEL_EXPORTER_OTLP_HEADERS_FILE";
 
 /// The variables that hold secrets. A command that the vault runs does not get them.
-pub const SECRET_VARIABLES: [&str; 3] = ["DATABASE_URL", "OPENFGA_TOKEN", "VAULT_TRANSIT_TOKEN"];
+pub const SECRET_VARIABLES: [&str; 5] =
+    ["DATABASE_URL", "OPENFGA_TOKEN", "VAULT_TRANSIT_TOKEN", "VAULT_NOTICES_SECRET", "OTEL_EXPORTER_OTLP_HEADERS"];
 
 impl Drop for Secrets {
     fn drop(&mut self) {
-        for secret in [&mut self.database_url, &mut self.openfga_token, &mut self.transit_token] {
+        let secrets = [
+            &mut self.database_url,
+            &mut self.openfga_token,
+            &mut self.transit_token,
+            &mut self.notices_secret,
+            &mut self.otlp_headers,
+        ];
+        for secret in secrets {
             if let Some(text) = secret.take() {
                 text.into_encoded_bytes().zeroize();
             }
@@ -185,6 +327,8 @@ impl Secrets {
             database_url: std::env::var_os("DATABASE_URL"),
             openfga_token: std::env::var_os("OPENFGA_TOKEN"),
             transit_token: std::env::var_os("VAULT_TRANSIT_TOKEN"),
+            notices_secret: std::env::var_os("VAULT_NOTICES_SECRET"),
+            otlp_headers: std::env::var_os("OTEL_EXPORTER_OTLP_HEADERS"),
         }
     }
 }

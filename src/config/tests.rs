@@ -1,9 +1,13 @@
 //! Valid configurations, and the problems that invalid ones report.
 #![allow(clippy::unnecessary_wraps, reason = "settings are given or not")]
 
+mod dashboard;
+#[cfg(feature = "otlp")]
+mod traces;
+
 use super::*;
 use crate::crypto::Keyring;
-use crate::http::tokens::KeySource;
+use crate::http::tokens::{KeySource, Signer};
 use secrecy::ExposeSecret as _;
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
@@ -33,7 +37,13 @@ impl Given {
             keys: KeySettings::default(),
             server: ServerSettings::default(),
             log: LogSettings::default(),
-            secrets: Secrets { database_url: os("sqlite:vault.db"), openfga_token: None, transit_token: None },
+            secrets: Secrets {
+                database_url: os("sqlite:vault.db"),
+                openfga_token: None,
+                transit_token: None,
+                notices_secret: None,
+                otlp_headers: None,
+            },
         };
         let ring = Keyring::generate().unwrap().to_text();
         given.keys.keyring_file = given.file("keyring.toml", ring.expose_secret());
@@ -51,7 +61,7 @@ impl Given {
     }
 
     fn read(&self) -> Result<Config, Problems> {
-        Config::of_server(&self.backend, &self.keys, &self.server, &self.log, &self.secrets)
+        Parts::of_server(&self.backend, &self.keys, &self.server, &self.log, &self.secrets).complete()
     }
 
     /// All problems; each begins with the name of its setting.
@@ -110,6 +120,14 @@ fn an_empty_variable_counts_as_not_set() {
         jwks_file: empty(),
         issuers_file: empty(),
         jwks_refresh_seconds: empty(),
+        resolves_per_minute: empty(),
+        dashboard: DashboardSettings { dashboard: empty(), dashboard_graphql_url: empty() },
+        oidc: OidcSettings {
+            oidc_client_id: empty(),
+            oidc_issuer: empty(),
+            oidc_scope: empty(),
+            oidc_origins: empty(),
+        },
         ..given.server
     };
     assert_eq!(given.problems(), Vec::<String>::new());
@@ -130,6 +148,9 @@ fn every_problem_is_told_at_once() {
             authz_max_age_ms: os("1s"),
             jwks_url: os("http://id.example"),
             jwks_refresh_seconds: os("0"),
+            resolves_per_minute: os("many"),
+            dashboard: DashboardSettings::default(),
+            oidc: OidcSettings::default(),
             ..ServerSettings::default()
         },
         log: LogSettings { log: os("="), log_format: os("xml") },
@@ -155,6 +176,7 @@ fn every_problem_is_told_at_once() {
         "VAULT_JWKS_URL",
         "VAULT_JWT_ISSUER",
         "VAULT_JWKS_REFRESH_SECONDS",
+        "VAULT_RESOLVES_PER_MINUTE",
         "RUST_LOG",
         "VAULT_LOG_FORMAT",
     ];
@@ -167,6 +189,8 @@ fn the_database_is_postgresql_or_a_file_of_sqlite() {
     for (url, authz) in [
         ("postgres://vault:pw@db/vault?sslmode=require", "embedded"),
         ("postgresql:///vault?host=/run/postgresql&application_name=vault", "embedded"),
+        ("postgres://vault@%2Frun%2Fpostgresql/vault", "embedded"),
+        ("postgres:///vault?hostaddr=127.0.0.1", "embedded"),
         ("sqlite:/var/lib/vault.db", ""),
     ] {
         let mut given = Given::good();
@@ -181,6 +205,8 @@ fn the_database_is_postgresql_or_a_file_of_sqlite() {
         "sqlite::memory:",
         "sqlite:file:hunter2?mode=memory",
         "postgres://vault:hun?ter2=hunter2@db/vault",
+        "postgres://vault:hunter2@/vault",
+        "postgres:///vault?port=5432&user=hunter2",
     ] {
         let mut given = Given::good();
         given.secrets.database_url = os(url);
@@ -206,6 +232,8 @@ fn openfga_decides_beside_postgresql_unless_said_otherwise() {
         database_url: Given::good().secrets.database_url.clone(),
         openfga_token: os("t"),
         transit_token: None,
+        notices_secret: None,
+        otlp_headers: None,
     };
     given.backend.authz = os("openfga");
     assert_eq!(given.problems(), Vec::<String>::new());
@@ -222,6 +250,8 @@ fn a_secret_is_given_itself_or_as_a_file_but_not_both() {
         given.backend.database_url_file = given.file(name, text);
         assert_eq!(given.settings().len(), 1, "{name}");
     }
+    given.backend.database_url_file = given.file("marked", "\u{feff}sqlite:other.db\r\n\n");
+    assert_eq!(given.read().ok().unwrap().backend.database_url.expose_secret(), "sqlite:other.db");
     given.backend.database_url_file = os("postgres://vault:hunter2@db");
     assert_eq!(given.settings(), ["DATABASE_URL_FILE"]);
     assert!(!given.problems()[0].contains("hunter2"), "a secret in the wrong variable is told");
@@ -300,35 +330,80 @@ fn a_keyring_that_is_open_to_others_or_none_is_a_problem() {
 #[test]
 fn one_issuer_or_a_file_of_several_is_trusted() {
     let mut given = Given::good();
-    given.server.jwks_file = os("jwks.json");
+    given.server.jwks_file = given.file("jwks.json", &Signer::generate().unwrap().jwks());
+    let key_set = given.server.jwks_file.clone().unwrap();
     assert_eq!(given.settings(), ["VAULT_JWKS_FILE"]);
     given.server.jwks_url = None;
     let issuers = given.read().ok().unwrap().server.issuers;
-    assert_eq!(issuers[0].keys, KeySource::File("jwks.json".into()));
+    assert_eq!(issuers[0].keys, KeySource::File(key_set.clone().into()));
     given.server.jwks_file = None;
     assert_eq!(given.settings(), ["VAULT_JWKS_FILE"]);
     given.server.jwt_issuer = None;
     assert_eq!(given.settings(), ["VAULT_JWT_ISSUER"]);
-    let issuer = "[[issuer]]\niss = 'https://a'\njwks_file = 'a.json'\nkinds = ['user']\n";
-    given.server.issuers_file = given.file("issuers.toml", issuer);
+    let issuer = format!("[[issuer]]\niss = 'https://a'\njwks_file = {key_set:?}\nkinds = ['user']\n");
+    given.server.issuers_file = given.file("issuers.toml", &issuer);
     assert_eq!(given.problems(), Vec::<String>::new());
     given.server.issuers_file = given.file("bad.toml", "[[issuer]]\niss = 'https://a'\n[other]");
     assert!(given.settings().len() > 1 && given.settings().iter().all(|setting| setting == "VAULT_ISSUERS_FILE"));
-    given.server.issuers_file = given.file("issuers.toml", issuer);
+    given.server.issuers_file = given.file("issuers.toml", &issuer);
     given.server.jwt_issuer = os("https://b");
     given.server.jwks_url = os("https://b/jwks");
     assert_eq!(given.settings(), ["VAULT_JWT_ISSUER", "VAULT_JWKS_URL"]);
 }
 
 #[test]
-fn https_needs_a_certificate_and_its_key() {
+fn a_file_of_keys_has_to_hold_one_that_can_be_used() {
     let mut given = Given::good();
-    given.server.tls_key_file = given.file("key.pem", "-----BEGIN PRIVATE KEY-----\n");
+    given.server.jwks_url = None;
+    for (text, says) in [
+        ("hunter2", "is not JSON"),
+        ("{}", "no list `keys`"),
+        (r#"{"keys":[]}"#, "no usable key"),
+        (r#"{"keys":[{"kid":"\u001b[2J","kty":"RSA","use":"enc"}]}"#, "key 1 (\"\\u{1b}[2J\"): is not for signatures"),
+    ] {
+        given.server.jwks_file = given.file("jwks.json", text);
+        assert_eq!(given.settings(), ["VAULT_JWKS_FILE"], "{text}");
+        assert!(
+            given.problems()[0].contains(says) && !given.problems()[0].contains("hunter2"),
+            "{:?}",
+            given.problems()
+        );
+    }
+    given.server.jwks_file = os("/nowhere/jwks.json");
+    given.server.listen = os("nowhere");
+    assert_eq!(given.settings(), ["VAULT_LISTEN", "VAULT_JWKS_FILE"]);
+    assert!(given.problems()[1].contains("/nowhere/jwks.json"), "{:?}", given.problems());
+
+    given.server.listen = None;
+    (given.server.jwks_file, given.server.jwt_issuer) = (None, None);
+    let issuers = "[[issuer]]\niss = 'a'\njwks_file = '/nowhere/a'\nkinds = ['user']\n\
+        [[issuer]]\niss = 'b'\njwks_file = '/nowhere/b'\nkinds = []\nsubject_prefix = 'b:'\n";
+    given.server.issuers_file = given.file("issuers.toml", issuers);
+    assert_eq!(given.settings(), ["VAULT_ISSUERS_FILE"; 3], "{:?}", given.problems());
+    for (problem, file) in given.problems().iter().zip(["/nowhere/a", "/nowhere/b"]) {
+        assert!(problem.contains(file), "{problem}");
+    }
+}
+
+#[test]
+fn https_needs_a_certificate_and_its_key() {
+    const CERTIFICATE: &str = include_str!("../../tests/it/http/localhost.pem");
+    const PRIVATE_KEY: &str = include_str!("../../tests/it/http/localhost.key");
+    let mut given = Given::good();
+    given.server.tls_key_file = given.file("key.pem", PRIVATE_KEY);
     assert_eq!(given.settings(), ["VAULT_TLS_CERT_FILE"]);
-    given.server.tls_cert_file = given.file("chain.pem", "hunter2");
-    assert_eq!(given.settings(), ["VAULT_TLS_CERT_FILE"]);
-    given.server.tls_cert_file = given.file("chain.pem", "-----BEGIN CERTIFICATE-----\n");
-    assert!(given.read().ok().unwrap().server.tls.is_some());
+    for bad in ["hunter2", PRIVATE_KEY, "-----BEGIN CERTIFICATE-----\nhunter2"] {
+        given.server.tls_cert_file = given.file("chain.pem", bad);
+        assert_eq!(given.settings(), ["VAULT_TLS_CERT_FILE"]);
+        assert!(!given.problems()[0].contains("hunter2"));
+    }
+    for good in [CERTIFICATE.to_owned(), CERTIFICATE.replace("CERTIFICATE-", "X509 CERTIFICATE-")] {
+        given.server.tls_cert_file = given.file("chain.pem", &format!("\u{feff}Bag Attributes\r\n{good}"));
+        assert!(given.read().ok().unwrap().server.tls.is_some());
+    }
+    given.server.tls_key_file = given.file("key.pem", &PRIVATE_KEY.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"));
+    assert_eq!(given.settings(), ["VAULT_TLS_KEY_FILE"]);
+    assert!(given.problems()[0].contains("passphrase"), "{:?}", given.problems());
 }
 
 #[test]
@@ -358,4 +433,26 @@ fn a_vault_for_trying_out_serves_metrics_where_it_is_told_to() {
     assert_eq!(given.1, Some("127.0.0.1:9464".parse().unwrap()));
     assert_eq!(of("x", "y").err().unwrap().0.len(), 2);
     assert_eq!(of("", "127.0.0.1:4000").err().unwrap().0.len(), 1);
+}
+
+#[test]
+fn notices_need_an_address_and_a_secret() {
+    let mut given = Given::good();
+    assert!(given.read().ok().unwrap().server.notices.is_none());
+    given.server.notices_url = os("https://hooks.example/vault");
+    assert_eq!(given.settings(), ["VAULT_NOTICES_SECRET"]);
+    given.secrets.notices_secret = os("hunter2");
+    assert_eq!(given.settings(), ["VAULT_NOTICES_SECRET"]);
+    assert!(!given.problems()[0].contains("hunter2"));
+    given.secrets.notices_secret = os("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    assert!(given.read().ok().unwrap().server.notices.is_some());
+    for refused in ["http://hooks.example", "https://10.0.0.1/", "hooks"] {
+        given.server.notices_url = os(refused);
+        assert_eq!(given.settings(), ["VAULT_NOTICES_URL"], "{refused}");
+    }
+    given.server.notices_allow_private = os("true");
+    given.server.notices_url = os("https://10.0.0.1/");
+    assert!(given.read().ok().unwrap().server.notices.is_some());
+    given.server.notices_url = None;
+    assert_eq!(given.settings(), ["VAULT_NOTICES_URL"]);
 }

@@ -1,5 +1,5 @@
 //! MACs of the installation's own records: audit events, the beginnings and cuts of their chains,
-//! pending changes of tuples, settings, and the states of data keys.
+//! pending changes of tuples, settings, the states of data keys, projects and milestones.
 
 use super::fields::Fields;
 use super::{CryptoError, InstallationKey};
@@ -23,6 +23,10 @@ pub enum MacContext {
     DataKey,
     /// A data key that was replaced and erased.
     ReplacedDataKey,
+    /// A project, with the listing of its entries.
+    Project,
+    /// A milestone and its phase.
+    Milestone,
 }
 
 impl MacContext {
@@ -35,6 +39,8 @@ impl MacContext {
             Self::Setting => b"installation-setting",
             Self::DataKey => b"data-key-state",
             Self::ReplacedDataKey => b"replaced-data-key",
+            Self::Project => b"project-row",
+            Self::Milestone => b"milestone-row",
         }
     }
 }
@@ -115,6 +121,8 @@ mod tests {
             MacContext::Setting,
             MacContext::DataKey,
             MacContext::ReplacedDataKey,
+            MacContext::Project,
+            MacContext::Milestone,
         ];
         assert_eq!(known.macs.len(), records.len());
         for (record, one) in records.into_iter().zip(known.macs) {

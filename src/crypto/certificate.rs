@@ -1,8 +1,8 @@
 //! Reads what a certificate says about itself.
 
 use super::CryptoError;
-use crate::domain::Timestamp;
-use data_encoding::{BASE64, HEXLOWER};
+use crate::domain::{Timestamp, pem_blocks};
+use data_encoding::HEXLOWER;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -13,8 +13,6 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Name;
 use zeroize::Zeroizing;
-
-const CERTIFICATE: &str = "CERTIFICATE";
 
 /// The facts of an X.509 certificate (RFC 5280), all of them public. Nothing is verified: the
 /// certificate's author chose them.
@@ -49,49 +47,22 @@ mod millis {
     }
 }
 
-/// Reads PEM (RFC 7468) and returns the facts of its first `CERTIFICATE` block. Private keys and
-/// further certificates may come before and after it; they are neither decoded nor checked. Lines
-/// may end and be indented in any way.
+/// Reads PEM (RFC 7468) and returns the facts of its first certificate. Private keys, further
+/// certificates and other text may come before and after it; they are neither decoded nor checked.
+/// Lines may end and be indented in any way.
 ///
 /// # Errors
-/// [`CryptoError::NoCertificate`] when the text has no such block, a block is not closed by its own
-/// label, or the first certificate is not the Base64 of exactly one X.509 certificate in DER. Never
-/// panics, whatever the text.
+/// [`CryptoError::NoCertificate`] when the text has no certificate, a block is not closed by its
+/// own label, or the first certificate is not the Base64 of exactly one X.509 certificate in DER.
+/// Never panics, whatever the text.
 pub fn read_certificate(pem: &SecretString) -> Result<Certificate, CryptoError> {
     let der = first_certificate(pem.expose_secret()).ok_or(CryptoError::NoCertificate)?;
     facts(&der).ok_or(CryptoError::NoCertificate)
 }
 
-/// Finds the first certificate's DER. Only that block is copied and decoded, so that no private key
-/// is.
+/// Finds the first certificate's DER. Only that block is decoded, so that no private key is.
 fn first_certificate(pem: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let mut encoded = Zeroizing::new(Vec::with_capacity(pem.len()));
-    let (mut open, mut found) = (None, false);
-    for line in pem.lines().map(str::trim) {
-        if let Some(label) = boundary(line, "-----BEGIN ") {
-            if open.replace(label).is_some() {
-                return None;
-            }
-        } else if let Some(label) = boundary(line, "-----END ") {
-            if open.take() != Some(label) {
-                return None;
-            }
-            found |= label == CERTIFICATE;
-        } else if open == Some(CERTIFICATE) && !found {
-            encoded.extend(line.bytes().filter(|b| !b.is_ascii_whitespace()));
-        }
-    }
-    if open.is_some() || !found {
-        return None;
-    }
-    let mut der = Zeroizing::new(vec![0; BASE64.decode_len(encoded.len()).ok()?]);
-    let length = BASE64.decode_mut(&encoded, &mut der).ok()?;
-    der.truncate(length);
-    Some(der)
-}
-
-fn boundary<'a>(line: &'a str, begin: &str) -> Option<&'a str> {
-    line.strip_prefix(begin)?.strip_suffix("-----")
+    pem_blocks(pem)?.iter().find(|block| block.is_certificate())?.decode()
 }
 
 fn facts(der: &[u8]) -> Option<Certificate> {
@@ -184,6 +155,7 @@ fn push_escaped(text: &mut String, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use data_encoding::BASE64;
     use proptest::prelude::*;
 
     /// A self-signed certificate, and its private key behind it.
@@ -243,7 +215,21 @@ mod tests {
         assert_eq!(read(&SELF_SIGNED.replace('\n', "\r\n")), expected);
         assert_eq!(read(&SELF_SIGNED.replace('\n', "  \n\t")), expected);
         assert_eq!(read(SELF_SIGNED.trim_end()), expected);
+        assert_eq!(read(&format!("\u{feff}{SELF_SIGNED}")), expected);
+        assert_eq!(read(&format!("Bag Attributes\n    localKeyID: 01\nsubject=CN = x\n{SELF_SIGNED}  \n")), expected);
         assert_eq!(read(&pem(&der(SELF_SIGNED))), expected);
+    }
+
+    #[test]
+    fn a_certificate_is_read_under_each_of_its_labels() {
+        let expected = read(SELF_SIGNED);
+        assert_eq!(read(&SELF_SIGNED.replace(" CERTIFICATE-", " X509 CERTIFICATE-")), expected);
+        assert_eq!(read(&SELF_SIGNED.replace(" CERTIFICATE-", " TRUSTED CERTIFICATE-")), expected);
+        // What OpenSSL adds: the purposes for which it trusts the certificate.
+        let auxiliary = [0x30, 0x0c, 0x30, 0x0a, 0x06, 0x08, 0x2b, 6, 1, 5, 5, 7, 3, 1];
+        let trusted = pem(&[&der(SELF_SIGNED)[..], &auxiliary].concat());
+        assert_eq!(read(&trusted.replace(" CERTIFICATE-", " TRUSTED CERTIFICATE-")), expected);
+        assert_eq!(read(&trusted), Err(CryptoError::NoCertificate));
     }
 
     #[test]
@@ -258,7 +244,6 @@ mod tests {
             pem(&BASE64.decode(key.lines().skip(1).take(3).collect::<String>().as_bytes()).unwrap()),
             BASE64.encode(&der(SELF_SIGNED)),
             SELF_SIGNED.replace("BEGIN CERTIFICATE", "BEGIN CERTIFICATE REQUEST"),
-            SELF_SIGNED.replace(" CERTIFICATE-", " X509 CERTIFICATE-"),
             SELF_SIGNED.replace("-----END CERTIFICATE-----", ""),
             SELF_SIGNED.replace("-----END CERTIFICATE-----", "-----END PRIVATE KEY-----"),
             SELF_SIGNED.replace("-----END PRIVATE KEY-----", ""),

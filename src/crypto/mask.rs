@@ -2,8 +2,8 @@
 
 use crate::domain::Category;
 
-/// Replaces what is hidden, whatever its length.
-const HIDDEN: &str = "****";
+/// Replaces what is hidden of a value, whatever its length; alone, it stands for all of it.
+pub const HIDDEN: &str = "****";
 /// Minimum length of a value that shows anything, in Unicode scalar values. Six characters of a
 /// shorter value would be too large a part.
 const SHORTEST_SHOWN: usize = 20;

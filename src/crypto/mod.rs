@@ -15,11 +15,14 @@ mod audit_key;
 mod certificate;
 mod data_key;
 mod fields;
+#[cfg(test)]
+mod fuzz;
 mod hint;
 mod installation_key;
 mod keyring;
 mod keyring_error;
 mod keyring_file;
+mod listing;
 mod mask;
 mod row_mac;
 mod sealing;
@@ -37,7 +40,8 @@ pub use hint::Hint;
 pub use installation_key::InstallationKey;
 pub use keyring::Keyring;
 pub use keyring_error::KeyringError;
-pub use mask::{mask, shown};
+pub use listing::{Listed, ListedEntries, Listing};
+pub use mask::{HIDDEN, mask, shown};
 pub use row_mac::{EntryFacts, VersionFacts};
 pub use sealing::{Recipient, RecipientKey, SealedCall, SealedPlace};
 #[cfg(feature = "server")]

@@ -79,6 +79,20 @@ impl SigningKey {
         key_set(&self.x, &self.kid)
     }
 
+    /// Signs a message of Standard Webhooks, which begins with its id: `msg_` and more. The header of
+    /// a JWS begins with other letters, so no message passes for a statement.
+    ///
+    /// # Errors
+    /// [`CryptoError::Form`] when the message does not begin so.
+    pub fn sign_message(&self, id: &str, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        if !id.starts_with("msg_") || !message.starts_with(id.as_bytes()) {
+            return Err(CryptoError::Form);
+        }
+        let signature =
+            jsonwebtoken::crypto::sign(message, &self.key, Algorithm::EdDSA).map_err(|_| CryptoError::Form)?;
+        URL_SAFE_NO_PAD.decode(signature).map_err(|_| CryptoError::Form)
+    }
+
     /// Signs claims as a compact JWS (RFC 7515).
     ///
     /// # Errors

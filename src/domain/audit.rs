@@ -27,6 +27,8 @@ text_enum! {
         SecretResolved = "SECRET_RESOLVED",
         /// A caller asked what an agent would receive.
         SecretsPreviewed = "SECRETS_PREVIEWED",
+        /// A person asked what an import would change.
+        ImportPreviewed = "IMPORT_PREVIEWED",
         /// A person got a role.
         RoleAssigned = "ROLE_ASSIGNED",
         /// A person lost a role.
@@ -69,6 +71,10 @@ text_enum! {
         AuditorAdded = "AUDITOR_ADDED",
         /// A principal may no longer read every audit log.
         AuditorRemoved = "AUDITOR_REMOVED",
+        /// An operator had a change of permissions tried again that was set aside.
+        AccessChangeRetried = "ACCESS_CHANGE_RETRIED",
+        /// An operator discarded a change of permissions that was set aside.
+        AccessChangeDiscarded = "ACCESS_CHANGE_DISCARDED",
         /// Keys were replaced.
         KeysRotated = "KEYS_ROTATED",
     }

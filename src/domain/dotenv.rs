@@ -38,7 +38,7 @@ pub struct Line {
     pub line: usize,
     /// The name that is assigned.
     pub name: SecretName,
-    /// The value: never empty, and without NUL.
+    /// The value, without NUL. One that is to become an entry's is not empty.
     pub value: SecretString,
 }
 
@@ -52,35 +52,96 @@ pub struct DotenvError {
     pub message: String,
 }
 
+/// What the assignments are for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To become entries.
+    Entries,
+    /// To become the variables of a process.
+    Variables,
+}
+
 /// Parses all lines in order, in time linear in the length of the text. A text without assignments
 /// gives an empty list.
 ///
 /// # Errors
 /// The first line that is rejected.
 pub fn parse(text: &str) -> Result<Vec<Line>, DotenvError> {
-    let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut number = 1;
-    let mut lines = Vec::new();
-    let mut seen: HashMap<SecretName, usize> = HashMap::new();
-    while !rest.is_empty() {
-        let bad = |message: String| DotenvError { line: number, message };
-        let (assignment, length) = statement(rest).map_err(bad)?;
-        if let Some((name, value)) = assignment {
-            if let Some(first) = seen.insert(name.clone(), number) {
-                return Err(bad(format!("this name already stands in line {first}; keep one of the two lines")));
-            }
-            lines.push(Line { line: number, name, value });
-        }
-        let (done, remaining) = rest.split_at(length);
-        number += done.matches('\n').count();
-        rest = remaining;
+    assignments(text, Purpose::Entries)
+}
+
+/// Parses the variables of a process in the same way, with two differences: a value may be empty,
+/// and a name may be reserved.
+///
+/// # Errors
+/// The first line that is rejected.
+pub fn parse_variables(text: &str) -> Result<Vec<Line>, DotenvError> {
+    assignments(text, Purpose::Variables)
+}
+
+/// Parses all lines in order, as [`parse`], and goes on after one that is rejected: with the next
+/// physical line, even where a value that spans lines was meant.
+pub fn parse_each(text: &str) -> impl Iterator<Item = Result<Line, DotenvError>> {
+    Assignments::of(text, Purpose::Entries)
+}
+
+fn assignments(text: &str, purpose: Purpose) -> Result<Vec<Line>, DotenvError> {
+    Assignments::of(text, purpose).collect()
+}
+
+/// The assignments of a text that are not read yet. Each quote is searched for its end once, so all
+/// of them are read in time linear in the length of the text.
+struct Assignments<'a> {
+    rest: &'a str,
+    /// The physical line on which `rest` begins.
+    line: usize,
+    /// The names so far, with their lines.
+    seen: HashMap<SecretName, usize>,
+    purpose: Purpose,
+}
+
+impl<'a> Assignments<'a> {
+    fn of(text: &'a str, purpose: Purpose) -> Self {
+        let rest = text.strip_prefix('\u{feff}').unwrap_or(text);
+        Self { rest, line: 1, seen: HashMap::new(), purpose }
     }
-    Ok(lines)
+
+    fn advance(&mut self, length: usize) {
+        let (done, rest) = self.rest.split_at(length);
+        self.line += done.matches('\n').count();
+        self.rest = rest;
+    }
+}
+
+impl Iterator for Assignments<'_> {
+    type Item = Result<Line, DotenvError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.rest.is_empty() {
+            let line = self.line;
+            let (assignment, length) = match statement(self.rest, self.purpose) {
+                Ok(read) => read,
+                Err(message) => {
+                    self.advance(physical_line(self.rest).1);
+                    return Some(Err(DotenvError { line, message }));
+                }
+            };
+            self.advance(length);
+            let Some((name, value)) = assignment else { continue };
+            if let Some(first) = self.seen.get(&name) {
+                let message = format!("this name already stands in line {first}; keep one of the two lines");
+                return Some(Err(DotenvError { line, message }));
+            }
+            self.seen.insert(name.clone(), line);
+            return Some(Ok(Line { line, name, value }));
+        }
+        None
+    }
 }
 
 /// The first statement of the text, and its length in bytes with its line end. The statement is an
 /// assignment, or `None` for a comment or blank line.
-fn statement(text: &str) -> Result<(Option<(SecretName, SecretString)>, usize), String> {
+fn statement(text: &str, purpose: Purpose) -> Result<(Option<(SecretName, SecretString)>, usize), String> {
     let (line, length) = physical_line(text);
     let trimmed = line.trim_ascii();
     if trimmed.is_empty() || trimmed.starts_with('#') {
@@ -89,15 +150,19 @@ fn statement(text: &str) -> Result<(Option<(SecretName, SecretString)>, usize), 
     }
     let equals = line.find('=').ok_or(NO_ASSIGNMENT)?;
     let name = without_export(line[..equals].trim_ascii());
-    let name = SecretName::parse(name).map_err(|error| error.to_string())?;
+    let name = match purpose {
+        Purpose::Entries => SecretName::parse(name),
+        Purpose::Variables => SecretName::existing(name),
+    };
+    let name = name.map_err(|error| error.to_string())?;
 
     let raw = &line[equals + 1..];
     let start = equals + 1 + (raw.len() - raw.trim_ascii_start().len());
     let Some(quote) = text[start..].chars().next().filter(|c| matches!(c, '\'' | '`' | '"')) else {
         no_carriage_return(raw.trim_ascii())?;
-        return Ok((Some((name, secret(unquoted(raw))?)), length));
+        return Ok((Some((name, secret(unquoted(raw), purpose)?)), length));
     };
-    let (value, end) = quoted(&text[start..], quote)?;
+    let (value, end) = quoted(&text[start..], quote, purpose)?;
     let (tail, tail_length) = physical_line(&text[start + end..]);
     let tail = tail.trim_ascii();
     if !(tail.is_empty() || tail.starts_with('#')) {
@@ -133,11 +198,11 @@ fn unquoted(raw: &str) -> &str {
 }
 
 /// The value of a text that begins with this quote, and its length in bytes with both quotes.
-fn quoted(text: &str, quote: char) -> Result<(SecretString, usize), String> {
+fn quoted(text: &str, quote: char, purpose: Purpose) -> Result<(SecretString, usize), String> {
     let content = &text[1..];
     if quote != '"' {
         let end = content.find(quote).ok_or(UNTERMINATED)?;
-        return Ok((secret(&content[..end])?, end + 2));
+        return Ok((secret(&content[..end], purpose)?, end + 2));
     }
     let mut escaped = false;
     let end = content
@@ -149,7 +214,7 @@ fn quoted(text: &str, quote: char) -> Result<(SecretString, usize), String> {
         })
         .ok_or(UNTERMINATED)?;
     let value = unescaped(&content[..end])?;
-    Ok((secret(&value)?, end + 2))
+    Ok((secret(&value, purpose)?, end + 2))
 }
 
 /// Allocates room for the whole value at once: a buffer that grew would leave copies behind.
@@ -172,8 +237,8 @@ fn unescaped(content: &str) -> Result<Zeroizing<String>, String> {
     Ok(value)
 }
 
-fn secret(value: &str) -> Result<SecretString, String> {
-    if value.is_empty() {
+fn secret(value: &str, purpose: Purpose) -> Result<SecretString, String> {
+    if value.is_empty() && purpose == Purpose::Entries {
         return Err(EMPTY.to_owned());
     }
     if value.contains('\0') {
@@ -205,6 +270,31 @@ mod tests {
         for (text, line) in cases {
             assert_eq!(read(text), Err(DotenvError { line: *line, message: message.to_owned() }), "{text:?}");
         }
+    }
+
+    #[test]
+    fn variables_may_be_empty_and_have_reserved_names() {
+        let lines = parse_variables("PATH=/bin\nA=\nB=''\nC=\"\"").unwrap();
+        let told: Vec<(&str, &str)> =
+            lines.iter().map(|line| (line.name.as_str(), line.value.expose_secret())).collect();
+        assert_eq!(told, [("PATH", "/bin"), ("A", ""), ("B", ""), ("C", "")]);
+        assert_eq!(parse_variables("A=1\n1A=x").err().map(|error| error.line), Some(2));
+    }
+
+    #[test]
+    fn every_rejected_line_is_reported() {
+        let text = "A=1\nB=\n1C=x\nD='two\nlines'\nA=2\nE=\"open\nF=6";
+        let told: Vec<(usize, Result<String, ()>)> = parse_each(text)
+            .map(|line| match line {
+                Ok(line) => (line.line, Ok(line.name.to_string())),
+                Err(error) => (error.line, Err(())),
+            })
+            .collect();
+        let ok = |name: &str| Ok(name.to_owned());
+        assert_eq!(
+            told,
+            [(1, ok("A")), (2, Err(())), (3, Err(())), (4, ok("D")), (6, Err(())), (7, Err(())), (8, ok("F"))]
+        );
     }
 
     #[test]

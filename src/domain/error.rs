@@ -38,8 +38,9 @@ pub enum Error {
     /// The caller may see the object but lacks the permission for the operation.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// The caller was denied too often: this denial is only counted, and its reason is withheld.
-    #[error("You were refused too often; check what you ask for, and try again in {} s.", retry_after.as_secs())]
+    /// The caller was denied too often: this denial is only counted, and its reason is withheld. Or
+    /// a runtime resolves more often than the operator allows.
+    #[error("You ask, or were refused, too often; check what you ask for, and try again in {} s.", retry_after.as_secs())]
     RateLimited {
         /// How long until denials state their reason again; whole seconds, at least one.
         retry_after: Duration,

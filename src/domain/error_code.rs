@@ -30,5 +30,8 @@ text_enum! {
         ParseFailed = "GRAPHQL_PARSE_FAILED",
         /// The document does not fit the schema.
         ValidationFailed = "GRAPHQL_VALIDATION_FAILED",
+        /// The request names its document by a hash only. Clients that get this code send the whole
+        /// document.
+        PersistedQueryNotSupported = "PERSISTED_QUERY_NOT_SUPPORTED",
     }
 }

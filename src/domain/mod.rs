@@ -7,10 +7,13 @@ mod entry;
 mod environment_names;
 mod error;
 mod error_code;
+#[cfg(test)]
+mod fuzz;
 mod ids;
 mod key_purpose;
 mod loopback;
 mod name;
+mod pem;
 mod principal;
 mod reserved_names;
 mod roles;
@@ -30,6 +33,7 @@ pub use ids::{
 pub use key_purpose::KeyPurpose;
 pub use loopback::is_loopback_host;
 pub use name::{NameError, SecretName};
+pub use pem::{PemBlock, canonical_pem, pem_blocks};
 pub use principal::{Actor, Narrowing, Principal};
 pub use reserved_names::ReservedNames;
 pub use roles::{ProjectStatus, Role};

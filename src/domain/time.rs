@@ -44,6 +44,12 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// The instant this many days of 24 hours later, saturating.
+    #[must_use]
+    pub fn plus_days(self, days: i32) -> Self {
+        Self(self.0.saturating_add(i64::from(days) * 24 * 60 * 60 * 1_000))
+    }
+
     /// The instant `duration` earlier, saturating at the first one.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {

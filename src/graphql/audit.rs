@@ -2,7 +2,7 @@
 
 use super::connections::connection;
 use super::references::Agent;
-use super::scalars::{DateTime, VaultAuditAction, VaultAuditOutcome, VaultResolvePurpose, VaultRole};
+use super::scalars::{DateTime, VaultAuditAction, VaultAuditOutcome, VaultResolvePurpose, VaultRole, int};
 use crate::vault::{AuditEvent, AuditQuery, Page};
 use async_graphql::{ID, InputObject, Object};
 
@@ -46,7 +46,7 @@ impl VaultAuditEvent {
     /// Number of occurrences that the event stands for: repeated denials, denials beyond the rate
     /// limit, or names that were not answered; otherwise 1.
     async fn count(&self) -> i32 {
-        i32::try_from(self.0.count).unwrap_or(i32::MAX)
+        int(self.0.count)
     }
 
     /// The kind and id of the caller, such as user:alice, runtime:acme-runtime or system:sweeper.
@@ -130,6 +130,9 @@ pub(super) struct VaultAuditFilter {
     actions: Option<Vec<VaultAuditAction>>,
     /// Events with one of these outcomes.
     outcomes: Option<Vec<VaultAuditOutcome>>,
+    /// Events by one of these actors, each as in VaultAuditEvent.actor, such as user:alice; at most
+    /// 100.
+    actors: Option<Vec<String>>,
     /// Events at or after this instant.
     since: Option<DateTime>,
     /// Events before this instant.
@@ -142,6 +145,7 @@ pub(super) fn audit_query(first: Option<i32>, after: Option<String>, filter: Opt
         entry: filter.entry_id.map(|id| id.0),
         actions: filter.actions.map(|actions| actions.into_iter().map(Into::into).collect()),
         outcomes: filter.outcomes.map(|outcomes| outcomes.into_iter().map(Into::into).collect()),
+        actors: filter.actors,
         since: filter.since.map(|at| at.0),
         until: filter.until.map(|at| at.0),
         first,

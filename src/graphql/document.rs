@@ -36,6 +36,7 @@ mod size;
 #[cfg(test)]
 mod tests;
 
+use super::measures::measured_name;
 use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
     VariableDefinition,
@@ -92,6 +93,8 @@ pub struct Inspected {
     pub service_only: bool,
     /// Whether the chosen operation is `{ _service { sdl } }`, whatever its name, and nothing else.
     pub sdl_only: bool,
+    /// The root fields of the chosen operation: the response key of each, and its name in metrics.
+    pub(super) roots: Vec<(Name, &'static str)>,
     /// The variables of the chosen operation that must have a value: async-graphql misses one only
     /// in the field that uses it, when what stands before that field has been changed already.
     pub required: Vec<Name>,
@@ -141,11 +144,24 @@ pub fn inspect(query: &str, operation_name: Option<&str>) -> Result<Inspected, D
     let introspects = root.names().any(|name| INTROSPECTION.contains(&name));
     let service_only = root.service_only(kind);
     let sdl_only = kind == OperationType::Query && is_sdl_only(&operation.node);
+    let roots = root.fields.iter().map(|field| (field.response_key().node.clone(), measured_name(&field.name.node)));
+    let roots = roots.collect();
     let required = required_variables(&operation.node);
     // Without its name, which the library's messages would repeat for each fault.
     let document = ExecutableDocument { operations: DocumentOperations::Single(operation), fragments };
     let weight = tokens * TOKEN_MEMORY + query.len();
-    Ok(Inspected { document, kind, anonymous_only, resolves, introspects, service_only, sdl_only, required, weight })
+    Ok(Inspected {
+        document,
+        kind,
+        anonymous_only,
+        resolves,
+        introspects,
+        service_only,
+        sdl_only,
+        roots,
+        required,
+        weight,
+    })
 }
 
 impl Inspected {

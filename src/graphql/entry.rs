@@ -11,7 +11,7 @@ use super::permissions::{
 };
 use super::project::{Milestone, Project};
 use super::references::{Agent, User};
-use super::scalars::{DateTime, SecretLeftOutReason, VaultCategory, VaultEntryStatus, VaultScope};
+use super::scalars::{DateTime, SecretLeftOutReason, VaultCategory, VaultEntryStatus, VaultScope, int};
 use crate::domain::{ApprovedNames, Category, EnvironmentNames};
 use crate::permission::{Authorized, CanViewMasked};
 use crate::vault::{Entry, EntryList, Page, Version, page_versions};
@@ -165,13 +165,14 @@ impl VaultEntry {
         let read = async {
             let by = granted(ctx, &self.0.project, &RESOLVE_COUNT).await?.by;
             let count = request(ctx)?.usage(&by, &self.0).await?.count;
-            Ok(Some(i32::try_from(count).unwrap_or(i32::MAX)))
+            Ok(Some(int(count)))
         };
         nullable(read.await)
     }
 
-    /// The agents that received the current value, according to the access records that are still
-    /// kept: the agents a leak may come from. Empty after a rotation. Accountable only.
+    /// The agents that received the current value: the agents a leak may come from. Those that
+    /// received it last come first, at most 100; the audit events of the entry name all. Empty
+    /// after a rotation. Accountable only.
     async fn exposures(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<Vec<VaultExposure>>> {
         let read = async {
             let by = granted(ctx, &self.0.project, &EXPOSURES).await?.by;
@@ -298,7 +299,7 @@ connection!(
         /// Number of elements in the whole list.
         async fn total_count(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
             let count = required(required(request(ctx))?.total(self.list.clone()).await)?;
-            Ok(i32::try_from(count).unwrap_or(i32::MAX))
+            Ok(int(count))
         }
     }
 );

@@ -32,6 +32,11 @@ pub(super) struct VaultEntryFilter {
     /// True: entries whose name keeps them out of sessions. False: entries whose name does not.
     /// Neither matches DELETED entries.
     left_out_of_sessions: Option<bool>,
+    /// Entries whose rotation is due before this instant and that are neither disabled nor deleted.
+    rotation_due_before: Option<DateTime>,
+    /// True: entries that no agent has ever received. False: entries that one has. FORBIDDEN below
+    /// Consulted.
+    never_resolved: Option<bool>,
 }
 
 impl From<VaultEntryFilter> for EntryFilter {
@@ -44,6 +49,8 @@ impl From<VaultEntryFilter> for EntryFilter {
             statuses: filter.statuses.map(|all| all.into_iter().map(Into::into).collect()),
             expires_before: filter.expires_before.map(|at| at.0),
             left_out_of_sessions: filter.left_out_of_sessions,
+            rotation_due_before: filter.rotation_due_before.map(|at| at.0),
+            never_resolved: filter.never_resolved,
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The context of one request: its caller, and loaders that batch and cache what its fields read.
 
+use super::measures::UserErrors;
 use super::pacing::Concealment;
 use super::rounds::{NoDelay, PendingLoads};
 use crate::domain::{ApprovedNames, EntryId, Error, MilestoneId, ProjectId, with_causes};
 use crate::permission::{Authorized, CanAdminister, CanViewMasked, Permission};
 use crate::vault::{
-    Caller, Entry, EntryList, EntryListPage, Exposure, Milestone, Page, PermissionOn, Project, ProjectAccess, Usage,
-    Vault, Version,
+    Caller, Entry, EntryList, EntryListPage, Exposure, Milestone, Page, PermissionOn, Project, ProjectAccess, Summary,
+    Usage, Vault, Version,
 };
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
@@ -27,6 +28,7 @@ pub(super) struct RequestContext {
     pub vault: Vault,
     pub caller: Caller,
     pub concealment: Concealment,
+    pub user_errors: UserErrors,
     access: Cached<Decisions>,
     entries: Cached<Entries>,
     pages: Cached<Pages>,
@@ -36,6 +38,8 @@ pub(super) struct RequestContext {
     exposures: Cached<Exposures>,
     milestones: Cached<Milestones>,
     approved: Cached<Approved>,
+    summaries: Cached<Summaries>,
+    left_out: Cached<LeftOutCounts>,
 }
 
 struct Decisions(Vault, Caller);
@@ -47,6 +51,8 @@ struct Uses(Vault);
 struct Exposures(Vault);
 struct Milestones(Vault);
 struct Approved(Vault);
+struct Summaries(Vault);
+struct LeftOutCounts(Vault);
 
 impl Loader<PermissionOn> for Decisions {
     /// `None` when the permission is not held, so that a no is cached too.
@@ -131,6 +137,24 @@ impl Loader<ProjectId> for Approved {
     }
 }
 
+impl Loader<ProjectId> for Summaries {
+    type Value = Summary;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[ProjectId]) -> Result<HashMap<ProjectId, Summary>, Shared> {
+        Ok(self.0.entries().summaries(keys).await?)
+    }
+}
+
+impl Loader<ProjectId> for LeftOutCounts {
+    type Value = i64;
+    type Error = Shared;
+
+    async fn load(&self, keys: &[ProjectId]) -> Result<HashMap<ProjectId, i64>, Shared> {
+        Ok(self.0.entries().left_out_counts(keys).await?)
+    }
+}
+
 /// A copy of a shared error for one field.
 fn own(error: &Shared) -> Error {
     match &**error {
@@ -146,7 +170,13 @@ fn cached<T>(loader: T, loads: &PendingLoads) -> Cached<T> {
 }
 
 impl RequestContext {
-    pub(super) fn new(vault: Vault, caller: Caller, loads: &PendingLoads, concealment: Concealment) -> Self {
+    pub(super) fn new(
+        vault: Vault,
+        caller: Caller,
+        loads: &PendingLoads,
+        concealment: Concealment,
+        user_errors: UserErrors,
+    ) -> Self {
         Self {
             access: cached(Decisions(vault.clone(), caller.clone()), loads),
             entries: cached(Entries(vault.clone()), loads),
@@ -157,9 +187,12 @@ impl RequestContext {
             exposures: cached(Exposures(vault.clone()), loads),
             milestones: cached(Milestones(vault.clone()), loads),
             approved: cached(Approved(vault.clone()), loads),
+            summaries: cached(Summaries(vault.clone()), loads),
+            left_out: cached(LeftOutCounts(vault.clone()), loads),
             vault,
             caller,
             concealment,
+            user_errors,
         }
     }
 
@@ -251,6 +284,16 @@ impl RequestContext {
         Ok(self.approved.load_one(project.clone()).await.map_err(|error| own(&error))?.unwrap_or_default())
     }
 
+    /// The numbers of a project's entries.
+    pub(super) async fn summary(&self, project: &ProjectId) -> Result<Summary, Error> {
+        Ok(self.summaries.load_one(project.clone()).await.map_err(|error| own(&error))?.unwrap_or_default())
+    }
+
+    /// The number of a project's entries whose names its sessions do not receive.
+    pub(super) async fn left_out_count(&self, project: &ProjectId) -> Result<i64, Error> {
+        Ok(self.left_out.load_one(project.clone()).await.map_err(|error| own(&error))?.unwrap_or_default())
+    }
+
     /// Caches milestones that were read as a list.
     pub(super) async fn know(&self, milestones: &[Milestone]) {
         self.milestones.feed_many(milestones.iter().map(|milestone| (milestone.id.clone(), milestone.clone()))).await;
@@ -267,6 +310,8 @@ impl RequestContext {
         self.exposures.clear::<EntryId>();
         self.milestones.clear::<MilestoneId>();
         self.approved.clear::<ProjectId>();
+        self.summaries.clear::<ProjectId>();
+        self.left_out.clear::<ProjectId>();
     }
 }
 

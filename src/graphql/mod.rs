@@ -11,7 +11,10 @@ mod error;
 mod executor;
 mod federated_tracing;
 mod inputs;
+mod installation;
+mod integers;
 mod loaders;
+mod measures;
 mod mutation;
 mod pacing;
 mod payloads;
@@ -25,8 +28,10 @@ mod rounds;
 mod scalars;
 
 pub use document::{Circumstances, DocumentError, Estimate, Inspected, Introspected, MAX_LEVELS, inspect};
+pub use pacing::Concealment;
 
 use crate::domain::{ErrorCode, Principal, RequestId};
+use crate::trace::ExportedSpan;
 use crate::vault::{Caller, Vault};
 use async_graphql::parser::types::{BaseType, OperationType, Type};
 use async_graphql::registry::Registry;
@@ -39,9 +44,11 @@ use document::{RememberedDocuments, json_length};
 use entities::{Begun, Root};
 use executor::{Build, Executor, is_built_in, sdl_of};
 use federated_tracing::{EXTENSION, Tracer, trace_length};
+use integers::Integers;
 use loaders::RequestContext;
+use measures::UserErrors;
+pub use measures::{count_secret, declare_metrics, error_code};
 use mutation::ByPeople;
-use pacing::Concealment;
 use platform::ByPlatform;
 use query::Query;
 use rounds::{PendingLoads, run_with_loads};
@@ -91,20 +98,28 @@ fn innermost(kind: &Type) -> &str {
 #[derive(Clone)]
 pub struct Api {
     schema: Executor,
-    inputs: Arc<HashSet<String>>,
+    inputs: Arc<InputTypes>,
     vault: Vault,
     introspection: bool,
     documents: Arc<RememberedDocuments>,
 }
 
-/// The schema's types that a variable may have.
-fn input_types<Q: ObjectType, M: ObjectType>() -> HashSet<String> {
+/// What values a request may give.
+struct InputTypes {
+    /// The schema's types that a variable may have.
+    names: HashSet<String>,
+    integers: Integers,
+}
+
+fn input_types<Q: ObjectType, M: ObjectType>() -> InputTypes {
     let mut registry = Registry::default();
     Q::create_type_info(&mut registry);
     M::create_type_info(&mut registry);
+    let integers = Integers::of(&registry);
     let inputs = registry.types.into_iter().filter(|(_, kind)| kind.is_input()).map(|(name, _)| name);
     // The types that the library adds by itself.
-    inputs.chain(["Boolean", "Float", "ID", "Int", "String", "_Any"].map(str::to_owned)).collect()
+    let names = inputs.chain(["Boolean", "Float", "ID", "Int", "String", "_Any"].map(str::to_owned)).collect();
+    InputTypes { names, integers }
 }
 
 const INTROSPECTION_OFF: &str =
@@ -116,6 +131,8 @@ const INTROSPECTION_UNKNOWN: &str =
 const NO_INPUT_TYPE: &str = "The type of a variable is not an input type of the schema; correct its definition.";
 
 const VARIABLE_MISSING: &str = "A required variable has no value; give it one in variables.";
+
+const INTEGER_TOO_LONG: &str = "An integer has more than 32 bits; give one between -2147483648 and 2147483647.";
 
 /// An operation that may be executed.
 pub struct Call {
@@ -194,9 +211,9 @@ impl Api {
         &self.vault
     }
 
-    /// Reads a document and checks its size, at a cost that is linear in its bytes. With `has_token`,
-    /// keeps queries of up to 4 KiB for the next time; never mutations, whose arguments may hold
-    /// secrets.
+    /// Reads a document and checks its size, at a cost that is linear in its bytes. With
+    /// `has_token`, keeps queries of up to 4 KiB for the next time; never mutations, whose
+    /// arguments may hold secrets.
     ///
     /// # Errors
     /// When it is no GraphQL, or more than the vault takes.
@@ -259,15 +276,36 @@ impl Api {
     }
 
     async fn run(&self, call: Call) -> Response {
+        let kind = match call.operation.kind {
+            OperationType::Query => "query",
+            OperationType::Mutation => "mutation",
+            OperationType::Subscription => "subscription",
+        };
+        let span = ExportedSpan::operation(kind, call.operation.roots.iter().map(|(_, name)| *name));
+        let (response, code) = span.around(self.respond(call)).await;
+        if let Some(code) = code {
+            span.failed(code);
+        }
+        response
+    }
+
+    /// The response, and the code of its first error.
+    async fn respond(&self, call: Call) -> (Response, Option<&'static str>) {
         let (began, concealment) = (Instant::now(), Concealment::default());
         let build = Self::build_for(&call);
         let mut request = Request::new("").variables(call.variables).data(Begun::default());
         request.introspection_mode =
             if self.introspection { IntrospectionMode::Enabled } else { IntrospectionMode::Disabled };
         request.set_parsed_query(call.operation.document.clone());
-        let loads = PendingLoads::default();
+        let (loads, user_errors) = (PendingLoads::default(), UserErrors::default());
         if let Some(caller) = call.caller {
-            request = request.data(RequestContext::new(self.vault.clone(), caller, &loads, concealment.clone()));
+            request = request.data(RequestContext::new(
+                self.vault.clone(),
+                caller,
+                &loads,
+                concealment.clone(),
+                user_errors.clone(),
+            ));
         }
         let tracer = call.traced.then(Tracer::begin);
         if let Some(tracer) = &tracer {
@@ -275,12 +313,13 @@ impl Api {
         }
         let response = run_with_loads(self.schema.execute(request, build), &loads).await;
         let mut response = error::complete(response, &call.request_id);
+        let code = measures::count_response(&call.operation.roots, &response, &user_errors);
         let conceals = concealment.wait(began).await;
         if let Some(tracer) = tracer {
             let trace = tracer.finish(&response.errors, conceals.then_some(pacing::STEP));
             response = response.extension(EXTENSION, trace);
         }
-        response
+        (response, code)
     }
 
     fn build_for(call: &Call) -> Build {
@@ -303,7 +342,7 @@ impl Api {
         }
         // The library's validation panics over the default value of a type that it does not know.
         for variable in operation.variables() {
-            if !self.inputs.contains(innermost(&variable.var_type.node)) {
+            if !self.inputs.names.contains(innermost(&variable.var_type.node)) {
                 let mut refusal = server_error(NO_INPUT_TYPE, ErrorCode::ValidationFailed);
                 refusal.locations.push(variable.var_type.pos);
                 return Err(refusal);
@@ -313,6 +352,9 @@ impl Api {
         let given = |name| variables.get(name).is_some_and(|value| *value != Value::Null);
         if !operation.required.iter().all(given) {
             return Err(server_error(VARIABLE_MISSING, ErrorCode::BadUserInput));
+        }
+        if !self.inputs.integers.fit(operation, variables) {
+            return Err(server_error(INTEGER_TOO_LONG, ErrorCode::ValidationFailed));
         }
         let introspected = if operation.introspects { self.introspected().await } else { None };
         if operation.introspects && introspected.is_none() {
@@ -330,7 +372,9 @@ impl Api {
     /// The answer to a request that never reached execution.
     #[must_use]
     pub fn refuse(error: ServerError, request: &RequestId) -> Response {
-        error::complete(Response::from_errors(vec![error]), request)
+        let response = error::complete(Response::from_errors(vec![error]), request);
+        measures::count_response(&[], &response, &UserErrors::default());
+        response
     }
 }
 

@@ -7,7 +7,7 @@ use super::inputs::{
 use super::loaders::request;
 use super::payloads::{
     ImportVaultEntriesPayload, Payload, PurgeVaultEntryPayload, VaultAgentPayload, VaultEntryPayload,
-    VaultEnvironmentNamesPayload, VaultMilestonePayload, VaultRolePayload, settle,
+    VaultEnvironmentNamesPayload, VaultImportPreviewPayload, VaultMilestonePayload, VaultRolePayload, settle,
 };
 use crate::domain::Result;
 use crate::vault::{Caller, Vault};
@@ -33,6 +33,7 @@ where
     let done = make(&request.vault, &request.caller).await;
     request.forget();
     if let Err(error) = &done {
+        request.user_errors.note(&ctx.item.node.response_key().node, error.code());
         request.concealment.delay_failed_change(error, began).await;
     }
     settle(done)
@@ -141,6 +142,17 @@ impl ByPeople {
         #[graphql(desc = "The text to import, and the scope of its entries.")] input: ImportVaultEntriesInput,
     ) -> Settled<ImportVaultEntriesPayload> {
         change(ctx, |vault, caller| vault.entries().import(caller, input.into())).await
+    }
+
+    /// Shows what importVaultEntries would do with each line of a .env text, and changes no entry. For
+    /// those who may import: Responsible and above. With ROTATE, a line is SAME_MASK where its value has
+    /// the maskedValue of the entry. No value is decrypted to compare.
+    async fn preview_vault_import(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The text to import, and the scope of its entries.")] input: ImportVaultEntriesInput,
+    ) -> Settled<VaultImportPreviewPayload> {
+        change(ctx, |vault, caller| vault.entries().preview_import(caller, input.into())).await
     }
 
     /// Sets which entry names reach the project's sessions. Accountable only.

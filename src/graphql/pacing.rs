@@ -17,16 +17,16 @@ pub(super) const STEP: Duration = Duration::from_millis(20);
 
 /// Whether an operation met an object that is hidden from the caller, or missing. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Concealment(Arc<AtomicBool>);
+pub struct Concealment(Arc<AtomicBool>);
 
 impl Concealment {
     /// Notes that an object is hidden or missing.
-    pub(super) fn note(&self) {
+    pub fn note(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
     /// As [`Self::note`], if the error may conceal an object.
-    pub(super) fn note_error(&self, error: &Error) {
+    pub fn note_error(&self, error: &Error) {
         if may_conceal(error) {
             self.note();
         }
@@ -44,7 +44,7 @@ impl Concealment {
 
     /// Waits until the operation that began at `began` may be answered. Returns whether it had to
     /// wait.
-    pub(super) async fn wait(&self, began: Instant) -> bool {
+    pub async fn wait(&self, began: Instant) -> bool {
         let conceals = self.0.load(Ordering::Relaxed);
         if conceals {
             until_next_step(began).await;

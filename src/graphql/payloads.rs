@@ -4,8 +4,9 @@
 use super::entry::VaultEntry;
 use super::error::to_graphql;
 use super::project::{Milestone, ProjectVault, VaultAgentAssignment, VaultMember};
+use super::scalars::{VaultImportChange, int};
 use crate::domain::{Error, Field, MilestoneId, Result};
-use crate::vault::{self, Entry, Erased, Imported, Project, RoleHolder};
+use crate::vault::{self, Entry, Erased, ImportLine, Imported, Project, RoleHolder};
 use async_graphql::{Enum, ID, SimpleObject};
 
 /// An error that the caller can correct. Nothing was written.
@@ -166,6 +167,50 @@ pub(super) struct ImportVaultEntriesPayload {
     user_errors: Vec<VaultUserError>,
 }
 
+/// What an import would change, in the order of the lines. The list is empty when there are
+/// userErrors.
+#[derive(SimpleObject)]
+pub(super) struct VaultImportPreviewPayload {
+    /// The lines that assign a name or are refused; comments and blank lines are left out.
+    lines: Vec<VaultImportLine>,
+    /// Errors that the caller can correct, other than those of single lines.
+    user_errors: Vec<VaultUserError>,
+}
+
+/// A line of a text to import.
+#[derive(SimpleObject)]
+pub(super) struct VaultImportLine {
+    /// The number of the line, from 1; of a value that spans lines, the first.
+    line: i32,
+    /// The name that the line assigns; null when the line cannot be read.
+    name: Option<String>,
+    /// What an import would do with the line.
+    change: Option<VaultImportChange>,
+    /// The entry of this name in the import's scope; null when there is none.
+    entry: Option<VaultEntry>,
+    /// What is wrong and what to do, for people; null unless the line is REFUSED.
+    message: Option<String>,
+}
+
+impl From<ImportLine> for VaultImportLine {
+    fn from(line: ImportLine) -> Self {
+        let ImportLine { line, name, change, entry, message } = line;
+        Self { line: int(line), name, change: Some(change.into()), entry: entry.map(VaultEntry), message }
+    }
+}
+
+impl Payload for VaultImportPreviewPayload {
+    type Done = Vec<ImportLine>;
+
+    fn done(lines: Vec<ImportLine>) -> Self {
+        Self { lines: lines.into_iter().map(Into::into).collect(), user_errors: vec![] }
+    }
+
+    fn refused(user_errors: Vec<VaultUserError>) -> Self {
+        Self { lines: vec![], user_errors }
+    }
+}
+
 impl Payload for ImportVaultEntriesPayload {
     type Done = Imported;
 
@@ -202,18 +247,14 @@ pub(super) struct DeleteProjectVaultPayload {
     user_errors: Vec<VaultUserError>,
 }
 
-fn count(rows: i64) -> i32 {
-    i32::try_from(rows).unwrap_or(i32::MAX)
-}
-
 impl Payload for DeleteProjectVaultPayload {
     type Done = Erased;
 
     fn done(done: Erased) -> Self {
         Self {
             project_id: Some(ID(done.project.as_str().to_owned())),
-            entries_erased: count(done.entries),
-            versions_erased: count(done.versions),
+            entries_erased: int(done.entries),
+            versions_erased: int(done.versions),
             receipt: done.receipt,
             user_errors: vec![],
         }
@@ -242,7 +283,7 @@ impl Payload for DeleteVaultMilestonePayload {
     fn done((milestone, entries): (MilestoneId, i64)) -> Self {
         Self {
             milestone_id: Some(ID(milestone.as_str().to_owned())),
-            entries_erased: count(entries),
+            entries_erased: int(entries),
             user_errors: vec![],
         }
     }

@@ -2,20 +2,23 @@
 
 use super::answer::{nullable, required};
 use super::audit::{VaultAuditEventConnection, VaultAuditFilter, audit_query};
+use super::connections::connection;
 use super::entry::{VaultEntry, VaultEntryConnection};
 use super::inputs::{VaultEntryFilter, VaultEntryOrder};
 use super::loaders::request;
 use super::permissions::{
     self, AGENTS, APPROVED_NAMES, AUDIT_EVENTS, CAN_ADMINISTER, CAN_AUDIT, CAN_LIST, CAN_VIEW_MASKED, CAN_WRITE,
     ENTRIES, ENTRY, ENVIRONMENT_NAMES, FieldGrant, Guarded, MEMBERS, MILESTONE_ENTRIES, MILESTONE_PHASE,
-    NOT_FOR_YOUR_ROLE, PARTICIPANTS, STRENGTHS, Sight, granted, sight,
+    NOT_FOR_YOUR_ROLE, PARTICIPANTS, STRENGTHS, SUMMARY, SUMMARY_DELETED, SUMMARY_NEVER_USED, Sight, granted, sight,
 };
 use super::references::{Agent, Organization, User};
-use super::scalars::{DateTime, VaultEnvironmentNames, VaultProjectStatus, VaultRole};
+use super::scalars::{DateTime, VaultEnvironmentNames, VaultProjectStatus, VaultRole, int};
 use crate::authz::Member;
 use crate::domain::{EntryStatus, Error, MilestoneId, Phase, ProjectId, Result, Role, Timestamp};
-use crate::permission::{CanAdminister, CanList, Held as _, ProjectPermission};
-use crate::vault::{self, AgentAssignment, EntryFilter, EntryListPage, EntryOrder, EntryQuery, RoleHolder};
+use crate::permission::{CanAdminister, CanList, CanViewMasked, Held as _, ProjectPermission};
+use crate::vault::{
+    self, AgentAssignment, EntryFilter, EntryListPage, EntryOrder, EntryQuery, ListViewer, Page, RoleHolder, Summary,
+};
 use async_graphql::{Context, ID, Object, SimpleObject};
 
 /// A project of the platform.
@@ -128,7 +131,22 @@ impl From<&vault::Milestone> for VaultPhase {
 }
 
 /// The vault of one project, as far as the viewer may see it.
+#[derive(Clone)]
 pub(super) struct ProjectVault(pub vault::Project);
+
+connection!(
+    ProjectVaultConnection {
+        page: Page<ProjectVault>,
+        total: usize
+    },
+    ProjectVaultEdge,
+    {
+        /// Number of elements in the whole list.
+        async fn total_count(&self) -> i32 {
+            int(self.total)
+        }
+    }
+);
 
 /// The vault of one project, as far as the viewer may see it.
 #[Object]
@@ -146,6 +164,16 @@ impl ProjectVault {
     /// The viewer's role and permissions in this project.
     async fn viewer(&self) -> VaultViewer {
         VaultViewer(self.0.id.clone())
+    }
+
+    /// Numbers of the project's entries, by what needs attention. Informed and above.
+    async fn summary(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<VaultSummary>> {
+        let read = async {
+            granted(ctx, &self.0.id, &SUMMARY).await?;
+            let counts = request(ctx)?.summary(&self.0.id).await?;
+            Ok(Some(VaultSummary { project: self.0.id.clone(), counts }))
+        };
+        nullable(read.await)
     }
 
     /// The project's entries, those of its milestones included. Informed and above.
@@ -282,8 +310,11 @@ async fn list(ctx: &Context<'_>, granted: FieldGrant<CanList>, query: EntryQuery
     let FieldGrant { access, by } = granted;
     let wants_deleted = query.filter.statuses.as_ref().is_some_and(|statuses| statuses.contains(&EntryStatus::Deleted));
     let administers = if wants_deleted { request.may(by.project(), CanAdminister::PERMISSION).await? } else { None };
-    let deleted = administers.and_then(|access| access.decision.authorize::<CanAdminister>());
-    let asked = EntryListPage::new(&by, deleted.as_ref(), access.generation, query)?;
+    let administers = administers.and_then(|access| access.decision.authorize::<CanAdminister>());
+    let by_usage = query.filter.never_resolved.is_some();
+    let sees_masked = if by_usage { request.may(by.project(), CanViewMasked::PERMISSION).await? } else { None };
+    let sees_masked = sees_masked.and_then(|access| access.decision.authorize::<CanViewMasked>());
+    let asked = EntryListPage::new(&ListViewer { by, administers, sees_masked }, access.generation, query)?;
     let list = asked.list().clone();
     let page = request.page(asked).await?;
     let selected = ctx.look_ahead();
@@ -298,6 +329,60 @@ async fn list(ctx: &Context<'_>, granted: FieldGrant<CanList>, query: EntryQuery
         request.know_exposures(ids()).await?;
     }
     Ok(VaultEntryConnection { page: page.map(VaultEntry), list })
+}
+
+/// Numbers of a project's entries, those of its milestones included.
+pub(super) struct VaultSummary {
+    project: ProjectId,
+    counts: Summary,
+}
+
+/// Numbers of a project's entries, those of its milestones included.
+#[Object]
+impl VaultSummary {
+    /// Number of ACTIVE entries.
+    async fn active(&self) -> i32 {
+        int(self.counts.active)
+    }
+
+    /// Number of EXPIRED entries.
+    async fn expired(&self) -> i32 {
+        int(self.counts.expired)
+    }
+
+    /// Number of DISABLED entries.
+    async fn disabled(&self) -> i32 {
+        int(self.counts.disabled)
+    }
+
+    /// Number of DELETED entries, which can still be restored. Accountable.
+    async fn deleted(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<i32>> {
+        let shown = granted(ctx, &self.project, &SUMMARY_DELETED).await;
+        nullable(shown.map(|_| Some(int(self.counts.deleted))))
+    }
+
+    /// Number of ACTIVE entries that expire within 7 days.
+    async fn expiring(&self) -> i32 {
+        int(self.counts.expiring)
+    }
+
+    /// Number of entries whose rotation is due, DISABLED and DELETED ones excluded.
+    async fn rotation_due(&self) -> i32 {
+        int(self.counts.rotation_due)
+    }
+
+    /// Number of entries, DELETED ones excluded, that no agent has ever received. Consulted and
+    /// above.
+    async fn never_used(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<i32>> {
+        let shown = granted(ctx, &self.project, &SUMMARY_NEVER_USED).await;
+        nullable(shown.map(|_| Some(int(self.counts.never_used))))
+    }
+
+    /// Number of entries, DELETED ones excluded, whose names keep them out of sessions.
+    async fn left_out_of_sessions(&self, ctx: &Context<'_>) -> async_graphql::Result<i32> {
+        let read = async { Ok(int(request(ctx)?.left_out_count(&self.project).await?)) };
+        required(read.await)
+    }
 }
 
 /// The viewer's role and permissions in a project, so that a dashboard can ask before it shows a

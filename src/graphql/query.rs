@@ -6,10 +6,11 @@ use super::answer::{nullable, required};
 use super::audit::{VaultAuditEventConnection, VaultAuditFilter, audit_query};
 use super::entry::VaultEntry;
 use super::error::no_such_entity;
+use super::installation::VaultInstallation;
 use super::is_runtime;
 use super::loaders::request;
 use super::permissions;
-use super::project::{Milestone, Project, ProjectVault, find_vault};
+use super::project::{Milestone, Project, ProjectVault, ProjectVaultConnection, find_vault};
 use super::resolving::{PreviewSecretsInput, ResolveSecretsInput, ResolvedSecrets, SecretsPreview};
 use crate::domain::{EntryId, Error, IdError, MilestoneId, ProjectId, Result};
 use crate::permission::Permission;
@@ -58,6 +59,36 @@ impl Query {
         #[graphql(desc = "The id of the project.")] project_id: ID,
     ) -> Option<async_graphql::Result<ProjectVault>> {
         nullable(self.find_project(ctx, project_id).await)
+    }
+
+    /// The projects that the viewer, a person, may see anything of, by id. For people only; null with
+    /// FORBIDDEN for everybody else. LIMIT_EXCEEDED for viewers of more than 1,000, such as an auditor
+    /// of a large vault.
+    async fn vault_projects(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Number of elements on the page: 0 to 100. Default: 50.")] first: Option<i32>,
+        #[graphql(
+            desc = "Return the elements after this cursor, which the same list gave for the same filter and order."
+        )]
+        after: Option<String>,
+    ) -> Option<async_graphql::Result<ProjectVaultConnection>> {
+        let read = async {
+            let request = request(ctx)?;
+            Box::pin(request.vault.projects().visible(&request.caller, first, after.as_deref())).await
+        };
+        nullable(read.await.map(|(page, total)| Some(ProjectVaultConnection { page: page.map(ProjectVault), total })))
+    }
+
+    /// The installation, for its operators: its parts, keys and signed heads. For auditors of the
+    /// vault only; null with FORBIDDEN for everybody else.
+    async fn vault_installation(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<VaultInstallation>> {
+        let read = async {
+            let request = request(ctx)?;
+            let by = request.vault.access().authorize_auditor(&request.caller).await?;
+            Box::pin(request.vault.overview().read(&by)).await
+        };
+        nullable(read.await.map(|overview| Some(overview.into())))
     }
 
     /// One entry. Null when it does not exist or the viewer may not list its project's entries; a

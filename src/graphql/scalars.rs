@@ -33,6 +33,11 @@ impl From<domain::Timestamp> for DateTime {
     }
 }
 
+/// A number as GraphQL's `Int`, which has 32 bits; a larger one is the largest of them.
+pub(super) fn int(number: impl TryInto<i32>) -> i32 {
+    number.try_into().unwrap_or(i32::MAX)
+}
+
 /// Declares an enumeration of the schema for one of the vault's: the same values, with words for
 /// them.
 macro_rules! enumeration {
@@ -161,6 +166,8 @@ enumeration! {
         SecretResolved,
         /// A person or a runtime asked what an agent would receive.
         SecretsPreviewed,
+        /// A person asked what an import would change.
+        ImportPreviewed,
         /// A person got a role.
         RoleAssigned,
         /// A person lost a role.
@@ -203,6 +210,10 @@ enumeration! {
         AuditorAdded,
         /// A principal lost the permission to read every audit event.
         AuditorRemoved,
+        /// An operator had a change of permissions tried again that was set aside.
+        AccessChangeRetried,
+        /// An operator discarded a change of permissions that was set aside.
+        AccessChangeDiscarded,
         /// Data keys or master keys were rotated.
         KeysRotated,
     }
@@ -273,6 +284,32 @@ enumeration! {
         /// The existing entry gets the line's value as a new version. An expired entry is
         /// INVALID_INPUT.
         Rotate,
+    }
+}
+enumeration! {
+    /// What an import would do with a line.
+    VaultImportChange for vault::ImportChange {
+        /// The line creates an entry.
+        Create,
+        /// The line gives the entry of its name its value, as a new version.
+        Rotate,
+        /// As ROTATE; the value has the masked value of the entry, so it is probably the same.
+        SameMask,
+        /// The name is taken, and the line is left out.
+        Skip,
+        /// The line is refused, and with it the whole import.
+        Refused,
+    }
+}
+enumeration! {
+    /// A kind of key.
+    VaultKeyKind for vault::KeyKind {
+        /// A master key, which wraps the other keys.
+        Master,
+        /// A data key, which encrypts the values of one project.
+        Data,
+        /// The key that signs receipts and audit heads.
+        Signing,
     }
 }
 enumeration! {

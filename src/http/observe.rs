@@ -4,9 +4,10 @@
 use super::endpoint::Refusal;
 use super::metrics;
 use super::noted::{Noted, REQUEST_ID};
+use super::rest::{self, Problem};
 use crate::domain::TokenKind;
-use crate::trace::TraceContext;
-use axum::extract::{Request, State};
+use crate::trace::{ExportedSpan, TraceContext};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures::FutureExt as _;
@@ -15,16 +16,20 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
-use tracing::{Instrument as _, Span};
+use tracing::Span;
+
+/// The name of methods and routes that logs and metrics do not name.
+const OTHER: &str = "other";
 
 /// The routes of an address that logs and metrics name.
 #[derive(Clone, Copy)]
 pub(super) struct Routes(pub(super) &'static [&'static str]);
 
 impl Routes {
-    /// The route of a path for logs and metrics; nothing else of the path gets there.
-    fn of(self, path: &str) -> &'static str {
-        self.0.iter().copied().find(|route| *route == path).unwrap_or("other")
+    /// The route of a request for logs and metrics; nothing else of its path gets there.
+    fn of(self, request: &Request) -> &'static str {
+        let matched = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        self.0.iter().copied().find(|route| *route == matched).unwrap_or(OTHER)
     }
 }
 
@@ -39,7 +44,7 @@ fn name(method: &Method) -> &'static str {
         (Method::PATCH, "PATCH"),
         (Method::DELETE, "DELETE"),
     ];
-    known.into_iter().find(|(known, _)| known == method).map_or("other", |(_, name)| name)
+    known.into_iter().find(|(known, _)| known == method).map_or(OTHER, |(_, name)| name)
 }
 
 /// The trace context of the request (W3C Trace Context).
@@ -58,35 +63,56 @@ pub(super) async fn observe(State(routes): State<Routes>, mut request: Request, 
     request.extensions_mut().insert(noted.clone());
     // At level ERROR, so that the lines of errors have the id whatever the filter is.
     let trace = trace(request.headers());
+    let (method, route) = (name(request.method()), routes.of(&request));
     let span = tracing::error_span!(
         "request",
         request_id = noted.request_id.as_str(),
         trace_id = trace.trace_id(),
         parent_id = trace.parent_id(),
     );
+    let exported = exported_span(&span, method, route);
+    let trace = trace.exported_as(&exported);
     let mut line = LogLine {
         noted: noted.clone(),
-        method: name(request.method()),
-        route: routes.of(request.uri().path()),
+        method,
+        route,
         began: Instant::now(),
         status: None,
         span: span.clone(),
+        exported,
     };
-    let work = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
-    let answered = trace.within(work).await;
+    let is_rest = rest::is_path(request.uri().path());
+    let work = line.exported.around(AssertUnwindSafe(next.run(request)).catch_unwind());
+    let answered = trace.within(span.clone(), work).await;
     let mut response = answered.unwrap_or_else(|_| {
         span.in_scope(|| tracing::error!("handling a request panicked"));
-        Refusal::internal().respond_json(&noted.request_id)
+        let internal = Refusal::internal();
+        if is_rest {
+            Problem::from(internal).respond(&noted.request_id)
+        } else {
+            internal.respond_json(&noted.request_id)
+        }
     });
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Only what never changes says otherwise.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(id) = HeaderValue::from_str(noted.request_id.as_str()) {
         headers.insert(REQUEST_ID, id);
     }
     line.status = Some(response.status());
+    line.exported.answers(response.status().as_u16(), response.extensions().get().map(|RefusedBy(code)| *code));
     response
 }
+
+/// The exported span of a request, with the names that the specification has for what is not known.
+fn exported_span(log: &Span, method: &'static str, route: &'static str) -> ExportedSpan {
+    ExportedSpan::server(log, if method == OTHER { "_OTHER" } else { method }, (route != OTHER).then_some(route))
+}
+
+/// The code of the error that a request is answered with, in the extensions of its answer.
+#[derive(Clone, Copy)]
+pub(super) struct RefusedBy(pub(super) &'static str);
 
 /// Writes the log line of a request when dropped, so also when the client disconnects.
 struct LogLine {
@@ -97,6 +123,7 @@ struct LogLine {
     /// None when the client disconnected before the answer.
     status: Option<StatusCode>,
     span: Span,
+    exported: ExportedSpan,
 }
 
 impl Drop for LogLine {
@@ -111,6 +138,7 @@ impl Drop for LogLine {
             metrics::count_request(route, status, elapsed);
         } else {
             tracing::info!(method, route, duration_ms, principal, "the client disconnected");
+            self.exported.abandoned();
         }
     }
 }
@@ -120,6 +148,7 @@ mod tests {
     use super::*;
     use axum::Router;
     use axum::body::{Body, to_bytes};
+    use axum::middleware::from_fn;
     use axum::routing::get;
     use tower::ServiceExt as _;
 
@@ -188,10 +217,25 @@ mod tests {
         }
     }
 
-    #[test]
-    fn nothing_of_a_path_or_method_becomes_a_label() {
-        let named = ["/graphql", "/graphql/", "/sk-live", "/metrics"].map(|path| ROUTES.of(path));
-        assert_eq!(named, ["/graphql", "other", "other", "other"]);
+    #[tokio::test]
+    async fn nothing_of_a_path_or_method_becomes_a_label() {
+        let routes = Routes(&["/graphql", "/secrets/{name}"]);
+        let named = async |path: &str| {
+            let tell = from_fn(move |request: Request, _: Next| std::future::ready(routes.of(&request)));
+            let [graphql, secret, unnamed] = [get(""), get(""), get("")];
+            let app = Router::new().route("/graphql", graphql).route("/secrets/{name}", secret).route("/more", unnamed);
+            let answer = app.layer(tell).oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+            String::from_utf8(to_bytes(answer.into_body(), 100).await.unwrap().to_vec()).unwrap()
+        };
+        for (path, label) in [
+            ("/graphql", "/graphql"),
+            ("/secrets/sk-live", "/secrets/{name}"),
+            ("/graphql/", "other"),
+            ("/sk-live", "other"),
+            ("/more", "other"),
+        ] {
+            assert_eq!(named(path).await, label, "{path}");
+        }
         let made_up = Method::from_bytes(b"SECRET").unwrap();
         assert_eq!((name(&Method::POST), name(&made_up)), ("POST", "other"));
     }

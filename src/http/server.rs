@@ -2,18 +2,22 @@
 
 use super::budget::MemoryBudget;
 use super::connections::{Bounds, Permits, serve};
+use super::dashboard::{self, Dashboard};
 use super::endpoint::{Endpoint, Serves, graphql};
-use super::health::{Readiness, healthz, readyz, statement_keys};
+use super::health::{healthz, readyz, statement_keys};
 use super::metrics;
 use super::observe::{Routes, observe};
+use super::rest;
 use super::tokens::Verifier;
+use crate::command::read_text;
+use crate::domain::canonical_pem;
 use crate::graphql::Api;
+use crate::vault::Vault;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get};
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use futures::future::try_join_all;
-use http::StatusCode;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -75,13 +79,15 @@ pub struct ServerConfig {
     pub tls: Option<TlsFiles>,
 }
 
-/// The API to serve, and the verifier of its tokens.
+/// The API to serve, the verifier of its tokens, and the page that uses it.
 #[derive(Clone)]
 pub struct ServerParts {
     /// The API, over its vault.
     pub api: Api,
     /// Verifies the callers' tokens.
     pub verifier: Verifier,
+    /// The dashboard, if it is on. The runtimes' address does not have it.
+    pub dashboard: Option<Dashboard>,
 }
 
 /// Why the server cannot start.
@@ -127,7 +133,7 @@ impl Server {
     pub async fn bind(config: ServerConfig, parts: ServerParts) -> Result<Self, StartError> {
         let tls = match config.tls {
             None => None,
-            Some(files) => match RustlsConfig::from_pem_file(&files.certificate, &files.key).await {
+            Some(files) => match rustls_config(&files).await {
                 Ok(tls) => Some(tls),
                 Err(source) => return Err(StartError::Tls { files, source }),
             },
@@ -165,18 +171,22 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let Self { parts, tls, main, runtimes, metrics } = self;
         let running = TaskTracker::new();
-        let readiness = Arc::new(Readiness::new(parts.api.vault().clone()));
         let permits = Permits::new(MAX_REQUESTS, MAX_REQUESTS_EACH);
         let (requests, answers) = (MemoryBudget::of_requests(), MemoryBudget::of_answers());
         let pressure = answers.pressure();
         let processors = || Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from)));
         let (parsers, readers) = (processors(), processors());
-        let router = |serves| {
-            let ServerParts { api, verifier } = parts.clone();
+        let router = |serves, address| {
+            let ServerParts { api, verifier, dashboard } = parts.clone();
             let (requests, answers) = (requests.clone(), answers.clone());
             let (parsers, readers) = (parsers.clone(), readers.clone());
             let running = running.clone();
-            router(Endpoint { api, verifier, serves, requests, answers, parsers, readers, running }, readiness.clone())
+            let dashboard = dashboard
+                .filter(|_| serves != Serves::Runtimes)
+                .map(|dashboard| dashboard::routes(&dashboard, address, &requests))
+                .unwrap_or_default();
+            let endpoint = Endpoint { api, verifier, serves, requests, answers, parsers, readers, running };
+            router(endpoint, dashboard)
         };
         let sockets = match runtimes {
             None => vec![(main, Serves::All)],
@@ -184,12 +194,15 @@ impl Server {
         };
         let stop = CancellationToken::new();
         let tls = tls.map(RustlsAcceptor::new);
-        let apis =
-            sockets.into_iter().map(|(socket, serves)| (socket, router(serves), tls.clone(), BOUNDS, permits.clone()));
+        let apis = sockets.into_iter().map(|(socket, serves)| {
+            let router = router(serves, socket.address);
+            (socket, router, tls.clone(), BOUNDS, permits.clone())
+        });
         // With permits of its own, so that health checks are answered when clients use up all
         // others.
         let own = Permits::new(METRICS_BOUNDS.slots, METRICS_BOUNDS.slots);
-        let metrics = metrics.map(|socket| (socket, metrics_router(readiness.clone()), None, METRICS_BOUNDS, own));
+        let vault = parts.api.vault().clone();
+        let metrics = metrics.map(|socket| (socket, metrics_router(vault), None, METRICS_BOUNDS, own));
         let listeners = apis.chain(metrics).map(|(socket, router, tls, bounds, permits)| {
             serve(socket.listener, tls, router, bounds, permits, pressure.clone(), stop.clone())
         });
@@ -215,6 +228,31 @@ impl Server {
     }
 }
 
+/// Tries to read the certificate and to bind the addresses, all of them at once; serves nothing and
+/// gives them up again. Gives every reason why a server could not start.
+pub async fn try_to_listen(config: ServerConfig) -> Vec<StartError> {
+    let mut problems = Vec::new();
+    if let Some(files) = config.tls
+        && let Err(source) = rustls_config(&files).await
+    {
+        problems.push(StartError::Tls { files, source });
+    }
+    let addresses = [Some(config.listen), config.runtime_listen, config.metrics_listen];
+    let bound: Vec<_> = addresses.into_iter().flatten().map(BoundSocket::on).collect();
+    problems.extend(bound.into_iter().filter_map(Result::err));
+    problems
+}
+
+async fn rustls_config(files: &TlsFiles) -> io::Result<RustlsConfig> {
+    let read = |path| {
+        let text = read_text(path).map_err(io::Error::other)?;
+        let pem =
+            canonical_pem(&text).ok_or_else(|| io::Error::other("a file holds a block of PEM without its end"))?;
+        Ok::<_, io::Error>(pem.as_bytes().to_vec())
+    };
+    RustlsConfig::from_pem(read(&files.certificate)?, read(&files.key)?).await
+}
+
 impl BoundSocket {
     fn on(address: SocketAddr) -> Result<Self, StartError> {
         let refused = |source| StartError::Listen { address, source };
@@ -224,23 +262,42 @@ impl BoundSocket {
     }
 }
 
-fn router(endpoint: Endpoint, readiness: Arc<Readiness>) -> Router {
+/// The routes of the API's and health's addresses, and the dashboard's.
+const ROUTES: &[&str] = &[
+    "/graphql",
+    rest::SECRET,
+    rest::OPENAPI,
+    "/healthz",
+    "/readyz",
+    dashboard::PAGE,
+    dashboard::ASSET,
+    dashboard::CONFIG,
+    dashboard::SIGN_IN,
+];
+
+fn router(endpoint: Endpoint, dashboard: Router) -> Router {
     let vault = endpoint.api.vault().clone();
+    let endpoint = Arc::new(endpoint);
     let routes = Router::new()
-        .route("/graphql", any(graphql).with_state(Arc::new(endpoint)))
-        .route("/.well-known/project-vault/jwks.json", get(statement_keys).with_state(vault));
-    observed(routes.merge(health(readiness)), &["/graphql", "/healthz", "/readyz"])
+        .route("/graphql", any(graphql).with_state(endpoint.clone()))
+        .route(rest::SECRET, any(rest::secret).with_state(endpoint))
+        .route(rest::OPENAPI, any(rest::openapi))
+        .route(dashboard::KEYS, get(statement_keys).with_state(vault.clone()));
+    observed(routes.merge(health(vault)).merge(dashboard), ROUTES)
 }
 
-fn metrics_router(readiness: Arc<Readiness>) -> Router {
-    observed(health(readiness).route("/metrics", get(metrics::page)), &["/metrics", "/healthz", "/readyz"])
+fn metrics_router(vault: Vault) -> Router {
+    observed(
+        health(vault.clone()).route("/metrics", get(metrics::page).with_state(vault)),
+        &["/metrics", "/healthz", "/readyz"],
+    )
 }
 
-fn health(readiness: Arc<Readiness>) -> Router {
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz).with_state(readiness))
+fn health(vault: Vault) -> Router {
+    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz).with_state(vault))
 }
 
 /// Adds the middleware around every request. Logs and metrics name these routes.
 fn observed(routes: Router, named: &'static [&'static str]) -> Router {
-    routes.fallback(async || (StatusCode::NOT_FOUND, "not found\n")).layer(from_fn_with_state(Routes(named), observe))
+    routes.fallback(rest::no_such_path).layer(from_fn_with_state(Routes(named), observe))
 }

@@ -3,14 +3,18 @@
 //! file here and add its settings to `config/keys.rs`.
 
 mod keyring;
+mod measures;
 mod transit;
 
 pub use keyring::{KeyringLoader, KeyringProvider};
+pub use measures::declare_metrics;
 pub use transit::{Transit, TransitConfig, TransitError, TransitUrl, is_key_name};
 
 use crate::crypto::{KeyBytes, Keyring, KeyringError, WrapContext, WrappedKey};
+use crate::trace::ExportedSpan;
 use futures::future::BoxFuture;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A provider's answer.
 pub type KeyFuture<'a, T> = BoxFuture<'a, Result<T, KeyringError>>;
@@ -89,7 +93,12 @@ impl MasterKeys {
     /// # Errors
     /// When the provider cannot wrap.
     pub async fn wrap(&self, secret: &KeyBytes, context: &WrapContext) -> Result<WrappedKey, KeyringError> {
-        self.first()?.wrap(secret, context).await
+        let provider = self.first()?;
+        let began = Instant::now();
+        let wrapping = provider.wrap(secret, context);
+        let wrapped = ExportedSpan::key_provider("wrap").around_result(wrapping, kind).await;
+        measures::record("wrap", began, &wrapped);
+        wrapped
     }
 
     /// Unwraps what was wrapped with the same context.
@@ -100,7 +109,13 @@ impl MasterKeys {
     /// cannot answer.
     pub async fn unwrap(&self, wrapped: &WrappedKey, context: &WrapContext) -> Result<KeyBytes, KeyringError> {
         match self.0.iter().find(|provider| provider.owns(&wrapped.master_key)) {
-            Some(provider) => provider.unwrap(wrapped, context).await,
+            Some(provider) => {
+                let began = Instant::now();
+                let unwrapping = provider.unwrap(wrapped, context);
+                let unwrapped = ExportedSpan::key_provider("unwrap").around_result(unwrapping, kind).await;
+                measures::record("unwrap", began, &unwrapped);
+                unwrapped
+            }
             None => Err(KeyringError::UnknownKey(wrapped.master_key.clone())),
         }
     }
@@ -115,6 +130,16 @@ impl MasterKeys {
             ids.push(provider.reload().await?);
         }
         ids.into_iter().next().ok_or(KeyringError::NoCurrent)
+    }
+}
+
+/// The kind of error, for traces.
+const fn kind(error: &KeyringError) -> &'static str {
+    match error {
+        KeyringError::UnknownKey(_) => "unknown_key",
+        KeyringError::WrongKey(_) => "wrong_key",
+        KeyringError::Provider(_) => "unavailable",
+        _ => "keyring",
     }
 }
 

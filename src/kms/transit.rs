@@ -9,6 +9,7 @@
 use super::{KeyFuture, KeyProvider};
 use crate::crypto::{KeyBytes, KeyringError, WrapContext, WrappedKey};
 use crate::domain::{is_loopback_host, with_causes};
+use crate::trace::{ExportedSpan, TraceContext};
 use data_encoding::BASE64;
 use reqwest::header::{HeaderValue, InvalidHeaderValue};
 use reqwest::{Client, Method, StatusCode};
@@ -203,6 +204,7 @@ impl Transit {
     ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), TransitError> {
         let explain = |error: reqwest::Error| TransitError::Unreachable(with_causes(&error.without_url()));
         let url = format!("{}/{what}/{}", self.url, self.key);
+        let span = ExportedSpan::http_call(if method == Method::GET { "GET" } else { "POST" }, Some(what));
         let mut request = self.client.request(method, url).header("X-Vault-Token", self.token.clone());
         // Protects against requests that others make a browser or proxy send; the engine's agent
         // requires it.
@@ -211,7 +213,15 @@ impl Transit {
             // The client copies the body into buffers of its own; only ours is zeroized.
             request = request.header("Content-Type", "application/json").body(body.to_vec());
         }
-        let mut response = request.send().await.map_err(explain)?;
+        // Within the span, so that the engine's own spans belong to it.
+        let response = span.around(async {
+            let trace = TraceContext::propagated();
+            let headers = trace.iter().flat_map(TraceContext::headers);
+            headers.fold(request, |request, (name, value)| request.header(name, value)).send().await
+        });
+        let response = response.await;
+        span.answered(response.as_ref().ok().map(|response| response.status().as_u16()));
+        let mut response = response.map_err(explain)?;
         let status = response.status();
         let mut answer = Zeroizing::new(Vec::with_capacity(MAX_RESPONSE_BYTES));
         while let Some(chunk) = response.chunk().await.map_err(explain)? {

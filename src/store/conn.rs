@@ -1,15 +1,15 @@
 //! A connection, whose methods are the queries of both backends.
 
 use super::records::{
-    Candidates, ChainRow, ChainedEvent, CiphertextRow, Cut, DataKeyRow, DataKeyTotals, DeletedEntryRow, EntryLists,
-    EntryPage, EntryRow, EntrySelection, EntryView, ErasedRows, EventRow, EventSelection, ExposureRow,
-    InstallationKeyRow, Link, MilestoneRow, OutboxRow, ProjectRow, ReplacedKeyRow, SettingRow, TipRow, TupleRow,
-    UsageRow, Uses, VersionRow, VersionView, WantedValues,
+    Candidates, ChainRow, ChainedEvent, CiphertextRow, Cut, DataKeyRow, DataKeyTotals, DeletedEntryRow, DueEntry,
+    EntryCounts, EntryLists, EntryPage, EntryRow, EntrySelection, EntryView, ErasedRows, EventRow, EventSelection,
+    ExposureRow, InstallationKeyRow, Link, LiveEntryRow, MilestoneRow, NoticeRow, OutboxRow, ProjectRow, ProjectState,
+    ReplacedKeyRow, SettingRow, TipRow, TupleRow, UsageRow, Uses, VersionRow, VersionView, WantedValues,
 };
 use super::{Result, postgres, sqlite};
 use crate::domain::{
-    ApprovedNames, AuditAction, ChainId, DataKeyId, EntryId, EnvironmentNames, EventId, KeyPurpose, MilestoneId, Phase,
-    ProjectId, ProjectStatus, Timestamp,
+    ApprovedNames, AuditAction, ChainId, DataKeyId, EntryId, EventId, KeyPurpose, MilestoneId, ProjectId,
+    ProjectStatus, Timestamp,
 };
 
 /// One connection; its methods are the queries.
@@ -21,6 +21,27 @@ pub enum Conn {
     Sqlite(sqlite::PooledConnection),
 }
 
+/// Calls a function of PostgreSQL's module with the connection, within its time limit; `$operation`
+/// names the statement in traces.
+macro_rules! in_time {
+    ($operation:expr, $conn:expr, $($name:ident)::+($($arg:expr),*)) => {{
+        let (open, limit) = $conn.asked()?;
+        let statement = crate::store::measures::Statement::begin("postgresql", $operation);
+        let answer = tokio::time::timeout(limit, $($name)::+(open $(, $arg)*)).await;
+        statement.end($conn.answered(answer))
+    }};
+}
+pub(super) use in_time;
+
+/// Awaits a call of a function of SQLite's module; `$operation` names the statement in traces.
+macro_rules! on_sqlite {
+    ($operation:expr, $call:expr) => {{
+        let statement = crate::store::measures::Statement::begin("sqlite", $operation);
+        statement.end($call.await.map_err(crate::store::Error::from))
+    }};
+}
+pub(super) use on_sqlite;
+
 /// Writes a method of [`Conn`] for each query: the function of that name in the backend's module.
 macro_rules! queries {
     ($($module:ident { $($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty;)+ })+) => {
@@ -31,8 +52,12 @@ macro_rules! queries {
             /// When the database refuses or cannot answer.
             $vis async fn $name(&mut self $(, $arg: $ty)*) -> Result<$ret> {
                 match self {
-                    Self::Postgres(conn) => Ok(postgres::queries::$module::$name(conn $(, $arg)*).await?),
-                    Self::Sqlite(conn) => Ok(sqlite::queries::$module::$name(conn $(, $arg)*).await?),
+                    Self::Postgres(conn) => {
+                        in_time!(stringify!($name), conn, postgres::queries::$module::$name($($arg),*))
+                    }
+                    Self::Sqlite(conn) => {
+                        on_sqlite!(stringify!($name), sqlite::queries::$module::$name(conn $(, $arg)*))
+                    }
                 }
             }
         )+)+}
@@ -43,14 +68,22 @@ queries! {
     projects {
         /// Those of these projects that have a vault.
         pub fn projects_by_id(ids: &[ProjectId]) -> Vec<ProjectRow>;
+        /// Everything of a project that its MAC covers.
+        pub fn project_state(id: &ProjectId) -> Option<ProjectState>;
+        /// The same of projects with ids after `after`, by id; at most `limit`.
+        pub fn project_states_after(after: &str, limit: i64) -> Vec<ProjectState>;
+        /// The ids of projects after `after`, in order; at most `limit`.
+        pub fn project_ids_after(after: &str, limit: i64) -> Vec<ProjectId>;
         /// Adds a project.
-        pub fn insert_project(id: &ProjectId, status: ProjectStatus, now: Timestamp) -> ();
-        /// Sets a project's status.
-        pub fn set_project_status(id: &ProjectId, status: ProjectStatus) -> ();
+        pub fn insert_project(row: &ProjectState) -> ();
+        /// Writes the columns of a project that can change, under its lock.
+        pub fn save_project(row: &ProjectState) -> ();
+        /// The entries of a project that are not deleted.
+        pub fn live_entries(project: &ProjectId) -> Vec<LiveEntryRow>;
+        /// Whether any row of projects or milestones was ever signed.
+        pub fn has_signed_projects() -> bool;
         /// The names that these projects approve for their sessions.
         pub fn approved_names(ids: &[ProjectId]) -> Vec<(ProjectId, ApprovedNames)>;
-        /// Sets which names reach a project's sessions.
-        pub fn set_environment_names(id: &ProjectId, names: EnvironmentNames, approved: &ApprovedNames) -> ();
         /// The receipt of a deleted project; the outer `None` if no project of this id was deleted.
         pub fn tombstone(id: &ProjectId) -> Option<Option<String>>;
         /// Records that a project was deleted, with its receipt.
@@ -60,9 +93,9 @@ queries! {
         /// The milestones of these projects, by id.
         pub fn milestones_of(of: &[ProjectId]) -> Vec<MilestoneRow>;
         /// Adds a milestone.
-        pub fn insert_milestone(id: &MilestoneId, project: &ProjectId, phase: Phase) -> ();
-        /// Sets a milestone's phase, and whether a person closed it.
-        pub fn set_phase(id: &MilestoneId, phase: Phase, closed: bool) -> ();
+        pub fn insert_milestone(row: &MilestoneRow) -> ();
+        /// Writes the columns of a milestone that can change, under its project's lock.
+        pub fn save_milestone(row: &MilestoneRow) -> ();
         /// Deletes a milestone that has no entries.
         pub fn delete_milestone(id: &MilestoneId) -> ();
     }
@@ -105,6 +138,8 @@ queries! {
         pub fn data_keys_of(project: &ProjectId) -> Vec<DataKeyRow>;
         /// Data keys of all projects with ids after `after`, by id; at most `limit`.
         pub fn data_keys_after(after: DataKeyId, limit: i64) -> Vec<DataKeyRow>;
+        /// The ids of the same data keys.
+        pub fn data_key_ids_after(after: DataKeyId, limit: i64) -> Vec<DataKeyId>;
         /// Any one data key that this master key wraps.
         pub fn data_key_under(master_key: &str) -> Option<DataKeyRow>;
         /// Counts values that are about to be sealed with a data key; returns their number since
@@ -123,6 +158,10 @@ queries! {
         pub fn insert_replaced_key(row: &ReplacedKeyRow) -> ();
         /// Replaced data keys with ids after `after`, by id; at most `limit`.
         pub fn replaced_keys_after(after: DataKeyId, limit: i64) -> Vec<ReplacedKeyRow>;
+        /// The ids of the same rows.
+        pub fn replaced_key_ids_after(after: DataKeyId, limit: i64) -> Vec<DataKeyId>;
+        /// The row that lists a data key as replaced.
+        pub fn replaced_key(id: DataKeyId) -> Option<ReplacedKeyRow>;
         /// Data keys that other master keys wrap, with ids after `after`, by id; at most `limit`.
         pub fn data_keys_not_under(master_key: &str, after: DataKeyId, limit: i64) -> Vec<DataKeyRow>;
         /// The number of data keys that other master keys wrap.
@@ -135,10 +174,14 @@ queries! {
     chains {
         /// Every chain of events.
         pub fn chain_rows() -> Vec<ChainRow>;
-        /// Adds a chain, which belongs to the caller until it is released.
-        pub fn insert_chain(chain: &ChainRow) -> ();
-        /// Claims a released chain; `None` if another transaction was faster.
-        pub fn claim_chain(chain: ChainId) -> Option<ChainRow>;
+        /// Adds a chain, which is the caller's for this time.
+        pub fn insert_chain(chain: &ChainRow, lease_until: Timestamp) -> ();
+        /// Claims a released chain for this time; `None` if another transaction was faster.
+        pub fn claim_chain(chain: ChainId, lease_until: Timestamp) -> Option<ChainRow>;
+        /// Renews the lease of a chain; false if it is not the one it was.
+        pub fn renew_lease(chain: ChainId, lease: Timestamp, renewed: Timestamp) -> bool;
+        /// Releases the chains whose lease ended before an instant; returns how many.
+        pub fn release_chains_leased_before(before: Timestamp) -> usize;
         /// Releases these chains, so that other processes can append to them.
         pub fn release_chains(chains: &[ChainId]) -> ();
         /// The link of a chain's last event.
@@ -157,12 +200,23 @@ queries! {
         pub fn chain_row(chain: ChainId) -> Option<ChainRow>;
         /// A chain's events after position `after`; at most `limit`.
         pub fn chain_events(chain: ChainId, after: i64, limit: i64) -> Vec<ChainedEvent>;
-        /// Erases a chain's events up to a cut, except each entry's newest change; returns how
-        /// many.
-        pub fn cut_chain(chain: ChainId, cut: &Cut) -> usize;
+        /// The positions of a chain's events after `after`; at most `limit`.
+        pub fn chain_positions(chain: ChainId, after: i64, limit: i64) -> Vec<i64>;
+        /// The ids of all chains.
+        pub fn chain_ids() -> Vec<ChainId>;
+        /// Records where a chain is cut.
+        pub fn cut_chain(chain: ChainId, cut: &Cut) -> ();
+        /// Of the next `limit` events of a chain after position `after` and up to `last`, erases
+        /// all but each entry's newest change; returns how many, and the position up to which.
+        pub fn erase_events(chain: ChainId, after: i64, last: i64, limit: i64) -> (usize, i64);
         /// The newest changes of entries with ids after `after`, by entry, with the entries' rows;
         /// at most `limit`.
         pub fn newest_changes(after: EntryId, limit: i64) -> Vec<(ChainedEvent, Option<EntryRow>)>;
+        /// The newest changes of one entry, with its row.
+        pub fn newest_changes_of(entry: EntryId) -> Vec<(ChainedEvent, Option<EntryRow>)>;
+        /// The entries with ids after `after` that have an event of a change, by id; at most
+        /// `limit`.
+        pub fn changed_entries(after: EntryId, limit: i64) -> Vec<EntryId>;
         /// Entries with ids after `after` that have no event of a change, by id, with their
         /// revisions; at most `limit`.
         pub fn entries_without_change(after: EntryId, limit: i64) -> Vec<(EntryId, i32)>;
@@ -191,6 +245,9 @@ queries! {
         pub fn candidates(project: &ProjectId, milestone: Option<&MilestoneId>, names: Option<&[String]>, values: Option<WantedValues<'_>>) -> Candidates;
     }
     entry_lists {
+        /// Counts the entries of each of these projects that has any, as they are at `now`; those that
+        /// expire until `soon` count as expiring.
+        pub fn entry_counts(projects: &[ProjectId], now: Timestamp, soon: Timestamp) -> Vec<(ProjectId, EntryCounts)>;
         /// The entries of these projects that are not deleted, by id, with their names.
         pub fn entry_names(projects: &[ProjectId]) -> Vec<(ProjectId, EntryId, String)>;
         /// The number of entries of a selection in each list that has any; the milestone is `None`
@@ -257,15 +314,64 @@ queries! {
         pub fn outbox_of(partition: &str) -> Vec<OutboxRow>;
         /// The partitions that have changes.
         pub fn outbox_partitions() -> Vec<String>;
+        /// The changes that are set aside, oldest first; at most `limit`.
+        pub fn outbox_set_aside(limit: i64) -> Vec<OutboxRow>;
+        /// The partition of a change, if it is set aside.
+        pub fn partition_of_set_aside(seq: i64) -> Option<String>;
+        /// Number of changes that are set aside.
+        pub fn count_set_aside() -> i64;
+        /// Sets a change aside, which cannot be applied for this reason.
+        pub fn set_outbox_aside(seq: i64, reason: &str, now: Timestamp) -> ();
+        /// Replaces a change by what is left of it.
+        pub fn rewrite_outbox(seq: i64, change: &str, mac: &[u8]) -> ();
+        /// The partitions with changes that name this object or subject.
+        pub fn outbox_partitions_mentioning(object: &str) -> Vec<String>;
         /// Whether a change in any partition names this object.
         pub fn outbox_mentions(object: &str) -> bool;
         /// Deletes a change that was applied.
         pub fn delete_outbox(seq: i64) -> ();
     }
+    notices {
+        /// Entries that expire until an instant and are neither deleted nor disabled, after a place in
+        /// the order of expiry; at most `limit`.
+        pub fn expiring_entries(until: Timestamp, after: (Timestamp, EntryId), limit: i64) -> Vec<DueEntry>;
+        /// Entries with a rotation interval that are neither deleted nor disabled, with ids after
+        /// `after`, by id, and when their rotation is due; at most `limit`.
+        pub fn rotations_due(after: EntryId, limit: i64) -> Vec<DueEntry>;
+        /// The actors that were denied at least so often between two instants, most often first, by the
+        /// newest `limit` events.
+        pub fn bulk_refusals(since: Timestamp, until: Timestamp, least: i64, limit: i64) -> Vec<(String, i64)>;
+        /// The notices of a kind that were ever added for these subjects: subject, instant and
+        /// threshold.
+        pub fn known_notices(kind: &str, subjects: &[String]) -> Vec<(String, Timestamp, i32)>;
+        /// Adds a notice; false if there is one for the same.
+        pub fn insert_notice(row: &NoticeRow) -> bool;
+        /// The number of notices of a kind that wait.
+        pub fn count_waiting_notices(kind: &str) -> i64;
+        /// The notice that has waited longest since it was to be sent, of those that are of a kind
+        /// or of those that are not.
+        pub fn next_notice(now: Timestamp, kind: &str, is_of_kind: bool) -> Option<NoticeRow>;
+        /// Sets when a notice is sent next; false if another server did so.
+        pub fn reschedule_notice(row: &NoticeRow, attempts: i32, next: Option<Timestamp>) -> bool;
+        /// Forgets notices from before an instant that do not wait.
+        pub fn prune_notices(before: Timestamp) -> ();
+    }
+    gauges {
+        /// The number of changes in the outbox, and when the oldest was saved; of the first `limit`.
+        pub fn outbox_backlog(limit: i64) -> (i64, Option<Timestamp>);
+        /// The number of entries that expire after one instant and until another, and are neither
+        /// deleted nor disabled; at most `limit`.
+        pub fn count_expiring(after: Option<Timestamp>, until: Timestamp, limit: i64) -> i64;
+        /// The number of data keys, of the first `limit`, by whether they encrypt and are outgoing.
+        pub fn data_keys_by_state(limit: i64) -> Vec<(bool, bool, i64)>;
+    }
     tuples {
         /// The embedded authorizer's tuples of these objects that can matter for a decision about
         /// these subjects.
         pub fn tuples_about(objects: &[String], subjects: &[String], links: &[String]) -> Vec<TupleRow>;
+        /// What these subjects are in a tuple with: each project once, with an empty relation, and all
+        /// other objects with their relations; at most `limit`.
+        pub fn objects_of(subjects: &[String], limit: i64) -> Vec<(String, String)>;
         /// The tuples of one object; with a `subject`, that subject's tuples on every object whose
         /// name begins with `object`.
         pub fn read_tuples(object: &str, relation: Option<&str>, subject: Option<&str>) -> Vec<TupleRow>;
@@ -286,8 +392,8 @@ macro_rules! backend_queries {
             /// When the database refuses or cannot answer.
             pub async fn $name(&mut self $(, $arg: $ty)*) -> Result<$ret> {
                 match self {
-                    Self::Postgres(conn) => Ok(postgres::$name(conn $(, $arg)*).await?),
-                    Self::Sqlite(conn) => Ok(sqlite::$name(conn $(, $arg)*).await?),
+                    Self::Postgres(conn) => in_time!(stringify!($name), conn, postgres::$name($($arg),*)),
+                    Self::Sqlite(conn) => on_sqlite!(stringify!($name), sqlite::$name(conn $(, $arg)*)),
                 }
             }
         )+}
@@ -311,6 +417,8 @@ backend_queries! {
     fn insert_events(events: &[(&EventRow, Link)], uses: Option<&Uses>) -> ();
     /// Adds decoys of audit events.
     fn insert_decoys(decoys: &[(&EventRow, Link)]) -> ();
+    /// Rows whose ids are none, with the names of their tables; at most 100 of a table.
+    fn rows_without_id() -> Vec<(&'static str, String)>;
     /// Removes erased content from the database's files, outside a transaction; false if it could
     /// not.
     fn truncate_wal() -> bool;

@@ -19,6 +19,15 @@ pub enum Error {
     /// says which.
     #[error("{0}")]
     Refused(&'static str),
+    /// A newer program applied the migrations of these versions, which this one does not know.
+    #[error(
+        "the database was brought up to date by a newer program (migrations {}); run that program or a newer one, or restore the \
+         backup from before the upgrade", .0.join(", ")
+    )]
+    Newer(Vec<String>),
+    /// A row was found and cannot be read: a column holds no value of its type.
+    #[error("a row cannot be read")]
+    Unreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Anything else.
     #[error("the database failed")]
     Unexpected(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -38,30 +47,48 @@ impl Error {
         }
     }
 
+    /// The kind of error, for traces.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unique(_) => "unique",
+            Self::Unavailable(_) => "unavailable",
+            Self::Unknown(_) => "unknown_commit",
+            Self::Refused(_) => "refused",
+            Self::Newer(_) => "newer",
+            Self::Unreadable(_) => "unreadable",
+            Self::Unexpected(_) => "unexpected",
+        }
+    }
+
     pub(super) fn unreachable(source: &impl std::fmt::Display) -> Self {
         Self::Unavailable(source.to_string())
     }
 }
 
-/// Parts of the messages of databases that cannot continue. `diesel` passes their codes on only as
-/// text.
+/// Parts of the messages of SQLite when it cannot continue. `diesel` passes its codes on only as
+/// text, which SQLite has in one language.
 const CANNOT_GO_ON: &[&str] = &[
     "database is locked",
     "database or disk is full",
     "disk I/O error",
     "unable to open database file",
     "attempt to write a readonly database",
-    "connection closed",
-    "could not extend file",
-    "No space left on device",
-    "the database system is",
-    "terminating connection",
-    "cannot execute",
-    "canceling statement",
-    "deadlock detected",
-    "too many connections",
-    "remaining connection slots",
 ];
+
+impl Error {
+    /// From an error of PostgreSQL. Its messages are in the language of the server, and `diesel`
+    /// passes on no SQLSTATE. But a fault of a statement has a position in it, or breaks a
+    /// constraint, which has a kind of its own; what remains are conditions of the server:
+    /// shutdown, full disk, cancelled statement, deadlock, too many connections.
+    pub(super) fn of_postgres(error: Diesel) -> Self {
+        match &error {
+            Diesel::DatabaseError(DatabaseErrorKind::Unknown, info) if info.statement_position().is_none() => {
+                Self::Unavailable(info.message().to_owned())
+            }
+            _ => error.into(),
+        }
+    }
+}
 
 impl From<Diesel> for Error {
     fn from(error: Diesel) -> Self {
@@ -79,6 +106,7 @@ impl From<Diesel> for Error {
             Diesel::DatabaseError(_, info) if CANNOT_GO_ON.iter().any(|part| info.message().contains(part)) => {
                 Self::Unavailable(info.message().to_owned())
             }
+            Diesel::DeserializationError(_) => Self::Unreadable(error.into()),
             Diesel::BrokenTransactionManager => Self::Unavailable(error.to_string()),
             _ => Self::unexpected(error),
         }
@@ -105,7 +133,7 @@ impl From<Error> for domain::Error {
                 tracing::error!(reason, "the database cannot be used with its present settings");
                 Self::unavailable("The vault's database cannot be used now; nothing was changed.")
             }
-            Error::Unexpected(_) => Self::internal(error),
+            Error::Newer(_) | Error::Unreadable(_) | Error::Unexpected(_) => Self::internal(error),
         }
     }
 }

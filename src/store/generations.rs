@@ -3,6 +3,7 @@
 use super::{Error, Kind, Result, Store};
 use crate::domain::ProjectId;
 use crate::groups::{Groups, Leader};
+use crate::trace::ExportedSpan;
 use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -36,8 +37,8 @@ pub(super) fn generations() -> Generations {
 }
 
 impl Store {
-    /// The generation of a project's rows; on PostgreSQL `None` if there is no such project. There, one
-    /// statement reads those of all callers that wait, and begins after each of them has asked.
+    /// The generation of a project's rows; on PostgreSQL `None` if there is no such project. There,
+    /// one statement reads those of all callers that wait, and begins after each of them has asked.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -56,6 +57,7 @@ impl Store {
         while let Some(group) = leader.next_group() {
             let projects: Vec<_> = group.iter().map(|one| one.question.clone()).collect();
             let read = async { self.conn().await?.projects_by_id(&projects).await };
+            let read = group.first().map_or_else(ExportedSpan::entered, |first| first.asked_in.clone()).around(read);
             // Others wait for their turn, so a connection that hangs must not keep it.
             let found = tokio::time::timeout(MAX_WAIT, read).await.unwrap_or_else(|_| Err(no_answer()));
             let found: Result<HashMap<_, _>> =

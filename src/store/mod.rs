@@ -7,6 +7,7 @@ mod conn;
 mod entry_changes;
 mod error;
 mod generations;
+mod measures;
 mod migrations;
 mod postgres;
 pub mod records;
@@ -15,13 +16,16 @@ mod statement;
 mod transaction;
 
 pub use conn::Conn;
+use conn::{in_time, on_sqlite};
 use diesel_async::pooled_connection::deadpool::Pool;
 pub use error::Error;
 pub use generations::Generation;
 use generations::{Generations, generations};
+pub use measures::declare_metrics;
+pub use migrations::Tables;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 pub use transaction::{End, Tx};
@@ -42,10 +46,16 @@ pub struct Store {
     /// can use the connection.
     writer: Arc<Mutex<()>>,
     generations: Generations,
+    /// Time limit for a statement on PostgreSQL.
+    patience: Duration,
+    /// When the last record was refused, unless one was written since.
+    refused: Arc<parking_lot::Mutex<Option<Instant>>>,
 }
 
 /// Maximum time a transaction waits for SQLite's write lock.
 const WRITE_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a refused record counts.
+const REFUSAL_LASTS: Duration = Duration::from_secs(10);
 /// Maximum time a set-up waits for another one.
 const SET_UP_LOCK_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -82,8 +92,20 @@ impl Store {
     /// # Errors
     /// When the URL names neither PostgreSQL nor SQLite.
     pub fn open(url: &str, instrument: Option<Instrument>) -> Result<Self> {
+        Self::open_within(url, instrument, postgres::STATEMENT_LIMIT)
+    }
+
+    /// As [`Self::open`], for an operator's command: its statements may wait for a busy database.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_patiently(url: &str) -> Result<Self> {
+        Self::open_within(url, None, postgres::PATIENT_LIMIT)
+    }
+
+    fn open_within(url: &str, instrument: Option<Instrument>, patience: Duration) -> Result<Self> {
         let pool = match (Kind::of(url), url.strip_prefix("sqlite:")) {
-            (Some(Kind::Postgres), _) => Backend::Postgres(postgres::open(url, instrument)?),
+            (Some(Kind::Postgres), _) => Backend::Postgres(postgres::open(url, instrument, patience)?),
             (Some(Kind::Sqlite), Some(path)) => Backend::Sqlite(sqlite::open(path, instrument.as_ref())?),
             _ => {
                 return Err(Error::Refused(
@@ -91,7 +113,22 @@ impl Store {
                 ));
             }
         };
-        Ok(Self { pool, url: SecretString::from(url), writer: Arc::default(), generations: generations() })
+        let url = SecretString::from(url);
+        let (writer, refused) = (Arc::default(), Arc::default());
+        Ok(Self { pool, url, writer, generations: generations(), patience, refused })
+    }
+
+    /// Notes whether the database took a record. On a full disk it still takes rows that fit into
+    /// the pages it has, so a probe alone does not notice.
+    pub fn note_record(&self, taken: bool) {
+        *self.refused.lock() = (!taken).then(Instant::now);
+    }
+
+    /// Whether the database refused the last record, not long ago: a server that gets no requests
+    /// because of that has to be tried again.
+    #[must_use]
+    pub fn refuses_records(&self) -> bool {
+        self.refused.lock().is_some_and(|at| at.elapsed() < REFUSAL_LASTS)
     }
 
     /// The kind of database.
@@ -106,17 +143,18 @@ impl Store {
     /// Brings the tables up to date. Safe to repeat, and to run twice at once.
     ///
     /// # Errors
-    /// When the database cannot be reached or a migration fails; then none of it was applied.
+    /// When the database cannot be reached or a migration fails; then none of it was applied. When
+    /// a newer program has brought the tables up to date.
     pub async fn migrate(&self) -> Result<()> {
         migrations::run(self.kind(), self.url.expose_secret()).await
     }
 
-    /// Whether the tables are up to date.
+    /// Compares the tables with those of this program. Writes nothing.
     ///
     /// # Errors
     /// When the database cannot be reached.
-    pub async fn is_migrated(&self) -> Result<bool> {
-        migrations::are_applied(self.kind(), self.url.expose_secret()).await
+    pub async fn tables(&self) -> Result<Tables> {
+        migrations::tables(self.kind(), self.url.expose_secret()).await
     }
 
     /// Rejects a database whose commits could be lost, as every new connection does.
@@ -127,14 +165,38 @@ impl Store {
         self.conn().await.map(drop)
     }
 
+    /// Rejects a database that takes no writes, such as a standby. Writes nothing itself.
+    ///
+    /// # Errors
+    /// When the database is read-only or cannot be reached.
+    pub async fn require_writable(&self) -> Result<()> {
+        let mut tx = self.begin().await?;
+        if let Conn::Postgres(conn) = &mut *tx
+            && in_time!("is_read_only", conn, postgres::is_read_only())?
+        {
+            return Err(Error::Refused(
+                "PostgreSQL takes no writes here: it is a standby, or default_transaction_read_only is on; name the primary",
+            ));
+        }
+        tx.rollback().await
+    }
+
     /// Takes a connection without a transaction, for reading.
     ///
     /// # Errors
     /// When none is available in time, or its commits could be lost.
     pub async fn conn(&self) -> Result<Conn> {
+        let began = Instant::now();
+        let conn = self.any_conn().await;
+        measures::record_wait(began, &conn);
+        conn
+    }
+
+    async fn any_conn(&self) -> Result<Conn> {
         match &self.pool {
             Backend::Postgres(pool) => {
-                let conn = pool.get().await.map(Conn::Postgres);
+                let conn = pool.get().await;
+                let conn = conn.map(|conn| Conn::Postgres(postgres::PooledConnection::new(conn, self.patience)));
                 conn.map_err(|error| postgres::not_durable(&error).unwrap_or_else(|| Error::unreachable(&error)))
             }
             Backend::Sqlite(pools) => sqlite_conn(&pools.others).await,
@@ -142,15 +204,20 @@ impl Store {
     }
 
     /// As [`Self::conn`], for statements that find few rows by an index. With SQLite, they run on
-    /// the worker thread and keep its other tasks waiting, so use it for no statement whose rows grow
-    /// with a project or with the installation.
+    /// the worker thread and keep its other tasks waiting, so use it for no statement whose rows
+    /// grow with a project or with the installation.
     ///
     /// # Errors
     /// As [`Self::conn`].
     pub async fn reader(&self) -> Result<Conn> {
         match &self.pool {
             Backend::Postgres(_) => self.conn().await,
-            Backend::Sqlite(pools) => sqlite_conn(&pools.readers).await,
+            Backend::Sqlite(pools) => {
+                let began = Instant::now();
+                let conn = sqlite_conn(&pools.readers).await;
+                measures::record_wait(began, &conn);
+                conn
+            }
         }
     }
 
@@ -186,8 +253,12 @@ impl Store {
         let lock = self.write_lock(limit).await?;
         let mut conn = self.conn().await?;
         match &mut conn {
-            Conn::Postgres(conn) => postgres::begin(conn, limit).await?,
-            Conn::Sqlite(conn) => sqlite::begin(conn, limit).await?,
+            Conn::Postgres(conn) => {
+                // A statement may wait for a lock that long.
+                conn.be_patient(limit + postgres::STATEMENT_LIMIT);
+                in_time!("BEGIN", conn, postgres::begin(limit))?;
+            }
+            Conn::Sqlite(conn) => on_sqlite!("BEGIN", sqlite::begin(conn, limit))?,
         }
         let mut tx = Tx::new(conn);
         tx.at_end(move |_| drop(lock));

@@ -1,61 +1,21 @@
 //! Rows in the domain's types, which the queries take and return. They hold ciphertext, never
 //! plaintext.
 
-use super::Generation;
 use crate::domain::{
-    AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EnvironmentNames, EventId, MilestoneId, Phase,
-    ProjectId, ProjectStatus, Purpose, Role, Timestamp, UserId,
+    AuditAction, AuditOutcome, Category, ChainId, DataKeyId, EntryId, EventId, MilestoneId, ProjectId, Purpose, Role,
+    Timestamp, UserId,
 };
 use diesel::Queryable;
 use std::sync::Arc;
 
 mod keys;
+mod notices;
+mod projects;
 mod usage;
 pub use keys::{DataKeyRow, DataKeyTotals, InstallationKeyRow, ReplacedKeyRow, SettingRow};
+pub use notices::{DueEntry, NoticeRow};
+pub use projects::{LiveEntryRow, MilestoneRow, ProjectRow, ProjectState};
 pub use usage::{UsageRow, Uses};
-
-/// A project that has a vault.
-#[derive(Debug, Clone, Queryable)]
-pub struct ProjectRow {
-    /// Its id.
-    pub id: ProjectId,
-    /// Its state.
-    pub status: ProjectStatus,
-    /// The rule for the names that reach its sessions.
-    pub environment_names: EnvironmentNames,
-    /// The generation of its rows.
-    pub generation: Generation,
-}
-
-/// A milestone of a project.
-#[derive(Debug, Clone, Queryable)]
-pub struct MilestoneRow {
-    /// Its id.
-    pub id: MilestoneId,
-    /// The project it belongs to.
-    pub project: ProjectId,
-    /// The first instant of its phase.
-    pub opens_at: Option<Timestamp>,
-    /// The first instant after its phase.
-    pub closes_at: Option<Timestamp>,
-    /// Whether a person closed it.
-    pub closed: bool,
-}
-
-impl MilestoneRow {
-    /// Whether agents see its entries. If a person closed it, a clock that is behind does not
-    /// reopen it.
-    #[must_use]
-    pub fn is_open(&self, now: Timestamp) -> bool {
-        !self.closed && self.phase().is_open(now)
-    }
-
-    /// Its phase.
-    #[must_use]
-    pub const fn phase(&self) -> Phase {
-        Phase { opens_at: self.opens_at, closes_at: self.closes_at }
-    }
-}
 
 /// A row of `entries`.
 #[derive(Clone, Queryable)]
@@ -207,6 +167,9 @@ pub struct WantedValues<'a> {
 pub struct Candidates {
     /// The project; `None` if it has no vault.
     pub project: Option<ProjectRow>,
+    /// What the project's MAC covers, and the MAC; `None` if it has no vault, or once it was
+    /// checked.
+    pub state: Option<Box<ProjectState>>,
     /// The requested milestone; `None` if it is not this project's.
     pub milestone: Option<MilestoneRow>,
     /// The project's entries that are not deleted, and that milestone's.
@@ -340,6 +303,12 @@ pub struct OutboxRow {
     pub change: String,
     /// Authenticates partition and change.
     pub mac: Vec<u8>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was set aside, because it cannot be applied.
+    pub set_aside_at: Option<Timestamp>,
+    /// Why it cannot be applied.
+    pub reason: Option<String>,
 }
 
 /// The columns of a deleted entry that its erasure needs.
@@ -395,8 +364,31 @@ pub struct EntrySelection {
     pub statuses: Vec<crate::domain::EntryStatus>,
     /// Expiring before this instant, and neither disabled nor deleted.
     pub expires_before: Option<Timestamp>,
+    /// Due for rotation before this instant, and neither disabled nor deleted.
+    pub rotation_due_before: Option<Timestamp>,
+    /// Only entries that no agent has received (true), or only those that one has (false).
+    pub never_resolved: Option<bool>,
     /// The instant that divides expired from active.
     pub now: Option<Timestamp>,
+}
+
+/// Numbers of entries of a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Queryable)]
+pub struct EntryCounts {
+    /// ACTIVE ones.
+    pub active: i64,
+    /// EXPIRED ones.
+    pub expired: i64,
+    /// DISABLED ones.
+    pub disabled: i64,
+    /// DELETED ones.
+    pub deleted: i64,
+    /// ACTIVE ones that expire soon.
+    pub expiring: i64,
+    /// Those due for rotation, and neither disabled nor deleted.
+    pub rotation_due: i64,
+    /// Those not deleted that no agent has received.
+    pub never_used: i64,
 }
 
 /// The order of a list of entries; equal ones are ordered by id.
@@ -446,6 +438,8 @@ pub struct EventSelection {
     pub actions: Option<Vec<AuditAction>>,
     /// With one of these outcomes.
     pub outcomes: Option<Vec<AuditOutcome>>,
+    /// By one of these actors.
+    pub actors: Option<Vec<String>>,
     /// From this instant on.
     pub since: Option<Timestamp>,
     /// Before this instant.
@@ -473,9 +467,9 @@ pub struct TupleRow {
 #[derive(Debug, Clone, Queryable)]
 pub struct ExposureRow {
     /// The entry.
-    pub entry: Option<EntryId>,
+    pub entry: EntryId,
     /// The agent.
-    pub agent: Option<String>,
+    pub agent: String,
     /// When the agent first received it.
     pub since: Option<Timestamp>,
     /// When the agent last received it.

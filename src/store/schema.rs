@@ -20,6 +20,9 @@ diesel::table! {
         registered_at -> BigInt,
         environment_names -> Text,
         approved_names -> Text,
+        revision -> BigInt,
+        mac -> Nullable<Binary>,
+        listing -> Nullable<Binary>,
     }
 }
 diesel::table! {
@@ -34,6 +37,8 @@ diesel::table! {
         opens_at -> Nullable<BigInt>,
         closes_at -> Nullable<BigInt>,
         closed -> Bool,
+        revision -> BigInt,
+        mac -> Nullable<Binary>,
     }
 }
 diesel::table! {
@@ -104,6 +109,17 @@ diesel::table! {
     use super::types::*;
     entry_usage (entry_id) { entry_id -> Id, resolve_count -> BigInt, last_resolved_at -> Nullable<BigInt>, }
 }
+diesel::table! {
+    use super::types::*;
+    exposures (entry_id, version, agent_id) {
+        entry_id -> Id,
+        version -> Integer,
+        agent_id -> Text,
+        first_at -> BigInt,
+        last_at -> BigInt,
+        received -> BigInt,
+    }
+}
 /// Declares a table with the columns of an event.
 macro_rules! events_table {
     ($table:ident) => {
@@ -152,6 +168,7 @@ diesel::table! {
         cut_seq -> BigInt,
         cut_event_mac -> Nullable<Binary>,
         cut_mac -> Nullable<Binary>,
+        lease_until -> Nullable<BigInt>,
     }
 }
 diesel::table! {
@@ -164,7 +181,29 @@ diesel::table! {
 }
 diesel::table! {
     use super::types::*;
-    outbox (seq) { seq -> BigInt, lane -> Text, change -> Text, mac -> Binary, created_at -> BigInt, }
+    outbox (seq) {
+        seq -> BigInt,
+        lane -> Text,
+        change -> Text,
+        mac -> Binary,
+        created_at -> BigInt,
+        set_aside_at -> Nullable<BigInt>,
+        set_aside_reason -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    use super::types::*;
+    notices (id) {
+        id -> Text,
+        kind -> Text,
+        subject -> Text,
+        due_at -> BigInt,
+        threshold_days -> Integer,
+        count -> BigInt,
+        created_at -> BigInt,
+        attempts -> Integer,
+        next_attempt_at -> Nullable<BigInt>,
+    }
 }
 diesel::table! {
     use super::types::*;
@@ -182,4 +221,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     ciphertexts,
     versions,
     entry_usage,
+    exposures,
 );

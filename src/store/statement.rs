@@ -1,5 +1,5 @@
-//! Statements in plain SQL, where `diesel` has no expression for them or would prepare them on every
-//! call: it keeps no prepared statement for `sql_query`, for upserts and for batches of rows.
+//! Statements in plain SQL, where `diesel` has no expression for them or would prepare them on
+//! every call: it keeps no prepared statement for `sql_query`, for upserts and for batches of rows.
 
 use diesel::QueryResult;
 use diesel::backend::Backend;
@@ -7,7 +7,8 @@ use diesel::expression::{
     AppearsOnTable, Expression, SelectableExpression, TypedExpressionType, ValidGrouping, is_aggregate,
 };
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sql_types::SqlType;
+use diesel::serialize::ToSql;
+use diesel::sql_types::{BigInt, Bool, HasSqlType, SqlType};
 use std::marker::PhantomData;
 
 /// A statement that each connection prepares once.
@@ -16,8 +17,8 @@ pub struct Statement<B> {
     binds: B,
 }
 
-/// A statement. Each `?` of `sql` stands for the next of `binds`, a tuple, and for all parts of one that
-/// is a tuple itself, with commas between them; it holds no other `?`, not even in a literal.
+/// A statement. Each `?` of `sql` stands for the next of `binds`, a tuple, and for all parts of one
+/// that is a tuple itself, with commas between them; it holds no other `?`, not even in a literal.
 pub fn statement<B>(sql: &'static str, binds: B) -> Statement<B> {
     Statement { sql, binds }
 }
@@ -90,6 +91,44 @@ impl<ST> QueryId for Fixed<ST> {
 impl<ST, DB: Backend> QueryFragment<DB> for Fixed<ST> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         out.push_sql(self.sql);
+        Ok(())
+    }
+}
+
+/// A condition in plain SQL about numbers. Statements with it are kept prepared.
+#[derive(Clone, Copy)]
+pub struct Compared {
+    before: &'static str,
+    number: i64,
+    after: &'static str,
+}
+
+/// A condition in plain SQL: `before`, a number of 64 bits, and `after`.
+pub const fn compared(before: &'static str, number: i64, after: &'static str) -> Compared {
+    Compared { before, number, after }
+}
+
+impl Expression for Compared {
+    type SqlType = Bool;
+}
+impl<From> AppearsOnTable<From> for Compared {}
+impl<From> SelectableExpression<From> for Compared {}
+impl<GroupBy> ValidGrouping<GroupBy> for Compared {
+    type IsAggregate = is_aggregate::Never;
+}
+impl QueryId for Compared {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+impl<DB> QueryFragment<DB> for Compared
+where
+    DB: Backend + HasSqlType<BigInt>,
+    i64: ToSql<BigInt, DB>,
+{
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.push_sql(self.before);
+        out.push_bind_param::<BigInt, _>(&self.number)?;
+        out.push_sql(self.after);
         Ok(())
     }
 }

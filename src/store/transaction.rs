@@ -1,5 +1,6 @@
 //! Transactions. However one ends, nothing half-done stays, and its connection can serve the next.
 
+use super::conn::{in_time, on_sqlite};
 use super::{Conn, Error, Result, postgres, sqlite};
 use diesel_async::pooled_connection::deadpool::Object;
 use std::time::Duration;
@@ -48,10 +49,10 @@ impl Tx {
         // If this future is dropped while it waits, the outcome is unknown too.
         self.end = End::Unknown;
         let committed = match &mut *self {
-            Conn::Postgres(conn) => postgres::commit(conn).await,
-            Conn::Sqlite(conn) => sqlite::commit(conn).await,
+            Conn::Postgres(conn) => in_time!("COMMIT", conn, postgres::commit()),
+            Conn::Sqlite(conn) => on_sqlite!("COMMIT", sqlite::commit(conn)),
         };
-        match committed.map_err(Error::from) {
+        match committed {
             Ok(()) => {
                 self.end = End::Committed;
                 self.give_back();
@@ -71,8 +72,8 @@ impl Tx {
     /// When the database cannot be reached; no change was made then either.
     pub async fn rollback(mut self) -> Result<()> {
         match &mut *self {
-            Conn::Postgres(conn) => postgres::rollback(conn).await?,
-            Conn::Sqlite(conn) => sqlite::rollback(conn).await?,
+            Conn::Postgres(conn) => in_time!("ROLLBACK", conn, postgres::rollback())?,
+            Conn::Sqlite(conn) => on_sqlite!("ROLLBACK", sqlite::rollback(conn))?,
         }
         self.give_back();
         Ok(())
@@ -96,15 +97,14 @@ impl Drop for Tx {
         match (self.conn.take(), Handle::try_current()) {
             (Some(Conn::Postgres(mut conn)), Ok(runtime)) => {
                 runtime.spawn(async move {
-                    match tokio::time::timeout(ROLLBACK_TIMEOUT, postgres::rollback(&mut conn)).await {
-                        Ok(Ok(())) => drop(conn),
-                        Ok(Err(_)) | Err(_) => drop(Object::take(conn)),
+                    if !conn.rolls_back_within(ROLLBACK_TIMEOUT).await {
+                        conn.close();
                     }
                     told();
                 });
                 return;
             }
-            (Some(Conn::Postgres(conn)), Err(_)) => drop(Object::take(conn)),
+            (Some(Conn::Postgres(conn)), Err(_)) => conn.close(),
             (Some(Conn::Sqlite(conn)), _) => drop(Object::take(conn)),
             (None, _) => {}
         }

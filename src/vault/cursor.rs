@@ -126,3 +126,26 @@ impl List {
         Ok(Page { items, has_next, has_previous: after, resume_after: None })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fuzzing::fuzz;
+
+    #[test]
+    fn fuzz_cursors() {
+        let (list, other) = (List::of(&"entries"), List::of(&"events"));
+        let keys = [(1_i64, "NAME".to_owned(), None::<String>), (-7, String::new(), Some("\u{0}\u{1f600}".to_owned()))];
+        let made: Vec<Vec<u8>> = keys.iter().map(|key| list.cursor(key).unwrap().into_bytes()).collect();
+        fuzz("cursors", &made, |input| {
+            let text = String::from_utf8_lossy(input);
+            let Ok(key) = list.key::<(i64, String, Option<String>)>(Some(&text)) else { return false };
+            let key = key.unwrap();
+            let printed = list.cursor(&key).unwrap();
+            assert_eq!(list.key(Some(&printed)).unwrap(), Some(key), "what is printed is read back");
+            let elsewhere = other.key::<(i64, String, Option<String>)>(Some(&text));
+            assert!(elsewhere.is_err(), "no other list takes it");
+            true
+        });
+    }
+}

@@ -101,18 +101,21 @@ impl Milestones {
         let same = |now: &MilestoneRow| now.project == row.project;
         let row =
             tx.milestones_by_id(std::slice::from_ref(&row.id)).await?.pop().filter(same).ok_or(NO_SUCH_MILESTONE)?;
+        let (id, project) = (row.id.clone(), row.project.clone());
+        let open = self.installation.open_project(&mut tx, &project).await?;
+        open.verify_milestone(&row)?;
         let now = self.now();
         let phase = row.phase().closed(now);
         let ends = phase != row.phase();
         // A phase that has ended by this clock may go on by another server's.
         if ends || !row.closed {
-            tx.set_phase(&row.id, phase, true).await?;
+            open.set_phase(&mut tx, row, phase, true).await?;
         }
         if ends {
             self.audit.append(&mut tx, &[event]).await?;
         }
         tx.commit().await?;
-        Ok(Milestone { open: false, phase, id: row.id, project: row.project })
+        Ok(Milestone { open: false, phase, id, project })
     }
 
     /// Creates a milestone, or sets the phase of one of the same project. The same bounds again
@@ -142,14 +145,19 @@ impl Milestones {
                     "This is the id of another project's milestone; ids of milestones are unique.".to_owned(),
                 ));
             }
-            Some(row) if row.phase() == phase => tx.commit().await?,
-            Some(_) => {
-                tx.set_phase(&milestone, phase, false).await?;
+            Some(row) if row.phase() == phase => {
+                self.installation.open_project(&mut tx, &project).await?.verify_milestone(&row)?;
+                tx.commit().await?;
+            }
+            Some(row) => {
+                let open = self.installation.open_project(&mut tx, &project).await?;
+                open.set_phase(&mut tx, row, phase, false).await?;
                 self.audit.append(&mut tx, &[event]).await?;
                 tx.commit().await?;
             }
             None => {
-                tx.insert_milestone(&milestone, &project, phase).await?;
+                let open = self.installation.open_project(&mut tx, &project).await?;
+                open.add_milestone(&mut tx, &milestone, phase).await?;
                 // One of this id whose tuples are still on their way out would take the new one's
                 // with them.
                 if tx.outbox_mentions(&Object::milestone(&milestone)).await? {
@@ -195,6 +203,9 @@ impl Milestones {
         let entries = tx.entry_ids_of_milestone(&milestone).await?;
         let erased = tx.erase_entries(&entries).await?;
         tx.delete_milestone(&milestone).await?;
+        let mut open = self.installation.open_project(&mut tx, &row.project).await?;
+        open.remove_milestone(&milestone);
+        open.save(&mut tx).await?;
         let event = caller.event(action, self.now()).in_project(&row.project).on_milestone(Some(&milestone));
         let step = Step::Erase { object: Object::milestone(&milestone), last: None };
         let applied = self.tuples.commit_and_apply(tx, partition, &[event], &[step]).await;

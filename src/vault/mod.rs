@@ -6,6 +6,7 @@
 //!
 //! - `verification` and `rotation`: operators' commands that verify records and replace keys;
 //! - `agent`: the values that an agent receives;
+//! - `notices`: what people are told about by a webhook;
 //! - `projects`, `milestones`, `members`: managed by the platform and by Accountable people;
 //! - `entries`: the credentials;
 //! - `access`: authorization, and the transaction of a change;
@@ -14,7 +15,8 @@
 //! - `keys`: the installation, its keys and the data keys of projects.
 //!
 //! Small files: `caller` (principal and request), `cursor` (pages of lists), `input` (parsing ids),
-//! `health` (readiness), `sweeper` (erasing deleted entries), `wal` (erased rows in SQLite's log).
+//! `health` (readiness), `overview` (what operators see of the installation), `measures` and
+//! `gauges` (metrics), `sweeper` (erasing deleted entries), `wal` (erased rows in SQLite's log).
 
 mod access;
 mod agent;
@@ -22,11 +24,15 @@ mod audit;
 mod caller;
 mod cursor;
 mod entries;
+mod gauges;
 mod health;
 mod input;
 mod keys;
+mod measures;
 mod members;
 mod milestones;
+mod notices;
+mod overview;
 mod projects;
 mod rotation;
 mod sweeper;
@@ -45,18 +51,23 @@ pub use caller::Caller;
 pub use cursor::Page;
 pub use entries::{
     Change, Entries, Entry, EntryChanges, EntryFacts, EntryFilter, EntryList, EntryListPage, EntryOrder, EntryQuery,
-    EnvironmentChange, Import, Imported, LeftOut, NewEntry, OnConflict, OrderField, Rollback, Rotation, SealedHint,
-    Usage, Version, page_versions,
+    EnvironmentChange, Import, ImportChange, ImportLine, Imported, LeftOut, ListViewer, NewEntry, OnConflict,
+    OrderField, Rollback, Rotation, SealedHint, Summary, Usage, Version, page_versions,
 };
-pub use health::Health;
-pub use keys::{ExistingRows, ForgedKey, ForgedSetting, Installation, InstallationError, MAX_SEALED, OnProgress};
+pub use gauges::Gauges;
+pub use health::{Findings, Health};
+pub use keys::{
+    ExistingRows, ForgedKey, ForgedProject, ForgedSetting, Installation, InstallationError, MAX_SEALED, OnProgress,
+};
 pub use members::{AgentAssignment, AgentChange, Auditor, Members, RoleChange, RoleHolder};
 pub use milestones::{Milestone, Milestones, NewMilestone};
+pub use notices::Notices;
+pub use overview::{InstallationOverview, KeyCount, KeyKind, MAX_SIGNED_ENDS, Overview, SignedEnd};
 pub use projects::{Erased, NewProject, Projects};
 pub use rotation::{DataKeysReplaced, KeyRotation, KeyStatus, MasterKeyUse, Rewrapped};
 pub use sweeper::Sweeper;
-pub use tuples::Tuples;
-pub use verification::{Break, Verification, Verifier};
+pub use tuples::{SetAside, Tuples};
+pub use verification::{Break, LastVerification, Verification, Verifier};
 pub use wal::Wal;
 
 pub use crate::kms::{KeyringLoader, MasterKeys};
@@ -64,8 +75,19 @@ pub use crate::kms::{KeyringLoader, MasterKeys};
 use crate::authz::Authorizer;
 use crate::domain::{Clock, ReservedNames};
 use crate::store::Store;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Declares the metrics of the vault and of what it uses.
+pub fn declare_metrics() {
+    crate::store::declare_metrics();
+    crate::authz::declare_metrics();
+    crate::kms::declare_metrics();
+    measures::declare_metrics();
+    gauges::declare_metrics();
+    notices::declare_metrics();
+}
 
 /// The vault, composed of its parts. Cheap to clone.
 #[derive(Clone)]
@@ -87,6 +109,9 @@ struct Components {
     verifier: Verifier,
     sweeper: Sweeper,
     health: Health,
+    overview: Overview,
+    gauges: Gauges,
+    notices: Notices,
     wal: Wal,
 }
 
@@ -128,6 +153,7 @@ impl Vault {
         let entries = Entries::new(installation.clone(), access.clone(), audit.clone(), wal.clone(), reserved);
         let sweeper =
             Sweeper::new(installation.clone(), audit.clone(), tuples.clone(), entries.clone(), wal.clone(), retention);
+        let health = Health::new(installation.clone(), authorizer.clone());
         Self(Arc::new(Components {
             members: Members::new(installation.clone(), access.clone(), tuples.clone()),
             projects: Projects::new(installation.clone(), access.clone(), audit.clone(), tuples.clone(), wal.clone()),
@@ -147,7 +173,10 @@ impl Vault {
             ),
             rotation: KeyRotation::new(installation.clone(), audit.clone(), wal.clone()),
             verifier: Verifier::new(installation.clone()),
-            health: Health::new(installation.clone(), authorizer.clone()),
+            notices: Notices::new(installation.clone()),
+            gauges: Gauges::new(installation.clone(), health.clone()),
+            overview: Overview::new(installation.clone(), health.clone()),
+            health,
             store,
             authorizer,
             installation,
@@ -164,6 +193,15 @@ impl Vault {
     #[must_use]
     pub fn with_seal_limit(self, limit: i64) -> Self {
         self.0.installation.set_seal_limit(limit);
+        self
+    }
+
+    /// Bounds how often each runtime may resolve in a minute at this process; no bound without.
+    #[must_use]
+    pub fn with_resolve_limit(self, per_minute: Option<NonZeroU32>) -> Self {
+        if let Some(per_minute) = per_minute {
+            self.0.agents.set_resolve_limit(per_minute);
+        }
         self
     }
 
@@ -255,6 +293,24 @@ impl Vault {
     #[must_use]
     pub fn health(&self) -> &Health {
         &self.0.health
+    }
+
+    /// What operators see of the installation.
+    #[must_use]
+    pub fn overview(&self) -> &Overview {
+        &self.0.overview
+    }
+
+    /// Gauges of what the database holds.
+    #[must_use]
+    pub fn gauges(&self) -> &Gauges {
+        &self.0.gauges
+    }
+
+    /// Notices of what is about to expire, is due for rotation, or is refused in bulk.
+    #[must_use]
+    pub fn notices(&self) -> &Notices {
+        &self.0.notices
     }
 
     /// The database's write-ahead log.

@@ -3,17 +3,17 @@
 use super::Caller;
 use super::access::{Access, NO_SUCH_PROJECT, Project};
 use super::audit::{Audit, ErasedKey, ErasureReceipt, epoch_seconds};
+use super::cursor::{List, Page, page_size};
 use super::input::{at_least_one_id, id};
 use super::keys::Installation;
-use super::tuples::{OutboxPartition, Step, Tuples};
+use super::tuples::{OutboxPartition, QueuedTx, Step, Tuples};
 use super::wal::Wal;
 use crate::authz::{Object, Tuple, TupleChange, TupleFilter};
 use crate::crypto::Statement;
 use crate::domain::{
-    AgentId, AuditAction, Error, OrganizationId, ProjectId, ProjectStatus, Result, Role, Timestamp, UserId,
+    AgentId, AuditAction, Error, OrganizationId, Principal, ProjectId, ProjectStatus, Result, Role, Timestamp, UserId,
 };
 use crate::permission::CanManageProjects;
-use crate::store::Tx;
 use crate::store::records::DataKeyRow;
 use std::collections::HashSet;
 
@@ -63,6 +63,34 @@ impl Projects {
         self.installation.now()
     }
 
+    /// The projects that a person may see, by id, and their number. Asks the authorizer for all of
+    /// them at once.
+    ///
+    /// # Errors
+    /// FORBIDDEN for a caller that is no person; INVALID_INPUT for a page size out of bounds, or a
+    /// cursor of another list; LIMIT_EXCEEDED when there are more than 1,000; UNAVAILABLE when the
+    /// authorizer or the database does not answer.
+    pub async fn visible(
+        &self,
+        caller: &Caller,
+        first: Option<i32>,
+        after: Option<&str>,
+    ) -> Result<(Page<Project>, usize)> {
+        if !matches!(caller.principal, Principal::User(_)) {
+            return Err(Error::Forbidden("Only a person may list the projects they may open."));
+        }
+        let size = page_size(first)?;
+        let list = List::of(&("projects", &caller.principal));
+        let after = list.key::<String>(after)?;
+        let projects = self.access.visible_projects(caller).await?;
+        let count = projects.len();
+        let limit = usize::try_from(size + 1).unwrap_or(usize::MAX);
+        let is_after = |project: &Project| after.as_deref().is_none_or(|after| project.id.as_str() > after);
+        let found = projects.into_iter().filter(is_after).take(limit).collect();
+        let page = list.page(found, size, after.is_some(), |project: &Project| project.id.as_str().to_owned())?;
+        Ok((page, count))
+    }
+
     /// Gives a project its vault.
     ///
     /// # Errors
@@ -85,7 +113,7 @@ impl Projects {
             return Err(Error::Conflict("A project of this id is registered already.".to_owned()));
         }
         let now = self.now();
-        tx.insert_project(&project, new.status, now).await?;
+        self.installation.add_project(&mut tx, &project, new.status, now).await?;
         self.installation.add_data_key(&mut tx, data_key).await?;
         let mut write = vec![Tuple::vault_of(&project)];
         write.extend(participants.iter().map(|organization| Tuple::participant(&project, organization)));
@@ -106,8 +134,11 @@ impl Projects {
         self.access.authorize_service::<CanManageProjects>(caller, action).await?;
         let project = id(ProjectId::parse(project), &["input", "projectId"])?;
         let mut tx = self.tuples.begin_without_tuples(&project).await?;
-        if tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)? != status {
-            tx.set_project_status(&project, status).await?;
+        tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)?;
+        let mut open = self.installation.open_project(&mut tx, &project).await?;
+        if open.status() != status {
+            open.set_status(status);
+            open.save(&mut tx).await?;
             self.audit.append(&mut tx, &[caller.event(action, self.now()).in_project(&project)]).await?;
             tx.commit().await?;
         }
@@ -211,7 +242,9 @@ impl Projects {
         let status = tx.lock_project(&project).await?.ok_or(NO_SUCH_PROJECT)?;
         let own = Tuple::participant(&project, &organization);
         let takes_part = self.tuples.read(&mut tx, &TupleFilter::participants(&project)).await?.contains(&own);
-        let change = match (action == AuditAction::ParticipantAdded, takes_part) {
+        let is_added = action == AuditAction::ParticipantAdded;
+        let takes_part = takes_part || !is_added && tx.pending_writes().contains(&own);
+        let change = match (is_added, takes_part) {
             (true, false) => TupleChange { write: vec![own], delete: vec![] },
             (false, true) => {
                 let mut delete = vec![own];
@@ -232,7 +265,7 @@ impl Projects {
     /// The tuples that put an organization's agents on a project and on its milestones.
     async fn assignments_of(
         &self,
-        tx: &mut Tx,
+        tx: &mut QueuedTx,
         project: &ProjectId,
         organization: &OrganizationId,
     ) -> Result<Vec<Tuple>> {
@@ -248,6 +281,8 @@ impl Projects {
             let on_project = tuple.as_agent_on_project().map(|(_, agent)| agent);
             on_project.or_else(|| tuple.as_agent_on_milestone().map(|(_, agent)| agent))
         };
+        // Those that are set aside, and that an operator may retry later, go as well.
+        held.extend(tx.pending_writes().iter().cloned());
         held.retain(|tuple| agent_of(tuple).is_some_and(|agent| agents.contains(&agent)));
         Ok(held)
     }

@@ -9,8 +9,8 @@ import { start } from './vault.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 
-/** Starts it over these subgraphs. */
-export async function startHive(subgraphs) {
+/** Starts it over these subgraphs, on a free port unless one is named. */
+export async function startHive(subgraphs, options = {}) {
   const { supergraphSdl, errors } = composeGuild(subgraphs);
   if (errors.length) throw new Error(errors.join('\n'));
   const dir = await mkdtemp(join(tmpdir(), 'hive-'));
@@ -18,10 +18,10 @@ export async function startHive(subgraphs) {
   try {
     const supergraph = join(dir, 'supergraph.graphql');
     await writeFile(supergraph, supergraphSdl);
-    const port = await freePort();
+    const port = options.port ?? await freePort();
     const args = ['supergraph', supergraph, '--config-path', 'gateway.config.mjs', '--host', '127.0.0.1', '--port', String(port), '--fork', '1'];
-    const options = { cwd: here, env: { ...process.env, LOG_LEVEL: 'info' } };
-    const { stop } = await start(join(here, 'node_modules/.bin/hive-gateway'), args, /[Ll]istening on|Serving|Started/, options);
+    const surroundings = { cwd: here, env: { ...process.env, LOG_LEVEL: 'info' } };
+    const { stop } = await start(join(here, 'node_modules/.bin/hive-gateway'), args, /[Ll]istening on|Serving|Started/, surroundings);
     return { url: `http://127.0.0.1:${port}/graphql`, stop: () => stop().then(remove) };
   } catch (error) {
     await remove();

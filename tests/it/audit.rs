@@ -9,6 +9,7 @@ mod retention;
 mod rollback;
 mod sentinel;
 mod tampering;
+mod unreadable;
 
 use crate::support::{World, agent_asks, entry, runtime, tool_asks, user};
 use project_vault::vault::{Break, Verification};

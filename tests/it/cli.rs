@@ -112,18 +112,35 @@ fn help_names_every_setting_with_its_variable() {
         ("VAULT_JWKS_URL", "--jwks-url"),
         ("VAULT_ISSUERS_FILE", "--issuers-file"),
         ("VAULT_JWKS_REFRESH_SECONDS", "--jwks-refresh-seconds"),
+        ("VAULT_RESOLVES_PER_MINUTE", "--resolves-per-minute"),
         ("VAULT_AUTHZ_MAX_AGE_MS", "--authz-max-age-ms"),
         ("VAULT_INTROSPECTION", "--introspection"),
         ("VAULT_DELETED_RETENTION_DAYS", "--deleted-retention-days"),
+        ("VAULT_NOTICES_URL", "--notices-url"),
+        ("VAULT_NOTICES_SECRET_FILE", "--notices-secret-file"),
+        ("VAULT_NOTICES_ALLOW_PRIVATE", "--notices-allow-private"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "--otlp-endpoint"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "--otlp-protocol"),
+        ("OTEL_EXPORTER_OTLP_HEADERS_FILE", "--otlp-headers-file"),
+        ("OTEL_SERVICE_NAME", "--otlp-service-name"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "--otlp-resource-attributes"),
+        ("OTEL_TRACES_SAMPLER", "--otlp-sampler"),
+        ("OTEL_TRACES_SAMPLER_ARG", "--otlp-sampler-arg"),
         ("VAULT_TLS_CERT_FILE", "--tls-cert-file"),
         ("VAULT_TLS_KEY_FILE", "--tls-key-file"),
+        ("VAULT_DASHBOARD", "--dashboard"),
+        ("VAULT_DASHBOARD_GRAPHQL_URL", "--dashboard-graphql-url"),
+        ("VAULT_OIDC_CLIENT_ID", "--oidc-client-id"),
+        ("VAULT_OIDC_ISSUER", "--oidc-issuer"),
+        ("VAULT_OIDC_SCOPE", "--oidc-scope"),
+        ("VAULT_OIDC_ORIGINS", "--oidc-origins"),
         ("VAULT_LOG_FORMAT", "--log-format"),
         ("RUST_LOG", "--log"),
     ] {
         assert!(help.contains(&format!("[env: {variable}]")), "{variable} in {help}");
         assert!(help.contains(&format!("{flag} ")), "{flag} in {help}");
     }
-    for secret in ["DATABASE_URL ", "OPENFGA_TOKEN ", "VAULT_TRANSIT_TOKEN "] {
+    for secret in ["DATABASE_URL ", "OPENFGA_TOKEN ", "VAULT_TRANSIT_TOKEN ", "VAULT_NOTICES_SECRET "] {
         assert!(help.contains(&format!("  {secret}")), "{secret} in {help}");
     }
     assert!(!help.contains("--database-url ") && !help.contains("--openfga-token "), "a secret is no argument");

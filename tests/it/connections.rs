@@ -192,7 +192,8 @@ both! {
         ] {
             let answer = ask_together_and_alone(&world, "eve", PAGES, "Project", &ids, &page).await;
             assert!(answer.at("/_entities/1/vault").is_null() && answer.at("/_entities/3/vault").is_null());
-            // A cursor belongs to one project's list: it continues that one, and is refused by the others.
+            // A cursor belongs to one project's list: it continues that one, and is refused by the
+            // others.
             let cursor = answer.at("/_entities/2/vault/entries/pageInfo/endCursor").clone();
             if !cursor.is_null() {
                 let mut next = page.clone();

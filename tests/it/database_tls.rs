@@ -1,7 +1,7 @@
-//! TLS to PostgreSQL for each `sslmode`.
+//! How PostgreSQL is reached: with TLS for each `sslmode`, and over a Unix socket.
 
 use crate::support::{Backend, World, entry, in_time, setting, user};
-use project_vault::store::{Error, Store};
+use project_vault::store::{Error, Store, Tables};
 
 /// The same database, with these options.
 fn with(world: &World, options: &str) -> Store {
@@ -26,13 +26,14 @@ async fn a_connection_is_encrypted_as_far_as_its_mode_asks() {
         drop(kept);
         for options in [
             "sslmode=prefer".to_owned(),
+            "sslmode=allow".to_owned(),
             format!("sslmode=require&sslrootcert={authority}"),
             format!("sslrootcert={}&sslmode=verify-full", authority.replace('/', "%2F")),
         ] {
             let store = with(&world, &options);
             let kept = store.conn().await.unwrap();
             assert_eq!(encrypted(&world).await, before + 1, "{options}");
-            assert!(store.is_migrated().await.unwrap(), "{options}");
+            assert_eq!(store.tables().await.unwrap(), Tables::Current, "{options}");
             drop((kept, store));
         }
         world.demo().await;
@@ -60,6 +61,99 @@ async fn a_server_that_nobody_vouches_for_is_refused_where_tls_is_required() {
         }
         let missing = Store::open(&format!("{}?sslmode=require&sslrootcert=/nowhere", world.url()), None);
         assert!(missing.is_err_and(|error| error.to_string().contains("/nowhere")));
+    })
+    .await;
+}
+
+/// The address of the same database with its parts: port and name.
+fn parts(world: &World) -> (String, String) {
+    let (port, name) = world.url().rsplit_once(':').unwrap().1.split_once('/').unwrap();
+    (port.to_owned(), name.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_unix_socket_needs_no_tls_whatever_is_asked() {
+    in_time(Backend::Postgres, async |world| {
+        let folder = setting("VAULT_TEST_POSTGRES_SOCKETS");
+        let (port, name) = parts(&world);
+        let encoded = folder.replace('/', "%2F");
+        let sockets =
+            "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND client_port = -1";
+        for url in [
+            format!("postgres://postgres@/{name}?host={folder}&port={port}"),
+            format!("postgres://postgres@/{name}?host={encoded}&port={port}"),
+            format!("postgresql:///{name}?port={port}&user=postgres&host={folder}"),
+            format!("postgres://postgres@{encoded}:{port}/{name}"),
+            format!("postgres://postgres@{encoded}/{name}?port={port}"),
+            // An option wins over what stands before the path.
+            format!("postgres://postgres@db.example/{name}?host={folder}&port={port}"),
+            format!("postgres://postgres@db.example:{port}/{name}?host={folder}"),
+        ] {
+            for mode in ["", "disable", "allow", "prefer", "require", "verify-full"] {
+                let mode = if mode.is_empty() { String::new() } else { format!("sslmode={mode}") };
+                let joint = if url.contains('?') { '&' } else { '?' };
+                let store = Store::open(&format!("{url}{joint}{mode}"), None).unwrap();
+                let kept = store.conn().await.unwrap();
+                assert_eq!(world.number(sockets).await, 1, "{url} {mode}");
+                assert_eq!(store.tables().await.unwrap(), Tables::Current, "{url} {mode}");
+                drop((kept, store));
+                wait_for(&world, sockets, 0).await;
+            }
+        }
+    })
+    .await;
+}
+
+async fn wait_for(world: &World, sql: &str, count: i64) {
+    for _ in 0..200 {
+        if world.number(sql).await == count {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("the connections stay");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_may_be_given_in_options_too() {
+    in_time(Backend::Postgres, async |world| {
+        let authority = setting("VAULT_TEST_POSTGRES_AUTHORITY");
+        let (port, name) = parts(&world);
+        for url in [
+            format!("postgres://postgres@/{name}?host=127.0.0.1&port={port}"),
+            format!("postgres://postgres@127.0.0.1/{name}?port={port}"),
+            format!("postgres://postgres@db.example:1/{name}?host=127.0.0.1&port={port}"),
+        ] {
+            let before = encrypted(&world).await;
+            let store = Store::open(&format!("{url}&sslmode=require&sslrootcert={authority}"), None).unwrap();
+            let kept = store.conn().await.unwrap();
+            assert_eq!(encrypted(&world).await, before + 1, "{url}");
+            drop(kept);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn authorities_are_read_from_any_pem() {
+    in_time(Backend::Postgres, async |world| {
+        let authority = std::fs::read_to_string(setting("VAULT_TEST_POSTGRES_AUTHORITY")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("authority.pem");
+        for text in [
+            format!("\u{feff}{}", authority.replace('\n', "\r\n")),
+            format!("Bag Attributes\n    localKeyID: 01\n{}", authority.replace("CERTIFICATE", "X509 CERTIFICATE")),
+        ] {
+            std::fs::write(&file, &text).unwrap();
+            let store = with(&world, &format!("sslmode=require&sslrootcert={}", file.display()));
+            assert_eq!(store.tables().await.unwrap(), Tables::Current, "{text}");
+        }
+        let trusted = authority.replace("CERTIFICATE", "TRUSTED CERTIFICATE");
+        for (text, problem) in [("no certificate", "holds no certificate"), (&trusted, "TRUSTED CERTIFICATE")] {
+            std::fs::write(&file, text).unwrap();
+            let none = Store::open(&format!("{}?sslmode=require&sslrootcert={}", world.url(), file.display()), None);
+            assert!(none.is_err_and(|error| error.to_string().contains(problem)), "{problem}");
+        }
     })
     .await;
 }

@@ -238,6 +238,16 @@ both! {
         let entry = made(&world, json!({ "name": "CERT", "category": "CERTIFICATE", "value": pem })).await;
         assert_eq!((&entry["maskedValue"], &entry["expiresAt"]), (&json!("****"), &entry["certificate"]["notAfter"]));
         assert!(entry["certificate"]["subject"].as_str().unwrap().contains("example.test"), "{entry}");
+        for (name, spelled) in [
+            ("MARKED", format!("\u{feff}{pem}")),
+            ("WINDOWS", pem.replace('\n', "\r\n")),
+            ("BAGGED", format!("Bag Attributes\n    localKeyID: 01\nsubject=CN = x\n{pem}\n \n")),
+            ("OLD_LABEL", pem.replace(" CERTIFICATE-", " X509 CERTIFICATE-")),
+            ("TRUSTED", pem.replace(" CERTIFICATE-", " TRUSTED CERTIFICATE-")),
+        ] {
+            let spelled = made(&world, json!({ "name": name, "category": "CERTIFICATE", "value": spelled })).await;
+            assert_eq!(spelled["certificate"], entry["certificate"], "{name}");
+        }
         let later = json!({ "name": "LATER", "category": "CERTIFICATE", "value": pem, "expiresAt": "2999-01-01T00:00:00Z" });
         let bounded = made(&world, later).await;
         assert_eq!(bounded["expiresAt"], entry["expiresAt"]);

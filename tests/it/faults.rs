@@ -1,6 +1,16 @@
 //! Faults and hostile input: what cannot be recorded does not happen, and nothing a caller sends is
 //! an internal error.
 
+mod changes;
+mod failover;
+mod full;
+mod killed;
+mod load;
+mod network;
+mod pooler;
+mod servers;
+mod together;
+
 use crate::support::{Backend, World, agent_asks, entry, runtime, tool_asks, user};
 use base64::Engine as _;
 use project_vault::crypto::Keyring;
@@ -86,6 +96,30 @@ both! {
             assert_eq!(answer.codes(), ["INVALID_INPUT"], "{id:?}");
             assert_eq!(answer.errors()[0]["extensions"]["field"], json!(["projectId"]));
         }
+    }
+
+    async fn a_mutation_with_an_integer_of_more_than_32_bits_changes_nothing(world: World) {
+        world.demo().await;
+        let id = world.vault.entries().create(&user("bob"), entry("TOKEN", "v")).await.unwrap().id.to_string();
+        let after = "rotateVaultEntry(input: { id: $id, value: \"w\", expectedRevision: ";
+        let literal = format!("mutation($id: ID!) {{ a: disableVaultEntry(id: $id) {{ entry {{ status }} }} b: {after}99999999999 }}) {{ entry {{ id }} }} }}");
+        let variable = format!("mutation($id: ID!, $r: Int = 1) {{ a: disableVaultEntry(id: $id) {{ entry {{ status }} }} b: {after}$r }}) {{ entry {{ id }} }} }}");
+        let input = "mutation($id: ID!, $input: RotateVaultEntryInput!) { a: disableVaultEntry(id: $id) { entry { status } } b: rotateVaultEntry(input: $input) { entry { id } } }";
+        let default = variable.replace("= 1", "= -2147483649");
+        for (document, variables) in [
+            (literal.as_str(), json!({ "id": id })),
+            (&variable, json!({ "id": id, "r": 2_147_483_648_u32 })),
+            (&default, json!({ "id": id })),
+            (input, json!({ "id": id, "input": { "id": id, "value": "w", "expectedRevision": 1_u64 << 40 } })),
+        ] {
+            let answer = world.ask(&user("bob"), document, variables).await;
+            assert_eq!(answer.codes(), ["GRAPHQL_VALIDATION_FAILED"], "{document}");
+            assert_eq!(world.number("SELECT count(*) AS n FROM entries WHERE disabled = (1 = 1)").await, 0, "{document}");
+        }
+        // The largest that fits reaches the field.
+        let answer = world.ask(&user("bob"), &variable, json!({ "id": id, "r": i32::MAX })).await;
+        assert_eq!(answer.codes(), [] as [&str; 0]);
+        assert_eq!(world.number("SELECT count(*) AS n FROM entries WHERE disabled = (1 = 1)").await, 1);
     }
 
     async fn a_keyring_without_a_key_in_use_is_named(world: World) {

@@ -7,11 +7,11 @@ mod load;
 mod master;
 mod program;
 mod sighup;
-mod transit;
+pub mod transit;
 
 use crate::support::{World, agent_asks, entry, runtime, tool_asks, user};
 use project_vault::crypto::Keyring;
-use project_vault::domain::{ProjectId, ProjectStatus, Timestamp};
+use project_vault::domain::ProjectId;
 use project_vault::permission::Operator;
 use project_vault::vault::{KeyStatus, KeyringLoader, MasterKeyUse, Rotation, Vault};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -111,11 +111,9 @@ async fn rotate(vault: &Vault, id: &str, value: &str) -> project_vault::domain::
 /// Adds projects with a data key each, in which nobody has a role.
 async fn add_projects(world: &World, count: usize) {
     let mut tx = world.store.begin().await.unwrap();
-    let now = Timestamp::from_millis(1);
     for number in 0..count {
         let project = ProjectId::parse(format!("p-{number:05}")).unwrap();
-        tx.insert_project(&project, ProjectStatus::Active, now).await.unwrap();
-        world.vault.installation().add_new_data_key(&mut tx, &project).await.unwrap();
+        world.vault.installation().add_empty_project(&mut tx, &project).await.unwrap();
     }
     tx.commit().await.unwrap();
 }

@@ -197,4 +197,17 @@ both! {
         assert!(world.statements() - statements <= 3, "{} statements", world.statements() - statements);
         assert!(world.batches() - batches <= 2, "{} batches", world.batches() - batches);
     }
+
+    async fn a_page_size_out_of_range_below_a_list_is_an_error_that_names_it(world: World) {
+        world.demo().await;
+        import(&world, "ONE=1\nTWO=2\n").await;
+        for first in [-1, 101, 1_000_000] {
+            let query = "query($first: Int) { projectVault(projectId: \"demo\") { entries(first: 100) { nodes { name \
+                project { vault { entries(first: $first) { nodes { id } } } } } } } }";
+            let answer = world.ask(&user("alice"), query, json!({ "first": first })).await;
+            assert_eq!(answer.codes(), ["INVALID_INPUT", "INVALID_INPUT"], "{first}: {answer:?}");
+            assert_eq!(answer.errors()[0]["extensions"]["field"], json!(["first"]), "{answer:?}");
+            assert_eq!(*answer.at("/projectVault/entries/nodes/1/name"), json!("TWO"), "{answer:?}");
+        }
+    }
 }

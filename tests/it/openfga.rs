@@ -2,85 +2,16 @@
 //! loses nothing.
 
 use crate::support::{
-    Backend, Database, World, agent_asks, entry, new_project, runtime, service, setting, tool_asks, user,
+    Backend, Database, OpenFgaServer, World, agent_asks, entry, new_project, runtime, service, tool_asks, user,
 };
-use project_vault::authz::OpenFgaConfig;
 use project_vault::domain::{Error, ProjectId};
 use serde_json::json;
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// An OpenFGA server of one test's own.
-struct Server {
-    process: Option<Child>,
-    datastore: String,
-    port: u16,
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-impl Server {
-    fn set_up(datastore: &str) -> Self {
-        let status = Command::new(setting("VAULT_TEST_OPENFGA_BIN"))
-            .args(["migrate", "--datastore-engine", "postgres", "--datastore-uri", datastore])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        assert!(status.unwrap().success(), "openfga migrate");
-        Self { process: None, datastore: datastore.to_owned(), port: free_port() }
-    }
-
-    async fn start(&mut self, more: &[&str]) {
-        let address = format!("127.0.0.1:{}", self.port);
-        let process = Command::new(setting("VAULT_TEST_OPENFGA_BIN"))
-            .args([
-                "run",
-                "--datastore-engine",
-                "postgres",
-                "--datastore-uri",
-                &self.datastore,
-                "--grpc-addr",
-                &address,
-            ])
-            .args(["--http-addr", &format!("127.0.0.1:{}", free_port()), "--playground-enabled=false"])
-            .args(["--metrics-enabled=false", "--log-level", "error"])
-            .args(more)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        self.process = Some(process.unwrap());
-        let started = Instant::now();
-        while tokio::net::TcpStream::connect(&address).await.is_err() {
-            assert!(started.elapsed() < Duration::from_secs(30), "OpenFGA does not start");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    fn stop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            let _gone = process.kill();
-            let _gone = process.wait();
-        }
-    }
-
-    fn config(&self) -> OpenFgaConfig {
-        OpenFgaConfig { url: format!("http://127.0.0.1:{}", self.port), store: "project-vault".to_owned(), token: None }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_closes_the_vault_and_loses_nothing() {
     let datastore = Database::new(Backend::Postgres).await;
-    let mut server = Server::set_up(&datastore.url);
+    let mut server = OpenFgaServer::set_up(&datastore.url);
     server.start(&[]).await;
     let world = World::with_openfga(&server.config()).await;
     world.demo().await;
@@ -88,7 +19,7 @@ async fn an_outage_closes_the_vault_and_loses_nothing() {
     let asked = || tool_asks(agent_asks("builder", &["TOKEN"]));
     assert!(world.vault.agents().resolve(&runtime("acme-runtime"), asked()).await.is_ok());
 
-    server.stop();
+    server.stop_with("KILL");
     let before = world.number("SELECT count(*) AS n FROM audit_events").await;
     let started = Instant::now();
     let refused = world.vault.agents().resolve(&runtime("acme-runtime"), asked()).await.err().unwrap();
@@ -113,7 +44,7 @@ async fn an_outage_closes_the_vault_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_openfga_does_not_take_yet_takes_effect_later() {
     let datastore = Database::new(Backend::Postgres).await;
-    let mut server = Server::set_up(&datastore.url);
+    let mut server = OpenFgaServer::set_up(&datastore.url);
     // It answers checks and takes two tuples, as the stand-in has; a project's three at once it
     // refuses.
     server.start(&["--max-tuples-per-write=2"]).await;
@@ -133,7 +64,7 @@ async fn a_change_that_openfga_does_not_take_yet_takes_effect_later() {
     assert!(matches!(later, Error::Unavailable { will_take_effect: false, .. }), "what waits comes first: {later:?}");
     world.vault.tuples().apply_outbox().await.expect_err("it still does not take them");
 
-    server.stop();
+    server.stop_with("KILL");
     server.start(&[]).await;
     let recovered = Instant::now();
     while world.vault.tuples().apply_outbox().await.is_err() {

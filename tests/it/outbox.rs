@@ -1,6 +1,8 @@
 //! Changes of tuples survive the death of the process at every step: they happened with their
 //! event, or not at all.
 
+mod set_aside;
+
 use crate::support::{World, entry, new_project, service, user};
 use project_vault::authz::{Tuple, TupleChange, TupleFilter};
 use project_vault::domain::{AgentId, OrganizationId, Phase, ProjectId, Role, RuntimeId, UserId};

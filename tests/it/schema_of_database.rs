@@ -21,8 +21,8 @@ const POSTGRES: &str = "
             AND c.column_name <> 'generation'
     ) lines";
 
-/// The same for SQLite, where `INTEGER PRIMARY KEY` has 64 bits. SQLite alone counts changes, so that
-/// table is declared in its folder.
+/// The same for SQLite, where `INTEGER PRIMARY KEY` has 64 bits. SQLite alone counts changes, so
+/// that table is declared in its folder.
 const SQLITE: &str = "
     SELECT group_concat(line, char(10)) AS t FROM (
         SELECT tables.name || '.' || c.name || ' ' ||
@@ -39,6 +39,21 @@ const SQLITE: &str = "
                 AND l.name NOT LIKE '\\_\\_diesel%' ESCAPE '\\' AND l.name <> 'changes'
         ) tables, pragma_table_xinfo(tables.name) c
         ORDER BY tables.name, c.cid
+    )";
+
+/// A line for each index of TABLE: its columns, and whether all rows are in it. Whether it is unique
+/// does not matter here.
+const POSTGRES_INDEXES: &str = "
+    SELECT string_agg(line, E'\\n' ORDER BY line) AS t FROM (
+        SELECT substring(indexdef FROM ' USING .*') AS line FROM pg_indexes
+        WHERE schemaname = current_schema() AND tablename = 'TABLE'
+    ) lines";
+
+/// The same for SQLite.
+const SQLITE_INDEXES: &str = "
+    SELECT group_concat(line, char(10)) AS t FROM (
+        SELECT (SELECT group_concat(name) FROM pragma_index_info(l.name)) || iif(l.partial, ' partial', '') AS line
+        FROM pragma_index_list('TABLE') l ORDER BY line
     )";
 
 /// What the `table!` blocks of a text declare, in the form of the queries above.
@@ -89,5 +104,17 @@ both! {
             assert_eq!(code, database, "src/store/schema.rs (left) and the database differ");
         }
         assert_eq!(of_code.len(), of_database.len(), "{of_code:#?} {of_database:#?}");
+    }
+
+    /// Otherwise a denial of what is hidden writes more than one of what does not exist.
+    async fn decoys_have_every_index_of_events(world: World) {
+        let indexes = async |table: &str| {
+            let query = if world.backend == Backend::Postgres { POSTGRES_INDEXES } else { SQLITE_INDEXES };
+            let indexes = world.text(&query.replace("TABLE", table)).await;
+            indexes.lines().map(ToOwned::to_owned).collect::<Vec<_>>()
+        };
+        let of_events = indexes("audit_events").await;
+        assert!(of_events.iter().any(|index| index.contains("occurred_at")) && of_events.len() > 5, "{of_events:?}");
+        assert_eq!(of_events, indexes("audit_decoys").await);
     }
 }

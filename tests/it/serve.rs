@@ -1,5 +1,7 @@
 //! `serve` with a good configuration, as a process of its own.
 
+mod check;
+
 use project_vault::domain::{Clock as _, Narrowing, SystemClock, TokenKind};
 use project_vault::http::tokens::{Claims, Signer};
 use serde_json::{Value, json};

@@ -23,10 +23,16 @@ impl Environment {
         format!("{}{name}", self.prefix)
     }
 
-    /// Whether the secret's variable is set; set but empty counts.
-    pub fn has(&self, name: &str) -> bool {
-        let variable = self.variable(name);
-        self.own.iter().any(|(own, _)| own.as_os_str() == OsStr::new(&variable))
+    /// Whether a variable is set; set but empty counts.
+    pub fn is_set(&self, variable: &str) -> bool {
+        self.own.iter().any(|(own, _)| own.as_os_str() == OsStr::new(variable))
+    }
+
+    /// Sets a variable, whatever its name. One that is set wins.
+    pub fn set(&mut self, variable: &str, value: impl Into<OsString>) {
+        if !self.is_set(variable) {
+            self.own.push((variable.into(), value.into()));
+        }
     }
 
     /// The names of secrets whose variables are set: those that a vault could hold.
@@ -50,9 +56,7 @@ impl Environment {
     /// By [`Self::check`].
     pub fn add(&mut self, name: &str, value: impl Into<OsString>) -> Result<(), AgentFailure> {
         self.check(name).map_err(|problem| self.refused(name, problem))?;
-        if !self.has(name) {
-            self.own.push((self.variable(name).into(), value.into()));
-        }
+        self.set(&self.variable(name), value);
         Ok(())
     }
 

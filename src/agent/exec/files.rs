@@ -5,6 +5,7 @@
 //! is there. It waits for its standard input to close, which the kernel does for a process that
 //! dies in whatever way, and removes what it was told.
 
+use super::process::{Helper, close_inherited, ignore_signals};
 use crate::agent::{AgentFailure, Result};
 use crate::command::CommandFailure;
 use rustix::fs::StatFs;
@@ -16,11 +17,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Component, Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use tokio::signal::unix::{SignalKind, signal};
+use std::process::{Child, Stdio};
 
-/// The command that makes this program a guardian.
-pub const GUARD: &str = "guard-files";
 /// Filesystems in memory: tmpfs and ramfs (linux/magic.h).
 const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 
@@ -67,18 +65,10 @@ impl Files {
     /// # Errors
     /// When no process can be started.
     pub fn begin(allow_disk: bool) -> Result<Self> {
-        let guardian = Command::new("/proc/self/exe")
-            .arg0("project-vault")
-            .arg(GUARD)
-            .env_clear()
-            .current_dir("/")
-            // Away from the terminal's signals, and from a kill of the command's group.
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(CommandFailure::Runtime)?;
+        let mut guardian = Helper::GuardFiles.command();
+        // Away from the terminal's signals, and from a kill of the command's group.
+        let guardian = guardian.current_dir("/").process_group(0).stdin(Stdio::piped()).spawn();
+        let guardian = guardian.map_err(CommandFailure::Runtime)?;
         Ok(Self { guardian, private: None, allow_disk, told: Vec::new() })
     }
 
@@ -195,12 +185,9 @@ fn remove(path: &Path) -> io::Result<()> {
 /// # Errors
 /// When some of the files cannot be removed.
 pub fn guard() -> Result {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(CommandFailure::Runtime)?;
-    let _guard = runtime.enter();
     // A signal that ends everything else is no reason to leave files behind.
-    let kinds = [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
-    let _caught: Vec<_> = kinds.into_iter().map(signal).collect();
-
+    ignore_signals().map_err(CommandFailure::Runtime)?;
+    close_inherited();
     let mut told = Vec::new();
     // An error is an end as well.
     let _ = io::stdin().lock().read_to_end(&mut told);

@@ -396,7 +396,8 @@ mod tests {
         for text in [common.as_str(), "123-", "and-mor", "e ", &common, &common, "199-and-more"] {
             for byte in text.as_bytes() {
                 matcher.read(&mut progress, &[*byte], &mut |_| count += 1);
-                // Four of its repetitions have begun; by one value of 200, the others divide in two.
+                // Four of its repetitions have begun; by one value of 200, the others divide in
+                // two.
                 assert!(progress.followers.len() <= 12, "{}", progress.followers.len());
             }
         }

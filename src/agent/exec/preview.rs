@@ -1,6 +1,5 @@
 //! `exec --dry-run`.
 
-use super::environment::Environment;
 use crate::agent::resolve::{Preview, Previewed, require};
 use crate::agent::{AgentFailure, Result};
 use crate::command::{Untrusted, print as print_text};
@@ -9,8 +8,10 @@ use crate::domain::SecretOutcome;
 const HEAD: [&str; 4] = ["VARIABLE", "OUTCOME", "SOURCE", "EXPIRES"];
 
 /// Prints a table of what the command would get, without values. Fails as the command would.
-pub fn print(preview: &Preview, asked: &[String], environment: &Environment) -> Result {
-    let rows = preview.secrets.iter().map(|secret| row(secret, environment));
+/// `variables` gives the variables that a secret becomes.
+pub fn print(preview: &Preview, asked: &[String], variables: impl Fn(&str) -> Vec<String>) -> Result {
+    let row_of = |secret| move |variable| row(secret, variable);
+    let rows = preview.secrets.iter().flat_map(|secret| variables(&secret.name).into_iter().map(row_of(secret)));
     let rows: Vec<_> = std::iter::once(HEAD.map(str::to_owned)).chain(rows).collect();
     print_text(&table(&rows))?;
     if !preview.blocked_by.is_empty() {
@@ -24,7 +25,7 @@ pub fn print(preview: &Preview, asked: &[String], environment: &Environment) -> 
     Ok(())
 }
 
-fn row(secret: &Previewed, environment: &Environment) -> [String; 4] {
+fn row(secret: &Previewed, variable: String) -> [String; 4] {
     let source = match (secret.outcome, secret.scope.as_ref().map(Untrusted::as_received)) {
         (SecretOutcome::ProvidedByWorkspace, _) => "environment",
         (_, Some("PROJECT")) => "project",
@@ -36,7 +37,7 @@ fn row(secret: &Previewed, environment: &Environment) -> [String; 4] {
         (None, SecretOutcome::Resolved) => "never".to_owned(),
         (None, _) => "-".to_owned(),
     };
-    [environment.variable(&secret.name), secret.outcome.as_str().to_owned(), source.to_owned(), expires]
+    [variable, secret.outcome.as_str().to_owned(), source.to_owned(), expires]
 }
 
 fn table(rows: &[[String; 4]]) -> String {

@@ -334,4 +334,32 @@ mod tests {
             prop_assert_eq!(left, expected);
         }
     }
+
+    /// The first byte of an input says where its text is split.
+    #[test]
+    fn fuzz_redaction() {
+        let values =
+            ["s3cr3t-value", "gh-7Qm2xVt9Lw4Zr8+/Kd1Bn6", "line one\nline \"two\"\\", "aaaaaaaaaaaaaaaaaaaaaaaa"];
+        let matcher = matcher(&[("A", values[0]), ("B", values[1]), ("C", values[2]), ("D", values[3])]);
+        let made: Vec<Vec<u8>> = values
+            .iter()
+            .flat_map(|value| [(*value).to_owned(), STANDARD.encode(value), format!("{value:?}")])
+            .map(|text| format!("\u{7}before {text} after").into_bytes())
+            .collect();
+        crate::fuzzing::fuzz("redaction", &made, |input| {
+            let Some((first, text)) = input.split_first() else { return false };
+            let whole = redacted(&matcher, &[text]);
+            let pieces: Vec<&[u8]> = text.chunks(usize::from(*first).max(1)).collect();
+            assert_eq!(redacted(&matcher, &pieces), whole, "however it is split");
+            for value in values {
+                assert!(!whole.contains(value), "{value:?} is shown");
+                assert!(!whole.contains(&STANDARD.encode(value)), "{value:?} is shown in base64");
+            }
+            let mut redactor = Redactor::new(&matcher);
+            let mut out = Vec::new();
+            redactor.push(text, &mut out);
+            assert!(redactor.held() <= text.len() && out.len() <= text.len(), "it is never longer than what came");
+            whole.as_bytes() != text
+        });
+    }
 }

@@ -192,8 +192,8 @@ fn type_of(object: &str) -> Result<&str, NotAllowed> {
 mod tests {
     use super::*;
 
-    /// What a relation of a project derives from: its own tuples' relations, and relations of linked
-    /// objects. Any one of these suffices.
+    /// What a relation of a project derives from: its own tuples' relations, and relations of
+    /// linked objects. Any one of these suffices.
     fn sources(model: &Model, rewrite: &Rewrite, relation: &str, found: &mut BTreeSet<String>) {
         match rewrite {
             Rewrite::This {} => {
@@ -213,8 +213,8 @@ mod tests {
         }
     }
 
-    /// `RequestContext::seen` relies on it: it does not ask whether a project may be seen if another
-    /// permission on it is held.
+    /// `RequestContext::seen` relies on it: it does not ask whether a project may be seen if
+    /// another permission on it is held.
     #[test]
     fn every_permission_on_a_project_includes_the_one_to_see_it() {
         let model = Model::load().unwrap();

@@ -6,6 +6,7 @@
 
 use super::{BATCH, CONSISTENCY, Client, PinnedModel, SetupError, UNREADABLE, bounded, failed, unavailable};
 use crate::authz::Question;
+use crate::authz::measures;
 use crate::authz::model::Model;
 use crate::domain::Result;
 use crate::groups::{Groups, Request};
@@ -17,6 +18,7 @@ use openfga_client::client::{
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::{Code, Status};
+use tracing::Span;
 
 /// Maximum number of questions of a small request.
 const LARGEST_SMALL_REQUEST: usize = 8;
@@ -26,8 +28,6 @@ const CALLS_OF_SMALL_REQUESTS: usize = 3;
 const CALLS_OF_LARGE_REQUESTS: usize = 2;
 /// Maximum time until a request is answered, with its wait for its turn.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-/// Counts the requests that were refused because they waited too long.
-const SHED: &str = "vault_authorizer_shed_total";
 
 /// The questions of one caller, at most as many as fit in a call.
 struct Asked {
@@ -88,7 +88,7 @@ impl Checks {
             });
         });
         let Ok(answer) = tokio::time::timeout(within, answer).await else {
-            metrics::counter!(SHED).increment(1);
+            metrics::counter!(measures::SHED).increment(1);
             tracing::warn!("OpenFGA is overloaded: a request waited 10 seconds and was refused");
             return Err(unavailable());
         };
@@ -99,11 +99,12 @@ impl Checks {
 impl Asker {
     /// Answers a group of requests in one call, which belongs to the trace of the first.
     async fn answer(&self, group: Vec<Request<Asked, Result<Vec<bool>>>>) {
-        let trace = group.first().and_then(|first| first.question.trace.clone());
+        let first = group.first().map(|first| (first.asked_in.clone(), first.question.trace.clone()));
         let questions: Vec<&Question> = group.iter().flat_map(|one| &one.question.questions).collect();
         let call = self.call(questions.iter().copied());
-        let called = match trace {
-            Some(trace) => trace.within(call).await,
+        let called = match first {
+            Some((span, Some(trace))) => trace.within(Span::none(), span.around(call)).await,
+            Some((span, None)) => span.around(call).await,
             None => call.await,
         };
         match called {
@@ -157,7 +158,8 @@ impl Asker {
             consistency: CONSISTENCY,
         };
         let mut client = self.client.clone();
-        let mut results = bounded(client.batch_check(request)).await?.into_inner().result;
+        let mut results =
+            bounded("openfga.v1.OpenFGAService/BatchCheck", client.batch_check(request)).await?.into_inner().result;
         Ok((0..count).map(|index| results.remove(&index.to_string())?.check_result).collect())
     }
 

@@ -146,7 +146,7 @@ async fn require_name(client: &mut Client, store: &str, expected: &str) -> Resul
 }
 
 /// The ids of the stores of this name.
-async fn stores_named(client: &mut Client, name: &str) -> Result<Vec<String>, SetupError> {
+pub(super) async fn stores_named(client: &mut Client, name: &str) -> Result<Vec<String>, SetupError> {
     let mut ids = Vec::new();
     let mut continuation_token = String::new();
     for _ in 0..MAX_PAGES {

@@ -18,6 +18,7 @@ use super::introspection::{Extent, Introspected, Measuring, text};
 use super::measure::{Fragments, extent};
 use super::size::{self, Leaf};
 use super::{DocumentError, ENTITIES, INTROSPECTION, RESOLVE_SECRETS, SERVICE};
+use crate::vault::MAX_SIGNED_ENDS;
 use async_graphql::parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet};
 use async_graphql::{Name, Positioned, Variables};
 use async_graphql_value::{ConstValue, Value};
@@ -28,13 +29,23 @@ use std::collections::HashMap;
 const SCHEMA_FIELDS: &[&str] = &["__typename", SERVICE];
 
 /// Fields whose elements come in pages.
-const CONNECTIONS: &[&str] = &["entries", "vaultEntries", "auditEvents", "vaultAuditEvents", "versions"];
+const CONNECTIONS: &[&str] =
+    &["entries", "vaultEntries", "auditEvents", "vaultAuditEvents", "versions", "vaultProjects"];
 
 /// Lists that count as lists: each has rows of its own to read and to sort. Pages and totals of
 /// entries are read in one statement for many projects, the others in one statement each. Versions
 /// and exposures are read by the entries they belong to.
-const LISTS: &[&str] =
-    &["entries", "vaultEntries", "auditEvents", "vaultAuditEvents", "milestones", "agents", "members", "participants"];
+const LISTS: &[&str] = &[
+    "entries",
+    "vaultEntries",
+    "auditEvents",
+    "vaultAuditEvents",
+    "milestones",
+    "agents",
+    "members",
+    "participants",
+    "vaultProjects",
+];
 
 /// Elements of a page without `first`, and of the largest page.
 const PAGE: u64 = 50;
@@ -48,6 +59,9 @@ const VERSIONS: u64 = 10;
 const EXPOSURES: u64 = 10;
 /// Entries of a project.
 const ENTRIES: u64 = 1_000;
+/// Parts that a server depends on, and states of keys, of an installation.
+const PARTS: u64 = 3;
+const KEY_STATES: u64 = 8;
 /// Names that a resolve or a preview may ask for.
 const ASKED: u64 = 500;
 /// Bytes of one value, and of all that a resolve releases.
@@ -135,7 +149,10 @@ fn elements(field: &str) -> Option<Elements> {
         "exposures" => Elements::Count(EXPOSURES),
         "milestones" | "agents" | "members" | "participants" => Elements::Count(PAGE),
         "secrets" => Elements::Asked,
-        "created" | "rotated" => Elements::Lines,
+        "created" | "rotated" | "lines" => Elements::Lines,
+        "parts" => Elements::Count(PARTS),
+        "keys" => Elements::Count(KEY_STATES),
+        "heads" => Elements::Count(MAX_SIGNED_ENDS as u64),
         "leftOut" => Elements::Count(ENTRIES),
         "entry" | "totalCount" => Elements::Count(1),
         _ => return None,
@@ -153,7 +170,7 @@ struct FieldContext<'a> {
     page: u64,
     /// What is asked of an agent's secrets, below `resolveSecrets` and `previewSecrets`.
     asked: AskedNames,
-    /// The lines of the text below `importVaultEntries`.
+    /// The lines of the text below `importVaultEntries` and `previewVaultImport`.
     lines: u64,
 }
 
@@ -211,7 +228,10 @@ impl Cost<'_> {
         let context = FieldContext { path: context.path.saturating_add(key), ..context };
         let before = self.total.bytes;
         let by_name = name == "entry" && field.get_argument("name").is_some();
-        let counted = name == "totalCount" && LISTS.contains(&context.parent);
+        // Numbers of entries are counted from their rows, or from their names.
+        let counted = (name == "totalCount" && LISTS.contains(&context.parent))
+            || name == "summary"
+            || (name == "leftOutOfSessions" && context.parent == "summary");
         if LISTS.contains(&name) || by_name || counted {
             add(&mut self.total.lists, times, 1);
         }
@@ -275,7 +295,7 @@ impl Cost<'_> {
             _ => context.asked,
         };
         let lines = match name {
-            "importVaultEntries" => self.lines(field),
+            "importVaultEntries" | "previewVaultImport" => self.lines(field),
             _ => context.lines,
         };
         FieldContext { parent: name, path, page: 0, asked, lines }
@@ -331,16 +351,21 @@ impl Cost<'_> {
         }
     }
 
+    /// The elements of a page. One whose `first` is out of range reads nothing, and is
+    /// answered with an error that names `first`.
     fn page(&self, field: &Field) -> u64 {
         let first = field.get_argument("first").and_then(|first| match &first.node {
-            Value::Number(first) => first.as_u64(),
+            Value::Number(first) => Some(first),
             Value::Variable(name) => match self.values.get(name.as_str())? {
-                ConstValue::Number(first) => first.as_u64(),
+                ConstValue::Number(first) => Some(first),
                 _ => None,
             },
             _ => None,
         });
-        first.unwrap_or(PAGE).clamp(1, LARGEST_PAGE)
+        match first {
+            None => PAGE,
+            Some(first) => first.as_u64().filter(|first| *first <= LARGEST_PAGE).map_or(0, |first| first.max(1)),
+        }
     }
 
     /// The elements that a field examines without answering them.

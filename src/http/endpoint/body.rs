@@ -27,7 +27,7 @@ const MAX_DISCARDED: usize = 8 * 1024 * 1024;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The body of one request.
-pub(super) struct Incoming {
+pub(in crate::http) struct Incoming {
     stream: BodyDataStream,
     announced: Option<usize>,
     /// Whether the client waits for 100 Continue (RFC 9110, section 10.1.1).
@@ -35,7 +35,7 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn new(headers: &HeaderMap, body: Body) -> Self {
+    pub(in crate::http) fn new(headers: &HeaderMap, body: Body) -> Self {
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         Self {
             stream: body.into_data_stream(),
@@ -50,7 +50,7 @@ impl Incoming {
     /// # Errors
     /// When the body is too large, too slow or cut off, or memory is short. An anonymous caller
     /// with too large a body is asked for a token.
-    pub(super) async fn read(
+    pub(in crate::http) async fn read(
         &mut self,
         anonymous: bool,
         reservation: &mut Reservation,
@@ -105,7 +105,7 @@ impl Incoming {
     }
 
     /// Reads and discards the rest, so that the client gets to read the answer.
-    pub(super) async fn discard(&mut self) {
+    pub(in crate::http) async fn discard(&mut self) {
         if self.expects || self.announced.is_some_and(|length| length > MAX_DISCARDED) {
             return;
         }

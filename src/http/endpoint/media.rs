@@ -84,7 +84,7 @@ impl Preference {
 
 /// Reads the weight of a parameter such as `q=0.5`; `None` for other parameters and invalid
 /// weights.
-fn quality(parameter: &str) -> Option<u16> {
+pub(in crate::http) fn quality(parameter: &str) -> Option<u16> {
     let (name, value) = parameter.split_once('=')?;
     if !name.trim().eq_ignore_ascii_case("q") {
         return None;
@@ -102,7 +102,7 @@ fn quality(parameter: &str) -> Option<u16> {
 
 /// Whether the body of a request is JSON in UTF-8, which a browser sends to other sites only after
 /// a preflight.
-pub(super) fn is_json(headers: &HeaderMap) -> bool {
+pub(in crate::http) fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(only), None) = (types.next().and_then(|value| value.to_str().ok()), types.next()) else { return false };
     let mut parts = only.split(';').map(str::trim);
@@ -113,7 +113,21 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
         }
         _ => true,
     });
-    json && utf8 && headers.get_all(CONTENT_ENCODING).iter().all(|coding| coding == "identity")
+    json && utf8
+}
+
+/// The encoding of a request's body if it has one (RFC 9110, section 8.4), for messages: what is no
+/// name of an encoding is not repeated.
+pub(super) fn encoding(headers: &HeaderMap) -> Option<&str> {
+    const UNKNOWN: &str = "that Content-Encoding names";
+    let is_name = |name: &str| name.len() <= 20 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or(UNKNOWN).split(','))
+        .map(str::trim)
+        .find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
+        .map(|coding| if is_name(coding) { coding } else { UNKNOWN })
 }
 
 #[cfg(test)]
@@ -183,8 +197,23 @@ mod tests {
         ] {
             assert!(!is_json(&headers(&CONTENT_TYPE, bad)), "{bad:?}");
         }
-        let mut packed = headers(&CONTENT_TYPE, &["application/json"]);
-        packed.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        assert!(!is_json(&packed));
+    }
+
+    #[test]
+    fn a_body_has_an_encoding_unless_it_is_the_identity() {
+        for (values, expected) in [
+            (&[][..], None),
+            (&[""], None),
+            (&["identity"], None),
+            (&["Identity, identity"], None),
+            (&["gzip"], Some("gzip")),
+            (&["identity, br"], Some("br")),
+            (&["identity", "x-gzip"], Some("x-gzip")),
+            (&["a b"], Some("that Content-Encoding names")),
+            (&["ü"], Some("that Content-Encoding names")),
+            (&["123456789012345678901"], Some("that Content-Encoding names")),
+        ] {
+            assert_eq!(encoding(&headers(&CONTENT_ENCODING, values)), expected, "{values:?}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 mod bearer;
 mod body;
 mod cross_site;
+mod extensions;
 mod media;
 mod parameters;
 mod refusal;
@@ -13,6 +14,7 @@ mod variables;
 use super::budget::{Exhausted, MemoryBudget, Reservation};
 use super::connections::OpenRequest;
 use super::noted::Noted;
+use super::observe::RefusedBy;
 use super::tokens::Verifier;
 use crate::domain::Principal;
 use crate::graphql::{self, Api, Call, Inspected};
@@ -23,12 +25,13 @@ use async_graphql::parser::types::OperationType;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bearer::Bearer;
-use body::Incoming;
+pub(super) use body::Incoming;
 use bytes::Bytes;
 use futures::poll;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use media::Media;
+pub(super) use media::{is_json, quality};
 use parameters::Parameters;
 pub(super) use refusal::Refusal;
 use refusal::{respond, serialize, was_executed};
@@ -39,7 +42,6 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
-use tracing::Span;
 use zeroize::Zeroizing;
 
 /// The header by which a gateway asks for a trace of its request.
@@ -99,11 +101,15 @@ pub(super) async fn graphql(State(endpoint): State<Arc<Endpoint>>, request: Requ
         Err(refusal) => Err(refusal),
     };
     match answered {
-        Ok(Answered { executed, body }) => {
+        Ok(Answered { executed, body, refused_by }) => {
             // With application/json, a status other than 200 would mean that this is no GraphQL
             // answer.
             let status = if executed || media == Media::Json { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-            respond(status, media, body)
+            let mut response = respond(status, media, body);
+            if let Some(code) = refused_by {
+                response.extensions_mut().insert(RefusedBy(code));
+            }
+            response
         }
         Err(refusal) => {
             body.discard().await;
@@ -120,6 +126,8 @@ struct Head {
     /// The media type of the answer; none when the client accepts neither.
     media: Option<Media>,
     is_json: bool,
+    /// The encoding of the body, if it has one.
+    encoding: Option<String>,
     may_be_cross_site: bool,
     traced: bool,
 }
@@ -131,7 +139,8 @@ impl Head {
             method: parts.method.clone(),
             query: (parts.method == Method::GET).then(|| parts.uri.clone()),
             media: Media::preferred(headers),
-            is_json: media::is_json(headers),
+            is_json: is_json(headers),
+            encoding: media::encoding(headers).map(str::to_owned),
             may_be_cross_site: cross_site::may_be_cross_site(headers),
             traced: headers.get(INCLUDE_TRACE).is_some_and(|format| format == "ftv1"),
         }
@@ -144,12 +153,15 @@ struct Answered {
     executed: bool,
     /// The answer as JSON.
     body: Bytes,
+    /// The code of the error for which it was refused, if it was.
+    refused_by: Option<&'static str>,
 }
 
 impl Answered {
     /// The answer to a refused operation. It is short, so no memory is reserved for it.
     fn refused(response: &async_graphql::Response) -> Self {
-        Self { executed: was_executed(response), body: serialize(response).into() }
+        let refused_by = graphql::error_code(response);
+        Self { executed: was_executed(response), body: serialize(response).into(), refused_by }
     }
 }
 
@@ -186,7 +198,7 @@ impl Endpoint {
         }
         if !traced && let Some(body) = self.api.shared_answer(&operation) {
             super::metrics::count_operation(operation.kind);
-            return Ok(Answered { executed: true, body });
+            return Ok(Answered { executed: true, body, refused_by: None });
         }
         let request_id = noted.request_id.clone();
         let caller = principal.map(|principal| Caller { principal, request_id: request_id.clone() });
@@ -205,10 +217,10 @@ impl Endpoint {
             return Ok((received.prepare(&self.api, has_token)?, memory));
         }
         let permits = memory.acquire_heavy(&self.parsers).await?;
-        let (api, span) = (self.api.clone(), Span::current());
+        let (api, request) = (self.api.clone(), InRequest::current());
         let prepared = tokio::task::spawn_blocking(move || {
             let _permits = permits;
-            span.in_scope(|| received.prepare(&api, has_token)).map(|prepared| (prepared, memory))
+            request.run(|| received.prepare(&api, has_token)).map(|prepared| (prepared, memory))
         });
         prepared.await.unwrap_or_else(|error| {
             tracing::error!(panicked = error.is_panic(), "parsing a request ended without a result");
@@ -217,7 +229,7 @@ impl Endpoint {
     }
 
     /// Verifies the caller, and counts the request to the caller's share of open requests.
-    async fn authenticate(&self, parts: &Parts, noted: &Noted) -> Result<Option<Principal>, Refusal> {
+    pub(super) async fn authenticate(&self, parts: &Parts, noted: &Noted) -> Result<Option<Principal>, Refusal> {
         let open_request = parts.extensions.get::<OpenRequest>();
         let mut verifying = pin!(self.verify_caller(&parts.headers));
         let principal = match poll!(verifying.as_mut()) {
@@ -260,8 +272,6 @@ impl Endpoint {
         }
     }
 
-    /// Executes in a task of its own, so that a client that disconnects does not stop a change half
-    /// way.
     async fn execute(&self, call: Call, memory: Reservation) -> Result<Answered, Refusal> {
         super::metrics::count_operation(call.operation.kind);
         let mut reserved = self.answers.reservation(call.caller.as_ref().map(|caller| &caller.principal));
@@ -278,20 +288,40 @@ impl Endpoint {
             let _reserved = (memory, reading);
             (prepared.execute().await, reserved)
         };
-        let task = InRequest::current().spawn(&self.running, executing);
+        let task = self.spawn(executing);
         // A mutation has no timeout: its caller is told the result.
-        let ended = if is_mutation {
-            task.await
-        } else {
-            timeout(QUERY_TIMEOUT, task).await.map_err(|_| Refusal::timed_out())?
-        };
-        let (response, reserved) = ended.map_err(|error| {
-            // The error is not logged: its text may quote data.
-            tracing::error!(panicked = error.is_panic(), "executing an operation ended without an answer");
-            Refusal::internal()
-        })?;
+        let (response, reserved) = if is_mutation { task.await? } else { in_time(task).await? };
         reserved_answer(&response, reserved, is_mutation).await
     }
+
+    /// Runs a query in a task of its own, with the timeout of queries.
+    pub(super) async fn run_query<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        in_time(self.spawn(work)).await
+    }
+
+    /// Runs `work` in a task of its own, so that a client that disconnects does not stop a change
+    /// half way.
+    fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> impl Future<Output = Result<T, Refusal>> {
+        let task = InRequest::current().spawn(&self.running, work);
+        async move {
+            task.await.map_err(|error| {
+                // The error is not logged: its text may quote data.
+                tracing::error!(panicked = error.is_panic(), "executing an operation ended without an answer");
+                Refusal::internal()
+            })
+        }
+    }
+}
+
+/// Waits for a query, as long as one may take.
+async fn in_time<T>(query: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    timeout(QUERY_TIMEOUT, query).await.map_err(|_| Refusal::timed_out())?
 }
 
 /// Serializes an answer and attaches its reservation.
@@ -308,7 +338,7 @@ async fn reserved_answer(
         Err(Exhausted) if is_mutation => {}
         Err(exhausted) => return Err(exhausted.into()),
     }
-    Ok(Answered { executed, body: reserved.attach_to(body) })
+    Ok(Answered { executed, body: reserved.attach_to(body), refused_by: None })
 }
 
 /// The parameters of a request as received: a JSON body, or a URI with a query string.
@@ -357,6 +387,9 @@ async fn receive(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "The body must be JSON in UTF-8, with the header Content-Type: application/json.",
             ));
+        }
+        if let Some(encoding) = head.encoding {
+            return Err(Refusal::encoded_body(&encoding));
         }
         body.read(anonymous, memory).await.map(Received::Body)
     } else if let Some(query) = head.query {

@@ -3,6 +3,7 @@
 //! Parsing builds only the values that are used, and only within limits. It skips `extensions` and
 //! unknown members: they have to be well-formed JSON, and become no values.
 
+use super::extensions::Extensions;
 use super::refusal::Refusal;
 use super::variables::{Bounded, Fault, Read, TOKEN_MEMORY};
 use async_graphql::Variables;
@@ -39,13 +40,12 @@ struct RawParameters {
     query: Option<Parameter>,
     operation_name: Option<Parameter>,
     variables: Option<Read>,
-    extensions: Option<Parameter>,
+    extensions: Option<Extensions>,
 }
 
-/// A parameter that should be a string, or of which only the JSON type matters.
+/// A parameter that should be a string.
 enum Parameter {
     Text(Zeroizing<String>),
-    Object,
     Other,
 }
 
@@ -91,7 +91,7 @@ impl<'de> Visitor<'de> for ParameterVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Parameter, A::Error> {
         while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Parameter::Object)
+        Ok(Parameter::Other)
     }
 }
 
@@ -149,6 +149,14 @@ fn parse_json<'de, T: Deserialize<'de>>(text: &'de str) -> Result<Option<T>, Ref
 impl RawParameters {
     /// Checks the parameters; `length` is that of the text they came from, in bytes.
     fn check(self, length: usize) -> Result<Parameters, Refusal> {
+        let is_hash_alone = match (&self.query, &self.extensions) {
+            (None, Some(Extensions::Object { has_hash })) => *has_hash,
+            (Some(Parameter::Text(query)), Some(Extensions::Object { has_hash })) => *has_hash && query.is_empty(),
+            _ => false,
+        };
+        if is_hash_alone {
+            return Err(Refusal::persisted_query());
+        }
         let query = match self.query {
             Some(Parameter::Text(query)) => query,
             None => return Err(Refusal::bad_request("The parameter query is missing; give the GraphQL document.")),
@@ -166,8 +174,8 @@ impl RawParameters {
         // Strings take no more bytes than they did in JSON.
         let weight = tokens * TOKEN_MEMORY + length;
         match self.extensions {
-            None | Some(Parameter::Object) => Ok(Parameters { query, operation_name, variables, weight }),
-            Some(_) => Err(Refusal::bad_request("The parameter extensions must be an object or null.")),
+            None | Some(Extensions::Object { .. }) => Ok(Parameters { query, operation_name, variables, weight }),
+            Some(Extensions::Other) => Err(Refusal::bad_request("The parameter extensions must be an object or null.")),
         }
     }
 }
@@ -310,6 +318,22 @@ mod tests {
             }
         }
         assert_eq!(code(Parameters::from_json(b"{\"query\":\"{a}\",\"other\":\"\xff\"}")), bad);
+    }
+
+    #[test]
+    fn a_hash_does_not_stand_for_a_document() {
+        let unsupported = Some((400, "PERSISTED_QUERY_NOT_SUPPORTED"));
+        let hash = r#""extensions":{"persistedQuery":{"version":1,"sha256Hash":"e3b0"}}"#;
+        for rest in ["", r#","query":null"#, r#","query":"""#, r#","variables":{"a":1},"operationName":"A""#] {
+            assert_eq!(code(Parameters::from_json(format!("{{{hash}{rest}}}").as_bytes())), unsupported, "{rest}");
+        }
+        let with_document = Parameters::from_json(format!(r#"{{"query":"{{a}}",{hash}}}"#).as_bytes());
+        assert_eq!(with_document.ok().unwrap().query.as_str(), "{a}");
+        for none in [r#"{"extensions":{"persistedQuery":{}}}"#, r#"{"extensions":{}}"#, r#"{"extensions":null}"#] {
+            assert_eq!(code(Parameters::from_json(none.as_bytes())), Some((400, "BAD_USER_INPUT")), "{none}");
+        }
+        let by_get = "/graphql?extensions=%7B%22persistedQuery%22:%7B%22sha256Hash%22:%22e3b0%22%7D%7D";
+        assert_eq!(code(Parameters::from_query(&by_get.parse().unwrap())), unsupported);
     }
 
     #[test]

@@ -5,9 +5,10 @@ use crate::domain::{ErrorCode, RequestId};
 use crate::graphql::{Api, server_error};
 use crate::http::budget::Exhausted;
 use crate::http::connections::NoPermit;
+use crate::http::observe::RefusedBy;
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -16,10 +17,10 @@ use std::collections::BTreeMap;
 /// An answer with an HTTP status and one GraphQL error.
 #[derive(Debug)]
 pub(in crate::http) struct Refusal {
-    pub(super) status: StatusCode,
-    pub(super) code: ErrorCode,
-    message: Cow<'static, str>,
-    header: Option<(HeaderName, &'static str)>,
+    pub(in crate::http) status: StatusCode,
+    pub(in crate::http) code: ErrorCode,
+    pub(in crate::http) message: Cow<'static, str>,
+    pub(in crate::http) header: Option<(HeaderName, &'static str)>,
 }
 
 impl Refusal {
@@ -32,31 +33,52 @@ impl Refusal {
     }
 
     /// The request's parameters are invalid.
-    pub(super) fn bad_request(message: &'static str) -> Self {
+    pub(in crate::http) fn bad_request(message: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message)
     }
 
     /// A condition of HTTP is not met, such as a media type.
-    pub(super) fn http(status: StatusCode, message: &'static str) -> Self {
+    pub(in crate::http) fn http(status: StatusCode, message: &'static str) -> Self {
         Self::new(status, ErrorCode::BadUserInput, message)
     }
 
+    /// The request's body is encoded, such as compressed. The header tells the client how to send
+    /// it (RFC 7694).
+    pub(super) fn encoded_body(encoding: &str) -> Self {
+        let message = format!("The body has the encoding {encoding}; send it without Content-Encoding.");
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::BadUserInput, message)
+            .with(ACCEPT_ENCODING, "identity")
+    }
+
+    /// The request has the hash of a document instead of the document. Clients recognize the
+    /// message or the code, and send the document.
+    pub(super) fn persisted_query() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::PersistedQueryNotSupported, "PersistedQueryNotSupported")
+    }
+
     /// The request exceeds a limit.
-    pub(super) fn limit(status: StatusCode, message: &'static str) -> Self {
+    pub(in crate::http) fn limit(status: StatusCode, message: &'static str) -> Self {
         Self::new(status, ErrorCode::LimitExceeded, message)
     }
 
     /// The request's method is wrong; `allowed` lists the right ones.
-    pub(super) fn method(allowed: &'static str, message: &'static str) -> Self {
+    pub(in crate::http) fn method(allowed: &'static str, message: &'static str) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadUserInput, message).with(ALLOW, allowed)
     }
 
-    pub(super) fn forbidden(message: &'static str) -> Self {
+    /// The path does not exist.
+    pub(in crate::http) fn no_such_path() -> Self {
+        let message = "There is no such path; /v1/openapi.json lists those there are.";
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message)
+    }
+
+    /// The request comes from somebody or somewhere that may not send it.
+    pub(in crate::http) fn forbidden(message: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message)
     }
 
     /// The token is missing. The challenge names no error then (RFC 6750, section 3).
-    pub(super) fn no_token() -> Self {
+    pub(in crate::http) fn no_token() -> Self {
         let message = "This needs a bearer token; send one in the header Authorization.";
         Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthenticated, message).with(WWW_AUTHENTICATE, "Bearer")
     }
@@ -95,7 +117,14 @@ impl Refusal {
 
     pub(super) fn respond(self, media: Media, request: &RequestId) -> Response {
         let body = Api::refuse(server_error(self.message, self.code), request);
-        let mut response = respond(self.status, media, serialize(&body));
+        // With application/json, clients of persisted queries look for the error in answers of
+        // status 200, as Apollo's servers give.
+        let status = match (self.code, media) {
+            (ErrorCode::PersistedQueryNotSupported, Media::Json) => StatusCode::OK,
+            _ => self.status,
+        };
+        let mut response = respond(status, media, serialize(&body));
+        response.extensions_mut().insert(RefusedBy(self.code.as_str()));
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }

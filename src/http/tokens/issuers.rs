@@ -2,7 +2,7 @@
 
 use crate::domain::{TokenKind, is_loopback_host};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// Maximum length of a subject prefix, in bytes. An id has at most 200, and the subject needs room.
@@ -21,19 +21,7 @@ impl JwksUrl {
     /// # Errors
     /// Why keys must not be fetched from this address.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let url = reqwest::Url::parse(text).map_err(|_| "is not a URL")?;
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no host")?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("must not hold a user's name or password");
-        }
-        match url.scheme() {
-            "https" => {}
-            // Over plain HTTP, anybody on the path could substitute keys.
-            "http" if is_loopback_host(host) => {}
-            "http" => return Err("must be https; http is for loopback addresses only"),
-            _ => return Err("must be https"),
-        }
-        Ok(Self(url.into()))
+        Ok(Self(trustworthy_url(text)?.into()))
     }
 
     /// The address.
@@ -45,6 +33,26 @@ impl JwksUrl {
     /// Whether the key set is fetched without TLS.
     pub(super) fn is_plain(&self) -> bool {
         self.0.starts_with("http:")
+    }
+}
+
+/// Parses a URL that keys may come from and tokens may go to: `https`, or `http` on this machine, and
+/// without a user's name or password.
+///
+/// # Errors
+/// What is wrong with it.
+pub(in crate::http) fn trustworthy_url(text: &str) -> Result<reqwest::Url, &'static str> {
+    let url = reqwest::Url::parse(text).map_err(|_| "is not a URL")?;
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("names no host")?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not hold a user's name or password");
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        // Over plain HTTP, anybody on the path could substitute keys and read tokens.
+        "http" if is_loopback_host(host) => Ok(url),
+        "http" => Err("must be https; http is for loopback addresses only"),
+        _ => Err("must be https"),
     }
 }
 
@@ -74,12 +82,16 @@ pub struct IssuerConfig {
 }
 
 /// Reads a TOML file of `[[issuer]]` tables: `iss`, `jwks_url` or `jwks_file`, `kinds` (some of
-/// `user`, `service` and `runtime`) and `subject_prefix`.
+/// `user`, `service` and `runtime`) and `subject_prefix`. `check_file` says what is wrong with a
+/// `jwks_file`.
 ///
 /// # Errors
 /// Every problem of the file at once, each naming its issuer, those of [`check_issuers`] among
 /// them.
-pub fn parse_issuers(toml_text: &str) -> Result<Vec<IssuerConfig>, Vec<String>> {
+pub fn parse_issuers(
+    toml_text: &str,
+    check_file: impl Fn(&Path) -> Result<(), String>,
+) -> Result<Vec<IssuerConfig>, Vec<String>> {
     let mut file: Table =
         toml_text.parse().map_err(|error: toml::de::Error| vec![format!("not TOML: {}", error.message())])?;
     let mut problems = Vec::new();
@@ -99,7 +111,7 @@ pub fn parse_issuers(toml_text: &str) -> Result<Vec<IssuerConfig>, Vec<String>> 
     let mut issuers = Vec::new();
     for (index, table) in tables.into_iter().enumerate() {
         match table {
-            Value::Table(table) => match read_issuer(&table) {
+            Value::Table(table) => match read_issuer(&table, &check_file) {
                 Ok(issuer) => issuers.push(issuer),
                 Err(found) => {
                     let place = place(index, table.get("iss").and_then(Value::as_str));
@@ -117,7 +129,7 @@ fn place(index: usize, iss: Option<&str>) -> String {
     iss.map_or_else(|| format!("issuer {}", index + 1), |iss| format!("issuer {} ({iss:?})", index + 1))
 }
 
-fn read_issuer(table: &Table) -> Result<IssuerConfig, Vec<String>> {
+fn read_issuer(table: &Table, check_file: impl Fn(&Path) -> Result<(), String>) -> Result<IssuerConfig, Vec<String>> {
     let mut problems: Vec<String> = table
         .keys()
         .filter(|key| !FIELDS.contains(&key.as_str()))
@@ -144,7 +156,10 @@ fn read_issuer(table: &Table) -> Result<IssuerConfig, Vec<String>> {
                 None
             }
         }),
-        (false, true) => path.map(|path| KeySource::File(path.into())),
+        (false, true) => path.map(|path| {
+            problems.extend(check_file(Path::new(&path)).err().map(|problem| format!("jwks_file: {problem}")));
+            KeySource::File(path.into())
+        }),
         (true, true) => {
             problems.push("jwks_url and jwks_file: give one of them only".to_owned());
             None

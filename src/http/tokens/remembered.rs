@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 /// Maximum memory of all remembered tokens, in bytes.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
-/// Upper bound of the memory per byte of a token: a list of short names takes several times its text.
+/// Upper bound of the memory per byte of a token: a list of short names takes several times its
+/// text.
 const MEMORY_PER_BYTE: usize = 8;
 /// The memory of a token beside that, in bytes.
 const FIXED_BYTES: usize = 256;

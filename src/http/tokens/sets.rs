@@ -7,6 +7,7 @@
 use super::issuers::KeySource;
 use super::jwks::{self, Key, KeySet};
 use crate::domain::{Clock, Timestamp, with_causes};
+use jsonwebtoken::Algorithm;
 use parking_lot::{Mutex, MutexGuard};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -53,12 +54,14 @@ struct State {
     reading: Option<watch::Receiver<()>>,
 }
 
-/// The result of looking a `kid` up.
+/// The result of looking the keys of a `kid` and an algorithm up.
 pub(super) enum Lookup {
-    /// The key.
-    Found(Arc<Key>),
-    /// The issuer has no such key.
+    /// The keys: one, or a few that share a `kid`.
+    Found(Vec<Arc<Key>>),
+    /// The issuer has no key of this `kid`.
     Unknown,
+    /// It has, but for other algorithms.
+    OtherAlgorithm,
     /// There is no usable set: it was never read, or last more than 24 hours ago.
     Unavailable,
 }
@@ -87,20 +90,20 @@ impl IssuerKeys {
         Ok(Self { iss: iss.to_owned(), source, clock, refresh, state: Mutex::default() })
     }
 
-    /// The key of this `kid`. Waits only when the key is unknown, for at most two reads of at most
-    /// [`READ_TIMEOUT`] each.
-    pub(super) async fn find(self: &Arc<Self>, kid: &str) -> Lookup {
+    /// The keys of this `kid` and algorithm. Waits only when there are none, for at most two reads
+    /// of at most [`READ_TIMEOUT`] each.
+    pub(super) async fn find(self: &Arc<Self>, kid: &str, algorithm: Algorithm) -> Lookup {
         // A read that was already running may have begun before the key was published. Then read
         // once more, unless it is too early or the source does not answer.
         for round in 0..2 {
             let reading = {
                 let now = self.clock.now();
                 let mut state = self.state();
-                if let Lookup::Found(key) = state.find(kid, now) {
+                if let Lookup::Found(keys) = state.find(kid, algorithm, now) {
                     if state.is_due(now, self.refresh) {
                         self.start(&mut state, now);
                     }
-                    return Lookup::Found(key);
+                    return Lookup::Found(keys);
                 }
                 match state.under_way() {
                     Some(reading) => reading,
@@ -115,7 +118,7 @@ impl IssuerKeys {
             ended(reading).await;
         }
         let now = self.clock.now();
-        self.state().find(kid, now)
+        self.state().find(kid, algorithm, now)
     }
 
     /// Reads the set now, or waits for the running read.
@@ -131,11 +134,7 @@ impl IssuerKeys {
         let state = self.state();
         match &state.problem {
             Some(problem) => Err(problem.clone()),
-            None if state.set.keys.is_empty() => {
-                let why = state.set.left_out.join("; ");
-                Err(format!("the key set has no usable key{}{why}", if why.is_empty() { "" } else { ": " }))
-            }
-            None => Ok(()),
+            None => state.set.require_usable(),
         }
     }
 
@@ -161,7 +160,15 @@ impl IssuerKeys {
         let mut state = self.state();
         match read {
             Ok(set) => {
-                tracing::debug!(issuer = self.iss, keys = set.keys.len(), left_out = ?set.left_out, "key set read");
+                match set.require_usable() {
+                    Ok(()) => {
+                        let (keys, left_out) = (set.keys.len(), set.reasons());
+                        tracing::debug!(issuer = self.iss, keys, left_out, "key set read");
+                    }
+                    Err(problem) => {
+                        tracing::warn!(issuer = self.iss, problem, "every token of this issuer is refused");
+                    }
+                }
                 state.set = set;
                 state.read = Some(began);
                 state.problem = None;
@@ -179,13 +186,13 @@ impl IssuerKeys {
 }
 
 impl State {
-    fn find(&self, kid: &str, now: Timestamp) -> Lookup {
-        match self.read {
-            Some(read) if now < read.plus(MAX_SET_AGE) => {
-                self.set.keys.get(kid).map_or(Lookup::Unknown, |key| Lookup::Found(Arc::clone(key)))
-            }
-            _ => Lookup::Unavailable,
+    fn find(&self, kid: &str, algorithm: Algorithm, now: Timestamp) -> Lookup {
+        if self.read.is_none_or(|read| now >= read.plus(MAX_SET_AGE)) {
+            return Lookup::Unavailable;
         }
+        let Some(keys) = self.set.keys.get(kid) else { return Lookup::Unknown };
+        let keys: Vec<_> = keys.iter().filter(|key| key.algorithm == algorithm).cloned().collect();
+        if keys.is_empty() { Lookup::OtherAlgorithm } else { Lookup::Found(keys) }
     }
 
     fn is_due(&self, now: Timestamp, refresh: Duration) -> bool {
@@ -221,6 +228,16 @@ impl Source {
             }
         }
     }
+}
+
+/// Checks that a file is a key set with a key that can be used now.
+///
+/// # Errors
+/// Why it is not.
+pub fn check_key_file(path: &Path) -> Result<(), String> {
+    let named = |problem| format!("{}: {problem}", path.display());
+    let set = jwks::parse(&read_file(path)?).map_err(|problem| named(problem.to_owned()))?;
+    set.require_usable().map_err(named)
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {

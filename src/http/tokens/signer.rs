@@ -1,7 +1,7 @@
 //! Signs tokens for development and tests. In production, the platform's own issuer does.
 
 use crate::crypto::{key_set, public_parts};
-use crate::domain::{Narrowing, Timestamp, TokenKind};
+use crate::domain::{Narrowing, Timestamp, TokenKind, pem_blocks};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
+const LABEL: &str = "PRIVATE KEY";
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const END: &str = "-----END PRIVATE KEY-----";
 /// The length of a line of PEM (RFC 7468, section 2).
@@ -70,9 +71,9 @@ impl Signer {
     /// # Errors
     /// When the text is something else.
     pub fn from_pem(pem: &SecretString) -> Result<Self, SignerError> {
-        let body = pem.expose_secret().trim().strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END));
-        let body: Zeroizing<String> = Zeroizing::new(body.ok_or(SignerError::Form)?.split_whitespace().collect());
-        let pkcs8 = Zeroizing::new(STANDARD.decode(body.as_bytes()).map_err(|_| SignerError::Form)?);
+        let blocks = pem_blocks(pem.expose_secret()).ok_or(SignerError::Form)?;
+        let block = blocks.iter().find(|block| block.label == LABEL).ok_or(SignerError::Form)?;
+        let pkcs8 = block.decode().ok_or(SignerError::Form)?;
         let pair = Ed25519KeyPair::from_pkcs8(&pkcs8).map_err(|_| SignerError::Form)?;
         Self::of(&pair).ok_or(SignerError::Form)
     }

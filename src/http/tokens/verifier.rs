@@ -1,6 +1,7 @@
 //! Verifying one token.
 
 use super::issuers::{IssuerConfig, check_issuers};
+use super::jwks::Key;
 use super::remembered::{Remembered, RememberedTokens};
 use super::sets::{IssuerKeys, Lookup};
 use crate::domain::{
@@ -184,8 +185,8 @@ impl Verifier {
         let id = RememberedTokens::id(token);
         if let Some(known) = self.0.remembered.get(&id) {
             if let Some(trusted) = self.0.issuers.get(&known.verified.issuer)
-                && let Lookup::Found(key) = trusted.keys.find(&known.key_id).await
-                && Arc::ptr_eq(&key, &known.key)
+                && let Lookup::Found(keys) = trusted.keys.find(&known.key_id, known.key.algorithm).await
+                && keys.iter().any(|key| Arc::ptr_eq(key, &known.key))
             {
                 known.lifetime.check(self.0.clock.now())?;
                 return Ok(known.verified.clone());
@@ -209,17 +210,13 @@ impl Verifier {
         let iss = iss.ok_or(TokenError::Issuer)?;
         let trusted = self.0.issuers.get(&iss).ok_or(TokenError::Issuer)?;
 
-        let key = match trusted.keys.find(&key_id).await {
-            Lookup::Found(key) => key,
+        let keys = match trusted.keys.find(&key_id, algorithm).await {
+            Lookup::Found(keys) => keys,
             Lookup::Unknown => return Err(TokenError::UnknownKey),
+            Lookup::OtherAlgorithm => return Err(TokenError::Algorithm),
             Lookup::Unavailable => return Err(TokenError::KeysUnavailable),
         };
-        if key.algorithm != algorithm {
-            return Err(TokenError::Algorithm);
-        }
-        let claims = jsonwebtoken::decode::<Body>(token, &key.decoding, &signature_only(algorithm))
-            .map_err(|error| refused(error.kind()))?
-            .claims;
+        let (key, claims) = claims(token, keys, algorithm)?;
         if claims.iss != iss {
             return Err(TokenError::Issuer);
         }
@@ -283,6 +280,22 @@ fn accepted(alg: &str) -> Option<Algorithm> {
         "EdDSA" => Some(Algorithm::EdDSA),
         _ => None,
     }
+}
+
+/// The claims of a token, and the key that verified its signature. Several keys of one issuer may
+/// have the same `kid` and algorithm; the first that fits counts.
+fn claims(token: &str, keys: Vec<Arc<Key>>, algorithm: Algorithm) -> Result<(Arc<Key>, Body), TokenError> {
+    let validation = signature_only(algorithm);
+    for key in keys {
+        match jsonwebtoken::decode::<Body>(token, &key.decoding, &validation) {
+            Ok(decoded) => return Ok((key, decoded.claims)),
+            Err(error) => match refused(error.kind()) {
+                TokenError::Signature => {}
+                other => return Err(other),
+            },
+        }
+    }
+    Err(TokenError::Signature)
 }
 
 /// Only the signature, and that with this one algorithm: the claims are checked here, by the

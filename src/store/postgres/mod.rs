@@ -18,6 +18,11 @@ pub mod backend {
         fixed("projects.generation")
     }
 
+    /// Whether a column holds an id, which this database makes sure of.
+    pub const fn is_id(_sql: &'static str) -> Fixed<diesel::sql_types::Bool> {
+        fixed("true")
+    }
+
     /// Loads the rows of a query.
     macro_rules! load {
         ($query:expr, $conn:expr) => {
@@ -28,7 +33,10 @@ pub mod backend {
 }
 
 mod address;
+mod hosts;
 mod lists;
+mod pooled;
+mod timeline;
 mod tls;
 
 use super::records::{EventRow, Link, Uses};
@@ -37,14 +45,17 @@ use super::{Error, Instrument};
 use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus};
 pub use address::Address;
 use backend::{Connection, one_of};
+use deadpool::managed::{Hook, HookError};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable, Text, Uuid};
-use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::deadpool::Pool;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AnsiTransactionManager, AsyncConnection, RunQueryDsl, TransactionManager};
 use futures::FutureExt;
+pub use pooled::{PATIENT_LIMIT, PooledConnection, STATEMENT_LIMIT};
 use schema::{audit_chains, projects};
 use std::time::Duration;
+use timeline::PrimaryTimeline;
 
 /// Maximum number of connections of one server.
 const POOL_SIZE: usize = 16;
@@ -62,20 +73,23 @@ pub fn not_durable(error: &impl std::fmt::Display) -> Option<Error> {
     error.to_string().contains(NOT_DURABLE).then_some(Error::Refused(NOT_DURABLE))
 }
 
-pub type PooledConnection = Object<Connection>;
-
-/// Opens a pool; connects at first use.
-pub fn open(url: &str, instrument: Option<Instrument>) -> Result<Pool<Connection>, Error> {
+/// Opens a pool; connects at first use. `limit` is the time limit for a statement.
+pub fn open(url: &str, instrument: Option<Instrument>, limit: Duration) -> Result<Pool<Connection>, Error> {
     let mut config = ManagerConfig::<Connection>::default();
     config.recycling_method = RecyclingMethod::Fast;
     let address = Address::read(url)?;
+    let timeline = PrimaryTimeline::default();
+    let newest = timeline.clone();
     config.custom_setup = Box::new(move |_| {
         let address = address.clone();
-        let instrument = instrument.clone();
+        let (instrument, newest) = (instrument.clone(), newest.clone());
         async move {
             let mut conn = address.connect().await?;
-            if !set_up(&mut conn).await.map_err(ConnectionError::CouldntSetupConfiguration)? {
+            if !set_up(&mut conn, limit).await.map_err(ConnectionError::CouldntSetupConfiguration)? {
                 return Err(ConnectionError::BadConnection(NOT_DURABLE.to_owned()));
+            }
+            if !newest.admits(&mut conn).await {
+                return Err(ConnectionError::BadConnection("the server is a former primary".to_owned()));
             }
             if let Some(instrument) = instrument {
                 conn.set_instrumentation(instrument());
@@ -85,6 +99,10 @@ pub fn open(url: &str, instrument: Option<Instrument>) -> Result<Pool<Connection
         .boxed()
     });
     Pool::builder(AsyncDieselConnectionManager::new_with_config("", config))
+        .pre_recycle(Hook::sync_fn(move |_, metrics| {
+            let is_current = timeline.reaches_newest(metrics.created);
+            if is_current { Ok(()) } else { Err(HookError::message("the server is a former primary")) }
+        }))
         .max_size(POOL_SIZE)
         .wait_timeout(Some(CONNECTION_TIMEOUT))
         .create_timeout(Some(CONNECTION_TIMEOUT))
@@ -101,27 +119,47 @@ struct Setting {
 }
 
 /// Has the connection plan each statement once, so that it finds its rows by an index whatever the
-/// statistics say: they may be of a time when the tables were empty. PostgreSQL would plan statements
-/// with lists anew on every call, which takes longer than running them.
+/// statistics say: they may be of a time when the tables were empty. PostgreSQL would plan
+/// statements with lists anew on every call, which takes longer than running them.
+///
+/// Also limits the time of a statement, and of a transaction in which nothing happens, such as that
+/// of a server that was cut off: its locks are others' then. What the URL, the role or the database
+/// set wins.
 ///
 /// Says whether a commit waits for the disk: what the vault has confirmed must survive a crash.
-async fn set_up(conn: &mut Connection) -> QueryResult<bool> {
+async fn set_up(conn: &mut Connection, limit: Duration) -> QueryResult<bool> {
     let row: Setting = diesel::sql_query(
         "SELECT current_setting('synchronous_commit') AS setting, \
          set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), \
-         set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)",
+         set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false), \
+         set_config('statement_timeout', coalesce(nullif(current_setting('statement_timeout'), '0'), $1), false), \
+         set_config('idle_in_transaction_session_timeout', \
+           coalesce(nullif(current_setting('idle_in_transaction_session_timeout'), '0'), '60s'), false)",
     )
+    .bind::<Text, _>(format!("{}ms", limit.as_millis()))
     .get_result(conn)
     .await?;
     Ok(row.setting != "off")
 }
 
 /// Begins with the isolation level that the locks are designed for, whatever the server's default,
-/// and limits the wait for a lock.
+/// and limits the wait for a lock. A set-up waits longer for one than a statement may take
+/// otherwise.
 pub async fn begin(conn: &mut Connection, limit: Duration) -> QueryResult<()> {
-    let limit = limit.as_millis();
-    let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{limit}ms'");
+    let lock = limit.as_millis();
+    let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{lock}ms'");
+    let begin = if limit < STATEMENT_LIMIT {
+        begin
+    } else {
+        format!("{begin}; SET LOCAL statement_timeout = '{}ms'", (limit + STATEMENT_LIMIT).as_millis())
+    };
     AnsiTransactionManager::begin_transaction_sql(conn, &begin).await
+}
+
+/// Whether the transaction refuses writes.
+pub async fn is_read_only(conn: &mut Connection) -> QueryResult<bool> {
+    let setting = diesel::sql_query("SELECT current_setting('transaction_read_only') AS setting");
+    Ok(setting.get_result::<Setting>(conn).await?.setting == "on")
 }
 
 pub async fn commit(conn: &mut Connection) -> QueryResult<()> {
@@ -242,7 +280,8 @@ pub async fn insert_decoys(conn: &mut Connection, decoys: &[(&EventRow, Link)]) 
     insert_rows!(conn, "audit_decoys", decoys)
 }
 
-/// Nothing counts those of the whole database: changes of one project would wait for those of others.
+/// Nothing counts those of the whole database: changes of one project would wait for those of
+/// others.
 pub async fn changes(_: &mut Connection) -> QueryResult<Option<i64>> {
     Ok(None)
 }
@@ -250,6 +289,11 @@ pub async fn changes(_: &mut Connection) -> QueryResult<Option<i64>> {
 /// Does nothing: the server reuses erased pages.
 pub async fn truncate_wal(_: &mut Connection) -> QueryResult<bool> {
     Ok(true)
+}
+
+/// None: the type of the columns makes sure of it.
+pub async fn rows_without_id(_: &mut Connection) -> QueryResult<Vec<(&'static str, String)>> {
+    Ok(Vec::new())
 }
 
 /// A released chain. Never waits for one that another transaction is about to claim.

@@ -1,9 +1,9 @@
 //! TLS to PostgreSQL, with rustls.
 
+use crate::domain::{PemBlock, pem_blocks};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::future::Future;
@@ -55,9 +55,22 @@ fn roots(path: Option<&Path>) -> Result<RootCertStore, Failure> {
     let mut store = RootCertStore::empty();
     match path {
         Some(path) => {
-            let unread = |error| format!("sslrootcert {}: {error}", path.display());
-            for certificate in CertificateDer::pem_file_iter(path).map_err(unread)? {
-                store.add(certificate.map_err(unread)?)?;
+            let unread = |problem: &dyn std::fmt::Display| format!("sslrootcert {}: {problem}", path.display());
+            // Comments in a bundle may be in any encoding.
+            let text = std::fs::read(path).map_err(|error| unread(&error))?;
+            let text = String::from_utf8_lossy(&text);
+            let blocks = pem_blocks(&text).ok_or_else(|| unread(&"holds a block of PEM without its end"))?;
+            if blocks.iter().any(PemBlock::has_trust_settings) {
+                let problem = "holds a TRUSTED CERTIFICATE, whose settings of trust are not read; convert it with \
+                    `openssl x509`, or name a file of plain certificates";
+                return Err(unread(&problem).into());
+            }
+            for block in blocks.iter().filter(|block| block.is_certificate()) {
+                let der = block.decode().ok_or_else(|| unread(&"a certificate in it is not Base64"))?;
+                store.add(der.to_vec().into()).map_err(|error| unread(&error))?;
+            }
+            if store.is_empty() {
+                return Err(unread(&"holds no certificate in PEM").into());
             }
         }
         // A certificate that cannot be read is skipped.
@@ -110,15 +123,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for M
     type TlsConnect = Connect;
     type Error = rustls::pki_types::InvalidDnsNameError;
 
+    /// The driver asks for a connector before it knows whether it needs one, with an empty name for
+    /// a Unix socket. A connection without a name to verify is never encrypted.
     fn make_tls_connect(&mut self, host: &str) -> Result<Connect, Self::Error> {
-        Ok(Connect { config: self.0.clone(), name: ServerName::try_from(host)?.to_owned() })
+        let name = Some(host).filter(|host| !host.is_empty()).map(ServerName::try_from).transpose()?;
+        Ok(Connect { config: self.0.clone(), name: name.map(|name| name.to_owned()) })
     }
 }
 
 /// Encrypts one connection.
 pub struct Connect {
     config: Arc<ClientConfig>,
-    name: ServerName<'static>,
+    name: Option<ServerName<'static>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Connect {
@@ -127,7 +143,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Conne
     type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted<S>>> + Send>>;
 
     fn connect(self, stream: S) -> Self::Future {
-        Box::pin(async move { Ok(Encrypted(TlsConnector::from(self.config).connect(self.name, stream).await?)) })
+        Box::pin(async move {
+            let name =
+                self.name.ok_or_else(|| io::Error::other("the URL names no host whose certificate is verified"))?;
+            Ok(Encrypted(TlsConnector::from(self.config).connect(name, stream).await?))
+        })
     }
 }
 

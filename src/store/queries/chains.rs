@@ -1,6 +1,6 @@
 //! Chains of audit events, and their signed heads.
 
-use super::super::backend::{Connection, one_of};
+use super::super::backend::{Connection, is_id, one_of};
 use super::super::schema::{audit_chains, audit_events, audit_heads, entries};
 use super::events::{EVENT, LINK};
 use crate::domain::{AuditAction, ChainId, EntryId, ProjectId, Timestamp};
@@ -42,7 +42,7 @@ pub async fn chain_rows(conn: &mut Connection) -> QueryResult<Vec<ChainRow>> {
     Ok(rows.into_iter().map(read_chain).collect())
 }
 
-pub async fn insert_chain(conn: &mut Connection, chain: &ChainRow) -> QueryResult<()> {
+pub async fn insert_chain(conn: &mut Connection, chain: &ChainRow, lease_until: Timestamp) -> QueryResult<()> {
     let anchor = chain.anchor.as_ref();
     diesel::insert_into(audit_chains::table)
         .values((
@@ -53,6 +53,7 @@ pub async fn insert_chain(conn: &mut Connection, chain: &ChainRow) -> QueryResul
             audit_chains::anchor_mac.eq(anchor.map(|anchor| anchor.mac.as_slice())),
             audit_chains::released.eq(false),
             audit_chains::cut_seq.eq(0),
+            audit_chains::lease_until.eq(lease_until),
         ))
         .execute(conn)
         .await?;
@@ -61,15 +62,43 @@ pub async fn insert_chain(conn: &mut Connection, chain: &ChainRow) -> QueryResul
 
 pub async fn release_chains(conn: &mut Connection, chains: &[ChainId]) -> QueryResult<()> {
     diesel::update(audit_chains::table.filter(one_of(audit_chains::id, chains)))
-        .set(audit_chains::released.eq(true))
+        .set((audit_chains::released.eq(true), audit_chains::lease_until.eq(None::<Timestamp>)))
         .execute(conn)
         .await?;
     Ok(())
 }
 
-pub async fn claim_chain(conn: &mut Connection, chain: ChainId) -> QueryResult<Option<ChainRow>> {
+/// Renews the lease of a chain; false if it is not the one it was.
+pub async fn renew_lease(
+    conn: &mut Connection,
+    chain: ChainId,
+    lease: Timestamp,
+    renewed: Timestamp,
+) -> QueryResult<bool> {
+    let held = audit_chains::table.find(chain).filter(audit_chains::released.eq(false));
+    let renewed = diesel::update(held.filter(audit_chains::lease_until.eq(lease)))
+        .set(audit_chains::lease_until.eq(renewed))
+        .execute(conn)
+        .await?;
+    Ok(renewed == 1)
+}
+
+/// Releases the chains whose lease ended before an instant. Returns how many.
+pub async fn release_chains_leased_before(conn: &mut Connection, before: Timestamp) -> QueryResult<usize> {
+    let left = audit_chains::table.filter(audit_chains::released.eq(false));
+    diesel::update(left.filter(audit_chains::lease_until.lt(before)))
+        .set((audit_chains::released.eq(true), audit_chains::lease_until.eq(None::<Timestamp>)))
+        .execute(conn)
+        .await
+}
+
+pub async fn claim_chain(
+    conn: &mut Connection,
+    chain: ChainId,
+    lease_until: Timestamp,
+) -> QueryResult<Option<ChainRow>> {
     let claimed = diesel::update(audit_chains::table.find(chain).filter(audit_chains::released))
-        .set(audit_chains::released.eq(false))
+        .set((audit_chains::released.eq(false), audit_chains::lease_until.eq(lease_until)))
         .execute(conn)
         .await?;
     if claimed == 0 {
@@ -164,10 +193,24 @@ pub async fn chain_events(
         .await
 }
 
-/// Erases a chain's events up to its cut, except each entry's newest change, and records the cut.
-/// Returns how many were erased. The events decide which change is the newest: an old row that was
-/// put back would keep its own event and have the newer one erased.
-pub async fn cut_chain(conn: &mut Connection, chain: ChainId, cut: &Cut) -> QueryResult<usize> {
+pub async fn chain_positions(conn: &mut Connection, chain: ChainId, after: i64, limit: i64) -> QueryResult<Vec<i64>> {
+    audit_events::table
+        .filter(audit_events::chain_id.eq(chain))
+        .filter(audit_events::seq.gt(after))
+        .order(audit_events::seq)
+        .limit(limit)
+        .select(audit_events::seq)
+        .load(conn)
+        .await
+}
+
+pub async fn chain_ids(conn: &mut Connection) -> QueryResult<Vec<ChainId>> {
+    let ids = audit_chains::table.filter(is_id("length(audit_chains.id) = 16")).order(audit_chains::id);
+    ids.select(audit_chains::id).load(conn).await
+}
+
+/// Records where a chain is cut.
+pub async fn cut_chain(conn: &mut Connection, chain: ChainId, cut: &Cut) -> QueryResult<()> {
     diesel::update(audit_chains::table.find(chain))
         .set((
             audit_chains::cut_seq.eq(cut.seq),
@@ -176,6 +219,28 @@ pub async fn cut_chain(conn: &mut Connection, chain: ChainId, cut: &Cut) -> Quer
         ))
         .execute(conn)
         .await?;
+    Ok(())
+}
+
+/// Of the next `limit` events of a chain after position `after` and up to `last`, erases all but
+/// each entry's newest change. Returns how many it erased, and the position up to which. The events
+/// decide which change is the newest: an old row that was put back would keep its own event and
+/// have the newer one erased.
+pub async fn erase_events(
+    conn: &mut Connection,
+    chain: ChainId,
+    after: i64,
+    last: i64,
+    limit: i64,
+) -> QueryResult<(usize, i64)> {
+    let end = audit_events::table
+        .filter(audit_events::chain_id.eq(chain))
+        .filter(audit_events::seq.gt(after))
+        .filter(audit_events::seq.lt(last))
+        .order(audit_events::seq)
+        .offset(limit - 1)
+        .select(audit_events::seq);
+    let end: i64 = end.first(conn).await.optional()?.unwrap_or(last);
     let newer = diesel::alias!(audit_events as newer);
     let of_entry = entries::table.filter(entries::id.nullable().eq(audit_events::entry_id));
     let is_newest = audit_events::entry_revision.is_not_null().and(diesel::dsl::not(diesel::dsl::exists(
@@ -183,14 +248,16 @@ pub async fn cut_chain(conn: &mut Connection, chain: ChainId, cut: &Cut) -> Quer
             .filter(newer.field(audit_events::entry_id).eq(audit_events::entry_id))
             .filter(newer.field(audit_events::entry_revision).gt(audit_events::entry_revision)),
     )));
-    diesel::delete(
+    let erased = diesel::delete(
         audit_events::table
             .filter(audit_events::chain_id.eq(chain))
-            .filter(audit_events::seq.le(cut.seq))
+            .filter(audit_events::seq.gt(after))
+            .filter(audit_events::seq.le(end))
             .filter(diesel::dsl::not(is_newest.and(diesel::dsl::exists(of_entry)))),
     )
     .execute(conn)
-    .await
+    .await?;
+    Ok((erased, end))
 }
 
 /// The newest changes of entries with ids after `after`, by entry, with the entries' rows. An entry
@@ -216,6 +283,42 @@ pub async fn newest_changes(
         .await
 }
 
+/// The newest changes of one entry, with its row.
+pub async fn newest_changes_of(
+    conn: &mut Connection,
+    entry: EntryId,
+) -> QueryResult<Vec<(ChainedEvent, Option<EntryRow>)>> {
+    let newer = diesel::alias!(audit_events as newer);
+    let newest = newer
+        .filter(newer.field(audit_events::entry_id).eq(entry))
+        .filter(newer.field(audit_events::entry_revision).is_not_null())
+        .select(diesel::dsl::max(newer.field(audit_events::entry_revision)))
+        .single_value();
+    audit_events::table
+        .left_join(entries::table.on(entries::id.nullable().eq(audit_events::entry_id)))
+        .filter(audit_events::entry_id.eq(entry))
+        .filter(audit_events::entry_revision.is_not_null())
+        .filter(audit_events::entry_revision.eq(newest))
+        .select(((EVENT, LINK), entries::all_columns.nullable()))
+        .load(conn)
+        .await
+}
+
+/// The entries with ids after `after` that have an event of a change, by id.
+pub async fn changed_entries(conn: &mut Connection, after: EntryId, limit: i64) -> QueryResult<Vec<EntryId>> {
+    let ids: Vec<Option<EntryId>> = audit_events::table
+        .filter(audit_events::entry_id.gt(after))
+        .filter(audit_events::entry_revision.is_not_null())
+        .filter(is_id("length(audit_events.entry_id) = 16"))
+        .select(audit_events::entry_id)
+        .distinct()
+        .order(audit_events::entry_id)
+        .limit(limit)
+        .load(conn)
+        .await?;
+    Ok(ids.into_iter().flatten().collect())
+}
+
 /// Entries with ids after `after` that have no event of a change, by id.
 pub async fn entries_without_change(
     conn: &mut Connection,
@@ -227,6 +330,7 @@ pub async fn entries_without_change(
         .filter(audit_events::entry_revision.is_not_null());
     entries::table
         .filter(entries::id.gt(after))
+        .filter(is_id("length(entries.id) = 16"))
         .filter(diesel::dsl::not(diesel::dsl::exists(changes)))
         .order(entries::id)
         .limit(limit)

@@ -8,9 +8,10 @@ use super::events::{EVENT, LINK};
 use super::keys::data_key_columns;
 use crate::domain::{DataKeyId, EntryId, MilestoneId, ProjectId, Timestamp};
 use crate::store::records::{
-    CandidateRow, Candidates, ChainedEvent, DataKeyRow, EntryRow, EntryView, MilestoneRow, ProjectRow, UsageRow,
-    VersionRow, VersionView, WantedValues,
+    CandidateRow, Candidates, ChainedEvent, DataKeyRow, EntryRow, EntryView, MilestoneRow, ProjectRow, ProjectState,
+    UsageRow, VersionRow, VersionView, WantedValues,
 };
+use crate::store::statement::{Fixed, fixed};
 use diesel::define_sql_function;
 use diesel::dsl::case_when;
 use diesel::prelude::*;
@@ -23,7 +24,6 @@ define_sql_function! {
     fn coalesce_text(value: Nullable<Text>, instead: Text) -> Text;
 }
 define_sql_function! { fn length(bytes: Binary) -> Integer; }
-define_sql_function! { fn replace(text: Text, from: Text, to: Text) -> Text; }
 define_sql_function! { fn coalesce(value: Nullable<BigInt>, instead: BigInt) -> BigInt; }
 
 /// Entries with their current version, its ciphertext row, their data key and their usage.
@@ -145,8 +145,19 @@ type Found = (
     Option<DataKeyRow>,
     Option<ChainedEvent>,
     Option<i32>,
-    Option<bool>,
 );
+
+/// What a project's MAC covers beside the columns of [`ProjectRow`], in one row of [`candidates`].
+/// Long columns are in the first row only.
+type StateColumns = (Timestamp, Option<Vec<u8>>, Option<String>, Option<Vec<u8>>);
+
+const fn once_approved_names() -> Fixed<Nullable<Text>> {
+    fixed("CASE WHEN row_number() OVER () = 1 THEN projects.approved_names END")
+}
+
+const fn once_listing() -> Fixed<Nullable<Binary>> {
+    fixed("CASE WHEN row_number() OVER () = 1 THEN projects.listing END")
+}
 
 /// One statement for a resolve: the project and the milestone, with each of their entries that is
 /// not deleted and bears one of `names`, or any name without them. Reads the values that `values`
@@ -196,7 +207,8 @@ pub async fn candidates(
         )
         .filter(projects::id.eq(project.clone()))
         .select((
-            (projects::id, projects::status, projects::environment_names, generation()),
+            (projects::id, projects::status, projects::environment_names, projects::revision, generation()),
+            (projects::registered_at, projects::mac, once_approved_names(), once_listing()),
             milestones::all_columns.nullable(),
             (
                 entries::all_columns.nullable(),
@@ -210,17 +222,25 @@ pub async fn candidates(
                     .filter(newer.field(audit_events::entry_revision).is_not_null())
                     .select(diesel::dsl::max(newer.field(audit_events::entry_revision)))
                     .single_value(),
-                // `ApprovedNames` is stored so that ` NAME ` finds a whole name in it. Removing
-                // that text is the one case-sensitive search that both databases have.
-                replace(projects::approved_names, " ".into_sql::<Text>().concat(entries::name).concat(" "), "")
-                    .ne(projects::approved_names)
-                    .nullable(),
             ),
         ));
-    let rows: Vec<(ProjectRow, Option<MilestoneRow>, Found)> = load!(query, conn)?;
-    let mut found =
-        Candidates { project: None, milestone: None, entries: Vec::with_capacity(rows.len()), incomplete: Vec::new() };
-    for (project, milestone, entry) in rows {
+    let rows: Vec<(ProjectRow, StateColumns, Option<MilestoneRow>, Found)> = load!(query, conn)?;
+    let mut found = Candidates {
+        project: None,
+        state: None,
+        milestone: None,
+        entries: Vec::with_capacity(rows.len()),
+        incomplete: Vec::new(),
+    };
+    // `ApprovedNames` is stored so that ` NAME ` finds a whole name in it.
+    let approved = rows.iter().find_map(|(_, (.., approved, _), ..)| approved.clone()).unwrap_or_default();
+    for (project, (registered_at, mac, approved_names, listing), milestone, entry) in rows {
+        if let Some(approved_names) = approved_names {
+            let ProjectRow { id, status, environment_names, revision, .. } = project.clone();
+            let state =
+                ProjectState { id, status, registered_at, environment_names, approved_names, revision, mac, listing };
+            found.state = Some(Box::new(state));
+        }
         found.project = Some(project);
         found.milestone = milestone;
         match entry {
@@ -231,8 +251,8 @@ pub async fn candidates(
                 Some(data_key),
                 Some(change),
                 Some(newest_revision),
-                Some(approved),
             ) => found.entries.push(Arc::new(CandidateRow {
+                approved: approved.contains(&format!(" {} ", entry.name)),
                 entry,
                 version,
                 ciphertext_data_key,
@@ -241,7 +261,6 @@ pub async fn candidates(
                 data_key,
                 change,
                 newest_revision,
-                approved,
             })),
             (Some(entry), ..) => found.incomplete.push(entry),
             (None, ..) => {}

@@ -5,10 +5,11 @@ use super::super::schema::{ciphertexts, data_keys, entries, entry_usage, replace
 use super::entries::{coalesce, views};
 use super::keys::data_key_columns;
 use crate::domain::{EntryId, EntryStatus, MilestoneId, ProjectId, Timestamp};
-use crate::store::records::{EntryLists, EntryPage, EntrySelection, EntrySort, EntryView, SortKey};
+use crate::store::records::{EntryCounts, EntryLists, EntryPage, EntrySelection, EntrySort, EntryView, SortKey};
+use crate::store::statement::{Compared, compared, fixed};
 use diesel::backend::Backend;
 use diesel::define_sql_function;
-use diesel::dsl::{count_star, row_number};
+use diesel::dsl::{count, count_star, row_number};
 use diesel::expression::{AppearsOnTable, Expression, ValidGrouping, is_aggregate};
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment};
@@ -94,8 +95,65 @@ macro_rules! selected {
         if let Some(before) = selection.expires_before {
             query = query.filter(live().and(expiry().lt(before.millis())));
         }
+        if let Some(before) = selection.rotation_due_before {
+            query = query.filter(live().and(rotation_due_before(before)));
+        }
+        if let Some(never) = selection.never_resolved {
+            let condition = if never { NEVER_RESOLVED } else { RESOLVED };
+            query = query.filter(fixed::<Bool>(condition));
+        }
         query
     }};
+}
+
+const NEVER_RESOLVED: &str = "NOT EXISTS (SELECT 1 FROM entry_usage counted \
+     WHERE counted.entry_id = entries.id AND counted.resolve_count > 0)";
+const RESOLVED: &str = "EXISTS (SELECT 1 FROM entry_usage counted \
+     WHERE counted.entry_id = entries.id AND counted.resolve_count > 0)";
+
+/// Whether an entry's rotation is due before an instant: the creation of its current version plus
+/// its interval.
+const fn rotation_due_before(before: Timestamp) -> Compared {
+    compared(
+        "(entries.rotation_interval_days IS NOT NULL AND EXISTS (SELECT 1 FROM versions current_version \
+         WHERE current_version.entry_id = entries.id AND current_version.version = entries.current_version \
+         AND current_version.created_at + CAST(entries.rotation_interval_days AS BIGINT) * 86400000 < ",
+        before.millis(),
+        "))",
+    )
+}
+
+/// Counts the entries of projects; a project without entries is absent. Entries that expire until
+/// `soon` count as expiring.
+pub async fn entry_counts(
+    conn: &mut Connection,
+    projects: &[ProjectId],
+    now: Timestamp,
+    soon: Timestamp,
+) -> QueryResult<Vec<(ProjectId, EntryCounts)>> {
+    let expiry = || coalesce(entries::expires_at, i64::MAX);
+    let live = || entries::deleted_at.is_null().and(entries::disabled.eq(false));
+    let (at, soon) = (now.millis(), soon.millis());
+    let number = || count(entries::revision);
+    // An entry that is due exactly now counts as due.
+    let due = rotation_due_before(Timestamp::from_millis(at.saturating_add(1)));
+    entries::table
+        .filter(one_of(entries::project_id, projects.to_vec()))
+        .group_by(entries::project_id)
+        .select((
+            entries::project_id,
+            (
+                number().aggregate_filter(live().and(expiry().gt(at))),
+                number().aggregate_filter(live().and(expiry().le(at))),
+                number().aggregate_filter(entries::deleted_at.is_null().and(entries::disabled.eq(true))),
+                number().aggregate_filter(entries::deleted_at.is_not_null()),
+                number().aggregate_filter(live().and(expiry().gt(at)).and(expiry().le(soon))),
+                number().aggregate_filter(live().and(due)),
+                number().aggregate_filter(entries::deleted_at.is_null().and(fixed::<Bool>(NEVER_RESOLVED))),
+            ),
+        ))
+        .load(conn)
+        .await
 }
 
 pub async fn count_entries(

@@ -184,15 +184,16 @@ pub async fn entries_deleted_before(
         .await
 }
 
-/// Erases entries with their versions, ciphertexts and usage.
+/// Erases entries with their versions, ciphertexts and usage. Usage goes first, since a recorder
+/// locks it before it touches versions.
 pub async fn erase_entries(conn: &mut Connection, ids: &[EntryId]) -> QueryResult<ErasedRows> {
     let mut erased = ErasedRows::default();
     for chunk in ids.chunks(1_000) {
         let chunk = || chunk.to_vec();
+        diesel::delete(entry_usage::table.filter(one_of(entry_usage::entry_id, chunk()))).execute(conn).await?;
         erased.versions +=
             rows(diesel::delete(versions::table.filter(one_of(versions::entry_id, chunk()))).execute(conn).await?);
         diesel::delete(ciphertexts::table.filter(one_of(ciphertexts::entry_id, chunk()))).execute(conn).await?;
-        diesel::delete(entry_usage::table.filter(one_of(entry_usage::entry_id, chunk()))).execute(conn).await?;
         erased.entries +=
             rows(diesel::delete(entries::table.filter(one_of(entries::id, chunk()))).execute(conn).await?);
     }

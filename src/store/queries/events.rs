@@ -1,8 +1,8 @@
 //! Audit events.
 
 use super::super::backend::{Connection, Db, one_of};
-use super::super::schema::{audit_decoys, audit_events, entries, versions};
-use crate::domain::{AuditAction, AuditOutcome, EntryId, EventId, Timestamp};
+use super::super::schema::{audit_decoys, audit_events, entries, exposures, versions};
+use crate::domain::{EntryId, EventId, Timestamp};
 use crate::store::records::{ChainedEvent, EventRow, EventSelection, ExposureRow};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -40,6 +40,9 @@ macro_rules! selected {
         }
         if let Some(outcomes) = &$selection.outcomes {
             query = query.filter(one_of(audit_events::outcome, outcomes));
+        }
+        if let Some(actors) = &$selection.actors {
+            query = query.filter(one_of(audit_events::actor, actors));
         }
         if let Some(since) = $selection.since {
             query = query.filter(audit_events::occurred_at.ge(since));
@@ -84,7 +87,7 @@ pub async fn event_at(
     selection: &EventSelection,
     place: i64,
 ) -> QueryResult<Option<(Timestamp, EventId)>> {
-    let indexed = &EventSelection { actions: None, outcomes: None, ..selection.clone() };
+    let indexed = &EventSelection { actions: None, outcomes: None, actors: None, ..selection.clone() };
     let mut query = selected!(indexed);
     between!(query, indexed);
     query
@@ -136,11 +139,11 @@ pub async fn erase_decoys(conn: &mut Connection) -> QueryResult<()> {
 }
 
 /// A version that a rollback made has an older version's value, so the agents that received the
-/// older version count too.
+/// older version count too. Of each entry, the agents that received it last come first.
 pub async fn exposures_of(conn: &mut Connection, of: &[EntryId]) -> QueryResult<Vec<ExposureRow>> {
     let received = diesel::alias!(versions as received);
-    audit_events::table
-        .inner_join(entries::table.on(entries::id.nullable().eq(audit_events::entry_id)))
+    exposures::table
+        .inner_join(entries::table.on(entries::id.eq(exposures::entry_id)))
         .inner_join(
             versions::table.on(versions::entry_id.eq(entries::id).and(versions::version.eq(entries::current_version))),
         )
@@ -148,20 +151,17 @@ pub async fn exposures_of(conn: &mut Connection, of: &[EntryId]) -> QueryResult<
             received.on(received
                 .field(versions::entry_id)
                 .eq(entries::id)
-                .and(received.field(versions::version).nullable().eq(audit_events::entry_version))
+                .and(received.field(versions::version).eq(exposures::version))
                 .and(received.field(versions::ciphertext_version).eq(versions::ciphertext_version))),
         )
         .filter(one_of(entries::id, of.to_vec()))
-        .filter(audit_events::action.eq(AuditAction::SecretResolved))
-        .filter(audit_events::outcome.eq(AuditOutcome::Allowed))
-        .filter(audit_events::agent_id.is_not_null())
-        .group_by((audit_events::entry_id, audit_events::agent_id))
-        .order((audit_events::entry_id, audit_events::agent_id))
+        .group_by((exposures::entry_id, exposures::agent_id))
+        .order((exposures::entry_id, diesel::dsl::max(exposures::last_at).desc(), exposures::agent_id))
         .select((
-            audit_events::entry_id,
-            audit_events::agent_id,
-            diesel::dsl::min(audit_events::occurred_at),
-            diesel::dsl::max(audit_events::occurred_at),
+            exposures::entry_id,
+            exposures::agent_id,
+            diesel::dsl::min(exposures::first_at),
+            diesel::dsl::max(exposures::last_at),
         ))
         .load(conn)
         .await

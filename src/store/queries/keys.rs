@@ -1,6 +1,6 @@
 //! Data keys, present and replaced.
 
-use super::super::backend::Connection;
+use super::super::backend::{Connection, is_id};
 use super::super::schema::{ciphertexts, data_keys, entries, replaced_data_keys};
 use crate::domain::{DataKeyId, EntryId, ProjectId, Timestamp};
 use crate::store::records::{DataKeyRow, DataKeyTotals, ReplacedKeyRow};
@@ -93,6 +93,36 @@ pub async fn data_keys_after(conn: &mut Connection, after: DataKeyId, limit: i64
         .select(data_key_columns!())
         .load(conn)
         .await
+}
+
+pub async fn data_key_ids_after(conn: &mut Connection, after: DataKeyId, limit: i64) -> QueryResult<Vec<DataKeyId>> {
+    data_keys::table
+        .filter(data_keys::id.gt(after))
+        .filter(is_id("length(data_keys.id) = 16"))
+        .order(data_keys::id)
+        .limit(limit)
+        .select(data_keys::id)
+        .load(conn)
+        .await
+}
+
+pub async fn replaced_key_ids_after(
+    conn: &mut Connection,
+    after: DataKeyId,
+    limit: i64,
+) -> QueryResult<Vec<DataKeyId>> {
+    replaced_data_keys::table
+        .filter(replaced_data_keys::id.gt(after))
+        .filter(is_id("length(replaced_data_keys.id) = 16"))
+        .order(replaced_data_keys::id)
+        .limit(limit)
+        .select(replaced_data_keys::id)
+        .load(conn)
+        .await
+}
+
+pub async fn replaced_key(conn: &mut Connection, id: DataKeyId) -> QueryResult<Option<ReplacedKeyRow>> {
+    replaced_data_keys::table.find(id).first(conn).await.optional()
 }
 
 pub async fn master_keys_in_use(conn: &mut Connection) -> QueryResult<Vec<String>> {

@@ -1,9 +1,10 @@
 //! Projects, their tombstones and milestones.
 
 use super::super::backend::{Connection, generation, load, one_of};
-use super::super::schema::{deleted_projects, milestones, projects};
-use crate::domain::{ApprovedNames, EnvironmentNames, MilestoneId, Phase, ProjectId, ProjectStatus, Timestamp};
-use crate::store::records::{MilestoneRow, ProjectRow};
+use super::super::schema::{deleted_projects, entries, milestones, projects};
+use crate::domain::{ApprovedNames, MilestoneId, ProjectId, Timestamp};
+use crate::store::records::{LiveEntryRow, MilestoneRow, ProjectRow, ProjectState};
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
@@ -12,6 +13,7 @@ pub async fn projects_by_id(conn: &mut Connection, ids: &[ProjectId]) -> QueryRe
         projects::id,
         projects::status,
         projects::environment_names,
+        projects::revision,
         generation(),
     ));
     load!(found, conn)
@@ -21,35 +23,94 @@ pub async fn approved_names(conn: &mut Connection, ids: &[ProjectId]) -> QueryRe
     projects::table.filter(one_of(projects::id, ids)).select((projects::id, projects::approved_names)).load(conn).await
 }
 
-pub async fn set_environment_names(
-    conn: &mut Connection,
-    id: &ProjectId,
-    names: EnvironmentNames,
-    approved: &ApprovedNames,
-) -> QueryResult<()> {
-    diesel::update(projects::table.find(id))
-        .set((projects::environment_names.eq(names), projects::approved_names.eq(approved)))
-        .execute(conn)
-        .await?;
-    Ok(())
+/// The columns of a [`ProjectState`].
+const STATE: (
+    projects::id,
+    projects::status,
+    projects::registered_at,
+    projects::environment_names,
+    projects::approved_names,
+    projects::revision,
+    projects::mac,
+    projects::listing,
+) = (
+    projects::id,
+    projects::status,
+    projects::registered_at,
+    projects::environment_names,
+    projects::approved_names,
+    projects::revision,
+    projects::mac,
+    projects::listing,
+);
+
+pub async fn project_state(conn: &mut Connection, id: &ProjectId) -> QueryResult<Option<ProjectState>> {
+    projects::table.find(id).select(STATE).get_result(conn).await.optional()
 }
 
-pub async fn insert_project(
-    conn: &mut Connection,
-    id: &ProjectId,
-    status: ProjectStatus,
-    now: Timestamp,
-) -> QueryResult<()> {
+pub async fn project_states_after(conn: &mut Connection, after: &str, limit: i64) -> QueryResult<Vec<ProjectState>> {
+    projects::table.filter(projects::id.gt(after)).order(projects::id).limit(limit).select(STATE).load(conn).await
+}
+
+pub async fn project_ids_after(conn: &mut Connection, after: &str, limit: i64) -> QueryResult<Vec<ProjectId>> {
+    projects::table
+        .filter(projects::id.gt(after))
+        .order(projects::id)
+        .limit(limit)
+        .select(projects::id)
+        .load(conn)
+        .await
+}
+
+pub async fn insert_project(conn: &mut Connection, row: &ProjectState) -> QueryResult<()> {
     diesel::insert_into(projects::table)
-        .values((projects::id.eq(id), projects::status.eq(status), projects::registered_at.eq(now)))
+        .values((
+            projects::id.eq(&row.id),
+            projects::status.eq(row.status),
+            projects::registered_at.eq(row.registered_at),
+            projects::environment_names.eq(row.environment_names),
+            projects::approved_names.eq(&row.approved_names),
+            projects::revision.eq(row.revision),
+            projects::mac.eq(row.mac.as_deref()),
+            projects::listing.eq(row.listing.as_deref()),
+        ))
         .execute(conn)
         .await?;
     Ok(())
 }
 
-pub async fn set_project_status(conn: &mut Connection, id: &ProjectId, status: ProjectStatus) -> QueryResult<()> {
-    diesel::update(projects::table.find(id)).set(projects::status.eq(status)).execute(conn).await?;
+/// Writes the columns of a project that can change. The caller holds the project's lock and has
+/// read the row under it.
+pub async fn save_project(conn: &mut Connection, row: &ProjectState) -> QueryResult<()> {
+    diesel::update(projects::table.find(&row.id))
+        .set((
+            projects::status.eq(row.status),
+            projects::environment_names.eq(row.environment_names),
+            projects::approved_names.eq(&row.approved_names),
+            projects::revision.eq(row.revision),
+            projects::mac.eq(row.mac.as_deref()),
+            projects::listing.eq(row.listing.as_deref()),
+        ))
+        .execute(conn)
+        .await?;
     Ok(())
+}
+
+/// The entries of a project that are not deleted.
+pub async fn live_entries(conn: &mut Connection, project: &ProjectId) -> QueryResult<Vec<LiveEntryRow>> {
+    entries::table
+        .filter(entries::project_id.eq(project))
+        .filter(entries::deleted_at.is_null())
+        .select((entries::id, entries::milestone_id, entries::name, entries::revision))
+        .load(conn)
+        .await
+}
+
+pub async fn has_signed_projects(conn: &mut Connection) -> QueryResult<bool> {
+    let projects = projects::table.filter(projects::mac.is_not_null());
+    let milestones = milestones::table.filter(milestones::mac.is_not_null());
+    Ok(diesel::select(exists(projects)).get_result(conn).await?
+        || diesel::select(exists(milestones)).get_result(conn).await?)
 }
 
 pub async fn tombstone(conn: &mut Connection, id: &ProjectId) -> QueryResult<Option<Option<String>>> {
@@ -76,31 +137,32 @@ pub async fn milestones_of(conn: &mut Connection, of: &[ProjectId]) -> QueryResu
     milestones::table.filter(one_of(milestones::project_id, of)).order(milestones::id).load(conn).await
 }
 
-pub async fn insert_milestone(
-    conn: &mut Connection,
-    id: &MilestoneId,
-    project: &ProjectId,
-    phase: Phase,
-) -> QueryResult<()> {
+pub async fn insert_milestone(conn: &mut Connection, row: &MilestoneRow) -> QueryResult<()> {
     diesel::insert_into(milestones::table)
         .values((
-            milestones::id.eq(id),
-            milestones::project_id.eq(project),
-            milestones::opens_at.eq(phase.opens_at),
-            milestones::closes_at.eq(phase.closes_at),
-            milestones::closed.eq(false),
+            milestones::id.eq(&row.id),
+            milestones::project_id.eq(&row.project),
+            milestones::opens_at.eq(row.opens_at),
+            milestones::closes_at.eq(row.closes_at),
+            milestones::closed.eq(row.closed),
+            milestones::revision.eq(row.revision),
+            milestones::mac.eq(row.mac.as_deref()),
         ))
         .execute(conn)
         .await?;
     Ok(())
 }
 
-pub async fn set_phase(conn: &mut Connection, id: &MilestoneId, phase: Phase, closed: bool) -> QueryResult<()> {
-    diesel::update(milestones::table.find(id))
+/// Writes the columns of a milestone that can change. The caller holds the project's lock and has
+/// read the row under it.
+pub async fn save_milestone(conn: &mut Connection, row: &MilestoneRow) -> QueryResult<()> {
+    diesel::update(milestones::table.find(&row.id))
         .set((
-            milestones::opens_at.eq(phase.opens_at),
-            milestones::closes_at.eq(phase.closes_at),
-            milestones::closed.eq(closed),
+            milestones::opens_at.eq(row.opens_at),
+            milestones::closes_at.eq(row.closes_at),
+            milestones::closed.eq(row.closed),
+            milestones::revision.eq(row.revision),
+            milestones::mac.eq(row.mac.as_deref()),
         ))
         .execute(conn)
         .await?;

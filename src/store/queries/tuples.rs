@@ -3,7 +3,9 @@
 use super::super::backend::{Connection, Db, load, one_of};
 use super::super::schema::tuples;
 use crate::store::records::TupleRow;
+use crate::store::statement::fixed;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl;
 
 /// The tuples of these objects that can matter for a decision about these subjects: the subjects'
@@ -18,6 +20,18 @@ pub async fn tuples_about(
         .filter(one_of(tuples::object, objects))
         .filter(one_of(tuples::subject, subjects).or(one_of(tuples::relation, links)).or(tuples::subject.like("%#%")));
     load!(found, conn)
+}
+
+/// What these subjects are in a tuple with: each project once, with an empty relation, and all other
+/// objects with their relations. At most `limit`.
+pub async fn objects_of(conn: &mut Connection, subjects: &[String], limit: i64) -> QueryResult<Vec<(String, String)>> {
+    tuples::table
+        .filter(one_of(tuples::subject, subjects))
+        .select((tuples::object, fixed::<Text>("CASE WHEN object LIKE 'project:%' THEN '' ELSE relation END")))
+        .distinct()
+        .limit(limit)
+        .load(conn)
+        .await
 }
 
 /// The tuples of one object; with a `subject`, that subject's tuples on every object whose name

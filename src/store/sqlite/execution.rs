@@ -31,7 +31,8 @@ impl SpawnBlocking for Execution {
             Self::Here => ready(Ok(task())).boxed(),
             Self::InPlace => {
                 let result = tokio::task::block_in_place(task);
-                // A change of many statements lets others run between them, and can be cancelled there.
+                // A change of many statements lets others run between them, and can be cancelled
+                // there.
                 async {
                     tokio::task::yield_now().await;
                     Ok(result)

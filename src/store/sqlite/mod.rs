@@ -21,6 +21,12 @@ pub mod backend {
         fixed("(SELECT count FROM changes WHERE id = 1)")
     }
 
+    /// Whether a column holds an id. `sql` compares the column's length with that of one: SQLite
+    /// stores bytes of any length.
+    pub const fn is_id(sql: &'static str) -> Fixed<diesel::sql_types::Bool> {
+        fixed(sql)
+    }
+
     /// Loads the rows of a query. It is loaded by the connection below `diesel-async`, which would
     /// copy every value of every row once more.
     macro_rules! load {
@@ -171,6 +177,36 @@ diesel::table! {
 /// Triggers count the changes.
 pub async fn changes(conn: &mut Connection) -> QueryResult<Option<i64>> {
     changes::table.select(changes::count).first(conn).await.map(Some)
+}
+
+#[derive(QueryableByName)]
+struct Text {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    text: String,
+}
+
+/// The tables with ids, and what finds rows without one.
+const TABLES_WITH_IDS: [(&str, &str); 4] = [
+    ("entries", "SELECT hex(id) AS text FROM entries WHERE typeof(id) <> 'blob' OR length(id) <> 16 LIMIT 100"),
+    ("data_keys", "SELECT hex(id) AS text FROM data_keys WHERE typeof(id) <> 'blob' OR length(id) <> 16 LIMIT 100"),
+    (
+        "replaced_data_keys",
+        "SELECT hex(id) AS text FROM replaced_data_keys WHERE typeof(id) <> 'blob' OR length(id) <> 16 LIMIT 100",
+    ),
+    (
+        "audit_chains",
+        "SELECT hex(id) AS text FROM audit_chains WHERE typeof(id) <> 'blob' OR length(id) <> 16 LIMIT 100",
+    ),
+];
+
+/// Rows whose ids are none, by their bytes in hex.
+pub async fn rows_without_id(conn: &mut Connection) -> QueryResult<Vec<(&'static str, String)>> {
+    let mut found = Vec::new();
+    for (table, sql) in TABLES_WITH_IDS {
+        let rows: Vec<Text> = diesel::sql_query(sql).load(conn).await?;
+        found.extend(rows.into_iter().map(|row| (table, row.text)));
+    }
+    Ok(found)
 }
 
 #[derive(QueryableByName)]

@@ -18,7 +18,7 @@ use super::Caller;
 use super::audit::Audit;
 use super::keys::Installation;
 use super::tuples::Tuples;
-use crate::authz::{Authorizer, Decision, Question};
+use crate::authz::{Authorizer, Decision, HeldProjects, Question};
 use crate::domain::{EnvironmentNames, Error, ProjectId, ProjectStatus, Result};
 use crate::permission::Permission;
 use crate::store::Generation;
@@ -91,6 +91,25 @@ impl Access {
     /// then.
     pub async fn decide(&self, caller: &Caller, asks: &[PermissionOn]) -> Result<HashMap<PermissionOn, ProjectAccess>> {
         Ok(self.check(caller, asks).await?.held)
+    }
+
+    /// The projects that the caller may see, by id. Asks the authorizer once, and runs one SQL
+    /// statement.
+    ///
+    /// # Errors
+    /// LIMIT_EXCEEDED when there are more than 1,000; UNAVAILABLE when the database or the authorizer
+    /// cannot answer.
+    pub async fn visible_projects(&self, caller: &Caller) -> Result<Vec<Project>> {
+        let held = match self.authorizer.projects(&caller.principal, Permission::CanSee).await? {
+            HeldProjects::All(held) => held,
+            HeldProjects::TooMany => {
+                return Err(Error::limit(&[], "You may see more than 1,000 projects; open one by its id.".to_owned()));
+            }
+        };
+        let rows = self.store.conn().await?.projects_by_id(&held).await?;
+        let mut projects: Vec<_> = rows.into_iter().map(|row| Project { id: row.id, status: row.status }).collect();
+        projects.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        Ok(projects)
     }
 
     async fn check(&self, caller: &Caller, asks: &[PermissionOn]) -> Result<Decided> {

@@ -5,7 +5,7 @@ use super::authorize::Granted;
 use crate::authz::{Decision, Question};
 use crate::domain::{Error, ProjectStatus, Result};
 use crate::permission::{Authorized, Permission, ProjectPermission};
-use crate::vault::keys::ProjectKeys;
+use crate::vault::keys::{OpenProject, ProjectKeys};
 use crate::vault::tuples::{OutboxPartition, QueuedTx};
 
 /// Maximum number of attempts to open a project's data keys for one change: a rotation may replace
@@ -17,7 +17,8 @@ const MAX_ATTEMPTS: usize = 5;
 pub(in crate::vault) enum Needs<'a> {
     /// Nothing.
     Lock,
-    /// The project's data keys; they are opened before the transaction begins.
+    /// The project's data keys, which are opened before the transaction begins, and its row with
+    /// the listing of its entries.
     DataKeys,
     /// The current tuples: these partitions of the outbox are locked and drained, in this order.
     Tuples(&'a [OutboxPartition<'a>]),
@@ -32,17 +33,30 @@ pub(in crate::vault) struct ProjectTx<P: ProjectPermission> {
     pub administers: bool,
     /// The project's status.
     pub status: ProjectStatus,
-    keys: Option<ProjectKeys>,
+    parts: Option<(ProjectKeys, OpenProject)>,
 }
 
 impl<P: ProjectPermission> ProjectTx<P> {
-    /// The transaction and the data keys, for a change that [`Needs::DataKeys`].
+    /// The transaction, the data keys and the project's row, for a change that
+    /// [`Needs::DataKeys`].
     ///
     /// # Errors
     /// INTERNAL for any other change.
-    pub(in crate::vault) fn with_keys(&mut self) -> Result<(&mut QueuedTx, &mut ProjectKeys)> {
-        let keys = self.keys.as_mut().ok_or_else(|| Error::internal("a change did not ask for data keys"))?;
-        Ok((&mut self.tx, keys))
+    pub(in crate::vault) fn parts(&mut self) -> Result<(&mut QueuedTx, &mut ProjectKeys, &mut OpenProject)> {
+        let (keys, open) = self.parts.as_mut().ok_or_else(|| Error::internal("a change did not ask for data keys"))?;
+        Ok((&mut self.tx, keys, open))
+    }
+
+    /// Writes the project's row with the listing of its entries as they are now, after a change of
+    /// entries. Gives the transaction, to be committed.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the database cannot be reached.
+    pub(in crate::vault) async fn save_listing(mut self) -> Result<QueuedTx> {
+        if let Some((_, open)) = self.parts.take() {
+            open.save(&mut self.tx).await?;
+        }
+        Ok(self.tx)
     }
 }
 
@@ -89,7 +103,11 @@ impl<P: ProjectPermission> Granted<'_, P> {
                 tx.rollback().await?;
                 continue;
             }
-            return Ok(ProjectTx { tx, by, administers, status, keys });
+            let parts = match keys {
+                Some(keys) => Some((keys, access.installation.open_project(&mut tx, &project).await?)),
+                None => None,
+            };
+            return Ok(ProjectTx { tx, by, administers, status, parts });
         }
         Err(Error::unavailable("The project's data keys are being replaced; nothing was changed. Try again."))
     }

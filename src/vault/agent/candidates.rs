@@ -1,6 +1,7 @@
 //! Candidates, the rows that could answer a question: reads and authenticates them.
 
 use super::AgentSecrets;
+use super::listing::ListingError;
 use super::outcomes::NameAnswer;
 use super::question::{ParsedQuestion, REFUSED};
 use super::remembered::Known;
@@ -12,6 +13,7 @@ use crate::domain::{
 use crate::store::records::{CandidateRow, Candidates, EntryRow, EventRow, WantedValues};
 use crate::store::{Conn, Generation};
 use crate::vault::entries::{Tampered, verify_candidate};
+use crate::vault::measures;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -52,6 +54,7 @@ impl AgentSecrets {
         runtime: &RuntimeId,
         question: &ParsedQuestion,
         input: Result<T>,
+        event: &EventRow,
     ) -> Result<T> {
         let decisions = self.authorizer.decide(&question.for_runtime(runtime)).await?;
         if !decisions.iter().all(Decision::is_allowed) {
@@ -61,7 +64,7 @@ impl AgentSecrets {
             Ok(input) => Ok(input),
             // The state of the project and the milestone is part of the permission, so it decides
             // first.
-            Err(fault) => self.candidates_for_runtime(&question.without_names(), None).await.and(Err(fault)),
+            Err(fault) => self.candidates_for_runtime(&question.without_names(), None, event).await.and(Err(fault)),
         }
     }
 
@@ -69,13 +72,15 @@ impl AgentSecrets {
     /// values of those that are live at that instant.
     ///
     /// # Errors
-    /// FORBIDDEN for a project that is not ACTIVE, and for a milestone of another project.
+    /// FORBIDDEN for a project that is not ACTIVE, and for a milestone of another project; also as
+    /// [`Self::candidates`].
     pub(super) async fn candidates_for_runtime(
         &self,
         question: &ParsedQuestion,
         values_at: Option<Timestamp>,
+        event: &EventRow,
     ) -> Result<Found> {
-        let found = self.candidates(question, values_at).await?;
+        let found = self.candidates(question, values_at, event).await?;
         let rows = &found.rows;
         let active = rows.project.as_ref().is_some_and(|project| project.status == ProjectStatus::Active);
         if !active || rows.milestone.is_none() != question.milestone.is_none() {
@@ -84,23 +89,53 @@ impl AgentSecrets {
         Ok(found)
     }
 
-    /// Reads the candidates, or takes what was read of them before and has not changed.
-    pub(super) async fn candidates(&self, question: &ParsedQuestion, values_at: Option<Timestamp>) -> Result<Found> {
+    /// Reads the candidates, or takes what was read of them before and has not changed. The
+    /// project's row and the milestone's are authentic, and no candidate is missing; otherwise, the
+    /// failure is recorded as `event`.
+    ///
+    /// # Errors
+    /// INTERNAL when the rows are not as the vault wrote them.
+    pub(super) async fn candidates(
+        &self,
+        question: &ParsedQuestion,
+        values_at: Option<Timestamp>,
+        event: &EventRow,
+    ) -> Result<Found> {
         let known = match self.store.generation(&question.project).await? {
             Some(generation) => self.remembered.get(question, generation),
             None => Known::Nothing,
         };
         match known {
             // If somebody sets a generation back by hand, older entries are still not used.
-            Known::Rows(rows) if self.seen_newer(&rows).is_empty() => Ok(Found { rows, is_authentic: true }),
+            Known::Rows(rows) if self.seen_newer(&rows).is_empty() && self.newer_project(&rows).is_none() => {
+                Ok(Found { rows, is_authentic: true })
+            }
             // On the heap, since it is rare.
-            Known::ReadAll(generation, _permit) => Box::pin(self.remember(question, values_at, generation)).await,
+            Known::ReadAll(generation, _permit) => {
+                Box::pin(self.remember(question, values_at, generation, event)).await
+            }
             Known::Rows(_) | Known::Nothing => {
                 // Many values take long to read, and other tasks of the thread would wait.
                 let few = question.wanted().is_some_and(|names| names.len() <= FEW_NAMES);
                 let mut conn = if few { self.store.reader().await? } else { self.store.conn().await? };
-                self.read_candidates(&mut conn, question, values_at).await.map(Found::to_verify)
+                self.read_listed(&mut conn, question, values_at, event).await
             }
+        }
+    }
+
+    /// Reads the candidates of a question, and checks that none is missing.
+    async fn read_listed(
+        &self,
+        conn: &mut Conn,
+        question: &ParsedQuestion,
+        values_at: Option<Timestamp>,
+        event: &EventRow,
+    ) -> Result<Found> {
+        let mut rows = self.read_candidates(conn, question, values_at).await?;
+        match self.check_listed(question, &mut rows).await {
+            Ok(()) => Ok(Found::to_verify(rows)),
+            Err(ListingError::Forged(forged)) => Err(self.record_forged(event, &rows, forged).await),
+            Err(ListingError::NotChecked(error)) => Err(error),
         }
     }
 
@@ -110,19 +145,25 @@ impl AgentSecrets {
         question: &ParsedQuestion,
         values_at: Option<Timestamp>,
         generation: Generation,
+        event: &EventRow,
     ) -> Result<Found> {
         let mut conn = self.store.conn().await?;
         // Long past, so that the values of entries that have expired are read as well.
         let ever = Some(Timestamp::from_millis(0));
-        let all = self.read_candidates(&mut conn, &question.of_all_names(), ever).await?;
+        let of_all = question.of_all_names();
+        let mut all = self.read_candidates(&mut conn, &of_all, ever).await?;
+        let is_listed = self.check_listed(&of_all, &mut all).await.is_ok();
         match self.authenticate(&all).await {
-            Ok(_) => Ok(Found { rows: self.remembered.keep(question, generation, all), is_authentic: true }),
+            Ok(_) if is_listed => {
+                Ok(Found { rows: self.remembered.keep(question, generation, all), is_authentic: true })
+            }
             // The question may not need the row that failed, so its own rows alone are read.
-            Err(_) => self.read_candidates(&mut conn, question, values_at).await.map(Found::to_verify),
+            Ok(_) | Err(_) => self.read_listed(&mut conn, question, values_at, event).await,
         }
     }
 
-    /// Reads the candidates. A row older than one that this process has seen counts as incomplete.
+    /// Reads the candidates. A row of an entry older than one that this process has seen counts as
+    /// incomplete, and such a row of the project as missing.
     async fn read_candidates(
         &self,
         conn: &mut Conn,
@@ -134,8 +175,8 @@ impl AgentSecrets {
         let values = values_at.map(|now| WantedValues { now, provided: &provided });
         let (project, milestone) = (&question.project, question.milestone.as_ref());
         let mut found = conn.candidates(project, milestone, wanted.as_deref(), values).await?;
-        let seen_newer = self.seen_newer(&found);
-        if seen_newer.is_empty() {
+        let (seen_newer, newer_project) = (self.seen_newer(&found), self.newer_project(&found));
+        if seen_newer.is_empty() && newer_project.is_none() {
             return Ok(found);
         }
         // A change may have committed while the rows were read. A statement that starts now sees
@@ -146,7 +187,17 @@ impl AgentSecrets {
         };
         let put_back = found.entries.extract_if(.., |row| is_older(row));
         found.incomplete.extend(put_back.map(|row| row.entry.clone()));
+        if found.project.as_ref().is_some_and(|project| newer_project > Some(project.revision)) {
+            found.state = None;
+        }
         Ok(found)
+    }
+
+    /// The highest revision of the project that this process has seen, if it is higher than that of
+    /// this row.
+    fn newer_project(&self, found: &Candidates) -> Option<i64> {
+        let project = found.project.as_ref()?;
+        self.installation.highest_project_revision(&project.id).filter(|highest| project.revision < *highest)
     }
 
     /// The entries whose row is older than the highest revision that this process has seen, with
@@ -234,6 +285,7 @@ impl AgentSecrets {
     /// UNAVAILABLE when that could not be recorded.
     pub(super) async fn record_failure(&self, event: &EventRow, entry: &EntryRow, error: Error) -> Error {
         tracing::error!(entry = %entry.id, "an entry fails authentication; nothing was released");
+        measures::count_unauthentic();
         let reason = Some(error.code().to_string());
         let event = EventRow { outcome: AuditOutcome::Failed, reason, ..of_version(event, entry) };
         match self.audit.record(&[event]).await {

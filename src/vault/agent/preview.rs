@@ -7,6 +7,7 @@ use super::resolve::ResolvedEntry;
 use crate::authz::{Decision, Question};
 use crate::domain::{AuditAction, EntryId, Error, ProjectStatus, Result, Scope, SecretOutcome, Timestamp};
 use crate::permission::{CanPreview, Held as _};
+use crate::store::records::EventRow;
 use crate::vault::Caller;
 use crate::vault::entries::{Entry, LeftOut};
 use std::collections::HashMap;
@@ -62,12 +63,12 @@ impl AgentSecrets {
             Some((runtime, narrowing)) => {
                 let read = async {
                     asked.narrow(narrowing)?;
-                    self.authorize_runtime(runtime, &asked, Ok(())).await?;
-                    Ok((self.candidates_for_runtime(&asked, None).await?, Vec::new()))
+                    self.authorize_runtime(runtime, &asked, Ok(()), &event).await?;
+                    Ok((self.candidates_for_runtime(&asked, None, &event).await?, Vec::new()))
                 };
                 read.await
             }
-            None => self.candidates_for_person(caller, &asked).await,
+            None => self.candidates_for_person(caller, &asked, &event).await,
         };
         let (found, blocked_by) = match seen {
             Ok(seen) => seen,
@@ -99,7 +100,12 @@ impl AgentSecrets {
         Ok(Preview { blocked_by, secrets, left_out })
     }
 
-    async fn candidates_for_person(&self, caller: &Caller, asked: &ParsedQuestion) -> Result<(Found, Vec<Block>)> {
+    async fn candidates_for_person(
+        &self,
+        caller: &Caller,
+        asked: &ParsedQuestion,
+        event: &EventRow,
+    ) -> Result<(Found, Vec<Block>)> {
         let existing = self.store.reader().await?.projects_by_id(std::slice::from_ref(&asked.project)).await?.pop();
         let existing = existing.as_ref().map(|project| &project.id);
         let mut questions = vec![Question::on_project(&caller.principal, CanPreview::PERMISSION, existing)];
@@ -110,7 +116,7 @@ impl AgentSecrets {
             return Err(NOT_YOURS);
         }
         asked.check_bounds()?;
-        let found = self.candidates(asked, None).await?;
+        let found = self.candidates(asked, None, event).await?;
         let project = found.rows.project.as_ref().ok_or(NOT_YOURS)?;
         let mut blocked_by = Vec::new();
         if project.status != ProjectStatus::Active {

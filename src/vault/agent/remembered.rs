@@ -42,8 +42,9 @@ struct Rows {
 /// What was read of the scopes that runtimes ask about.
 pub(super) struct RememberedRows {
     rows: Cache<Scope, Arc<Rows>>,
-    /// What happened to the scopes that were asked about. A scope is read as a whole when it is asked
-    /// about twice at the same generation: while changes go on, each question reads only its own rows.
+    /// What happened to the scopes that were asked about. A scope is read as a whole when it is
+    /// asked about twice at the same generation: while changes go on, each question reads only its
+    /// own rows.
     asked: Cache<Scope, Asked>,
     reading: Arc<Semaphore>,
 }
@@ -143,7 +144,7 @@ impl Rows {
             }
         };
         let (project, milestone) = (self.project.clone(), self.milestone.clone());
-        Candidates { project, milestone, entries, incomplete: Vec::new() }
+        Candidates { project, state: None, milestone, entries, incomplete: Vec::new() }
     }
 }
 

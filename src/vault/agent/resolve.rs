@@ -9,13 +9,15 @@ use crate::domain::{
     AuditAction, AuditOutcome, Category, EntryId, Error, Purpose, Result, Scope, SecretOutcome, Timestamp,
 };
 use crate::store::records::{CandidateRow, EventRow};
-use crate::vault::Caller;
+use crate::trace::ExportedSpan;
 use crate::vault::audit::{CallRecord, ResolveReceipt};
 use crate::vault::entries::{LeftOut, ciphertext_context};
+use crate::vault::{Caller, measures};
 use secrecy::SecretString;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// Maximum length of a session's or a tool's name, in characters.
 const MAX_LABEL: usize = 200;
@@ -67,6 +69,8 @@ pub struct ResolvedEntry {
     pub id: EntryId,
     /// The version agents receive.
     pub version: i32,
+    /// When that version was made.
+    pub version_created_at: Timestamp,
     /// Its category.
     pub category: Category,
     /// Whether it is scoped to the project or to a milestone.
@@ -97,17 +101,23 @@ impl AgentSecrets {
     /// Releases values to an agent's runtime, after the access record of each is committed.
     ///
     /// # Errors
-    /// FORBIDDEN by the rules of section 4; INVALID_INPUT for a malformed id, label or recipient
+    /// FORBIDDEN by the rules of section 4; RATE_LIMITED for a runtime that resolves more often than
+    /// the operator allows; INVALID_INPUT for a malformed id, label or recipient
     /// key; LIMIT_EXCEEDED for too many names or bytes; INTERNAL when a row or value fails
     /// authentication. Nothing is released then.
     pub async fn resolve(&self, caller: &Caller, request: ResolveRequest) -> Result<Resolution> {
+        let released = self.release_values(caller, request);
+        ExportedSpan::resolve().around_result(released, |error| error.code().as_str()).await
+    }
+
+    async fn release_values(&self, caller: &Caller, request: ResolveRequest) -> Result<Resolution> {
         let call = self.authorize(caller, request).await?;
         let found = self.read(&call).await?;
         let verified = self.verify(&call, &found).await?;
         let (resolution, record) = self.open_values(&call, verified).await?;
         // Rows and ciphertexts are not kept in memory while the records are committed.
         drop(found);
-        self.release(resolution, record).await
+        self.release(resolution, record, call.purpose).await
     }
 
     /// Refuses every caller that is not a runtime, asks the authorizer about the runtime, and then
@@ -133,18 +143,21 @@ impl AgentSecrets {
             .and_then(|()| check_label(tool.as_deref(), &["input", "tool"]))
             .and_then(|()| recipient.as_deref().map(RecipientKey::parse).transpose().map_err(recipient_error));
         let authorized = match question.narrow(narrowing) {
-            Ok(()) => self.authorize_runtime(runtime, &question, recipient).await,
+            Ok(()) => self.authorize_runtime(runtime, &question, recipient, &event).await,
             Err(error) => Err(error),
         };
         match authorized {
-            Ok(recipient) => Ok(Call { caller, question, purpose, recipient, event, now }),
+            Ok(recipient) => match self.rate_limit.count(runtime, now) {
+                Ok(()) => Ok(Call { caller, question, purpose, recipient, event, now }),
+                Err(wait) => Err(self.audit.deny_as_too_often(event, wait).await),
+            },
             Err(error) => Err(self.deny(event, error).await),
         }
     }
 
     /// Reads the rows that could answer the call.
     async fn read(&self, call: &Call<'_>) -> Result<Found> {
-        match self.candidates_for_runtime(&call.question, Some(call.now)).await {
+        match self.candidates_for_runtime(&call.question, Some(call.now), &call.event).await {
             Ok(found) => Ok(found),
             Err(error) => Err(self.deny(call.event.clone(), error).await),
         }
@@ -212,9 +225,12 @@ impl AgentSecrets {
     }
 
     /// Commits the records, and only then gives the values.
-    async fn release(&self, resolution: Resolution, record: CallRecord) -> Result<Resolution> {
+    async fn release(&self, resolution: Resolution, record: CallRecord, purpose: Purpose) -> Result<Resolution> {
         if !record.events.is_empty() {
             self.audit.make_durable(record).await?;
+        }
+        for secret in &resolution.secrets {
+            measures::count_resolved(secret.outcome, purpose);
         }
         Ok(resolution)
     }
@@ -224,7 +240,10 @@ impl AgentSecrets {
         self.decryptions.fetch_add(1, Ordering::Relaxed);
         // A missing value counts as one that fails authentication.
         let sealed = row.value.as_deref().ok_or(CryptoError::NotAuthentic)?;
-        key.open_value(&ciphertext_context(&row.entry, row.version.ciphertext_version), sealed)
+        let began = Instant::now();
+        let opened = key.open_value(&ciphertext_context(&row.entry, row.version.ciphertext_version), sealed);
+        measures::record_decrypt(began);
+        opened
     }
 }
 
@@ -265,6 +284,7 @@ impl From<&CandidateRow> for ResolvedEntry {
         Self {
             id: row.entry.id,
             version: row.entry.current_version,
+            version_created_at: row.version.created_at,
             category: row.entry.category,
             scope: if row.entry.milestone.is_some() { Scope::Milestone } else { Scope::Project },
             expires_at: row.entry.expires_at,

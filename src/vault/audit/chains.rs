@@ -5,21 +5,44 @@
 //! back longer after its commit. So no transaction waits for another's chain, and one that is
 //! rolled back leaves no gap. A new chain's first MAC covers an event of another chain, its anchor,
 //! which ties the chains to each other; the very first chain has none.
+//!
+//! A process has a chain for itself as long as its lease runs, which it renews every minute. A chain
+//! whose lease has passed, because its process was killed, is released for others, so there are
+//! never more chains than transactions were under way at once, and signed heads stay short. A
+//! process that was paused past its lease renews it in the database before it appends again; if
+//! the chain is another's by then, it takes another one. Whatever clocks say, two events cannot have
+//! one position.
 
 use super::Audit;
 use crate::crypto::{AuditKey, CryptoError, MacContext};
-use crate::domain::{ChainId, EntryId, Error, Result};
+use crate::domain::{ChainId, EntryId, Error, Result, Timestamp};
 use crate::store::records::{Anchor, ChainRow, ChainedEvent, Cut, EventRow, Link, Uses};
 use crate::store::{self, End, Tx};
 use data_encoding::HEXLOWER;
 use parking_lot::Mutex;
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-/// The idle chains of this process: those that no transaction is using now.
+/// How long a process has a chain for itself.
+const LEASE: Duration = Duration::from_secs(10 * 60);
+/// How long before its end a lease is renewed before the chain is appended to, and how long after
+/// it the chain is released: more than the clocks of servers differ.
+const LEASE_MARGIN: Duration = Duration::from_secs(5 * 60);
+
+/// The chains of this process.
 #[derive(Default)]
-pub(super) struct IdleChains(Mutex<Vec<ChainEnd>>);
+pub(super) struct OwnChains(Mutex<Chains>);
+
+#[derive(Default)]
+struct Chains {
+    /// Those that no transaction is using now.
+    idle: Vec<ChainEnd>,
+    /// When the lease of each ends, also of those in use.
+    leases: HashMap<ChainId, Timestamp>,
+}
 
 /// The end of a chain: the sequence number and the MAC of its last event.
 #[derive(Clone)]
@@ -29,17 +52,55 @@ struct ChainEnd {
     mac: Vec<u8>,
 }
 
-impl IdleChains {
-    fn take(&self) -> Option<ChainEnd> {
-        self.0.lock().pop()
+impl OwnChains {
+    /// An idle chain, and when its lease ends.
+    fn take(&self) -> Option<(ChainEnd, Timestamp)> {
+        let mut own = self.0.lock();
+        loop {
+            let end = own.idle.pop()?;
+            if let Some(lease) = own.leases.get(&end.chain) {
+                return Some((end, *lease));
+            }
+        }
     }
 
-    fn give(&self, tip: ChainEnd) {
-        self.0.lock().push(tip);
+    /// Takes a chain back that is no longer in use, unless it became another's.
+    fn give(&self, end: ChainEnd) {
+        let mut own = self.0.lock();
+        if own.leases.contains_key(&end.chain) {
+            own.idle.push(end);
+        }
     }
 
+    fn set_lease(&self, chain: ChainId, lease: Timestamp) {
+        self.0.lock().leases.insert(chain, lease);
+    }
+
+    /// Forgets a chain that is another's.
+    fn lose(&self, chain: ChainId) {
+        self.0.lock().leases.remove(&chain);
+    }
+
+    fn leases(&self) -> Vec<(ChainId, Timestamp)> {
+        self.0.lock().leases.iter().map(|(chain, lease)| (*chain, *lease)).collect()
+    }
+
+    /// Takes over the leases after a renewal; `None` for a chain that is another's.
+    fn renewed(&self, leases: Vec<(ChainId, Option<Timestamp>)>) {
+        let mut own = self.0.lock();
+        for (chain, lease) in leases {
+            match lease {
+                Some(lease) => drop(own.leases.insert(chain, lease)),
+                None => drop(own.leases.remove(&chain)),
+            }
+        }
+    }
+
+    /// The idle chains, which are no longer this process's.
     fn take_all(&self) -> Vec<ChainEnd> {
-        std::mem::take(&mut *self.0.lock())
+        let mut own = self.0.lock();
+        let idle = std::mem::take(&mut own.idle);
+        idle.into_iter().filter(|end| own.leases.remove(&end.chain).is_some()).collect()
     }
 }
 
@@ -129,8 +190,8 @@ impl Audit {
         self.append_with_decoys(tx, &events.iter().collect::<Vec<_>>(), &[], None).await
     }
 
-    /// As [`Self::append`], and counts the uses of which the events tell. Does the same work for each
-    /// decoy, which belongs to no chain.
+    /// As [`Self::append`], and counts the uses of which the events tell. Does the same work for
+    /// each decoy, which belongs to no chain.
     pub(super) async fn append_with_decoys(
         &self,
         tx: &mut Tx,
@@ -142,10 +203,10 @@ impl Audit {
             return Ok(());
         }
         let key = self.0.installation.audit_key(tx).await?;
-        let before = self.0.chains.take();
-        let mut after = match &before {
-            Some(tip) => tip.clone(),
-            None => self.reuse_or_open(tx, &key).await?,
+        let lease = self.now().plus(LEASE);
+        let (before, mut after, lease) = match self.take_leased(tx).await? {
+            Some((end, renewed)) => (Some(end.clone()), end, renewed),
+            None => (None, self.reuse_or_open(tx, &key, lease).await?, Some(lease)),
         };
         let chained: Vec<_> = events.iter().map(|event| after.append(&key, event)).collect();
         let mut beside = after.clone();
@@ -156,6 +217,9 @@ impl Audit {
         let (audit, is_usable) = (self.clone(), usable.clone());
         tx.at_end(move |end| match end {
             End::Committed => {
+                if let Some(lease) = lease {
+                    audit.0.chains.set_lease(after.chain, lease);
+                }
                 audit.0.chains.give(after);
                 for (entry, revision) in changed {
                     audit.0.revisions.raise(entry, revision);
@@ -166,8 +230,9 @@ impl Audit {
                     audit.0.chains.give(before);
                 }
             }
-            // The chain's end is unknown, so this process does not use it again.
-            End::RolledBack | End::Unknown => {}
+            // The chain's end is unknown, or the chain another's, so this process does not use it
+            // again. It is released once its lease has passed.
+            End::RolledBack | End::Unknown => audit.0.chains.lose(after.chain),
         });
         if !decoys.is_empty() {
             tx.insert_decoys(&decoys).await?;
@@ -185,9 +250,54 @@ impl Audit {
         }
     }
 
-    async fn reuse_or_open(&self, tx: &mut Tx, key: &AuditKey) -> Result<ChainEnd> {
+    /// An idle chain of this process, with its new lease if the old one had to be renewed.
+    async fn take_leased(&self, tx: &mut Tx) -> Result<Option<(ChainEnd, Option<Timestamp>)>> {
+        while let Some((end, lease)) = self.0.chains.take() {
+            let now = self.now();
+            if now < lease.minus(LEASE_MARGIN) {
+                return Ok(Some((end, None)));
+            }
+            let renewed = now.plus(LEASE);
+            match tx.renew_lease(end.chain, lease, renewed).await {
+                Ok(true) => return Ok(Some((end, Some(renewed)))),
+                Ok(false) => {
+                    tracing::warn!(chain = %end.chain, "this process was paused for so long that another has a chain of it now");
+                    self.0.chains.lose(end.chain);
+                }
+                Err(error) => {
+                    self.0.chains.give(end);
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Renews the leases of this process's chains, and releases the chains of processes that were
+    /// killed. Called every minute.
+    pub(super) async fn renew_leases(&self) -> Result<()> {
+        let mut tx = self.0.store.begin().await?;
+        let now = self.now();
+        let renewed = now.plus(LEASE);
+        let mut leases = Vec::new();
+        for (chain, lease) in self.0.chains.leases() {
+            if lease < renewed {
+                let is_own = tx.renew_lease(chain, lease, renewed).await?;
+                leases.push((chain, is_own.then_some(renewed)));
+            }
+        }
+        let released = tx.release_chains_leased_before(now.minus(LEASE_MARGIN)).await?;
+        if released > 0 {
+            tracing::info!(released, "chains of events whose processes were killed are used again");
+        }
+        tx.commit().await?;
+        self.0.chains.renewed(leases);
+        Ok(())
+    }
+
+    async fn reuse_or_open(&self, tx: &mut Tx, key: &AuditKey, lease: Timestamp) -> Result<ChainEnd> {
         if let Some(id) = tx.released_chain().await?
-            && let Some(chain) = tx.claim_chain(id).await?
+            && let Some(chain) = tx.claim_chain(id, lease).await?
         {
             // Retention keeps some events before the cut, so the last stored event may precede it;
             // the later of both is the end.
@@ -198,7 +308,7 @@ impl Audit {
         }
         let anchor = tx.newest_link().await?.map(|Link { chain, seq, mac, .. }| Anchor { chain, seq, mac });
         let chain = ChainRow { id: ChainId::new(), opened_at: self.now(), anchor, cut: None };
-        tx.insert_chain(&chain).await?;
+        tx.insert_chain(&chain, lease).await?;
         Ok(ChainEnd { chain: chain.id, seq: 0, mac: beginning(key, &chain).to_vec() })
     }
 

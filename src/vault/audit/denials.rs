@@ -31,21 +31,22 @@ const OF_PROCESS: Rate = Rate { burst: 1_200, every: Duration::from_millis(500) 
 const OF_MISSES: Rate = Rate { burst: 60, every: Duration::from_secs(10) };
 
 /// A rate: `burst` times at once, and once more after each `every`.
-struct Rate {
-    burst: u32,
-    every: Duration,
+#[derive(Debug)]
+pub(in crate::vault) struct Rate {
+    pub burst: u32,
+    pub every: Duration,
 }
 
 /// How much of a [`Rate`] is left, by the generic cell rate algorithm: stored as the instant at
 /// which all of it is available again.
 #[derive(Default)]
-struct Allowance {
+pub(in crate::vault) struct Allowance {
     full_at: Option<Timestamp>,
 }
 
 impl Allowance {
     /// Takes one; the error is the time until one is available.
-    fn take(&mut self, rate: &Rate, now: Timestamp) -> Result<(), Duration> {
+    pub(in crate::vault) fn take(&mut self, rate: &Rate, now: Timestamp) -> Result<(), Duration> {
         let full_at = self.next(rate, now)?;
         self.full_at = Some(full_at);
         Ok(())
@@ -62,7 +63,7 @@ impl Allowance {
         u64::try_from(excess).ok().filter(|excess| *excess > 0).map_or(Ok(full_at), |ms| Err(Duration::from_millis(ms)))
     }
 
-    fn is_full(&self, now: Timestamp) -> bool {
+    pub(in crate::vault) fn is_full(&self, now: Timestamp) -> bool {
         self.full_at.is_none_or(|at| at <= now)
     }
 }
@@ -311,7 +312,6 @@ impl Denials {
         let mut ended: Vec<Pending> = repeated
             .extract_if(|_, repeated| has_ended(repeated.since))
             .filter_map(|(_, repeated)| repeated.denial())
-            .filter(|denial| !denial.is_decoy)
             .map(Pending::Repeated)
             .collect();
         ended.extend(principals.values_mut().filter_map(|principal| rest(&mut principal.rest)).map(Pending::Rest));
@@ -338,6 +338,11 @@ pub(super) enum Pending {
 }
 
 impl Pending {
+    /// Whether a decoy is recorded instead of an event.
+    pub(super) fn is_decoy(&self) -> bool {
+        matches!(self, Self::Repeated(denial) if denial.is_decoy)
+    }
+
     /// The event to record.
     pub(super) fn event(&self) -> &EventRow {
         match self {

@@ -7,9 +7,10 @@ use crate::domain::{
     Actor, AuditAction, AuditOutcome, DataKeyId, Error, EventId, MilestoneId, ProjectId, Result, Timestamp,
 };
 use crate::store::records::{EntryRow, EventRow};
-use crate::vault::Caller;
+use crate::trace::InRequest;
+use crate::vault::{Caller, measures};
 use std::sync::atomic::Ordering;
-use tracing::Instrument as _;
+use std::time::Duration;
 
 /// An event of this actor, ALLOWED, that stands for one occurrence.
 pub(in crate::vault) fn event(actor: &Actor, request_id: &str, action: AuditAction, now: Timestamp) -> EventRow {
@@ -106,6 +107,16 @@ impl Audit {
         self.record_denial(Denial { named: Named::by(&event), event, is_decoy: false }, refusal).await
     }
 
+    /// As [`Self::deny`], for a caller that may do what it asks for, but not so often.
+    pub(in crate::vault) async fn deny_as_too_often(&self, event: EventRow, wait: Duration) -> Error {
+        measures::count_limited();
+        match self.deny(event, Error::rate_limited(wait)).await {
+            // The longer of the two is answered either way.
+            Error::RateLimited { retry_after } => Error::rate_limited(retry_after.max(wait)),
+            error => error,
+        }
+    }
+
     /// As [`Self::deny`], where the caller must not learn whether the object exists. The first
     /// denial of an object the caller names makes something durable: an event or, if the object
     /// does not exist, a decoy. So neither timing nor faults tell.
@@ -115,11 +126,12 @@ impl Audit {
 
     async fn record_denial(&self, denial: Denial, refusal: Error) -> Error {
         let denial = Denial { event: denial.event.denied(&refusal), ..denial };
+        measures::count_denial(&refusal);
         let denials = match self.0.denials.count(denial) {
             Decision::Record(denials) => denials,
             Decision::Repetition => return refusal,
             Decision::Limited(wait) => {
-                metrics::counter!("vault_rate_limited_total").increment(1);
+                measures::count_limited();
                 return Error::rate_limited(wait);
             }
         };
@@ -132,16 +144,15 @@ impl Audit {
                 |denials: &mut dyn Iterator<Item = &Denial>| denials.map(|denial| denial.event.clone()).collect();
             let (recorded, decoys) = (events(&mut of(false)), events(&mut of(true)));
             let record = CallRecord { events: recorded, decoys, used: Vec::new(), counted: 1 };
-            if !record.decoys.is_empty() {
-                audit.0.decoys_written.store(true, Ordering::Relaxed);
-            }
+            // Also if there are none, so that the next erasure does not tell.
+            audit.0.decoys_written.store(true, Ordering::Relaxed);
             let recorded = audit.make_durable(record).await;
             if recorded.is_err() {
                 audit.0.denials.put_back(denials.into_iter().map(Pending::Repeated).collect());
             }
             recorded
         };
-        match tokio::spawn(recording.in_current_span()).await {
+        match tokio::spawn(InRequest::current().within(recording)).await {
             Ok(Ok(())) => refusal,
             Ok(Err(error)) => error,
             Err(_) => Error::internal("the recording of a denial ended without an answer"),
@@ -161,9 +172,13 @@ impl Audit {
     pub async fn record_repeated_denials(&self, all: bool) -> Result<()> {
         let pending = self.0.denials.ended(self.now(), all);
         if !pending.is_empty() {
-            let events: Vec<EventRow> = pending.iter().map(|pending| pending.event().clone()).collect();
+            // Repetitions about what does not exist are summed up as decoys: the metrics of the
+            // database would tell otherwise.
+            let of = |is_decoy| pending.iter().filter(move |pending| pending.is_decoy() == is_decoy);
+            let [events, decoys] = [false, true].map(|is_decoy| of(is_decoy).map(|one| one.event().clone()).collect());
+            self.0.decoys_written.store(true, Ordering::Relaxed);
             // Each of them was counted when it happened.
-            let recorded = self.make_durable(CallRecord { events, ..CallRecord::default() }).await;
+            let recorded = self.make_durable(CallRecord { events, decoys, ..CallRecord::default() }).await;
             if recorded.is_err() {
                 self.0.denials.put_back(pending);
             }

@@ -10,6 +10,7 @@ use super::Audit;
 use super::receipts::epoch_seconds;
 use crate::crypto::{Statement, StatementError, verify_statement};
 use crate::domain::{ChainId, Error, Result};
+use crate::vault::measures;
 use data_encoding::HEXLOWER;
 use jsonwebtoken::jwk::JwkSet;
 use parking_lot::Mutex;
@@ -74,14 +75,16 @@ pub struct HeadChain {
 }
 
 impl Audit {
-    /// Signs the ends of the chains and returns the head; if nothing was recorded since the newest
-    /// head, returns that one. Called every minute, and when a server ends.
+    /// Renews the leases of this process's chains, signs the ends of all chains and returns the
+    /// head; if nothing was recorded since the newest head, returns that one. Called every minute,
+    /// and when a server ends.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
     pub async fn sign_head(&self) -> Result<String> {
         let key = self.0.installation.signing_key().await?;
         let keys = jwk_set(&key.jwks())?;
+        self.renew_leases().await?;
         let mut tx = self.0.store.begin().await?;
         tx.lock_name(LOCK).await?;
         let (newest, before) = match tx.heads(1).await?.pop() {
@@ -128,6 +131,7 @@ impl Audit {
         {
             tx.rollback().await?;
             self.0.claimed_heads.set(standings);
+            measures::note_head(epoch_seconds(now));
             return Ok(newest);
         }
         let head = Head { iat: epoch_seconds(now), chains };
@@ -136,6 +140,7 @@ impl Audit {
         tx.prune_heads(KEPT_HEADS).await?;
         tx.commit().await?;
         self.0.claimed_heads.set(standings);
+        measures::note_head(head.iat);
         Ok(statement)
     }
 }

@@ -25,7 +25,7 @@ mod retention;
 mod revisions;
 
 pub(super) use chains::{beginning, verify_cut, verify_event};
-pub(super) use denials::{Denial, Named};
+pub(super) use denials::{Allowance, Denial, Named, Rate};
 pub(super) use events::{data_key_subject, event};
 pub use export::{Export, ExportFilter};
 pub use exposures::Exposure;
@@ -41,7 +41,7 @@ use super::wal::Wal;
 use crate::domain::{EntryId, Timestamp};
 use crate::store::Store;
 use crate::store::records::EventRow;
-use chains::IdleChains;
+use chains::OwnChains;
 use denials::Denials;
 use heads::ClaimedHeads;
 use recorder::{Recorder, recorder};
@@ -57,7 +57,7 @@ struct State {
     store: Store,
     installation: Installation,
     wal: Wal,
-    chains: IdleChains,
+    chains: OwnChains,
     claimed_heads: ClaimedHeads,
     denials: Denials,
     recorder: Recorder,
@@ -72,7 +72,7 @@ impl Audit {
             store: installation.store().clone(),
             installation,
             wal,
-            chains: IdleChains::default(),
+            chains: OwnChains::default(),
             claimed_heads: ClaimedHeads::default(),
             denials: Denials::default(),
             recorder: recorder(),

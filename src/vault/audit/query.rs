@@ -1,7 +1,7 @@
 //! Reading events.
 
 use super::Audit;
-use crate::domain::{AuditAction, AuditOutcome, EntryId, EventId, ProjectId, Result, Timestamp};
+use crate::domain::{AuditAction, AuditOutcome, EntryId, Error, EventId, ProjectId, Result, Timestamp};
 use crate::permission::{Authorized, CanAudit, CanAuditVault};
 use crate::store::records::{EventRow, EventSelection};
 use crate::vault::cursor::{List, Page, page_size};
@@ -10,6 +10,9 @@ use crate::vault::input::id;
 /// Maximum number of events that one page examines for those that match a filter. A page may
 /// therefore be short, or empty, and still have a next one, which begins at its end cursor.
 const MAX_SCANNED: i64 = 10_000;
+
+/// Maximum number of actors in a filter.
+const MAX_ACTORS: usize = 100;
 
 /// An event as it was recorded.
 pub type AuditEvent = EventRow;
@@ -23,6 +26,8 @@ pub struct AuditQuery {
     pub actions: Option<Vec<AuditAction>>,
     /// Events with one of these outcomes.
     pub outcomes: Option<Vec<AuditOutcome>>,
+    /// Events by one of these actors, each with its kind, such as `user:alice`.
+    pub actors: Option<Vec<String>>,
     /// Events at this instant or later.
     pub since: Option<Timestamp>,
     /// Events before this instant.
@@ -68,8 +73,15 @@ impl Audit {
 
     async fn page(&self, project: Option<&ProjectId>, query: &AuditQuery) -> Result<Page<AuditEvent>> {
         let size = page_size(query.first)?;
-        let AuditQuery { entry, actions, outcomes, since, until, first: _, after } = query;
-        let list = List::of(&(project, entry, actions, outcomes, since, until));
+        let AuditQuery { entry, actions, outcomes, actors, since, until, first: _, after } = query;
+        let list = match actors {
+            // As before there was this filter, so that cursors stay valid.
+            None => List::of(&(project, entry, actions, outcomes, since, until)),
+            Some(actors) => List::of(&(project, entry, actions, outcomes, since, until, actors)),
+        };
+        if actors.as_ref().is_some_and(|actors| actors.len() > MAX_ACTORS) {
+            return Err(Error::limit(&["filter", "actors"], format!("Name at most {MAX_ACTORS} actors at once.")));
+        }
         let after = list.key::<(i64, uuid::Uuid)>(after.as_deref())?;
         let key = |(at, id): (Timestamp, EventId)| (at.millis(), id.0);
         let key_of = |event: &EventRow| key((event.occurred_at, event.id));
@@ -78,7 +90,10 @@ impl Audit {
             Some(None) => return nothing(),
             entry => entry.flatten(),
         };
-        if actions.as_ref().is_some_and(Vec::is_empty) || outcomes.as_ref().is_some_and(Vec::is_empty) {
+        let matches_nothing = actions.as_ref().is_some_and(Vec::is_empty)
+            || outcomes.as_ref().is_some_and(Vec::is_empty)
+            || actors.as_ref().is_some_and(Vec::is_empty);
+        if matches_nothing {
             return nothing();
         }
         let mut conn = self.0.store.conn().await?;
@@ -94,13 +109,14 @@ impl Audit {
             entry,
             actions: actions.clone().map(distinct),
             outcomes: outcomes.clone().map(distinct),
+            actors: actors.clone().map(distinct),
             since: *since,
             until: *until,
             after: after.map(|(at, id)| (Timestamp::from_millis(at), EventId(id))),
             down_to: None,
             limit: size + 1,
         };
-        if selection.actions.is_some() || selection.outcomes.is_some() {
+        if selection.actions.is_some() || selection.outcomes.is_some() || selection.actors.is_some() {
             selection.down_to = conn.event_at(&selection, MAX_SCANNED).await?;
         }
         let found = conn.events_page(&selection).await?;

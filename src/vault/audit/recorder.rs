@@ -6,6 +6,8 @@ use super::Audit;
 use crate::domain::{EntryId, Error, Result, Timestamp};
 use crate::groups::{Groups, Request};
 use crate::store::records::{EventRow, Uses};
+use crate::trace::ExportedSpan;
+use crate::vault::measures;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -14,9 +16,6 @@ const MAX_EVENTS: usize = 5_000;
 
 /// Maximum time of one commit.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
-
-const COMMITS: &str = "vault_audit_commits_total";
-const EVENTS: &str = "vault_audit_events_total";
 
 const NOT_RECORDED: Error =
     Error::unavailable("What you asked for could not be recorded, so nothing was released or changed; try again.");
@@ -50,16 +49,26 @@ impl Audit {
     /// UNAVAILABLE when they are not; then nothing may leave.
     pub(in crate::vault) async fn make_durable(&self, record: CallRecord) -> Result<()> {
         let size = record.events.len() + record.decoys.len();
-        let written = self.0.recorder.ask(record, size, |mut leader| {
+        let counted = record.counted;
+        let span = ExportedSpan::record_events();
+        let written = span.around(self.0.recorder.ask(record, size, |mut leader| {
             // It writes for many requests, so its log lines belong to none.
             let audit = self.clone();
             self.0.store.spawn(async move {
                 while let Some(group) = leader.next_group() {
-                    audit.commit_group(group).await;
+                    let span = group.first().map_or_else(ExportedSpan::entered, |first| first.asked_in.clone());
+                    span.around(audit.commit_group(group)).await;
                 }
             });
-        });
-        written.await.unwrap_or(Err(NOT_RECORDED))
+        }));
+        let written = written.await.unwrap_or(Err(NOT_RECORDED));
+        if let Err(error) = &written {
+            span.failed(error.code().as_str());
+        }
+        if written.is_err() {
+            measures::count_not_recorded(counted);
+        }
+        written
     }
 
     async fn commit_group(&self, mut group: Vec<Request<CallRecord, Result<()>>>) {
@@ -108,14 +117,18 @@ impl Audit {
             decoys.extend(&record.decoys);
         }
         self.0.installation.open_audit_key().await?;
-        let mut tx = self.0.store.begin().await?;
         let at = now.unwrap_or_else(|| self.now());
         let uses = (!times.is_empty()).then(|| Uses { entries: times.into_iter().collect(), at });
-        self.append_with_decoys(&mut tx, &events, &decoys, uses.as_ref()).await?;
-        tx.commit().await?;
+        let written = async {
+            let mut tx = self.0.store.begin().await?;
+            self.append_with_decoys(&mut tx, &events, &decoys, uses.as_ref()).await?;
+            Ok(tx.commit().await?)
+        };
+        let written: Result<()> = written.await;
+        self.0.store.note_record(!matches!(written, Err(Error::Unavailable { .. })));
+        written?;
         if counted > 0 {
-            metrics::counter!(COMMITS).increment(1);
-            metrics::counter!(EVENTS).increment(counted);
+            measures::count_recorded(counted);
         }
         Ok(())
     }

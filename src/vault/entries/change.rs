@@ -27,7 +27,7 @@ pub(super) const NAME_TAKEN: &str =
 const EXPIRED: &str = "This entry has expired; give the new value's expiresAt, or null for never.";
 
 /// An entry that is being changed: the transaction, the entry's row, and the data key that signs
-/// it.
+/// it. Until it is written, the project's listing is without it.
 pub(super) struct Changing<'a, P: ChangesEntries> {
     pub(super) change: ProjectTx<P>,
     pub(super) row: EntryRow,
@@ -63,8 +63,9 @@ impl Entries {
             return Err(NO_SUCH_ENTRY);
         }
         let rekeying = Rekeying::from(&change.by);
-        let (tx, keys) = change.with_keys()?;
+        let (tx, keys, open) = change.parts()?;
         let key = self.open_for_change(tx, keys, &row).await?;
+        open.take_entry(&row)?;
         if expected_revision.is_some_and(|expected| expected != row.revision) {
             return Err(Error::Conflict(format!(
                 "The entry was changed and now has revision {}; read it again before you change it.",
@@ -91,6 +92,7 @@ impl Entries {
         opened.inspect_err(|error| {
             if matches!(error, Error::Internal(_)) {
                 tracing::error!(entry = %row.id, "an entry's row fails authentication; it is not changed");
+                crate::vault::measures::count_unauthentic();
             }
         })
     }
@@ -150,8 +152,8 @@ impl Entries {
 
         let mut change = granted.open(Needs::DataKeys).await?;
         let by = change.by.clone();
-        let (tx, keys) = change.with_keys()?;
-        let milestone = scope(tx, &project, new.milestone).await?;
+        let (tx, keys, open) = change.parts()?;
+        let milestone = scope(tx, open, &project, new.milestone).await?;
         require_room(tx, &project, 1).await?;
         if !tx.entries_named(&project, milestone.as_ref(), &[name.as_str()]).await?.is_empty() {
             return Err(Error::Conflict(NAME_TAKEN.to_owned()));
@@ -166,9 +168,10 @@ impl Entries {
             rotation_interval_days: new.rotation_interval_days,
         };
         let row = insert_entry(tx, &by, draft, &value, (&data_key, &key), caller.person()?, now).await?;
+        open.put_entry(&row)?;
         self.audit.append(tx, &[caller.event(action, now).of_change(&row)]).await?;
         let entry = self.entry_in(tx, row.id).await?;
-        change.tx.commit().await?;
+        change.save_listing().await?.commit().await?;
         Ok(entry)
     }
 
@@ -306,7 +309,7 @@ impl Entries {
     /// Commits a change with its event.
     pub(super) async fn save<P: ChangesEntries>(&self, mut changing: Changing<'_, P>) -> Result<Entry> {
         let event = changing.write().await?;
-        let mut tx = changing.change.tx;
+        let mut tx = changing.change.save_listing().await?;
         self.audit.append(&mut tx, &[event]).await?;
         // Read before the commit, so that a failed read cannot turn a committed change into an
         // error.
@@ -346,11 +349,20 @@ impl<P: ChangesEntries> Changing<'_, P> {
         Ok(())
     }
 
+    /// Verifies the row of the entry's milestone, if it has one.
+    pub(super) async fn verify_milestone(&mut self) -> Result<()> {
+        let Some(milestone) = &self.row.milestone else { return Ok(()) };
+        let (tx, _, open) = self.change.parts()?;
+        let row = tx.milestones_by_id(std::slice::from_ref(milestone)).await?.pop();
+        open.verify_milestone(&row.ok_or_else(|| Error::internal("an entry's milestone has no row"))?)
+    }
+
     /// Reads a version of the entry and verifies its MAC; `None` if there is no such version.
     async fn version(&mut self, version: i32) -> Result<Option<VersionRow>> {
         let Some(row) = self.change.tx.version_row(self.row.id, version).await? else { return Ok(None) };
         verify_version(&self.row, &row, &self.key).map_err(|error| {
             tracing::error!(entry = %self.row.id, "a version's row fails authentication; the entry is not changed");
+            crate::vault::measures::count_unauthentic();
             Error::internal(error)
         })?;
         Ok(Some(row))
@@ -397,7 +409,7 @@ impl<P: ChangesEntries> Changing<'_, P> {
     /// INTERNAL when the entry cannot be moved to it.
     async fn require_encrypting_key(&mut self, entries: &Entries) -> Result<()> {
         let by = Rekeying::from(&self.change.by);
-        let (tx, keys) = self.change.with_keys()?;
+        let (tx, keys, _) = self.change.parts()?;
         let (encrypting, _) = entries.installation.key_for_sealing(tx, keys, 1).await?;
         if self.row.data_key != encrypting.id {
             self.key = entries.follow_encrypting_key(tx, keys, &by, &mut self.row, self.key.clone()).await?;
@@ -414,13 +426,14 @@ impl<P: ChangesEntries> Changing<'_, P> {
         Ok(self.change.tx.prune_versions(&self.change.by, &self.row, oldest).await?)
     }
 
-    /// Signs and writes the row with the next revision, and gives the event to append.
+    /// Signs, writes and lists the row with the next revision, and gives the event to append.
     pub(super) async fn write(&mut self) -> Result<crate::store::records::EventRow> {
         self.row.revision += 1;
         self.row.updated_at = self.now;
         self.row.updated_by = self.caller.person()?.clone();
         sign_entry(&mut self.row, &self.key);
         self.change.tx.save_entry(&self.change.by, &self.row).await?;
+        self.change.parts()?.2.put_entry(&self.row)?;
         Ok(self.caller.event(self.action, self.now).of_change(&self.row))
     }
 }

@@ -7,7 +7,7 @@ use crate::domain::{ApprovedNames, AuditAction, EntryId, EnvironmentNames, Error
 use crate::permission::CanAdminister;
 use crate::store::Conn;
 use crate::vault::Caller;
-use crate::vault::access::{NO_SUCH_PROJECT, Needs, Project, ProjectTx};
+use crate::vault::access::{Needs, Project, ProjectTx};
 use crate::vault::input::id;
 use std::collections::HashMap;
 
@@ -50,11 +50,12 @@ impl Entries {
         let approved = change.approved.map(|approved| self.approved(approved)).transpose()?;
 
         let ProjectTx { mut tx, status, .. } = granted.open(Needs::Lock).await?;
-        let row = tx.projects_by_id(std::slice::from_ref(&project)).await?.pop().ok_or(NO_SUCH_PROJECT)?;
-        let (_, present) = tx.approved_names(std::slice::from_ref(&project)).await?.pop().ok_or(NO_SUCH_PROJECT)?;
-        let approved = approved.unwrap_or_else(|| present.clone());
-        if (row.environment_names, &present) != (names, &approved) {
-            tx.set_environment_names(&project, names, &approved).await?;
+        let mut open = self.installation.open_project(&mut tx, &project).await?;
+        let present = open.environment_names()?;
+        let approved = approved.unwrap_or_else(|| present.1.clone());
+        if present != (names, approved.clone()) {
+            open.set_environment_names(names, &approved);
+            open.save(&mut tx).await?;
             self.audit.append(&mut tx, &[event]).await?;
         }
         tx.commit().await?;

@@ -15,8 +15,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::HashMap;
 
 /// Maximum number of lines in one import, which is also the maximum number of entries of a project.
-const MAX_LINES: usize = 1_000;
-const DOTENV: &[&str] = &["input", "dotenv"];
+pub(super) const MAX_LINES: usize = 1_000;
+pub(super) const DOTENV: &[&str] = &["input", "dotenv"];
+
+pub(super) const EXPIRED_ENTRY: &str = "this entry has expired; rotate it separately, with expiresAt.";
+
+pub(super) fn too_many_lines() -> Error {
+    Error::limit(DOTENV, format!("Import at most {MAX_LINES} lines at once."))
+}
 
 /// What an import does when an entry with a line's name exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,14 +73,15 @@ impl Entries {
         let lines = dotenv::parse(import.dotenv.expose_secret())
             .map_err(|error| Error::invalid(DOTENV, format!("Line {}: {}", error.line, error.message)))?;
         if lines.len() > MAX_LINES {
-            return Err(Error::limit(DOTENV, format!("Import at most {MAX_LINES} lines at once.")));
+            return Err(too_many_lines());
         }
         let now = self.now();
         let author = caller.person()?;
 
         let mut change = granted.open(Needs::DataKeys).await?;
         let by = change.by.clone();
-        let milestone = scope(&mut change.tx, &project, import.milestone).await?;
+        let (tx, _, open) = change.parts()?;
+        let milestone = scope(tx, open, &project, import.milestone).await?;
         let names: Vec<&str> = lines.iter().map(|line| line.name.as_str()).collect();
         let mut taken: HashMap<String, _> = change
             .tx
@@ -94,7 +101,7 @@ impl Entries {
         let new = lines.len() - taken.len();
         let new = i64::try_from(new).unwrap_or(i64::MAX);
         require_room(&mut change.tx, &project, new).await?;
-        let (tx, keys) = change.with_keys()?;
+        let (tx, keys, _) = change.parts()?;
         let (data_key, key) = self.installation.key_for_sealing(tx, keys, new).await?;
 
         let mut done = Done::default();
@@ -106,13 +113,11 @@ impl Entries {
                     done.skipped.push(line.name.as_str().to_owned());
                 }
                 Some(row) => {
-                    let (tx, keys) = change.with_keys()?;
+                    let (tx, keys, open) = change.parts()?;
                     let key = self.open_for_change(tx, keys, &row).await?;
+                    open.take_entry(&row)?;
                     if status(&row, now) == EntryStatus::Expired {
-                        return Err(at_line(Error::invalid(
-                            DOTENV,
-                            "this entry has expired; rotate it separately, with expiresAt.",
-                        )));
+                        return Err(at_line(Error::invalid(DOTENV, EXPIRED_ENTRY)));
                     }
                     let value = values::value(&line.value, row.category, now, DOTENV).map_err(at_line)?;
                     let action = AuditAction::EntryRotated;
@@ -133,12 +138,13 @@ impl Entries {
                         rotation_interval_days: None,
                     };
                     let row = insert_entry(&mut change.tx, &by, draft, &value, (&data_key, &key), author, now).await?;
+                    change.parts()?.2.put_entry(&row)?;
                     events.push(caller.event(AuditAction::EntryCreated, now).of_change(&row));
                     done.created.push(row.id);
                 }
             }
         }
-        let mut tx = change.tx;
+        let mut tx = change.save_listing().await?;
         self.audit.append(&mut tx, &events).await?;
         let ids: Vec<EntryId> = done.created.iter().chain(&done.rotated).copied().collect();
         let views = tx.entries_by_id(&ids).await?;

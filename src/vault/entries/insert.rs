@@ -5,9 +5,10 @@ use super::values::{self, Value};
 use crate::crypto::DataKey;
 use crate::domain::{Category, EntryId, Error, MilestoneId, ProjectId, Result, SecretName, Timestamp, UserId};
 use crate::permission::{Authorized, CanWrite, ChangesEntries};
-use crate::store::Tx;
-use crate::store::records::{CiphertextRow, DataKeyRow, EntryRow, VersionRow};
+use crate::store::records::{CiphertextRow, DataKeyRow, EntryRow, MilestoneRow, VersionRow};
+use crate::store::{Conn, Tx};
 use crate::vault::access::NO_SUCH_MILESTONE;
+use crate::vault::keys::OpenProject;
 
 /// The properties of a new entry, its value excepted.
 pub(super) struct Draft {
@@ -19,15 +20,35 @@ pub(super) struct Draft {
     pub(super) rotation_interval_days: Option<i32>,
 }
 
-/// Finds the milestone that a new entry is scoped to. The caller holds the project's lock.
+/// Finds the milestone that a new entry is scoped to, and lists its state. The caller holds the
+/// project's lock.
+///
+/// # Errors
+/// NOT_FOUND when the project has no such milestone; INTERNAL when its row fails authentication.
+pub(super) async fn scope(
+    tx: &mut Tx,
+    open: &OpenProject,
+    project: &ProjectId,
+    milestone: Option<String>,
+) -> Result<Option<MilestoneId>> {
+    let Some(row) = milestone_row(tx, project, milestone).await? else { return Ok(None) };
+    open.verify_milestone(&row)?;
+    Ok(Some(row.id))
+}
+
+/// Finds a project's milestone, if one is named. Its row is not verified.
 ///
 /// # Errors
 /// NOT_FOUND when the project has no such milestone.
-pub(super) async fn scope(tx: &mut Tx, project: &ProjectId, milestone: Option<String>) -> Result<Option<MilestoneId>> {
+pub(super) async fn milestone_row(
+    conn: &mut Conn,
+    project: &ProjectId,
+    milestone: Option<String>,
+) -> Result<Option<MilestoneRow>> {
     let Some(text) = milestone else { return Ok(None) };
     let id = MilestoneId::parse(text).map_err(|_| NO_SUCH_MILESTONE)?;
-    let row = tx.milestones_by_id(&[id]).await?.pop().filter(|row| row.project == *project);
-    row.map(|row| Some(row.id)).ok_or(NO_SUCH_MILESTONE)
+    let row = conn.milestones_by_id(&[id]).await?.pop().filter(|row| row.project == *project);
+    row.map(Some).ok_or(NO_SUCH_MILESTONE)
 }
 
 /// Checks that a project has room for `new` more entries.
@@ -36,10 +57,7 @@ pub(super) async fn scope(tx: &mut Tx, project: &ProjectId, milestone: Option<St
 /// LIMIT_EXCEEDED when it has not.
 pub(super) async fn require_room(tx: &mut Tx, project: &ProjectId, new: i64) -> Result<()> {
     if tx.count_live(project).await? + new > values::MAX_ENTRIES {
-        return Err(Error::limit(
-            &[],
-            format!("A project has at most {} entries; delete some first.", values::MAX_ENTRIES),
-        ));
+        return Err(values::no_room());
     }
     Ok(())
 }

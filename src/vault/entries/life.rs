@@ -67,6 +67,7 @@ impl Entries {
             }
             error => error,
         })?;
+        changing.verify_milestone().await?;
         changing.row.deleted_at = None;
         self.save(changing).await
     }

@@ -3,8 +3,10 @@
 
 use super::Entries;
 use super::reading::{Entry, ReadKeys};
-use crate::domain::{Category, EntryId, EntryStatus, MilestoneId, ProjectId, Result, Scope, SecretName, Timestamp};
-use crate::permission::{Authorized, CanAdminister, CanList};
+use crate::domain::{
+    Category, EntryId, EntryStatus, Error, MilestoneId, ProjectId, Result, Scope, SecretName, Timestamp,
+};
+use crate::permission::{Authorized, CanAdminister, CanList, CanViewMasked};
 use crate::store::records::{EntryLists, EntryPage, EntrySelection, EntrySort, SortKey};
 use crate::store::{Conn, Generation};
 use crate::vault::cursor::{List, Page, not_of_this_list, page_size};
@@ -15,6 +17,9 @@ use std::hash::Hash;
 const LISTS: usize = 1_000;
 /// The same, where each entry that can match is named in the statement, up to 1,000 of a project.
 const LISTS_BY_ID: usize = 10;
+
+const NO_USAGE: Error =
+    Error::Forbidden("Your role in this project does not show what agents have used; leave neverResolved out.");
 
 /// The entries that a list shows: those that meet every condition.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -33,6 +38,11 @@ pub struct EntryFilter {
     pub expires_before: Option<Timestamp>,
     /// Entries, not deleted, whose names sessions do not receive (true) or do receive (false).
     pub left_out_of_sessions: Option<bool>,
+    /// Entries due for rotation before this instant that are neither disabled nor deleted.
+    pub rotation_due_before: Option<Timestamp>,
+    /// Entries that no agent has received (true), or that one has (false). Only for callers with
+    /// permission to see masked values.
+    pub never_resolved: Option<bool>,
 }
 
 /// The property by which a list is sorted.
@@ -94,23 +104,39 @@ struct Matching {
 }
 
 impl Matching {
-    /// Whether another time alone can change which entries match.
-    const fn depends_on_time(&self) -> bool {
-        self.filter.statuses.is_some() || self.filter.expires_before.is_some()
+    /// Whether time or a resolve can change which entries match, beside changes of the project.
+    const fn changes_by_itself(&self) -> bool {
+        self.filter.statuses.is_some()
+            || self.filter.expires_before.is_some()
+            || self.filter.rotation_due_before.is_some()
+            || self.filter.never_resolved.is_some()
     }
 }
 
 impl EntryList {
-    /// The entries of a project that match a filter. DELETED ones are included only with the proof
-    /// `deleted`.
-    #[must_use]
-    pub fn new(by: &Authorized<CanList>, deleted: Option<&Authorized<CanAdminister>>, mut filter: EntryFilter) -> Self {
-        let project = by.project().clone();
-        let deleted = deleted.is_some_and(|deleted| *deleted.project() == project);
+    /// The entries of a project that match a filter.
+    fn new(viewer: &ListViewer, mut filter: EntryFilter) -> Result<Self> {
+        let project = viewer.by.project().clone();
+        let deleted = viewer.administers.as_ref().is_some_and(|by| *by.project() == project);
+        let sees_usage = viewer.sees_masked.as_ref().is_some_and(|by| *by.project() == project);
+        if filter.never_resolved.is_some() && !sees_usage {
+            return Err(NO_USAGE);
+        }
         let milestone = filter.milestone.take();
         let matching = Matching { filter, of_milestone: milestone.is_some(), deleted };
-        Self { project, milestone, matching }
+        Ok(Self { project, milestone, matching })
     }
+}
+
+/// What the viewer of a list may do in its project.
+pub struct ListViewer {
+    /// The proof of the permission to list entries.
+    pub by: Authorized<CanList>,
+    /// The proof of the permission to administer the project, without which no DELETED entry is in
+    /// the list.
+    pub administers: Option<Authorized<CanAdminister>>,
+    /// The proof of the permission to see masked values, without which no list is by usage.
+    pub sees_masked: Option<Authorized<CanViewMasked>>,
 }
 
 /// A page of a list of entries, which [`Entries::pages`] reads.
@@ -133,20 +159,16 @@ struct Range {
 }
 
 impl EntryListPage {
-    /// A page of a project's entries. DELETED ones are included only with the proof `deleted`. The
-    /// `generation` is that of the project's rows; until it changes, the page may come from memory.
+    /// A page of a project's entries. The `generation` is that of the project's rows; until it
+    /// changes, the page may come from memory.
     ///
     /// # Errors
-    /// INVALID_INPUT for a page size out of bounds, or a cursor of another list.
-    pub fn new(
-        by: &Authorized<CanList>,
-        deleted: Option<&Authorized<CanAdminister>>,
-        generation: Generation,
-        query: EntryQuery,
-    ) -> Result<Self> {
+    /// INVALID_INPUT for a page size out of bounds, or a cursor of another list; FORBIDDEN for a
+    /// filter by usage that the viewer may not see.
+    pub fn new(viewer: &ListViewer, generation: Generation, query: EntryQuery) -> Result<Self> {
         let EntryQuery { filter, order, first, after } = query;
         let size = page_size(first)?;
-        let identity = List::of(&(by.project(), &filter, order));
+        let identity = List::of(&(viewer.by.project(), &filter, order));
         let by_name = order.field == OrderField::Name;
         let after = identity.key::<(String, i64, uuid::Uuid)>(after.as_deref())?.map(|(name, instant, id)| {
             let key = if by_name { SortKey::Name(name) } else { SortKey::Instant(instant) };
@@ -157,7 +179,7 @@ impl EntryListPage {
         {
             return Err(not_of_this_list());
         }
-        let list = EntryList::new(by, deleted, filter);
+        let list = EntryList::new(viewer, filter)?;
         Ok(Self { generation, list, identity, range: Range { order, after, size } })
     }
 
@@ -225,8 +247,8 @@ impl Batch {
 
 impl Entries {
     /// Pages of lists. Those with the same filter, order and place of the page are read in one
-    /// statement; a filter by the names that sessions receive needs three more. Pages that were read
-    /// before and have not changed come from memory.
+    /// statement; a filter by the names that sessions receive needs three more. Pages that were
+    /// read before and have not changed come from memory.
     ///
     /// # Errors
     /// UNAVAILABLE when the database cannot be reached.
@@ -237,7 +259,7 @@ impl Entries {
         let others: Vec<_> = asked.iter().filter(|page| !pages.contains_key(*page)).cloned().collect();
         if !others.is_empty() {
             let read = self.read_pages(&others, now).await?;
-            for (page, read) in read.iter().filter(|(page, _)| !page.list.matching.depends_on_time()) {
+            for (page, read) in read.iter().filter(|(page, _)| !page.list.matching.changes_by_itself()) {
                 self.remembered.keep(page, read);
             }
             pages.extend(read);
@@ -372,6 +394,8 @@ fn selection(filter: &EntryFilter, deleted: bool, now: Timestamp) -> Option<Entr
         ids: None,
         statuses,
         expires_before: filter.expires_before,
+        rotation_due_before: filter.rotation_due_before,
+        never_resolved: filter.never_resolved,
         now: Some(now),
     })
 }

@@ -7,16 +7,18 @@
 //! again.
 //!
 //! - `change` creates, updates, rotates and rolls back; `life` disables, deletes, restores and
-//!   purges; `import` creates or rotates many entries in one transaction.
+//!   purges; `import` creates or rotates many entries in one transaction, and `import_preview` shows
+//!   what it would do.
 //! - `input` has what callers pass in, and `values` the rules for it.
 //! - `insert` writes new rows; `rows` makes and verifies the MACs of rows; `rekeying` seals an
 //!   entry again under another data key.
 //! - `reading` shows entries to people, and `lists` reads pages of them, some of which `remembered`
-//!   keeps; `environment` sets which names reach sessions.
+//!   keeps; `summary` counts them; `environment` sets which names reach sessions.
 
 mod change;
 mod environment;
 mod import;
+mod import_preview;
 mod input;
 mod insert;
 mod life;
@@ -25,18 +27,22 @@ mod reading;
 mod rekeying;
 mod remembered;
 mod rows;
+mod summary;
 mod values;
 
 pub use environment::{EnvironmentChange, LeftOut};
 pub use import::{Import, Imported, OnConflict};
+pub use import_preview::{ImportChange, ImportLine};
 pub use input::{Change, EntryChanges, NewEntry, Rollback, Rotation};
-pub use lists::{EntryFilter, EntryList, EntryListPage, EntryOrder, EntryQuery, OrderField};
+pub use lists::{EntryFilter, EntryList, EntryListPage, EntryOrder, EntryQuery, ListViewer, OrderField};
 pub(super) use reading::status;
 pub use reading::{Entry, EntryFacts, SealedHint, Usage, Version, page_versions};
 pub(super) use rekeying::rekeyed;
 pub(super) use rows::{
     Tampered, ciphertext_context, differs_from_change, verify_candidate, verify_entry, verify_newest,
 };
+
+pub use summary::Summary;
 
 use super::access::Access;
 use super::audit::Audit;

@@ -1,7 +1,7 @@
 //! Reading entries for people: by id, by name, with masked values.
 
 use super::Entries;
-use crate::crypto::{Certificate, CiphertextContext, DataKey, shown};
+use crate::crypto::{Certificate, CiphertextContext, DataKey, HIDDEN, mask, shown};
 use crate::domain::{
     Category, DataKeyId, EntryId, EntryStatus, Error, MilestoneId, ProjectId, Result, Scope, SecretName, Timestamp,
     UserId,
@@ -9,6 +9,8 @@ use crate::domain::{
 use crate::permission::{Authorized, CanList, CanViewMasked, Permission};
 use crate::store::records::{DataKeyRow, EntryRow, EntryView, UsageRow, VersionView};
 use crate::vault::cursor::{List, Page, page_size};
+use crate::vault::measures;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -357,8 +359,19 @@ impl Entries {
         };
         key.open_hint(&place, hint.sealed).map_err(|error| {
             tracing::error!(entry = %hint.entry, "a hint fails authentication");
+            measures::count_unauthentic();
             Error::internal(error)
         })
+    }
+
+    /// Whether a text has the mask that people see of an entry's value. Where they see nothing of
+    /// the value, no text has.
+    ///
+    /// # Errors
+    /// As [`Self::masked`].
+    pub(super) async fn has_shown_mask(&self, project: &ProjectId, entry: &Entry, text: &SecretString) -> Result<bool> {
+        let masked = shown(&self.open_hint(project, entry.hint()).await?.masked, entry.category);
+        Ok(masked != HIDDEN && masked == mask(text.expose_secret(), entry.category))
     }
 }
 

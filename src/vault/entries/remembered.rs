@@ -1,5 +1,5 @@
-//! Pages of lists that were read, kept while nothing of their projects changes. They hold no value, and
-//! hints only as ciphertext.
+//! Pages of lists that were read, kept while nothing of their projects changes. They hold no value,
+//! and hints only as ciphertext.
 
 use super::lists::EntryListPage;
 use super::reading::{Entry, EntryFacts, ReadKeys};

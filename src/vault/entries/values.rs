@@ -12,6 +12,11 @@ const MAX_DESCRIPTION: usize = 2_000;
 /// Maximum number of entries of a project, deleted ones excluded.
 pub(super) const MAX_ENTRIES: i64 = 1_000;
 
+/// The error of a project that has no room for more entries.
+pub(super) fn no_room() -> Error {
+    Error::limit(&[], format!("A project has at most {MAX_ENTRIES} entries; delete some first."))
+}
+
 /// Path of an input field, for errors.
 pub(in crate::vault) type Path = &'static [&'static str];
 

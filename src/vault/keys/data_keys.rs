@@ -88,16 +88,6 @@ impl Installation {
         Ok((row, key))
     }
 
-    /// Makes and adds a data key for a project, for tests that need many projects.
-    ///
-    /// # Errors
-    /// UNAVAILABLE when the database or the provider of the master keys cannot be reached.
-    #[doc(hidden)]
-    pub async fn add_new_data_key(&self, tx: &mut Tx, project: &ProjectId) -> Result<()> {
-        let made = self.make_data_key(project).await?;
-        self.add_data_key(tx, made).await.map(drop)
-    }
-
     /// Replaces the project's encrypting data key with `made`. The caller holds the project's lock.
     ///
     /// # Errors

@@ -3,25 +3,22 @@
 
 use super::cache::KeyCache;
 use super::installation_keys::InstallationKeys;
+use super::project_states::ProjectRevisions;
 use super::settings::{self, ForgedSetting};
+use super::signing::require_signed;
 use crate::authz::{Authorizer, OpenFgaConfig, PinnedModel, SetupError};
 use crate::crypto::{AuditKey, KeyBytes, KeyringError, WrapContext, WrappedKey};
-use crate::domain::{Clock, DataKeyId, Error, Result, Timestamp};
+use crate::domain::{Clock, Error, Result, Timestamp};
 use crate::kms::MasterKeys;
 use crate::store::{Conn, Store, Tx};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// Settings that pin the OpenFGA store and model that all servers use.
-const STORE: &str = "openfga.store";
-const MODEL: &str = "openfga.model";
-const MODEL_DIGEST: &str = "openfga.model_digest";
-/// Name and value of the setting that states that `migrate` has signed all rows that need MACs.
-pub(in crate::vault) const SIGNED: (&str, &str) = ("row-macs", "1");
+pub(super) const STORE: &str = "openfga.store";
+pub(super) const MODEL: &str = "openfga.model";
+pub(super) const MODEL_DIGEST: &str = "openfga.model_digest";
 /// Name of the lock that lets one set-up run at a time.
 const SETUP: &str = "setup:openfga";
-/// Maximum number of data keys read at once, to sign them.
-const BATCH: i64 = 1_000;
 
 /// An installation: a database with its master keys. Cheap to clone.
 #[derive(Clone)]
@@ -31,6 +28,7 @@ pub(super) struct Shared {
     pub store: Store,
     pub cache: KeyCache,
     pub installation_keys: InstallationKeys,
+    pub project_revisions: ProjectRevisions,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -57,18 +55,26 @@ pub enum InstallationError {
     Forged(&'static str),
     /// Rows have no MACs, although all were signed earlier.
     #[error(
-        "rows of the tables `installation` and `data_keys` were signed before, but the setting \"row-macs\" that says so is missing or \
-         changed: someone writes to the database. Restore both tables from a backup"
+        "rows of the tables {tables} were signed before, but the setting {setting:?} that says so is missing or changed: someone \
+         writes to the database. Restore the table `installation`, and these, from a backup"
     )]
-    SignedBefore,
+    SignedBefore {
+        /// The tables.
+        tables: &'static str,
+        /// The setting.
+        setting: &'static str,
+    },
     /// Rows have no MACs, and the operator did not ask to sign them.
     #[error(
-        "the database holds settings or data keys without MACs: a release before row MACs left them so, or somebody who writes to the \
-         database made them so. Signing them accepts their contents as authentic. If you upgrade from such a release, check the records with \
-         its `audit verify`, and then run `project-vault migrate --sign-existing-rows` once; otherwise restore the tables \
-         `installation`, `data_keys` and `audit_events` from a backup"
+        "the database holds rows without MACs in the tables {tables}: a release before these MACs left them so, or somebody who writes \
+         to the database made them so. Signing them accepts their contents as authentic. If you upgrade from such a release, check the \
+         records with its `audit verify`, and then run `project-vault migrate --sign-existing-rows` once; otherwise restore these tables, \
+         `installation` and `audit_events` from a backup"
     )]
-    Unsigned,
+    Unsigned {
+        /// The tables.
+        tables: &'static str,
+    },
     /// The authorizer cannot be used.
     #[error(transparent)]
     Authorizer(#[from] SetupError),
@@ -89,7 +95,13 @@ impl Installation {
     pub fn new(store: Store, keys: impl Into<MasterKeys>, clock: Arc<dyn Clock>) -> Self {
         let cache = KeyCache::new(keys.into(), clock.clone());
         let installation_keys = InstallationKeys::default();
-        Self(Arc::new(Shared { store, cache, installation_keys, clock }))
+        Self(Arc::new(Shared {
+            store,
+            cache,
+            installation_keys,
+            project_revisions: ProjectRevisions::default(),
+            clock,
+        }))
     }
 
     /// The database.
@@ -129,9 +141,7 @@ impl Installation {
     /// when rows have no MACs and `existing` refuses them.
     pub async fn set_up_embedded(&self, existing: ExistingRows) -> Result<(), InstallationError> {
         Authorizer::set_up_embedded(&self.0.store).await?;
-        let mut tx = self.begin_set_up().await?;
-        self.sign_rows(&mut tx, existing).await?;
-        Ok(tx.commit().await?)
+        self.sign_existing_rows(existing).await
     }
 
     /// Sets the installation up with OpenFGA: brings the store and model there up to date, and pins
@@ -146,8 +156,10 @@ impl Installation {
         config: &OpenFgaConfig,
         existing: ExistingRows,
     ) -> Result<(), InstallationError> {
+        // In a transaction of its own: it locks projects, and OpenFGA may be slow.
+        self.sign_existing_rows(existing).await?;
         let mut tx = self.begin_set_up().await?;
-        let key = self.sign_rows(&mut tx, existing).await?;
+        let key = self.audit_key(&mut tx).await?;
         let is_new = tx.setting(STORE).await?.is_none();
         let known = match pinned(&mut tx, &key).await {
             Ok(known) => known,
@@ -213,46 +225,10 @@ impl Installation {
         }
     }
 
-    async fn begin_set_up(&self) -> Result<Tx> {
+    pub(super) async fn begin_set_up(&self) -> Result<Tx> {
         let mut tx = self.0.store.begin_set_up().await?;
         tx.lock_name(SETUP).await?;
         Ok(tx)
-    }
-
-    /// Makes the AUDIT key if there is none yet. The first time, if the operator allows it, also
-    /// signs the rows that a release before row MACs wrote. Settings that pin the authorizer are
-    /// not signed: without a MAC they are ignored.
-    async fn sign_rows(&self, tx: &mut Tx, existing: ExistingRows) -> Result<Arc<AuditKey>, InstallationError> {
-        let key = self.audit_key_for_set_up(tx).await?;
-        match settings::read(tx, &key, SIGNED.0).await {
-            Ok(Some(value)) if value == SIGNED.1 => return Ok(key),
-            Ok(None) if !tx.has_signed_rows().await? => {}
-            Ok(_) | Err(settings::ReadError::Forged(_)) => return Err(InstallationError::SignedBefore),
-            Err(settings::ReadError::Store(error)) => return Err(error.into()),
-        }
-        let mut settings = tx.settings().await?;
-        settings.retain(|row| ![STORE, MODEL, MODEL_DIGEST].contains(&row.name.as_str()));
-        let mut after = DataKeyId(Uuid::nil());
-        let is_empty = settings.is_empty() && tx.data_keys_after(after, 1).await?.is_empty();
-        if !is_empty && existing == ExistingRows::Refuse {
-            return Err(InstallationError::Unsigned);
-        }
-        for row in settings {
-            settings::write(tx, &key, &row.name, &row.value).await?;
-        }
-        loop {
-            let rows = tx.data_keys_after(after, BATCH).await?;
-            let Some(last) = rows.last() else { break };
-            after = last.id;
-            for row in rows {
-                let signed = super::data_key_states::signed(&key, row.clone());
-                if !tx.update_data_key(&row, &signed).await? {
-                    return Err(Error::unavailable("A data key was changed meanwhile; run it again.").into());
-                }
-            }
-        }
-        settings::write(tx, &key, SIGNED.0, SIGNED.1).await?;
-        Ok(key)
     }
 
     pub(in crate::vault) fn now(&self) -> Timestamp {
@@ -275,14 +251,5 @@ async fn pinned(conn: &mut Conn, key: &AuditKey) -> Result<Option<PinnedModel>, 
         Ok([store, model, digest]) => Ok(Some(PinnedModel { store, model, digest })),
         Err(values) if values.is_empty() => Ok(None),
         Err(_) => Err(InstallationError::Forged(STORE)),
-    }
-}
-
-async fn require_signed(conn: &mut Conn, key: &AuditKey) -> Result<(), InstallationError> {
-    match settings::read(conn, key, SIGNED.0).await {
-        Ok(Some(value)) if value == SIGNED.1 => Ok(()),
-        Ok(None) if !conn.has_signed_rows().await? => Err(InstallationError::NotSetUp),
-        Ok(_) | Err(settings::ReadError::Forged(_)) => Err(InstallationError::SignedBefore),
-        Err(settings::ReadError::Store(error)) => Err(error.into()),
     }
 }

@@ -14,6 +14,8 @@
 //!   keys.
 //! - `data_keys` makes and opens data keys; `data_key_states` authenticates their rows.
 //! - `project_keys` opens the data keys of a project for one change, before its transaction.
+//! - `project_states` authenticates the rows of projects and milestones, and what is listed there.
+//! - `signing` signs the rows of older releases, once.
 //! - `installation_keys` holds the AUDIT and SIGNING keys; `settings` the settings under MACs.
 
 mod cache;
@@ -22,16 +24,20 @@ mod data_keys;
 mod installation;
 mod installation_keys;
 mod project_keys;
+mod project_states;
 mod settings;
+mod signing;
 
 pub use cache::MAX_SEALED;
 pub use cache::OnProgress;
 pub(super) use cache::keyring_error;
 pub use data_key_states::ForgedKey;
 pub(super) use data_key_states::{replaced, signed, verify, verify_replaced};
-pub(super) use installation::SIGNED;
 pub use installation::{ExistingRows, Installation, InstallationError};
 pub(super) use installation_keys::retired_setting;
 pub(super) use project_keys::ProjectKeys;
+pub use project_states::ForgedProject;
+pub(super) use project_states::{OpenProject, verify_milestone, verify_project};
 pub use settings::ForgedSetting;
 pub(super) use settings::verify as verify_setting;
+pub(super) use signing::SIGNED;

@@ -1,7 +1,7 @@
 //! The assignments of agents to a project and its milestones.
 
 use super::Members;
-use crate::authz::{Tuple, TupleChange, TupleFilter};
+use crate::authz::{Object, Tuple, TupleChange, TupleFilter};
 use crate::domain::{AgentId, AuditAction, Error, MilestoneId, OrganizationId, ProjectId, Result};
 use crate::permission::{Authorized, CanManageAgents, CanViewAgents};
 use crate::store::{Conn, Tx};
@@ -32,6 +32,10 @@ pub struct AgentChange {
     pub agent: String,
     /// The milestone's id; `None` for the project as a whole.
     pub milestone: Option<String>,
+}
+
+fn is_assignment(tuple: &Tuple, agent: &str) -> bool {
+    tuple.subject() == agent && (tuple.as_agent_on_project().is_some() || tuple.as_agent_on_milestone().is_some())
 }
 
 impl Members {
@@ -72,7 +76,11 @@ impl Members {
         if milestone.as_ref().is_some_and(|id| milestones.iter().all(|row| row.id != *id)) {
             return Err(NO_SUCH_MILESTONE);
         }
-        let held = self.assignments(&mut tx, &project, &agent).await?;
+        let mut held = self.assignments(&mut tx, &project, &agent).await?;
+        if action == AuditAction::AgentUnassigned {
+            let subject = Object::agent(&agent);
+            held.extend(tx.pending_writes().iter().filter(|tuple| is_assignment(tuple, &subject)).cloned());
+        }
         let change = if action == AuditAction::AgentAssigned {
             if !self.takes_part(&mut tx, &project, &agent).await? {
                 return Err(NO_SUCH_AGENT);

@@ -52,7 +52,9 @@ impl Members {
 
     async fn set_vault_tuple(&self, action: AuditAction, tuple: Tuple, present: bool, subject: String) -> Result<bool> {
         let mut tx = self.tuples.begin_change(OutboxPartition::Vault).await?;
-        if self.tuples.read(&mut tx, &TupleFilter::of_vault()).await?.contains(&tuple) == present {
+        let is_held = self.tuples.read(&mut tx, &TupleFilter::of_vault()).await?.contains(&tuple);
+        let is_pending = !present && tx.pending_writes().contains(&tuple);
+        if (is_held || is_pending) == present {
             tx.commit().await?;
             return Ok(false);
         }

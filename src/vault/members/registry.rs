@@ -36,8 +36,8 @@ impl Members {
         let partition = OutboxPartition::Agent(&agent);
         let mut tx = self.tuples.begin_change(partition).await?;
         // Otherwise an assignment that waits in the outbox would outlive its agent.
-        self.tuples.drain_projects(&mut tx).await?;
-        let mut delete = Vec::new();
+        self.tuples.drain_assignments(&mut tx, &agent).await?;
+        let mut delete = tx.pending_writes().to_vec();
         for filter in [
             TupleFilter::organizations_of_agent(&agent),
             TupleFilter::projects_of_agent(&agent),
@@ -104,9 +104,10 @@ impl Members {
     ) -> Result<()> {
         let mut tx = self.tuples.begin_change(partition).await?;
         let held = self.tuples.read(&mut tx, held).await?;
+        let pending = tx.pending_writes().iter().filter(|tuple| !held.contains(tuple));
         let change = TupleChange {
             write: wanted.iter().filter(|tuple| !held.contains(tuple)).cloned().collect(),
-            delete: held.into_iter().filter(|tuple| !wanted.contains(tuple)).collect(),
+            delete: held.iter().chain(pending).filter(|tuple| !wanted.contains(tuple)).cloned().collect(),
         };
         if change.write.is_empty() && change.delete.is_empty() {
             return tx.commit().await;

@@ -59,13 +59,18 @@ impl Members {
         let mut tx = granted.open(Needs::Tuples(&[partition])).await?.tx;
         let holders = self.tuples.read(&mut tx, &TupleFilter::role(&project, role)).await?;
         let revokes = action == AuditAction::RoleRevoked;
-        if holders.contains(&tuple) != revokes {
+        let may_hold = holders.contains(&tuple) || revokes && tx.pending_writes().contains(&tuple);
+        if may_hold != revokes {
             tx.commit().await?;
             return Ok(holder);
         }
-        if revokes && role == Role::Accountable {
-            let people = holders.iter().filter(|tuple| matches!(tuple.as_role(), Some((_, Member::User(_))))).count();
-            if people <= 1 {
+        if revokes && role == Role::Accountable && holders.contains(&tuple) {
+            let stays = |held: &&Tuple| {
+                **held != tuple
+                    && !tx.pending_deletes().contains(held)
+                    && matches!(held.as_role(), Some((_, Member::User(_))))
+            };
+            if !holders.iter().any(|held| stays(&held)) {
                 return Err(Error::Conflict(
                     "This is the project's last Accountable person; make somebody else Accountable first.".to_owned(),
                 ));

@@ -6,7 +6,7 @@ use crate::domain::{Actor, AuditAction, DataKeyId, EntryId, Error, ProjectId, Re
 use crate::permission::Operator;
 use crate::store::records::EntryRow;
 use crate::vault::audit::{data_key_subject, event};
-use crate::vault::entries::{rekeyed, verify_newest};
+use crate::vault::entries::{Tampered, rekeyed, verify_newest};
 use crate::vault::keys::{self, OnProgress};
 
 /// The setting that says how far the replacement of all data keys is, and the lock under which it
@@ -183,20 +183,33 @@ impl KeyRotation {
         let old = self.installation.open_key(project, &old).await?;
         let new = self.installation.open_key(project, &encrypting).await?;
         let newest = tx.newest_change(id).await?;
+        let mut open = match self.installation.open_project(&mut tx, project).await {
+            Ok(open) => open,
+            // A project whose row was changed by hand stays under its old data keys.
+            Err(Error::Internal(_)) => {
+                tx.rollback().await?;
+                return Ok(Moved::Refused);
+            }
+            Err(error) => return Err(error),
+        };
         let to = EntryRow { data_key: encrypting.id, revision: row.revision + 1, ..row.clone() };
         let moved = match verify_newest(&row, newest.as_ref(), &audit) {
-            Ok(()) => rekeyed(&mut tx, &row, to, &old, &new).await?,
+            Ok(()) if open.take_entry(&row).is_ok() => rekeyed(&mut tx, &row, to, &old, &new).await?,
             // A row that was put back is not signed anew.
+            Ok(()) => Err(Tampered),
             Err(tampered) => Err(tampered),
         };
         if let Ok(moved) = moved {
             let row = moved.write(&mut tx, &operator.rekeying(project)).await?;
+            open.put_entry(&row)?;
+            open.save(&mut tx).await?;
             let event = event(&Actor::Operator, RequestId::new().as_str(), AuditAction::KeysRotated, self.now());
             self.audit.append(&mut tx, &[event.of_change(&row)]).await?;
             tx.commit().await?;
             return Ok(Moved::Yes);
         }
         tracing::error!(entry = %id, "an entry fails authentication; it is left under its old data key");
+        crate::vault::measures::count_unauthentic();
         tx.rollback().await?;
         Ok(Moved::Refused)
     }

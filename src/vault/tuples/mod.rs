@@ -6,17 +6,22 @@
 //! later.
 //!
 //! The outbox is divided into partitions: a project, an agent, a runtime, or the vault. Rows of one
-//! partition are applied in order, under the partition's lock in the database. [`key_locks`] keeps
-//! the requests of one process from waiting for that lock with a database connection each.
+//! partition are applied in order, under the partition's lock in the database. A row that can never
+//! be applied is set aside, which [`pending`] is about, until an operator repairs it ([`repair`]).
+//! [`key_locks`] keeps the requests of one process from waiting for that lock with a database
+//! connection each.
 
 mod key_locks;
 mod outbox;
 mod partition;
+mod pending;
 mod queued;
+mod repair;
 
 pub(super) use outbox::Step;
 pub(super) use partition::OutboxPartition;
 pub(super) use queued::QueuedTx;
+pub use repair::SetAside;
 
 use super::audit::Audit;
 use super::keys::Installation;

@@ -3,12 +3,14 @@
 
 use super::Tuples;
 use super::partition::OutboxPartition;
+use super::pending::PendingRows;
 use super::queued::QueuedTx;
-use crate::authz::{Tuple, TupleChange, TupleFilter};
-use crate::crypto::MacContext;
-use crate::domain::{Error, Result};
+use crate::authz::{InvalidChange, Object, Tuple, TupleChange, TupleFilter};
+use crate::crypto::{AuditKey, MacContext};
+use crate::domain::{AgentId, Error, Result};
 use crate::store::Tx;
-use crate::store::records::EventRow;
+use crate::store::records::{EventRow, OutboxRow};
+use crate::vault::measures;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 
@@ -29,6 +31,34 @@ pub(in crate::vault) enum Step {
 
 /// A step in the outbox: its sequence number, and its JSON.
 type OutboxEntry = (i64, String);
+
+const FORGED: &str = "it is not what the vault wrote: its MAC is wrong";
+const UNREADABLE: &str = "it cannot be read";
+const INVALID: &str = "the authorizer refuses it as invalid";
+
+/// What became of the pending rows of a partition.
+#[derive(Default)]
+pub(super) struct Drained {
+    /// The rows that were applied.
+    applied: Vec<OutboxEntry>,
+    /// The rows that stay.
+    pub(super) left: PendingRows,
+}
+
+/// What became of a caller's own steps.
+enum ChangeOutcome {
+    /// They are in effect.
+    InEffect,
+    /// They stay in the outbox until an operator has repaired it.
+    Pending,
+    /// They are gone, and not in effect.
+    Lost,
+}
+
+const NEEDS_REPAIR: Error = Error::Unavailable {
+    message: "The change is saved, but it or one before it cannot be applied; an operator has to repair that before it takes effect.",
+    will_take_effect: true,
+};
 
 const WILL_TAKE_EFFECT: Error = Error::Unavailable {
     message: "The change is saved, but the authorizer cannot be reached; it takes effect as soon as it can.",
@@ -52,21 +82,29 @@ impl Tuples {
     ///
     /// # Errors
     /// As [`Self::begin_change`].
-    pub(in crate::vault) async fn drain(&self, tx: &mut Tx, partition: OutboxPartition<'_>) -> Result<()> {
+    pub(in crate::vault) async fn drain(&self, tx: &mut QueuedTx, partition: OutboxPartition<'_>) -> Result<()> {
         let name = partition.to_string();
         tx.lock_name(&name).await?;
-        self.apply_pending(tx, &name).await.map(drop)
+        let drained = self.apply_pending(tx, &name, None).await?;
+        tx.add_pending(&drained.left);
+        Ok(())
     }
 
-    /// Drains the partitions of all projects that have pending rows.
+    /// Drains the partitions of the projects in which pending rows name an agent, and strikes the
+    /// agent from the rows that stay there: they would assign it.
     ///
     /// # Errors
     /// As [`Self::begin_change`].
-    pub(in crate::vault) async fn drain_projects(&self, tx: &mut Tx) -> Result<()> {
-        for name in tx.outbox_partitions().await? {
+    pub(in crate::vault) async fn drain_assignments(&self, tx: &mut Tx, agent: &AgentId) -> Result<()> {
+        let agent = Object::agent(agent);
+        for name in tx.outbox_partitions_mentioning(&agent).await? {
             if partition_kind(&name) == "project" {
                 tx.lock_name(&name).await?;
-                self.apply_pending(tx, &name).await?;
+                let mut drained = self.apply_pending(tx, &name, None).await?;
+                let delete = drained.left.writes().filter(|tuple| tuple.subject() == agent).cloned().collect();
+                let key = self.installation.audit_key(tx).await?;
+                let struck = Step::Change(TupleChange { write: vec![], delete });
+                self.strike(tx, &key, &mut drained.left, &struck).await?;
             }
         }
         Ok(())
@@ -76,8 +114,8 @@ impl Tuples {
     ///
     /// # Errors
     /// UNAVAILABLE without `will_take_effect` when nothing was committed; UNAVAILABLE with it when
-    /// the steps are committed and not applied yet; INTERNAL when somebody else who writes to the
-    /// database has removed the steps before they took effect.
+    /// the steps are committed and not applied yet, or cannot be; INTERNAL when somebody else who
+    /// writes to the database has removed the steps before they took effect.
     pub(in crate::vault) async fn commit_and_apply(
         &self,
         mut tx: QueuedTx,
@@ -92,12 +130,14 @@ impl Tuples {
             pushed.push(self.push(&mut tx, &name, step).await?);
         }
         tx.commit().await?;
-        let in_effect = self.apply_partition(&name, steps, &pushed).await.map_err(|error| {
+        let outcome = self.apply_partition(&name, steps, &pushed).await.map_err(|error| {
             tracing::warn!(partition = %partition_kind(&name), %error, "a committed change of tuples waits in the outbox");
             WILL_TAKE_EFFECT
         })?;
-        if in_effect {
-            return Ok(());
+        match outcome {
+            ChangeOutcome::InEffect => return Ok(()),
+            ChangeOutcome::Pending => return Err(NEEDS_REPAIR),
+            ChangeOutcome::Lost => {}
         }
         tracing::error!(
             partition = %name,
@@ -107,15 +147,21 @@ impl Tuples {
         Err(Error::internal("a committed change of tuples disappeared from the outbox"))
     }
 
-    /// Applies the pending rows of a partition, the caller's own steps among them. Returns whether
-    /// those are in effect.
-    async fn apply_partition(&self, partition: &str, steps: &[Step], own: &[OutboxEntry]) -> Result<bool> {
+    /// Applies the pending rows of a partition, the caller's own steps among them. Returns what
+    /// became of those.
+    async fn apply_partition(&self, partition: &str, steps: &[Step], own: &[OutboxEntry]) -> Result<ChangeOutcome> {
         let mut tx = self.begin_partition(partition).await?;
         tx.lock_name(partition).await?;
-        let applied = self.apply_pending(&mut tx, partition).await?;
-        let in_effect = own.iter().all(|row| applied.contains(row)) || self.confirm_effect(&mut tx, steps).await?;
+        let Drained { applied, left } = self.apply_pending(&mut tx, partition, None).await?;
+        let outcome = if own.iter().any(|(seq, _)| left.contains(*seq)) {
+            ChangeOutcome::Pending
+        } else if own.iter().all(|row| applied.contains(row)) || self.confirm_effect(&mut tx, steps).await? {
+            ChangeOutcome::InEffect
+        } else {
+            ChangeOutcome::Lost
+        };
         tx.commit().await?;
-        Ok(in_effect)
+        Ok(outcome)
     }
 
     /// Checks whether steps whose rows are gone are in effect, because another server applied them.
@@ -124,7 +170,7 @@ impl Tuples {
     /// since its id is never used again.
     async fn confirm_effect(&self, tx: &mut Tx, steps: &[Step]) -> Result<bool> {
         if let Some(Step::Erase { object, last: Some(last) }) = steps.last() {
-            self.erase_tuples(tx, object, Some(last.clone())).await?;
+            self.erase_tuples(tx, object, Some(last.clone())).await?.map_err(Error::internal)?;
         }
         let (mut wanted, mut erased) = (HashMap::<&Tuple, bool>::new(), HashSet::new());
         for step in steps {
@@ -166,8 +212,7 @@ impl Tuples {
 
     async fn push(&self, tx: &mut Tx, partition: &str, step: &Step) -> Result<OutboxEntry> {
         let key = self.installation.audit_key(tx).await?;
-        let step = serde_json::to_string(step).map_err(Error::internal)?;
-        let mac = key.mac(MacContext::Outbox, [Some(partition), Some(step.as_str())]);
+        let (step, mac) = signed(&key, partition, step)?;
         Ok((tx.push_outbox(partition, &step, &mac, self.installation.now()).await?, step))
     }
 
@@ -178,51 +223,140 @@ impl Tuples {
     /// The last failure, when there was one.
     pub async fn apply_outbox(&self) -> Result<()> {
         let partitions = self.store.conn().await?.outbox_partitions().await?;
+        let is_empty = partitions.is_empty();
         let mut result = Ok(());
         for partition in partitions {
             result = self.apply_partition(&partition, &[], &[]).await.map(drop).and(result);
         }
+        let set_aside = if is_empty { 0 } else { self.count_set_aside().await? };
+        measures::note_set_aside(set_aside);
         result
     }
 
-    /// Applies the pending rows of a partition and returns them. The caller holds the partition's
-    /// lock. A row whose MAC is wrong stops the partition until an operator removes the row.
-    async fn apply_pending(&self, tx: &mut Tx, partition: &str) -> Result<Vec<OutboxEntry>> {
+    /// Applies the pending rows of a partition. The caller holds the partition's lock. A row that
+    /// can never be applied is set aside, and `retried` is tried although it was; later rows
+    /// overtake those that stay as [`super::pending`] says.
+    pub(super) async fn apply_pending(&self, tx: &mut Tx, partition: &str, retried: Option<i64>) -> Result<Drained> {
         let waiting = tx.outbox_of(partition).await?;
-        let mut applied = Vec::with_capacity(waiting.len());
+        let mut drained = Drained::default();
         if waiting.is_empty() {
-            return Ok(applied);
+            return Ok(drained);
         }
         let key = self.installation.audit_key(tx).await?;
         for row in waiting {
-            key.verify(MacContext::Outbox, [Some(row.partition.as_str()), Some(&row.change)], &row.mac).map_err(
-                |error| {
-                    tracing::error!(
-                        row = row.seq,
-                        "a change of tuples was not written by the vault; remove its row from the outbox"
-                    );
-                    Error::internal(error)
-                },
-            )?;
-            match serde_json::from_str(&row.change).map_err(Error::internal)? {
-                Step::Change(change) => self.authorizer.apply(tx, &change).await?,
-                Step::Erase { object, last } => self.erase_tuples(tx, &object, last).await?,
+            let step = match read_step(&key, &row) {
+                Ok(step) => step,
+                Err(reason) => {
+                    self.set_aside(tx, &row, reason).await?;
+                    drained.left.push(row, None);
+                    continue;
+                }
+            };
+            if row.set_aside_at.is_some() && retried != Some(row.seq) {
+                drained.left.push(row, Some(step));
+                continue;
+            }
+            if drained.left.hold_back(&step) {
+                let step = self.take_away(tx, &key, &row, step, &mut drained.left).await?;
+                drained.left.push(row, Some(step));
+                continue;
+            }
+            let applied = match &step {
+                Step::Change(change) => self.authorizer.try_apply(tx, change).await?,
+                Step::Erase { object, last } => self.erase_tuples(tx, object, last.clone()).await?,
+            };
+            if let Err(InvalidChange) = applied {
+                self.set_aside(tx, &row, INVALID).await?;
+                drained.left.push(row, Some(step));
+                continue;
             }
             tx.delete_outbox(row.seq).await?;
-            applied.push((row.seq, row.change));
+            self.strike(tx, &key, &mut drained.left, &step).await?;
+            drained.applied.push((row.seq, row.change));
         }
-        Ok(applied)
+        Ok(drained)
     }
 
-    async fn erase_tuples(&self, tx: &mut Tx, object: &str, last: Option<Tuple>) -> Result<()> {
+    /// Takes away at once what a row takes away that must wait with what it grants. Gives what the
+    /// row still does.
+    async fn take_away(
+        &self,
+        tx: &mut Tx,
+        key: &AuditKey,
+        row: &OutboxRow,
+        step: Step,
+        left: &mut PendingRows,
+    ) -> Result<Step> {
+        let Step::Change(TupleChange { write, delete }) = step else { return Ok(step) };
+        if delete.is_empty() {
+            return Ok(Step::Change(TupleChange { write, delete }));
+        }
+        let now = TupleChange { write: vec![], delete };
+        if self.authorizer.try_apply(tx, &now).await?.is_err() {
+            self.set_aside(tx, row, INVALID).await?;
+            return Ok(Step::Change(TupleChange { write, ..now }));
+        }
+        self.strike(tx, key, left, &Step::Change(now)).await?;
+        let later = Step::Change(TupleChange { write, delete: vec![] });
+        let (change, mac) = signed(key, &row.partition, &later)?;
+        tx.rewrite_outbox(row.seq, &change, &mac).await?;
+        Ok(later)
+    }
+
+    async fn set_aside(&self, tx: &mut Tx, row: &OutboxRow, reason: &'static str) -> Result<()> {
+        if row.set_aside_at.is_some() && row.reason.as_deref() == Some(reason) {
+            return Ok(());
+        }
+        tracing::error!(
+            row = row.seq,
+            partition = %partition_kind(&row.partition),
+            reason,
+            "a change of tuples cannot be applied and is set aside; run `project-vault outbox list`"
+        );
+        Ok(tx.set_outbox_aside(row.seq, reason, self.installation.now()).await?)
+    }
+
+    /// Strikes what a later step takes away from the rows that stay.
+    async fn strike(&self, tx: &mut Tx, key: &AuditKey, left: &mut PendingRows, later: &Step) -> Result<()> {
+        for (row, step) in left.strike(later) {
+            let (change, mac) = signed(key, &row.partition, step)?;
+            tx.rewrite_outbox(row.seq, &change, &mac).await?;
+        }
+        Ok(())
+    }
+
+    async fn erase_tuples(
+        &self,
+        tx: &mut Tx,
+        object: &str,
+        last: Option<Tuple>,
+    ) -> Result<std::result::Result<(), InvalidChange>> {
         let mut tuples = self.authorizer.read(tx, &TupleFilter::of_object(object)).await?;
         tuples.retain(|tuple| Some(tuple) != last.as_ref());
-        self.authorizer.apply(tx, &TupleChange { write: vec![], delete: tuples }).await?;
-        self.authorizer.apply(tx, &TupleChange { write: vec![], delete: last.into_iter().collect() }).await
+        for delete in [tuples, last.into_iter().collect()] {
+            let erased = self.authorizer.try_apply(tx, &TupleChange { write: vec![], delete }).await?;
+            if erased.is_err() {
+                return Ok(erased);
+            }
+        }
+        Ok(Ok(()))
     }
 }
 
+/// A step as it is stored: its JSON and its MAC.
+fn signed(key: &AuditKey, partition: &str, step: &Step) -> Result<(String, [u8; 32])> {
+    let step = serde_json::to_string(step).map_err(Error::internal)?;
+    let mac = key.mac(MacContext::Outbox, [Some(partition), Some(step.as_str())]);
+    Ok((step, mac))
+}
+
+/// The step of a row that the vault wrote, or why there is none.
+fn read_step(key: &AuditKey, row: &OutboxRow) -> std::result::Result<Step, &'static str> {
+    key.verify(MacContext::Outbox, [Some(row.partition.as_str()), Some(&row.change)], &row.mac).map_err(|_| FORGED)?;
+    serde_json::from_str(&row.change).map_err(|_| UNREADABLE)
+}
+
 /// The kind of a partition, without the id that its name holds.
-fn partition_kind(partition: &str) -> &str {
+pub(super) fn partition_kind(partition: &str) -> &str {
     partition.split(':').next().unwrap_or_default()
 }

@@ -1,9 +1,11 @@
 //! Transactions that change a partition, and may wait for the authorizer meanwhile. Each holds a
-//! database connection, so few run at a time, and the other connections
-//! stay free for requests that read.
+//! database connection, so few run at a time, and the other connections stay free for requests that
+//! read.
 
 use super::Tuples;
 use super::partition::OutboxPartition;
+use super::pending::PendingRows;
+use crate::authz::Tuple;
 use crate::domain::{Error, ProjectId, Result};
 use crate::store::Tx;
 use std::ops::{Deref, DerefMut};
@@ -23,6 +25,10 @@ const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A transaction that holds its partitions' locks of this process, and its permit, until it ends.
 pub(in crate::vault) struct QueuedTx {
     tx: Tx,
+    /// The tuples that rows which stay in the outbox of its partitions would write.
+    pending_writes: Vec<Tuple>,
+    /// Those that they would delete.
+    pending_deletes: Vec<Tuple>,
 }
 
 impl QueuedTx {
@@ -32,6 +38,23 @@ impl QueuedTx {
     /// When the database cannot; then nothing of it is there.
     pub(in crate::vault) async fn commit(self) -> Result<()> {
         Ok(self.tx.commit().await?)
+    }
+
+    /// The tuples that rows which stay in the outbox of its partitions would write. A change that takes
+    /// access away takes these away as well: an operator may have the rows applied later.
+    pub(in crate::vault) fn pending_writes(&self) -> &[Tuple] {
+        &self.pending_writes
+    }
+
+    /// The tuples that rows which stay in the outbox of its partitions would delete. Checks for
+    /// the last holder of a role treat these as deleted.
+    pub(in crate::vault) fn pending_deletes(&self) -> &[Tuple] {
+        &self.pending_deletes
+    }
+
+    pub(super) fn add_pending(&mut self, rows: &PendingRows) {
+        self.pending_writes.extend(rows.writes().cloned());
+        self.pending_deletes.extend(rows.deletes().cloned());
     }
 
     /// Rolls the transaction back.
@@ -101,6 +124,6 @@ impl Tuples {
         let mut tx = self.store.begin().await?;
         // Dropped without a commit, it is rolled back later, and holds its connection until then.
         tx.at_end(move |_| drop((guards, permit)));
-        Ok(QueuedTx { tx })
+        Ok(QueuedTx { tx, pending_writes: Vec::new(), pending_deletes: Vec::new() })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::crypto::StatementError;
 use crate::domain::{ChainId, DataKeyId, EntryId, EventId, ProjectId};
-use crate::vault::keys::{ForgedKey, ForgedSetting};
+use crate::vault::keys::{ForgedKey, ForgedProject, ForgedSetting};
 
 /// The result of a verification.
 #[derive(Debug, Default)]
@@ -31,6 +31,22 @@ pub enum Break {
         seq: i64,
         /// The event.
         event: EventId,
+    },
+    /// An event cannot be read: a column holds no value of its type.
+    #[error("chain {chain}, event {seq}: changed; it cannot be read, because a column holds no value of its type")]
+    UnreadableEvent {
+        /// The chain.
+        chain: ChainId,
+        /// The position in the chain.
+        seq: i64,
+    },
+    /// A row cannot be read: a column holds no value of its type.
+    #[error("table {table}, row {id}: changed; it cannot be read, because a column holds no value of its type")]
+    Unreadable {
+        /// The table.
+        table: &'static str,
+        /// The row's id.
+        id: String,
     },
     /// Events are missing.
     #[error("chain {chain}: events {from} to {to} were removed")]
@@ -146,6 +162,15 @@ pub enum Break {
         /// The project.
         project: ProjectId,
     },
+    /// A registered project that was not deleted has no row.
+    #[error("project {project}: it was registered and not deleted, but its row is gone")]
+    ProjectGone {
+        /// The project.
+        project: ProjectId,
+    },
+    /// The row of a project or milestone was changed by hand, or an entry is not as it is listed.
+    #[error(transparent)]
+    Project(ForgedProject),
     /// A setting of the installation was changed by hand.
     #[error(transparent)]
     Setting(ForgedSetting),
@@ -158,4 +183,19 @@ pub enum Break {
         /// The data key.
         data_key: DataKeyId,
     },
+}
+
+impl Break {
+    /// The entry that it is about, if it is about one.
+    #[must_use]
+    pub const fn entry(&self) -> Option<EntryId> {
+        match self {
+            Self::Entry { entry, .. }
+            | Self::EntryUnlike { entry, .. }
+            | Self::EntryForged { entry }
+            | Self::EntryGone { entry, .. } => Some(*entry),
+            Self::Project(forged) => forged.entry(),
+            _ => None,
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::Verifier;
 use super::breaks::{Break, Verification};
+use super::readable::{StoredEvent, readable};
 use crate::crypto::AuditKey;
 use crate::domain::{AuditAction, AuditOutcome, ChainId, EntryId, ProjectId, Result, Timestamp};
 use crate::store::records::{ChainRow, ChainedEvent};
@@ -26,6 +27,8 @@ pub(super) struct Trail {
     pub newest: HashMap<EntryId, NewestChange>,
     /// The deleted projects.
     pub deleted: Vec<ProjectId>,
+    /// The registered projects.
+    pub registered: Vec<ProjectId>,
     /// Position of the last event of each chain that a signed head covers.
     covered: HashMap<ChainId, i64>,
     /// Signed heads should cover all events before this instant.
@@ -42,11 +45,15 @@ pub(super) struct NewestChange {
 
 impl Trail {
     fn note(&mut self, ChainedEvent { event, link }: &ChainedEvent) {
-        if event.action == AuditAction::ProjectDeleted
-            && event.outcome == AuditOutcome::Allowed
+        if event.outcome == AuditOutcome::Allowed
+            && let Some(projects) = match event.action {
+                AuditAction::ProjectDeleted => Some(&mut self.deleted),
+                AuditAction::ProjectRegistered => Some(&mut self.registered),
+                _ => None,
+            }
             && let Some(Ok(project)) = event.project.as_deref().map(ProjectId::parse)
         {
-            self.deleted.push(project);
+            projects.push(project);
         }
         let (Some(entry), Some(revision)) = (event.entry, event.entry_revision) else { return };
         let is_erasure = event.action == AuditAction::EntryPurged;
@@ -76,13 +83,16 @@ impl Verifier {
     pub async fn verify(&self, kept: &[String], mut seen: impl FnMut(u64)) -> Result<Verification> {
         let key = self.installation.open_audit_key().await?;
         let keys = jwk_set(&self.installation.statement_keys().await?)?;
-        let mut conn = self.store.conn().await?;
-        let stored = conn.heads(KEPT_HEADS).await?;
+        let stored = readable(self.store.conn().await?.heads(KEPT_HEADS).await)?;
         let due = self.now().minus(SIGNED_WITHIN);
-        let mut trail = Trail { newest: HashMap::new(), deleted: Vec::new(), covered: HashMap::new(), due };
+        let mut trail =
+            Trail { newest: HashMap::new(), deleted: Vec::new(), registered: Vec::new(), covered: HashMap::new(), due };
         let mut found = Verification::default();
+        if stored.is_none() {
+            found.breaks.push(Break::Unreadable { table: "audit_heads", id: "of a signed head".to_owned() });
+        }
         let mut named = Named::new();
-        for (index, text) in kept.iter().chain(&stored).enumerate() {
+        for (index, text) in kept.iter().chain(stored.iter().flatten()).enumerate() {
             match read_head(text, &keys) {
                 Ok(head) => {
                     found.heads += 1;
@@ -97,11 +107,10 @@ impl Verifier {
                 Err(reason) => found.breaks.push(Break::Head { number: index + 1, reason }),
             }
         }
-        let chains = conn.chain_rows().await?;
+        let chains = self.stored_chains(&mut found).await?;
         for anchor in chains.iter().filter_map(|chain| chain.anchor.as_ref()) {
             named.entry((anchor.chain, anchor.seq)).or_default().insert(HEXLOWER.encode(&anchor.mac));
         }
-        drop(conn);
         found.chains = chains.len();
         for chain in chains.iter().cloned() {
             let points = named.iter().filter(|((of, _), _)| *of == chain.id);
@@ -157,14 +166,22 @@ impl Verifier {
         let mut walk = Walk::begin(key, chain, found);
         let mut after = 0;
         loop {
-            let events = self.store.conn().await?.chain_events(chain.id, after, BATCH).await?;
-            let Some(last) = events.last() else { break };
-            after = last.link.seq;
+            let events = self.stored_events(chain.id, after, BATCH).await?;
+            let Some(last) = events.last().map(StoredEvent::seq) else { break };
             for event in &events {
-                walk.step(event, &mut points, trail, found);
+                match event {
+                    StoredEvent::Read(event) => walk.step(event, &mut points, trail, found),
+                    StoredEvent::Unreadable(seq) => walk.step_over(*seq, &mut points, found),
+                }
             }
             found.events += events.len() as u64;
             seen(events.len() as u64);
+            if last <= after {
+                // SQLite sorts what is no number behind the numbers, and reads it as another one.
+                found.breaks.push(Break::UnreadableEvent { chain: chain.id, seq: last });
+                break;
+            }
+            after = last;
         }
         walk.end(points, found);
         Ok(())
@@ -179,7 +196,8 @@ struct Walk<'a> {
     cut: i64,
     cut_mac: String,
     last: i64,
-    mac: Vec<u8>,
+    /// The MAC of the event before; `None` if that event cannot be read.
+    mac: Option<Vec<u8>>,
     /// The first and the last event that a head should cover but none does.
     unsigned: Option<(i64, i64)>,
 }
@@ -195,7 +213,7 @@ impl<'a> Walk<'a> {
             }
             None => (0, beginning(key, chain).to_vec()),
         };
-        Self { key, chain: chain.id, cut, cut_mac: HEXLOWER.encode(&mac), last: cut, mac, unsigned: None }
+        Self { key, chain: chain.id, cut, cut_mac: HEXLOWER.encode(&mac), last: cut, mac: Some(mac), unsigned: None }
     }
 
     fn step(&mut self, chained: &ChainedEvent, points: &mut Points, trail: &mut Trail, found: &mut Verification) {
@@ -219,14 +237,27 @@ impl<'a> Walk<'a> {
         }
         if seq > self.last + 1 {
             found.breaks.push(Break::Removed { chain, from: self.last + 1, to: seq - 1 });
-        } else if link.prev != self.mac {
+        } else if self.mac.as_ref().is_some_and(|mac| *mac != link.prev) {
             found.breaks.push(Break::Unlinked { chain, seq });
         }
         if is_authentic && !trail.is_covered(chained) {
             self.unsigned = Some((self.unsigned.map_or(seq, |(from, _)| from), seq));
         }
         self.last = seq;
-        self.mac.clone_from(&link.mac);
+        self.mac = Some(link.mac.clone());
+    }
+
+    /// Steps over an event that cannot be read.
+    fn step_over(&mut self, seq: i64, points: &mut Points, found: &mut Verification) {
+        found.breaks.push(Break::UnreadableEvent { chain: self.chain, seq });
+        points.remove(&seq);
+        if seq > self.cut {
+            if seq > self.last + 1 {
+                found.breaks.push(Break::Removed { chain: self.chain, from: self.last + 1, to: seq - 1 });
+            }
+            self.last = seq;
+            self.mac = None;
+        }
     }
 
     /// Reports what is named of this chain but was not found. Before the cut, retention erased it;

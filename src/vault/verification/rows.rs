@@ -9,13 +9,14 @@
 use super::Verifier;
 use super::breaks::{Break, Verification};
 use super::chains::{NewestChange, Trail};
+use super::readable::readable;
 use crate::crypto::{AuditKey, DataKey};
 use crate::domain::{AuditAction, AuditOutcome, DataKeyId, EntryId, Error, ProjectId, Result, Timestamp};
 use crate::store::records::{ChainRow, ChainedEvent, EntryRow, EventRow};
 use crate::vault::audit::verify_event;
 use crate::vault::entries::{differs_from_change, verify_entry};
 use crate::vault::keys;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -47,21 +48,30 @@ impl Verifier {
         self.verify_settings(audit, found).await?;
         self.verify_data_keys(audit, found).await?;
         for deleted in trail.deleted.chunks(DELETED_BATCH) {
-            let back = self.store.conn().await?.projects_by_id(deleted).await?;
-            found.breaks.extend(back.into_iter().map(|row| Break::ProjectBack { project: row.id }));
+            // A row that cannot be read was put back as well.
+            let back = self.existing_projects(deleted).await?;
+            found.breaks.extend(back.into_iter().map(|project| Break::ProjectBack { project }));
         }
         self.verify_newest_changes(audit, chains, trail.newest, found).await?;
         let mut after = EntryId(Uuid::nil());
         loop {
             let rows = self.store.conn().await?.entries_without_change(after, BATCH).await?;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
+            let Some((last, _)) = rows.last() else { break };
             after = *last;
             found.breaks.extend(rows.into_iter().map(|(entry, row)| Break::Entry { entry, row, event: None }));
         }
+        self.verify_registered(audit, trail.registered, &trail.deleted, found).await?;
+        self.verify_projects(audit, found).await?;
+        let without_id = self.store.conn().await?.rows_without_id().await?;
+        found.breaks.extend(without_id.into_iter().map(|(table, id)| Break::Unreadable { table, id }));
+        Ok(())
     }
 
     async fn verify_settings(&self, audit: &AuditKey, found: &mut Verification) -> Result<()> {
-        let rows = self.store.conn().await?.settings().await?;
+        let Some(rows) = readable(self.store.conn().await?.settings().await)? else {
+            found.breaks.push(Break::Unreadable { table: "installation", id: "of a setting".to_owned() });
+            return Ok(());
+        };
         let forged = rows.iter().filter_map(|row| keys::verify_setting(audit, row).err());
         found.breaks.extend(forged.map(Break::Setting));
         Ok(())
@@ -70,17 +80,17 @@ impl Verifier {
     async fn verify_data_keys(&self, audit: &AuditKey, found: &mut Verification) -> Result<()> {
         let mut after = DataKeyId(Uuid::nil());
         loop {
-            let rows = self.store.conn().await?.data_keys_after(after, BATCH).await?;
-            let Some(last) = rows.last() else { break };
-            after = last.id;
+            let (rows, last) = self.stored_data_keys(after, BATCH, found).await?;
+            let Some(last) = last else { break };
+            after = last;
             let forged = rows.iter().filter_map(|row| keys::verify(audit, row).err());
             found.breaks.extend(forged.map(Break::DataKey));
         }
         let mut after = DataKeyId(Uuid::nil());
         loop {
-            let rows = self.store.conn().await?.replaced_keys_after(after, BATCH).await?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            after = last.id;
+            let (rows, last) = self.stored_replaced_keys(after, BATCH, found).await?;
+            let Some(last) = last else { return Ok(()) };
+            after = last;
             let forged = rows.iter().filter(|row| keys::verify_replaced(audit, row).is_err());
             found.breaks.extend(forged.map(|row| Break::ReplacedKey { data_key: row.id }));
         }
@@ -97,14 +107,28 @@ impl Verifier {
         let mut erasures = Erasures::new();
         let mut after = EntryId(Uuid::nil());
         loop {
-            let rows = self.store.conn().await?.newest_changes(after, BATCH).await?;
+            let (rows, tried) = self.stored_changes(after, BATCH).await?;
             let of = |row: &(ChainedEvent, Option<EntryRow>)| row.0.event.entry.unwrap_or(EntryId(Uuid::nil()));
-            let Some(last) = rows.last().map(of) else { break };
+            let last = match &tried {
+                Some(tried) => tried.last().copied(),
+                None => rows.last().map(of),
+            };
+            let Some(last) = last else { break };
             // The last entry may have more events than were read; the next batch starts with it.
-            let is_full = i64::try_from(rows.len()) == Ok(BATCH);
+            let is_full = tried.is_none() && i64::try_from(rows.len()) == Ok(BATCH);
             let held_back = rows.iter().position(|row| is_full && of(row) == last).filter(|place| *place > 0);
             let whole = &rows[..held_back.unwrap_or(rows.len())];
-            after = whole.last().map_or(last, of);
+            after = if tried.is_some() { last } else { whole.last().map_or(last, of) };
+            let read: HashSet<EntryId> = whole.iter().map(of).collect();
+            for entry in tried.into_iter().flatten().filter(|entry| !read.contains(entry)) {
+                noted.remove(&entry);
+                match readable(self.store.conn().await?.entry_row(entry).await)? {
+                    None => found.breaks.push(Break::Unreadable { table: "entries", id: entry.to_string() }),
+                    // Its newest event cannot be read.
+                    Some(Some(row)) => found.breaks.push(Break::Entry { entry, row: row.revision, event: None }),
+                    Some(None) => {}
+                }
+            }
             let mut keys = OpenKeys::new();
             for group in whole.chunk_by(|one, other| of(one) == of(other)) {
                 let Some((newest, row)) = group.last() else { continue };
@@ -134,11 +158,12 @@ impl Verifier {
         // have a row.
         for (entry, change) in noted {
             let mut conn = self.store.conn().await?;
-            if change.is_erasure || conn.entry_row(entry).await?.is_some() {
+            if change.is_erasure || readable(conn.entry_row(entry).await)?.is_none_or(|row| row.is_some()) {
                 continue;
             }
             // Retention may have erased the event meanwhile.
-            let there = conn.chain_events(change.chain, change.seq - 1, 1).await?.pop();
+            let there =
+                readable(conn.chain_events(change.chain, change.seq - 1, 1).await)?.and_then(|mut one| one.pop());
             let Some(there) = there.filter(|there| there.event.entry == Some(entry)) else { continue };
             drop(conn);
             if !self.is_explained(audit, &there.event, retained_since, &mut erasures).await? {
@@ -179,14 +204,15 @@ impl Verifier {
             return Ok(None);
         }
         // The entry may have been moved to another data key meanwhile, and the old one erased.
-        let now = self.store.conn().await?.entry_row(entry).await?;
-        let is_same = now.is_some_and(|now| now.revision == revision);
+        let now = readable(self.store.conn().await?.entry_row(entry).await)?;
+        let is_same = now.is_none_or(|now| now.is_some_and(|now| now.revision == revision));
         Ok(is_same.then_some(Break::EntryForged { entry }))
     }
 
     /// An entry's data key; `None` if it is missing or cannot be opened.
     async fn openable(&self, row: &EntryRow) -> Result<Option<Arc<DataKey>>> {
-        let Some(key) = self.store.conn().await?.data_key(row.data_key).await? else { return Ok(None) };
+        let key = readable(self.store.conn().await?.data_key(row.data_key).await)?.flatten();
+        let Some(key) = key else { return Ok(None) };
         match self.installation.open_key(&row.project, &key).await {
             Ok(key) => Ok(Some(key)),
             Err(error @ Error::Unavailable { .. }) => Err(error),
@@ -212,7 +238,7 @@ impl Verifier {
             let events = match ProjectId::parse(name.as_str()) {
                 Ok(project) => {
                     let kinds = [AuditAction::ProjectDeleted, AuditAction::MilestoneDeleted];
-                    self.store.conn().await?.events_of_kind(&project, &kinds).await?
+                    readable(self.store.conn().await?.events_of_kind(&project, &kinds).await)?.unwrap_or_default()
                 }
                 Err(_) => Vec::new(),
             };
@@ -233,7 +259,8 @@ impl Verifier {
     async fn retained_since(&self, chains: &[ChainRow]) -> Result<Option<Timestamp>> {
         let mut oldest = None;
         for (chain, cut) in chains.iter().filter_map(|chain| Some((chain.id, chain.cut.as_ref()?))) {
-            let first = self.store.conn().await?.chain_events(chain, cut.seq, 1).await?.pop();
+            let first = readable(self.store.conn().await?.chain_events(chain, cut.seq, 1).await)?;
+            let first = first.and_then(|mut one| one.pop());
             oldest = [oldest, first.map(|first| first.event.occurred_at)].into_iter().flatten().min();
         }
         Ok(oldest)

@@ -278,7 +278,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = Server::bind(
         ServerConfig { listen, runtime_listen: None, metrics_listen: None, tls: None },
-        ServerParts { api, verifier },
+        ServerParts { api, verifier, dashboard: None },
     )
     .await?;
     println!("http://{}/graphql {}", server.address(), signer.sign(&claims)?);

@@ -107,7 +107,7 @@ async fn whoami_asks_nobody_and_refuses_what_is_no_token() {
 
 #[tokio::test]
 async fn every_command_has_help_with_examples_and_completions() {
-    for command in ["get", "exec", "whoami", "completions"] {
+    for command in ["get", "headers", "exec", "whoami", "completions"] {
         let ran = run(program(&[command, "--help"])).await;
         assert!(ran.status == 0 && ran.out.contains("Examples:"), "{command}");
     }

@@ -20,6 +20,10 @@ pub const KEY_VALUE: &str = "-----BEGIN KEY-----\nfirst0line1of2it\nshort\nsecon
 /// A server, and the principals that may call it.
 pub struct Served {
     pub url: String,
+    /// What the URLs of the address for runtimes begin with, where there is one.
+    pub runtimes: Option<String>,
+    /// Where the metrics are.
+    pub metrics: String,
     signer: Signer,
     now: Timestamp,
 }
@@ -28,6 +32,11 @@ impl Served {
     /// Serves the demo, with a project's `TOKEN`, `PASSWORD`, `KEY` and `SHORT`, an expired `OLD`
     /// and the milestone's `LAUNCH`.
     pub async fn start(world: &World) -> Self {
+        Self::start_at(world, false).await
+    }
+
+    /// The same, where asked for with an address of its own for runtimes.
+    pub async fn start_at(world: &World, two_addresses: bool) -> Self {
         world.demo().await;
         let put = async |new: NewEntry| world.vault.entries().create(&user("bob"), new).await.unwrap().id.to_string();
         put(entry("TOKEN", TOKEN_VALUE)).await;
@@ -58,12 +67,15 @@ impl Served {
         let verifier = Verifier::new(vec![issuer], world.clock.clone(), Duration::from_secs(300)).unwrap();
         verifier.load().await;
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let config = ServerConfig { listen, runtime_listen: None, metrics_listen: None, tls: None };
-        let parts = ServerParts { api: Api::new(world.vault.clone(), true), verifier };
+        let runtime_listen = two_addresses.then_some(listen);
+        let config = ServerConfig { listen, runtime_listen, metrics_listen: Some(listen), tls: None };
+        let parts = ServerParts { api: Api::new(world.vault.clone(), true), verifier, dashboard: None };
         let server = Server::bind(config, parts).await.unwrap();
         let url = format!("http://{}/graphql", server.address());
+        let runtimes = server.runtime_address().map(|address| format!("http://{address}"));
+        let metrics = format!("http://{}/metrics", server.metrics_address().unwrap());
         tokio::spawn(server.run(std::future::pending()));
-        Self { url, signer, now: world.clock.now() }
+        Self { url, runtimes, metrics, signer, now: world.clock.now() }
     }
 
     /// A token of a principal.

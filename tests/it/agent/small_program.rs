@@ -29,6 +29,8 @@ both! {
             &["get", "NOWHERE"],
             &["get", "TOKEN", "--agent", "deployer"],
             &["get", "TOKEN", "--timeout", "long"],
+            &["headers", "TOKEN"],
+            &["headers", "KEY"],
             &["whoami"],
             &["whoami", "--output", "json"],
             &["exec", "--dry-run"],

@@ -200,13 +200,20 @@ both! {
         for name in ["DB_HOST", "DB_PASSWORD"] {
             world.vault.entries().create(&user("bob"), entry(name, "v")).await.unwrap();
         }
-        set(&world, EnvironmentNames::Suffixed, Some(&["TOKEN"])).await;
         let caller = runtime("acme-runtime");
-        let resolve = || world.vault.agents().resolve(&caller, tool_asks(session(&[])));
-        resolve().await.unwrap();
-        let (statements, batches) = (world.statements(), world.batches());
-        resolve().await.unwrap();
-        assert_eq!((world.statements() - statements, world.batches() - batches), (3, 1));
+        let cost = async || {
+            let resolve = async || world.vault.agents().resolve(&caller, tool_asks(session(&[]))).await.unwrap();
+            // The first ones read what is kept for those that follow.
+            for _ in 0..3 {
+                resolve().await;
+            }
+            let (statements, batches) = (world.statements(), world.batches());
+            resolve().await;
+            (world.statements() - statements, world.batches() - batches)
+        };
+        let without = cost().await;
+        set(&world, EnvironmentNames::Suffixed, Some(&["TOKEN"])).await;
+        assert_eq!(cost().await, without);
     }
 
     async fn an_accountable_person_sets_the_names_of_sessions_and_it_is_recorded_once(world: World) {

@@ -1,6 +1,8 @@
 //! Rows of the database that were changed, removed or put back by hand.
 
+mod absent;
 mod changes;
+mod columns;
 mod data_keys;
 mod heads;
 mod hidden;
@@ -15,29 +17,50 @@ use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection as _;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection};
 use project_vault::domain::EntryId;
-use project_vault::vault::{AgentQuestion, Break, Change, Rotation, Vault};
+use project_vault::vault::{AgentQuestion, Break, Change, Resolution, Rotation, Vault};
 use secrecy::ExposeSecret as _;
 
 /// Tables whose rows are kept and put back.
-const TABLES: [&str; 7] =
-    ["installation", "data_keys", "replaced_data_keys", "entries", "versions", "ciphertexts", "audit_events"];
+const TABLES: [&str; 9] = [
+    "installation",
+    "projects",
+    "milestones",
+    "data_keys",
+    "replaced_data_keys",
+    "entries",
+    "versions",
+    "ciphertexts",
+    "audit_events",
+];
 
 /// What `builder` is answered for every name of a project: the values, or the code of the refusal.
 async fn resolved(vault: &Vault) -> Result<Vec<String>, &'static str> {
     let question = AgentQuestion { names: None, ..agent_asks("builder", &[]) };
-    match vault.agents().resolve(&runtime("acme-runtime"), tool_asks(question)).await {
-        Ok(found) => {
-            let value = |value: Option<secrecy::SecretString>| value.map(|value| value.expose_secret().to_owned());
-            let answers = found.secrets.into_iter();
-            Ok(answers.map(|one| format!("{}={}", one.name, value(one.value).unwrap_or_default())).collect())
-        }
-        Err(error) => Err(error.code().as_str()),
-    }
+    values(vault.agents().resolve(&runtime("acme-runtime"), tool_asks(question)).await)
+}
+
+/// What `deployer` is answered for every name of the project and its milestone.
+async fn resolved_on_milestone(vault: &Vault) -> Result<Vec<String>, &'static str> {
+    let milestone = Some("demo-launch".to_owned());
+    let question = AgentQuestion { names: None, milestone, ..agent_asks("deployer", &[]) };
+    values(vault.agents().resolve(&runtime("globex-runtime"), tool_asks(question)).await)
+}
+
+/// The values of an answer by name, or the code of the refusal.
+fn values(answer: project_vault::domain::Result<Resolution>) -> Result<Vec<String>, &'static str> {
+    let value = |value: Option<secrecy::SecretString>| value.map(|value| value.expose_secret().to_owned());
+    let answers = answer.map_err(|error| error.code().as_str())?.secrets.into_iter();
+    Ok(answers.map(|one| format!("{}={}", one.name, value(one.value).unwrap_or_default())).collect())
+}
+
+/// What a verification finds wrong, as it is printed.
+async fn broken_of(world: &World) -> Vec<String> {
+    world.found_broken().await.iter().map(ToString::to_string).collect()
 }
 
 impl World {
     /// Runs statements as the owner of the database does: foreign keys hold up nobody.
-    async fn by_hand(&self, sql: &str) {
+    pub async fn by_hand(&self, sql: &str) {
         match self.url().strip_prefix("sqlite:") {
             Some(path) => {
                 let mut conn = SqliteConnection::establish(path).unwrap();

@@ -9,6 +9,8 @@ use project_vault::store::Store;
 use project_vault::store::records::Uses;
 use std::time::Duration;
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 both! {
     async fn everything_that_is_done_refused_or_failed_is_in_a_chain(world: World) {
         world.used_demo().await;
@@ -28,6 +30,62 @@ both! {
         let next = world.another_server();
         next.entries().create(&user("bob"), entry("OTHER", "v")).await.unwrap();
         assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains").await, 1, "a server goes on with what the last one left");
+        assert_eq!(world.breaks().await, []);
+    }
+
+    async fn the_chains_of_killed_servers_are_used_again_and_signed_heads_do_not_grow(world: World) {
+        world.used_demo().await;
+        for n in 0..5 {
+            // It is not stopped, and nobody hears of it again.
+            let killed = world.another_server();
+            killed.entries().create(&user("bob"), entry(&format!("E{n}"), "v")).await.unwrap();
+            drop(killed);
+            world.clock.advance(MINUTE * 9);
+            world.vault.audit().sign_head().await.unwrap();
+            world.clock.advance(MINUTE * 9);
+            world.vault.audit().sign_head().await.unwrap();
+        }
+        assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains").await, 2, "one of a server that runs, one of the killed ones");
+        let head = world.vault.audit().sign_head().await.unwrap();
+        let verified = world.verified_against(&[head]).await;
+        assert_eq!((verified.breaks, verified.chains), (vec![], 2));
+    }
+
+    async fn a_server_that_signs_heads_keeps_its_chain(world: World) {
+        world.used_demo().await;
+        let other = world.another_server();
+        other.entries().create(&user("bob"), entry("OTHER", "v")).await.unwrap();
+        for n in 0..30 {
+            world.clock.advance(MINUTE);
+            world.vault.audit().sign_head().await.unwrap();
+            other.audit().sign_head().await.unwrap();
+            if n % 10 == 0 {
+                for (server, name) in [(&world.vault, "A"), (&other, "B")] {
+                    server.entries().create(&user("bob"), entry(&format!("{name}{n}"), "v")).await.unwrap();
+                }
+            }
+        }
+        assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains WHERE NOT released").await, 2);
+        assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains").await, 2);
+        assert_eq!(world.breaks().await, []);
+    }
+
+    async fn a_server_that_was_paused_past_its_lease_appends_to_no_chain_of_another(world: World) {
+        world.used_demo().await;
+        let bob = user("bob");
+        // Nobody wanted its chain meanwhile, so it is still its own.
+        world.clock.advance(MINUTE * 60);
+        world.vault.entries().create(&bob, entry("AWAKE", "v")).await.unwrap();
+        assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains").await, 1);
+        // The next time, another server takes it over.
+        world.clock.advance(MINUTE * 60);
+        let other = world.another_server();
+        other.audit().sign_head().await.unwrap();
+        other.entries().create(&bob, entry("TAKEN", "v")).await.unwrap();
+        assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains").await, 1);
+        world.vault.entries().create(&bob, entry("LATER", "v")).await.unwrap();
+        other.entries().create(&bob, entry("LATEST", "v")).await.unwrap();
+        assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains").await, 2);
         assert_eq!(world.breaks().await, []);
     }
 

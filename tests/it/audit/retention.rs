@@ -6,6 +6,19 @@ use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Runs a future for so many polls at most, and drops it where it stands then. Gives whether it
+/// came to its end.
+async fn is_done_within<T>(future: impl Future<Output = T>, polls: usize) -> bool {
+    let mut future = std::pin::pin!(future);
+    for _ in 0..polls {
+        if futures::poll!(&mut future).is_ready() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    false
+}
+
 both! {
     async fn what_is_left_verifies_and_every_entry_keeps_its_newest_change(world: World) {
         world.used_demo().await;
@@ -56,6 +69,51 @@ both! {
         assert_eq!(world.breaks().await, []);
         world.vault.entries().create(&user("bob"), entry("LATER", "v")).await.unwrap();
         assert_eq!(world.breaks().await, []);
+    }
+
+    async fn a_backlog_is_erased_in_steps_and_a_crash_between_two_of_them_leaves_nothing_behind(world: World) {
+        world.demo().await;
+        let acme = runtime("acme-runtime");
+        let names: Vec<String> = (0..60).map(|n| format!("E{n}")).collect();
+        for name in &names {
+            world.vault.entries().create(&user("bob"), entry(name, "v")).await.unwrap();
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        for _ in 0..40 {
+            world.vault.agents().resolve(&acme, tool_asks(agent_asks("builder", &names))).await.unwrap();
+        }
+        assert!(world.events_there().await > 2_400);
+        world.clock.advance(DAY * 40);
+        world.vault.audit().sign_head().await.unwrap();
+        // Cut off ever later, until it comes to its end.
+        let (mut polls, mut there, mut between) = (1, 0, 0);
+        loop {
+            let done = is_done_within(world.vault.audit().sweep(DAY * 30), polls).await;
+            let before = std::mem::replace(&mut there, world.events_there().await);
+            if there != before {
+                between += usize::from(there > 60 && there < 2_400);
+                assert_eq!(world.breaks().await, [], "after {polls} polls");
+            }
+            if done {
+                break;
+            }
+            polls += 1;
+        }
+        assert_eq!(world.events_there().await, 60, "the changes that made the entries");
+        assert!(between > 0, "no crash came between two steps");
+    }
+
+    async fn an_event_that_cannot_be_read_stops_retention_in_its_chain_alone(world: World) {
+        world.used_demo().await;
+        world.another_server().entries().create(&user("bob"), entry("OTHER", "v")).await.unwrap();
+        world.another_server().entries().create(&user("bob"), entry("THIRD", "v")).await.unwrap();
+        let chain = "(SELECT chain_id FROM audit_events WHERE entry_name = 'OTHER')";
+        world.sql("UPDATE audit_events SET outcome = 'NONE' WHERE entry_name = 'OTHER'").await.unwrap();
+        world.clock.advance(DAY * 40);
+        world.vault.audit().sweep(DAY * 30).await.unwrap();
+        let left = |of: &str| format!("SELECT count(*) AS n FROM audit_events WHERE chain_id {of} {chain}");
+        assert_eq!(world.number(&left("=")).await, 1);
+        assert_eq!(world.number(&left("<>")).await, 2, "the changes that made TOKEN and THIRD");
     }
 
     async fn a_cut_that_retention_did_not_make_shows(world: World) {

@@ -1,7 +1,7 @@
 //! Values that exist nowhere else go through every operation as everybody; then everything that is
 //! written anywhere is searched for them, for their parts and for their encodings.
 
-use crate::support::{Backend, Installation};
+use crate::support::{Backend, Collector, CollectorFault, Database, Installation};
 use data_encoding::{BASE64, BASE64URL, HEXLOWER};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -67,9 +67,11 @@ const OPERATIONS: &[&str] = &[
 ];
 
 async fn a_value_is_found_nowhere_but_where_it_is_released(backend: Backend) {
-    let it = Installation::new(backend).await;
+    let collector = Collector::start(CollectorFault::None).await;
+    let traces = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.clone())];
+    let it = Installation::with(backend, Database::new(backend).await, &traces).await;
     let log = it.file("log");
-    let server = it.serve("trace", &log).await;
+    let mut server = it.serve("trace", &log).await;
     it.add_demo(&server).await;
     for (person, role) in [("bob", "RESPONSIBLE"), ("carol", "CONSULTED"), ("dave", "INFORMED")] {
         let assign = format!(
@@ -108,7 +110,8 @@ async fn a_value_is_found_nowhere_but_where_it_is_released(backend: Backend) {
         ("the export".to_owned(), it.done(&["audit", "export", "--chains"]).await.into_bytes()),
         ("the verification".to_owned(), it.done(&["audit", "verify"]).await.into_bytes()),
     ];
-    drop(server);
+    server.stop().await;
+    places.push(("the traces".to_owned(), collector.bytes()));
     places.push(("the log".to_owned(), std::fs::read(&log).unwrap()));
     places.extend(seen.into_iter().map(|(what, answer)| (format!("the answer of {what}"), answer.into_bytes())));
     assert!(places.iter().all(|(_, bytes)| !bytes.is_empty()));

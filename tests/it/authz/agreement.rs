@@ -2,10 +2,12 @@
 
 use super::{PERMISSIONS, ask};
 use crate::support::{Backend, World};
-use project_vault::authz::{Question, Tuple};
+use project_vault::authz::{HeldProjects, Question, Tuple};
+use project_vault::domain::{Principal, ProjectId, UserId};
 use project_vault::permission::Permission;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// So many things of each kind take part in a case: few, so that facts meet.
@@ -94,6 +96,20 @@ fn about_projects(case: Uuid) -> Vec<Question> {
         .collect()
 }
 
+/// A person of a case.
+fn person(case: Uuid, number: usize) -> Principal {
+    let name = name(case, "user", number);
+    Principal::User(UserId::parse(name.strip_prefix("user:").unwrap()).unwrap())
+}
+
+/// The projects on which a person holds a permission.
+async fn projects(world: &World, person: &Principal, permission: Permission) -> BTreeSet<ProjectId> {
+    match world.authorizer.projects(person, permission).await.unwrap() {
+        HeldProjects::All(projects) => projects.into_iter().collect(),
+        HeldProjects::TooMany => panic!("a case has few projects"),
+    }
+}
+
 async fn agree(embedded: &World, openfga: &World, facts: &[Fact], asked: &[Asked]) -> Result<(), TestCaseError> {
     let case = Uuid::now_v7();
     let mut tuples: Vec<Tuple> = Vec::new();
@@ -117,6 +133,22 @@ async fn agree(embedded: &World, openfga: &World, facts: &[Fact], asked: &[Asked
         let theirs = ask(&openfga.authorizer, &questions).await.unwrap();
         for ((question, mine), theirs) in questions.iter().zip(mine).zip(theirs) {
             prop_assert_eq!(mine, theirs, "embedded, then OpenFGA, {}: {:?} of {:#?}", step, question, tuples);
+        }
+        for number in 0..POOL {
+            let person = person(case, number);
+            for permission in [Permission::CanSee, Permission::CanWrite] {
+                let mine = projects(embedded, &person, permission).await;
+                let theirs = projects(openfga, &person, permission).await;
+                prop_assert_eq!(
+                    mine,
+                    theirs,
+                    "projects {} of {:?} with {:?}: {:#?}",
+                    step,
+                    &person,
+                    permission,
+                    tuples
+                );
+            }
         }
         for world in [embedded, openfga] {
             world.delete(&taken_away).await;

@@ -101,7 +101,11 @@ impl World {
             metrics_listen: Some(any),
             tls: (setting == Setting::Tls).then_some(tls),
         };
-        let parts = ServerParts { api: Api::new(vault.clone(), setting != Setting::NoIntrospection), verifier };
+        let parts = ServerParts {
+            api: Api::new(vault.clone(), setting != Setting::NoIntrospection),
+            verifier,
+            dashboard: None,
+        };
         let server = Server::bind(config, parts.clone()).await.unwrap();
         let (address, runtime_address) = (server.address(), server.runtime_address());
         let metrics_address = server.metrics_address().unwrap();

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-const TOKEN: &str = "s.hunter2-transit";
+pub const TOKEN: &str = "hunter2-transit";
 const DATA_KEY_OPENED: &str = "decrypt, of a data key";
 
 /// What the stand-in does.
@@ -42,17 +42,26 @@ struct Engine {
     oldest: u32,
     sealed: HashMap<String, (String, String)>,
     asked: Vec<String>,
+    /// The headers `traceparent`.
+    traces: Vec<String>,
 }
 
 #[derive(Clone)]
-struct StandIn {
+pub struct StandIn {
     engine: Arc<Mutex<Engine>>,
-    url: String,
+    pub url: String,
 }
 
 impl StandIn {
-    async fn start() -> Self {
-        let engine = Engine { fault: Fault::None, latest: 1, oldest: 1, sealed: HashMap::new(), asked: Vec::new() };
+    pub async fn start() -> Self {
+        let engine = Engine {
+            fault: Fault::None,
+            latest: 1,
+            oldest: 1,
+            sealed: HashMap::new(),
+            asked: Vec::new(),
+            traces: Vec::new(),
+        };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let own = Self { engine: Arc::new(Mutex::new(engine)), url };
@@ -67,6 +76,11 @@ impl StandIn {
 
     fn set(&self, change: impl FnOnce(&mut Engine)) {
         change(&mut self.engine.lock().unwrap());
+    }
+
+    /// The traces that requests belonged to, as `traceparent` has them.
+    pub fn traces(&self) -> Vec<String> {
+        self.engine.lock().unwrap().traces.clone()
     }
 
     fn asked(&self, what: &str) -> usize {
@@ -94,7 +108,10 @@ impl StandIn {
 
     /// What every request goes through; the answer, where it is not what was asked for.
     async fn before(&self, what: &str, headers: &HeaderMap) -> Option<Response> {
-        self.set(|engine| engine.asked.push(what.to_owned()));
+        self.set(|engine| {
+            engine.asked.push(what.to_owned());
+            engine.traces.extend(headers.get("traceparent").map(|trace| trace.to_str().unwrap().to_owned()));
+        });
         let fault = self.engine.lock().unwrap().fault;
         if headers.get("X-Vault-Token").and_then(|token| token.to_str().ok()) != Some(TOKEN) {
             return Some(refusal(403, "permission denied"));

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What opens, closes or sets up; it is no statement in the counts that the project promises.
 const UNCOUNTED: &[&str] = &["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA", "SET "];
 
-/// The embedded database's count of changes, which tells whether what is kept in memory holds. It is
-/// asked beside what is counted.
+/// The embedded database's count of changes, which tells whether what is kept in memory holds. It
+/// is asked beside what is counted.
 const COUNT_OF_CHANGES: &str = "FROM `CHANGES`";
 
 /// Running totals of statements: the vault's own, and apart from them the embedded authorizer's.

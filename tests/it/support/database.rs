@@ -65,6 +65,11 @@ impl Database {
         }
     }
 
+    /// A database of somebody else, empty as well.
+    pub fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), _dir: None, dropped_at_end: None }
+    }
+
     /// Runs SQL as somebody who can write to the database. Gives the number of rows it changed.
     pub async fn sql(&self, sql: &str) -> diesel::QueryResult<usize> {
         match self.url.strip_prefix("sqlite:") {
@@ -120,6 +125,24 @@ impl Database {
             tokio::task::spawn_blocking(move || std::process::Command::new("sh").args(["-c", &script]).status());
         assert!(restored.await.unwrap().unwrap().success());
         copy
+    }
+
+    /// A database with what a dump in SQL holds.
+    pub async fn from_dump(backend: Backend, dump: &str) -> Self {
+        let database = Self::new(backend).await;
+        let (url, dump) = (database.url.clone(), dump.to_owned());
+        let load = move || match url.strip_prefix("sqlite:") {
+            Some(path) => SqliteConnection::establish(path).unwrap().batch_execute(&dump).unwrap(),
+            None => {
+                let mut psql = std::process::Command::new("psql");
+                psql.args(["-q", "-X", "-v", "ON_ERROR_STOP=1", &url]).stdin(std::process::Stdio::piped());
+                let mut psql = psql.stdout(std::process::Stdio::null()).spawn().unwrap();
+                std::io::Write::write_all(&mut psql.stdin.take().unwrap(), dump.as_bytes()).unwrap();
+                assert!(psql.wait().unwrap().success(), "psql takes the dump");
+            }
+        };
+        tokio::task::spawn_blocking(load).await.unwrap();
+        database
     }
 
     /// The answer `t` of a query for one text.

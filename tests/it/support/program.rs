@@ -1,6 +1,7 @@
 //! The program itself, run as its operators do: `serve` on a database of its own, and the commands
 //! beside it.
 
+use super::cluster::signal;
 use super::database::{Backend, Database};
 use super::world::openfga_url;
 use project_vault::crypto::Keyring;
@@ -13,7 +14,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -25,7 +26,10 @@ pub struct Installation {
     folder: TempDir,
     signer: Signer,
     backend: Backend,
-    store: String,
+    /// OpenFGA's address, and the name of its store.
+    openfga: (String, String),
+    /// Settings of the program beside or instead of the usual ones.
+    settings: Vec<(String, String)>,
 }
 
 /// A server that runs until it is dropped or killed.
@@ -44,22 +48,63 @@ pub struct Ran {
     pub status: i32,
 }
 
+fn new_keyring() -> String {
+    Keyring::generate().unwrap().to_text().expose_secret().to_owned()
+}
+
 impl Installation {
     /// A new one, migrated; `platform` is a registrar and audrey an auditor.
     pub async fn new(backend: Backend) -> Self {
-        let folder = TempDir::new().unwrap();
-        let signer = Signer::generate().unwrap();
-        std::fs::write(folder.path().join("jwks.json"), signer.jwks()).unwrap();
-        let database = Database::new(backend).await;
+        Self::with(backend, Database::new(backend).await, &[]).await
+    }
+
+    /// A new one on this database, with these settings of the program beside or instead of the
+    /// usual ones.
+    pub async fn with(backend: Backend, database: Database, settings: &[(&str, String)]) -> Self {
+        Self::with_signer(backend, database, Signer::generate().unwrap(), settings).await
+    }
+
+    /// As [`Self::with`], with the issuer's key.
+    pub async fn with_signer(
+        backend: Backend,
+        database: Database,
+        signer: Signer,
+        settings: &[(&str, String)],
+    ) -> Self {
+        let url = if backend == Backend::Postgres { openfga_url() } else { String::new() };
         let store = format!("t-{}", Uuid::now_v7().simple());
-        let installation = Self { database, folder, signer, backend, store };
-        let keyring = installation.keyring();
-        std::fs::write(&keyring, Keyring::generate().unwrap().to_text().expose_secret()).unwrap();
-        std::fs::set_permissions(&keyring, Permissions::from_mode(0o600)).unwrap();
+        let mut installation = Self::with_keys(database, backend, &new_keyring(), (url, store), signer);
+        installation.settings = settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        installation.prepare().await;
+        installation
+    }
+
+    /// A new one, with a store of this name at this OpenFGA.
+    pub async fn with_openfga(backend: Backend, url: &str, store: &str) -> Self {
+        let installation = Self::of(Database::new(backend).await, backend, &new_keyring(), url, store);
+        installation.prepare().await;
+        installation
+    }
+
+    async fn prepare(&self) {
         for args in [&["migrate"][..], &["registrar", "add", "platform"], &["auditor", "add", "user:audrey"]] {
-            let ran = installation.run(args).await;
-            assert_eq!(ran.status, 0, "{args:?}: {}", ran.err);
+            self.done(args).await;
         }
+    }
+
+    /// What is there already: a database with its keyring and, on PostgreSQL, its store at an
+    /// OpenFGA.
+    pub fn of(database: Database, backend: Backend, keys: &str, url: &str, store: &str) -> Self {
+        Self::with_keys(database, backend, keys, (url.to_owned(), store.to_owned()), Signer::generate().unwrap())
+    }
+
+    fn with_keys(database: Database, backend: Backend, keys: &str, openfga: (String, String), signer: Signer) -> Self {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("jwks.json"), signer.jwks()).unwrap();
+        let installation = Self { database, folder, signer, backend, openfga, settings: Vec::new() };
+        let keyring = installation.keyring();
+        std::fs::write(&keyring, keys).unwrap();
+        std::fs::set_permissions(&keyring, Permissions::from_mode(0o600)).unwrap();
         installation
     }
 
@@ -80,7 +125,14 @@ impl Installation {
         command.env("DATABASE_URL", &self.database.url).env("VAULT_KEYRING_FILE", self.keyring());
         command.env("VAULT_JWT_ISSUER", ISSUER).env("VAULT_JWKS_FILE", self.file("jwks.json"));
         if self.backend == Backend::Postgres {
-            command.env("OPENFGA_URL", openfga_url()).env("OPENFGA_STORE", &self.store);
+            let (url, store) = &self.openfga;
+            command.env("OPENFGA_URL", url).env("OPENFGA_STORE", store);
+        }
+        for (name, value) in &self.settings {
+            command.env(name, value);
+            if name == "VAULT_JWKS_URL" {
+                command.env_remove("VAULT_JWKS_FILE");
+            }
         }
         command
     }
@@ -99,34 +151,44 @@ impl Installation {
 
     /// Starts `serve`, with its log in a file.
     pub async fn serve(&self, filter: &str, log: &Path) -> Running {
-        self.start(&self.keyring(), filter, log).await
+        self.start(&self.keyring(), filter, log, &[]).await
+    }
+
+    /// As [`Self::serve`], with other settings.
+    pub async fn serve_set(&self, settings: &[(&str, &str)], log: &Path) -> Running {
+        self.start(&self.keyring(), "warn", log, settings).await
     }
 
     /// Starts `serve` with another keyring.
     pub async fn serve_with(&self, keyring: &Path, log: &Path) -> Running {
-        self.start(keyring, "warn", log).await
+        self.start(keyring, "warn", log, &[]).await
     }
 
-    async fn start(&self, keyring: &Path, filter: &str, log: &Path) -> Running {
+    async fn start(&self, keyring: &Path, filter: &str, log: &Path, settings: &[(&str, &str)]) -> Running {
         // Held together, so that they differ.
         let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [address, metrics] = free.map(|listener| listener.local_addr().unwrap().to_string());
         let mut command = self.command(&["serve", "--listen", &address, "--metrics-listen", &metrics]);
-        command.env("VAULT_KEYRING_FILE", keyring);
+        command.env("VAULT_KEYRING_FILE", keyring).envs(settings.iter().copied());
         let log = File::options().create(true).append(true).open(log).unwrap();
         let child = command.env("RUST_LOG", filter).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let running = Running { url: format!("http://{address}"), metrics_url: format!("http://{metrics}"), child };
-        for _ in 0..500 {
+        for _ in 0..1_500 {
             if reqwest::get(format!("{}/healthz", running.url)).await.is_ok() {
                 return running;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("the server is not there within ten seconds");
+        panic!("the server is not there within thirty seconds");
     }
 
     /// A token of `user:ID`, `service:ID` or `runtime:ID`.
     pub fn token(&self, who: &str) -> String {
+        Self::token_of(&self.signer, who)
+    }
+
+    /// The same, signed with another key.
+    pub fn token_of(signer: &Signer, who: &str) -> String {
         let (kind, sub) = who.split_once(':').unwrap();
         let kind = match kind {
             "user" => TokenKind::User,
@@ -136,7 +198,7 @@ impl Installation {
         let issued = SystemClock.now();
         let (iss, sub) = (ISSUER.to_owned(), sub.to_owned());
         let expires = issued.plus(Duration::from_secs(3_600));
-        self.signer.sign(&Claims { iss, kind, sub, issued, expires, narrowing: Narrowing::default() }).unwrap()
+        signer.sign(&Claims { iss, kind, sub, issued, expires, narrowing: Narrowing::default() }).unwrap()
     }
 
     /// Asks a server over HTTP; none when it does not answer.
@@ -181,6 +243,22 @@ impl Running {
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop, and waits until it has; gives how long that took.
+    pub async fn stop(&mut self) -> Duration {
+        let began = Instant::now();
+        signal("TERM", &[self.id()]);
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(began.elapsed() < Duration::from_secs(60), "the server does not stop");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        began.elapsed()
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The memory that it has resident, in bytes.

@@ -185,11 +185,8 @@ pub fn dumps(value: &str) -> Vec<Pattern> {
                     let rest = if dump.ends_alike { (dump.rest)(line, &digits) } else { String::new() };
                     for offset in dump.offsets {
                         let offset = offset(start);
-                        // A terminal makes the second of the first.
-                        let whole = ["\n", "\r\n"].map(|end| {
-                            Pattern::exact(format!("{before_digits}{before_rest}{end}{offset}{digits}{rest}"))
-                        });
-                        patterns.extend(whole);
+                        let whole = format!("{before_digits}{before_rest}\n{offset}{digits}{rest}");
+                        patterns.push(Pattern::exact(whole));
                     }
                 }
             }

@@ -89,33 +89,81 @@ const URL_KEPT: [&str; 11] = [
     "!$%&'()*+,-./:;=@[\\]^_`{|}~?",
 ];
 
-/// The forms of `"` and `'` in HTML and XML; `&`, `<` and `>` have one form everywhere.
-const HTML_QUOTES: [(&str, &str); 7] = [
+/// How an encoder of HTML or XML writes what stands for something else there.
+struct Html {
+    /// `&`, `<` and `>`.
+    markup: [&'static str; 3],
+    /// `"` and `'`.
+    quotes: [&'static str; 2],
+    /// Other characters that it escapes.
+    others: &'static [(char, &'static str)],
+    /// How it writes characters beyond ASCII.
+    beyond_ascii: BeyondAscii,
+}
+
+#[derive(Clone, Copy)]
+enum BeyondAscii {
+    /// As they are.
+    Kept,
+    /// `&#228;`
+    Decimal,
+    /// `&#xE4;`
+    Hex,
+}
+
+impl Html {
+    const fn of(quotes: [&'static str; 2], others: &'static [(char, &'static str)]) -> Self {
+        Self { markup: ["&amp;", "&lt;", "&gt;"], quotes, others, beyond_ascii: BeyondAscii::Kept }
+    }
+
+    const fn beyond_ascii(self, beyond_ascii: BeyondAscii) -> Self {
+        Self { beyond_ascii, ..self }
+    }
+}
+
+const HTML: [Html; 22] = [
     // Text of an element.
-    ("\"", "'"),
-    ("&quot;", "'"),
+    Html::of(["\"", "'"], &[]),
+    Html::of(["\"", "'"], &[]).beyond_ascii(BeyondAscii::Decimal),
+    // Attributes; PHP.
+    Html::of(["&quot;", "'"], &[]),
+    Html::of(["&quot;", "'"], &[]).beyond_ascii(BeyondAscii::Decimal),
+    Html::of(["&quot;", "'"], &[('\n', "&#10;"), ('\r', "&#13;"), ('\t', "&#9;")]),
+    Html::of(["\"", "'"], &[('\n', "&#10;"), ('\r', "&#13;"), ('\t', "&#9;")]),
+    Html { markup: ["&amp;", "<", ">"], ..Html::of(["&quot;", "'"], &[]) },
+    Html { markup: ["&amp;", "&lt;", ">"], ..Html::of(["&quot;", "'"], &[]) },
+    Html { markup: ["&amp;", "&lt;", ">"], ..Html::of(["\"", "'"], &[]) },
     // XML.
-    ("&quot;", "&apos;"),
-    ("&quot;", "&#39;"),
+    Html::of(["&quot;", "&apos;"], &[]),
+    Html::of(["&quot;", "&#39;"], &[]),
+    // .NET's WebUtility, for characters up to U+00FF.
+    Html::of(["&quot;", "&#39;"], &[]).beyond_ascii(BeyondAscii::Decimal),
     // Python, React.
-    ("&quot;", "&#x27;"),
+    Html::of(["&quot;", "&#x27;"], &[]),
+    Html::of(["&quot;", "&#x27;"], &[]).beyond_ascii(BeyondAscii::Decimal),
     // PHP.
-    ("&quot;", "&#039;"),
-    // Go, Jinja.
-    ("&#34;", "&#39;"),
+    Html::of(["&quot;", "&#039;"], &[]),
+    // Go, Jinja; encoding/xml, html/template.
+    Html::of(["&#34;", "&#39;"], &[('\n', "&#xA;"), ('\r', "&#xD;"), ('\t', "&#x9;")]),
+    Html::of(["&#34;", "&#39;"], &[('+', "&#43;")]),
+    // Askama, PHP's filter_var.
+    Html { markup: ["&#38;", "&#60;", "&#62;"], ..Html::of(["&#34;", "&#39;"], &[]) },
+    // Mustache, Handlebars, and what OWASP recommends.
+    Html::of(["&quot;", "&#39;"], &[('/', "&#x2F;"), ('`', "&#x60;"), ('=', "&#x3D;")]),
+    Html::of(["&quot;", "&#x27;"], &[('`', "&#x60;"), ('=', "&#x3D;")]),
+    Html::of(["&quot;", "&#x27;"], &[('/', "&#x2F;")]),
+    // .NET's HtmlEncoder.
+    Html::of(["&quot;", "&#x27;"], &[('+', "&#x2B;"), ('`', "&#x60;")]).beyond_ascii(BeyondAscii::Hex),
 ];
 
-/// The characters that a shell or a language puts a backslash before, inside its own quotes.
-const BACKSLASHED: [&str; 5] = [
-    // bash's declare -p and export -p, and other double quotes of shells.
-    "\\\"$`",
-    // bash's printf %q.
-    " \t'\"\\|&;()<>!{}*[]?^$`,",
-    // repr of Python, inspect of Node.js.
-    "\\",
-    "\\'",
-    "\\\"",
-];
+/// The characters that bash's `declare -p` and `export -p` put a backslash before, and other double
+/// quotes of shells.
+const DOUBLE_QUOTED: &str = "\\\"$`";
+/// The characters that bash's `printf %q` puts a backslash before.
+const SHELL_SPECIAL: &str = " \t'\"\\|&;()<>!{}*[]?^$`,";
+/// The characters that a language puts a backslash before, inside its own quotes: `repr` of Python,
+/// `inspect` of Node.js.
+const LANGUAGE_QUOTED: [&str; 3] = ["\\", "\\'", "\\\""];
 
 /// The patterns of a text that is one line, or one value, as encoders of these kinds write it.
 pub fn of(unit: &str) -> Vec<Pattern> {
@@ -130,8 +178,13 @@ pub fn of(unit: &str) -> Vec<Pattern> {
     ] {
         texts.extend(JSON.iter().map(|style| json(unit, style, case)));
     }
-    // JSON inside a string of JSON, as in structured logs.
-    let nested: Vec<String> = texts.iter().map(|text| json(text, &MINIMAL, Case::default())).collect();
+    // JSON inside a string of JSON, as in structured logs and in the text of MCP's results: of any
+    // encoder in the plainest one's, and the other way around. Deeper, only the first two.
+    let plain = json(unit, &MINIMAL, Case::default());
+    let mut nested: Vec<String> = texts.iter().map(|text| json(text, &MINIMAL, Case::default())).collect();
+    nested.extend(JSON.iter().map(|style| json(&plain, style, Case::default())));
+    let deeper: Vec<String> = nested[..2].iter().map(|text| json(text, &MINIMAL, Case::default())).collect();
+    nested.extend(deeper);
     texts.extend(nested);
     for kept in URL_KEPT {
         let text = percent_encoded(unit, kept);
@@ -140,15 +193,25 @@ pub fn of(unit: &str) -> Vec<Pattern> {
         texts.push(with_lower_hex(&text).replace("%20", "+"));
         texts.push(text);
     }
-    for (double, single) in HTML_QUOTES {
-        let text = unit.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        texts.push(text.replace('"', double).replace('\'', single));
-    }
-    texts.extend(BACKSLASHED.iter().map(|special| backslashed(unit, special)));
-    // Single quotes of shells: POSIX, and what Python's shlex and dash write.
+    texts.extend(HTML.iter().map(|style| html(unit, style)));
+    texts.extend(LANGUAGE_QUOTED.iter().map(|special| language_quoted(unit, special)));
+    texts.push(backslashed(unit, |_, c| DOUBLE_QUOTED.contains(c)));
+    texts.push(backslashed(unit, |before, c| match c {
+        '#' => before.is_none(),
+        '~' => before.is_none_or(|before| before == '=' || before == ':'),
+        _ => SHELL_SPECIAL.contains(c),
+    }));
+    // Single quotes of shells: bash's, those of Python's shlex, and dash's.
     texts.push(unit.replace('\'', "'\\''"));
-    texts.push(unit.replace('\'', "'\"'\"'"));
-    texts.push(ansi_c(unit));
+    texts.push(single_quoted(unit, |quotes| vec!["\"'\""; quotes].join("''")));
+    let grouped = single_quoted(unit, |quotes| format!("\"{}\"", "'".repeat(quotes)));
+    // More quotes, around a value that was stored with them, are in the same group.
+    let open = grouped.strip_prefix('"').filter(|_| unit.starts_with('\'')).unwrap_or(&grouped);
+    let open = open.strip_suffix('"').filter(|_| unit.ends_with('\'')).unwrap_or(open);
+    texts.extend((open != grouped).then(|| open.to_owned()));
+    texts.push(grouped);
+    texts.push(ansi_c(unit, true));
+    texts.push(ansi_c(unit, false));
     texts.into_iter().filter(|text| text != unit).map(Pattern::exact).collect()
 }
 
@@ -195,29 +258,102 @@ fn json(unit: &str, style: &Json, case: Case) -> String {
     text
 }
 
-fn backslashed(unit: &str, special: &str) -> String {
+/// The text as it stands in HTML or XML.
+fn html(unit: &str, style: &Html) -> String {
     let mut text = String::with_capacity(unit.len());
     for c in unit.chars() {
-        if special.contains(c) {
-            text.push('\\');
+        let other = || style.others.iter().find(|(other, _)| *other == c).map(|(_, escape)| *escape);
+        match c {
+            '&' => text.push_str(style.markup[0]),
+            '<' => text.push_str(style.markup[1]),
+            '>' => text.push_str(style.markup[2]),
+            '"' => text.push_str(style.quotes[0]),
+            '\'' => text.push_str(style.quotes[1]),
+            _ => match (other(), style.beyond_ascii) {
+                (Some(escape), _) => text.push_str(escape),
+                // Writing to a string does not fail.
+                (None, BeyondAscii::Decimal) if !c.is_ascii() => drop(write!(text, "&#{};", u32::from(c))),
+                (None, BeyondAscii::Hex) if !c.is_ascii() => drop(write!(text, "&#x{:X};", u32::from(c))),
+                _ => text.push(c),
+            },
         }
-        text.push(c);
     }
     text
 }
 
-/// The text between `$'` and `'`, as bash writes what its locale cannot print.
-fn ansi_c(unit: &str) -> String {
+/// The text with a backslash before some characters, which also depend on the one before.
+fn backslashed(unit: &str, is_special: impl Fn(Option<char>, char) -> bool) -> String {
     let mut text = String::with_capacity(unit.len());
-    for byte in unit.bytes() {
-        match byte {
-            b'\\' | b'\'' => text.extend(['\\', char::from(byte)]),
-            b'\t' => text.push_str("\\t"),
-            b'\n' => text.push_str("\\n"),
-            b'\r' => text.push_str("\\r"),
-            b' '..=b'~' => text.push(char::from(byte)),
+    let mut before = None;
+    for c in unit.chars() {
+        if is_special(before, c) {
+            text.push('\\');
+        }
+        text.push(c);
+        before = Some(c);
+    }
+    text
+}
+
+/// The text between a language's quotes.
+fn language_quoted(unit: &str, special: &str) -> String {
+    let mut text = String::with_capacity(unit.len());
+    for c in unit.chars() {
+        match c {
+            '\t' => text.push_str("\\t"),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
             // Writing to a string does not fail.
-            _ => drop(write!(text, "\\{byte:03o}")),
+            _ if c.is_ascii_control() => drop(write!(text, "\\x{:02x}", u32::from(c))),
+            _ => {
+                text.extend(special.contains(c).then_some('\\'));
+                text.push(c);
+            }
+        }
+    }
+    text
+}
+
+/// The text between a shell's single quotes, which end before quotes in the text and begin again
+/// after them. At the ends of the text, shells differ in whether there are any.
+fn single_quoted(unit: &str, escape: impl Fn(usize) -> String) -> String {
+    let mut text = String::with_capacity(unit.len());
+    let mut rest = unit;
+    while let Some(at) = rest.find('\'') {
+        let (before, quotes) = rest.split_at(at);
+        text.push_str(before);
+        rest = quotes.trim_start_matches('\'');
+        text.extend((!text.is_empty()).then_some('\''));
+        text.push_str(&escape(quotes.len() - rest.len()));
+        text.extend((!rest.is_empty()).then_some('\''));
+    }
+    text.push_str(rest);
+    text
+}
+
+/// The text between `$'` and `'`, as bash writes what is not printed; where its locale is not
+/// UTF-8, that is everything beyond ASCII.
+fn ansi_c(unit: &str, is_utf8: bool) -> String {
+    let mut text = String::with_capacity(unit.len());
+    for c in unit.chars() {
+        match c {
+            '\\' | '\'' => text.extend(['\\', c]),
+            '\u{7}' => text.push_str("\\a"),
+            '\u{8}' => text.push_str("\\b"),
+            '\t' => text.push_str("\\t"),
+            '\n' => text.push_str("\\n"),
+            '\u{b}' => text.push_str("\\v"),
+            '\u{c}' => text.push_str("\\f"),
+            '\r' => text.push_str("\\r"),
+            '\u{1b}' => text.push_str("\\E"),
+            ' '..='~' => text.push(c),
+            _ if is_utf8 && !c.is_control() => text.push(c),
+            _ => {
+                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                    // Writing to a string does not fail.
+                    let _ = write!(text, "\\{byte:03o}");
+                }
+            }
         }
     }
     text
@@ -314,6 +450,7 @@ mod tests {
             assert_found(value, text);
         }
         assert_found("p\u{e4}'ss", "p\\303\\244\\'ss");
+        assert_found("p\u{e4}'ss\u{1b}", "p\u{e4}\\'ss\\E");
     }
 
     #[test]

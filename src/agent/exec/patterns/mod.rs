@@ -1,15 +1,21 @@
 //! The byte patterns that give a value away in output: the value itself, and its usual encodings.
 //!
 //! Each encoder writes a value in one way, so each adds one pattern per value, not one per
-//! combination of escaped characters. `encodings` holds those that change every byte (base64, hex,
+//! combination of escaped characters. `units` says which texts are encoded: a value, its lines, the
+//! secrets in a JSON document. `encodings` holds the encodings that change every byte (base64, hex,
 //! dumps), `escapes` those that change some characters.
 
+mod document;
 mod encodings;
 mod escapes;
+#[cfg(test)]
+mod tools;
+mod units;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
+use units::{Units, frames_pem};
 use zeroize::Zeroizing;
 
 /// The shortest value, or line of one, that is redacted, in characters. A shorter one would be
@@ -17,15 +23,13 @@ use zeroize::Zeroizing;
 pub const MIN_CHARS: usize = 6;
 /// Length of an anchor in bytes: the beginning of a pattern, which the automaton looks for.
 pub const ANCHOR: usize = 12;
-/// Maximum number of lines of a value that are looked for one by one. Of a value with more, several
-/// are looked for together.
-const MAX_LINES: usize = 1_024;
+/// Patterns, made one after the other.
+type Encoded<'a> = Box<dyn Iterator<Item = Pattern> + 'a>;
 
-/// A kind of encoding, with bounds on the patterns of all values together. What exceeds them is the
-/// patterns of one value at most.
+/// A kind of encoding, with bounds on the patterns of all values together.
 struct Encoder {
-    /// The patterns of a value and its units.
-    encode: fn(&str, &[&str]) -> Vec<Pattern>,
+    /// The patterns of a value and its units, made one unit after the other.
+    encode: for<'a> fn(&'a str, &'a [Zeroizing<String>]) -> Encoded<'a>,
     /// Maximum total size of the patterns, in bytes.
     max_bytes: usize,
     /// Maximum number of patterns.
@@ -34,14 +38,15 @@ struct Encoder {
 
 const ENCODERS: [Encoder; 3] = [
     Encoder {
-        encode: |_, units| units.iter().flat_map(|unit| escapes::of(unit)).collect(),
+        encode: |_, units| Box::new(units.iter().flat_map(|unit| escapes::of(unit))),
         max_bytes: 8 * 1024 * 1024,
         max_count: 16 * 1024,
     },
     Encoder {
         encode: |value, units| {
-            let whole = std::iter::once(value).filter(|_| units != [value]);
-            units.iter().copied().chain(whole).flat_map(encodings::of).collect()
+            let is_unit = units.iter().any(|unit| unit.as_str() == value);
+            let whole = Some(value).filter(|_| !is_unit);
+            Box::new(units.iter().map(|unit| unit.as_str()).chain(whole).flat_map(encodings::of))
         },
         max_bytes: 16 * 1024 * 1024,
         max_count: 32 * 1024,
@@ -49,7 +54,7 @@ const ENCODERS: [Encoder; 3] = [
     Encoder {
         encode: |value, units| {
             let separated = units.iter().flat_map(|unit| encodings::separated_hex(unit));
-            separated.chain(encodings::dumps(value)).collect()
+            Box::new(separated.chain(encodings::dumps(value)))
         },
         max_bytes: 4 * 1024 * 1024,
         max_count: 32 * 1024,
@@ -102,35 +107,44 @@ impl Patterns {
         for (index, (name, value)) in secrets.into_iter().enumerate() {
             patterns.names.push(name.to_owned());
             let value = value.expose_secret();
-            let units = units(value);
+            let units = Units::of(value);
             for unit in &units.texts {
-                patterns.add(index, Pattern::exact(*unit));
-                if unit.contains('\n') {
-                    // As a terminal shows it.
-                    patterns.add(index, Pattern::exact(unit.replace('\n', "\r\n")));
-                }
+                patterns.add_with_terminal(index, Pattern::exact(unit.as_str()));
             }
-            if !units.are_lines {
+            if !units.are_complete {
                 patterns.incomplete.push(name.to_owned());
             }
             values.push((index, value, units.texts));
         }
+        // So that a large value takes nothing from the others.
+        values.sort_by_key(|(_, value, _)| value.len());
         for Encoder { encode, max_bytes, max_count } in ENCODERS {
             let (mut bytes, first) = (0, patterns.list.len());
             for (index, value, units) in values.iter().filter(|(_, _, units)| !units.is_empty()) {
-                if bytes >= max_bytes || patterns.list.len() - first >= max_count {
-                    let name = &patterns.names[*index];
-                    if !patterns.incomplete.contains(name) {
-                        patterns.incomplete.push(name.clone());
-                    }
-                    continue;
-                }
                 for pattern in encode(value, units) {
-                    bytes += patterns.add(*index, pattern);
+                    if bytes >= max_bytes || patterns.list.len() - first >= max_count {
+                        let name = &patterns.names[*index];
+                        if !patterns.incomplete.contains(name) {
+                            patterns.incomplete.push(name.clone());
+                        }
+                        break;
+                    }
+                    bytes += patterns.add_with_terminal(*index, pattern);
                 }
             }
         }
         patterns
+    }
+
+    /// Adds a pattern, and what a terminal makes of its line breaks; gives the number of bytes
+    /// added.
+    fn add_with_terminal(&mut self, name: usize, pattern: Pattern) -> usize {
+        let shown = Some(&pattern).filter(|pattern| pattern.bytes.contains(&b'\n')).map(|pattern| {
+            let lines: Vec<&[u8]> = pattern.bytes.split(|byte| *byte == b'\n').collect();
+            Pattern::exact(lines.join(b"\r\n".as_slice()))
+        });
+        let bytes = self.add(name, pattern);
+        bytes + shown.map_or(0, |shown| self.add(name, shown))
     }
 
     /// Adds a pattern unless it is there already; gives the number of bytes added.
@@ -153,47 +167,14 @@ impl Patterns {
     }
 }
 
-/// One form of a value to look for.
-struct Units<'a> {
-    texts: Vec<&'a str>,
-    /// Whether each line stands alone.
-    are_lines: bool,
-}
-
-/// Each line of a value that is long enough, but for the lines that frame PEM, which are public. Of
-/// a value of short lines only, the whole.
-fn units(value: &str) -> Units<'_> {
-    let is_one_line = !value.contains('\n');
-    let is_secret = |line: &&str| is_long(line) && (is_one_line || !frames_pem(line));
-    let lines = || value.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).filter(is_secret);
-    let count = lines().count();
-    if count == 0 {
-        return Units { texts: Some(value).filter(|value| is_long(value)).into_iter().collect(), are_lines: true };
-    }
-    if count <= MAX_LINES {
-        return Units { texts: lines().collect(), are_lines: true };
-    }
-    let lines: Vec<&str> = value.split_inclusive('\n').collect();
-    let mut rest = value;
-    let blocks = lines.chunks(lines.len().div_ceil(MAX_LINES)).map(|block| {
-        let (first, after) = rest.split_at(block.iter().map(|line| line.len()).sum());
-        rest = after;
-        first.trim_end_matches(['\n', '\r'])
-    });
-    Units { texts: blocks.filter(|block| is_long(block)).collect(), are_lines: false }
-}
-
 /// Whether a text is long enough to be redacted.
 pub fn is_long(text: &str) -> bool {
     text.chars().count() >= MIN_CHARS
 }
 
-fn frames_pem(line: &str) -> bool {
-    line.starts_with("-----BEGIN ") || line.starts_with("-----END ")
-}
-
 #[cfg(test)]
 mod tests {
+    use super::units::MAX_LINES;
     use super::*;
 
     fn patterns(name: &str, value: &str) -> Patterns {

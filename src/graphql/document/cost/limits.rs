@@ -7,9 +7,9 @@ use crate::graphql::document::DocumentError;
 const MAX_READ: u64 = 6_000;
 /// Maximum number of fields that an operation answers, in all elements together.
 pub(super) const MAX_ANSWERED: u64 = 50_000;
-/// Maximum number of lists, and of entries by name: a page of entries of the project of each entry on
-/// a page of 100, and as much again. A statement may read many lists, but each has rows of its own
-/// to sort or to count.
+/// Maximum number of lists, and of entries by name: a page of entries of the project of each entry
+/// on a page of 100, and as much again. A statement may read many lists, but each has rows of its
+/// own to sort or to count.
 const MAX_LISTS: u64 = 250;
 /// Maximum number of bytes that an operation answers, without descriptions and values: 100 entries
 /// with everything that is known of them.

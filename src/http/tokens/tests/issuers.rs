@@ -2,10 +2,16 @@
 
 use super::super::{JwksUrl, check_issuers, parse_issuers};
 use super::*;
+use std::path::Path;
+
+/// Takes every file for a key set.
+fn parse(toml_text: &str) -> Result<Vec<IssuerConfig>, Vec<String>> {
+    parse_issuers(toml_text, |_: &Path| Ok(()))
+}
 
 #[test]
 fn a_file_of_issuers_is_read() {
-    let issuers = parse_issuers(
+    let issuers = parse(
         r#"
         [[issuer]]
         iss = "https://id.example"
@@ -32,7 +38,7 @@ fn a_file_of_issuers_is_read() {
 
 #[test]
 fn all_problems_of_a_file_are_reported_at_once() {
-    let problems = parse_issuers(
+    let problems = parse(
         r#"
         version = 2
         [[issuer]]
@@ -69,8 +75,12 @@ fn all_problems_of_a_file_are_reported_at_once() {
     for (problem, expected) in problems.iter().zip(expected) {
         assert!(problem.starts_with(expected), "{problem}");
     }
+    let no_keys = |path: &Path| Err(format!("{} is none", path.display()));
+    let table = "[[issuer]]\niss = 'a'\njwks_file = 'k.json'\nkinds = ['user']\ncolour = 'red'\n";
+    let problems = parse_issuers(table, no_keys).unwrap_err();
+    assert_eq!(problems[1..], ["issuer 1 (\"a\"): jwks_file: k.json is none"], "{problems:?}");
     for bad in ["", "x", "issuer = 1", "issuer = [1]", "[issuer]\niss = \"a\"", "[[issuers]]"] {
-        assert!(parse_issuers(bad).is_err(), "{bad}");
+        assert!(parse(bad).is_err(), "{bad}");
     }
 }
 

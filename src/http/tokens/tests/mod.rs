@@ -2,6 +2,7 @@
 //! issuers for them.
 
 mod claims;
+mod fuzz;
 mod issuers;
 mod keys;
 mod reading;

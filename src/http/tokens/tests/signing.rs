@@ -46,6 +46,8 @@ fn a_key_is_read_from_pkcs8_pem_alone() {
     assert!(pem.lines().all(|line| line.len() <= 64));
     let crlf = pem.replace('\n', "\r\n");
     assert!(Signer::from_pem(&SecretString::from(crlf)).is_ok());
+    let exported = format!("\u{feff}Bag Attributes\n    localKeyID: 01\n{pem} \n");
+    assert!(Signer::from_pem(&SecretString::from(exported)).is_ok());
     let rsa = String::from_utf8(RSA.to_vec()).unwrap();
     for bad in [String::new(), pem.replace("PRIVATE", "PUBLIC"), pem.replace("MC4", "MC5"), rsa] {
         assert_eq!(Signer::from_pem(&SecretString::from(bad)).err(), Some(SignerError::Form));

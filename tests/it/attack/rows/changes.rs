@@ -278,7 +278,9 @@ async fn a_resolve_finds_every_row_by_an_index() {
     let plan: Vec<Step> =
         diesel::RunQueryDsl::load(diesel::sql_query(format!("EXPLAIN QUERY PLAN {statement}")), &mut conn).unwrap();
     let plan: Vec<&str> = plan.iter().map(|step| step.detail.as_str()).collect();
-    let scan = |step: &str| step.starts_with("SCAN") && !step.contains("json_each");
+    // The rows of the statement itself are numbered, so that the listing is in one of them.
+    let scan =
+        |step: &str| step.starts_with("SCAN") && !step.contains("json_each") && !step.starts_with("SCAN (subquery");
     let bad = |step: &&&str| scan(step) || step.contains("MATERIALIZE") || step.contains("AUTOMATIC");
     assert_eq!(plan.iter().filter(bad).count(), 0, "{plan:#?}");
     let change = plan.iter().filter(|step| step.contains("audit_events_change")).count();

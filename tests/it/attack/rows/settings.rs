@@ -76,7 +76,7 @@ both! {
         ).await;
         world.by_hand("INSERT INTO installation (name, value) VALUES ('forged', 'x')").await;
         let refused = migrate(&world).await.unwrap_err();
-        assert!(matches!(refused, InstallationError::Unsigned), "{refused}");
+        assert!(matches!(refused, InstallationError::Unsigned { .. }), "{refused}");
         assert!(refused.to_string().contains("migrate --sign-existing-rows"), "{refused}");
         assert_eq!(world.number("SELECT count(*) AS n FROM installation WHERE mac IS NOT NULL").await, 0);
         assert_eq!(world.number("SELECT count(*) AS n FROM data_keys WHERE mac IS NOT NULL").await, 0);
@@ -90,7 +90,7 @@ both! {
         // As the release before left it: no MACs, and no event that names a data key.
         world.by_hand("DELETE FROM installation WHERE name = 'row-macs'; UPDATE installation SET mac = NULL; UPDATE data_keys SET mac = NULL").await;
         assert!(refusal(&world).await.contains("project-vault migrate"), "{}", refusal(&world).await);
-        assert!(matches!(migrate(&world).await, Err(InstallationError::Unsigned)));
+        assert!(matches!(migrate(&world).await, Err(InstallationError::Unsigned { .. })));
         migrate_signing(&world).await.unwrap();
         start(&world).await.unwrap();
         assert_eq!(world.number("SELECT count(*) AS n FROM data_keys WHERE mac IS NULL").await, 0);
@@ -111,13 +111,46 @@ both! {
         ] {
             world.keep("now").await;
             world.by_hand(removal).await;
-            assert!(matches!(migrate(&world).await, Err(InstallationError::SignedBefore)), "{removal}");
-            assert!(matches!(migrate_signing(&world).await, Err(InstallationError::SignedBefore)), "{removal}");
-            assert!(matches!(start(&world).await, Err(InstallationError::SignedBefore)), "{removal}");
+            assert!(matches!(migrate(&world).await, Err(InstallationError::SignedBefore { .. })), "{removal}");
+            assert!(matches!(migrate_signing(&world).await, Err(InstallationError::SignedBefore { .. })), "{removal}");
+            assert!(matches!(start(&world).await, Err(InstallationError::SignedBefore { .. })), "{removal}");
             world.put_back("now", &["installation"]).await;
             for table in super::TABLES {
                 world.by_hand(&format!("DROP TABLE now_{table}")).await;
             }
+        }
+    }
+
+    async fn projects_from_before_their_macs_are_signed_by_migrate_and_only_once(world: World) {
+        world.demo().await;
+        world.add("TOKEN", "a value").await;
+        // As the release before left it.
+        world.by_hand(
+            "DELETE FROM installation WHERE name = 'project-macs'; \
+             UPDATE projects SET mac = NULL, listing = NULL, revision = 0; UPDATE milestones SET mac = NULL, revision = 0"
+        ).await;
+        assert!(refusal(&world).await.contains("project-vault migrate"), "{}", refusal(&world).await);
+        let refused = migrate(&world).await.unwrap_err().to_string();
+        assert!(refused.contains("`projects`") && refused.contains("--sign-existing-rows"), "{refused}");
+        migrate_signing(&world).await.unwrap();
+        start(&world).await.unwrap();
+        assert_eq!(world.found_broken().await, []);
+        let whole = Ok(vec!["TOKEN=a value".to_owned()]);
+        assert_eq!(resolved(&world.another_server()).await, whole);
+        // A server that has not seen the project before the upgrade.
+        let added = crate::support::entry("OTHER", "another");
+        world.another_server().entries().create(&user("bob"), added).await.unwrap();
+
+        // From then on, a row without a MAC is one that somebody changed.
+        world.keep("now").await;
+        world.by_hand("UPDATE projects SET mac = NULL").await;
+        migrate_signing(&world).await.unwrap();
+        assert_eq!(resolved(&world.another_server()).await, Err("INTERNAL"));
+        world.put_back("now", &["projects"]).await;
+        world.by_hand("DELETE FROM installation WHERE name = 'project-macs'").await;
+        for refused in [migrate(&world).await, migrate_signing(&world).await, start(&world).await.map(drop)] {
+            let refused = refused.unwrap_err();
+            assert!(matches!(refused, InstallationError::SignedBefore { setting: "project-macs", .. }), "{refused}");
         }
     }
 

@@ -1,0 +1,2 @@
+DROP TRIGGER audit_events_exposure;
+DROP TABLE exposures;

@@ -1,0 +1,3 @@
+DROP INDEX audit_events_denied;
+DROP INDEX entries_rotated;
+DROP TABLE notices;
