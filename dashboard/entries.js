@@ -4,14 +4,12 @@
  * @import { ApiError } from './api.js'
  */
 import { isAbort, send } from './api.js';
-import { asApiError, useEvent, useSession } from './hooks.js';
+import { SLOW, asApiError, useEvent, useSession } from './hooks.js';
 import { Entries } from './operations/entries.js';
 import { onSession, sessionState } from './session.js';
 import { useEffect, useRef, useState } from './vendor/hooks.js';
 
 const PAGE = 100;
-/** How long a page may take before the grid says that it is slow, in milliseconds. */
-const SLOW = 4_000;
 
 /**
  * @typedef {T.EntryRowFragment} Row

@@ -6,7 +6,7 @@ import { text } from './text.js';
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from './vendor/hooks.js';
 
 /** How long a request may take before the page says that it is slow, in milliseconds. */
-const SLOW = 4_000;
+export const SLOW = 4_000;
 /** How often times that are shown relative to now are drawn again, in milliseconds. */
 const TICK = 20_000;
 

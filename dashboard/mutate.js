@@ -15,7 +15,7 @@ import { Entry } from './operations/entries.js';
  */
 
 /** @param {string} id @param {T.ViewerFragment} viewer @param {AbortSignal} [signal] */
-export async function readEntry(id, viewer, signal) {
+async function readEntry(id, viewer, signal) {
   const variables = { id, masked: viewer.canViewMasked, administer: viewer.canAdminister };
   return (await send(Entry, variables, signal)).vaultEntry;
 }

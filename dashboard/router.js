@@ -67,7 +67,7 @@ export function setLeaveDialog(ask) {
 }
 
 /** Whether leaving would lose something. */
-export const hasUnsaved = () => [...guards].some((guard) => guard());
+const hasUnsaved = () => [...guards].some((guard) => guard());
 
 /** Follows addresses from now on. */
 export function startRouter() {

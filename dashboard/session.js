@@ -44,7 +44,7 @@ export function startSession(next, how = null) {
   const claims = readClaims(next);
   token = next;
   renew = how;
-  const expiresAt = typeof claims.exp === 'number' ? claims.exp * 1000 : null;
+  const expiresAt = expiryOf(claims);
   const person = String(claims.sub ?? '');
   generation += 1;
   set({ session: { person, expiresAt, generation }, expired: false });
@@ -83,6 +83,14 @@ export function readClaims(jwt) {
   throw new TypeError('not a JWT');
 }
 
+/**
+ * When a token expires, in milliseconds; null when it does not say.
+ * @param {Record<string, unknown>} claims
+ */
+function expiryOf(claims) {
+  return typeof claims.exp === 'number' ? claims.exp * 1000 : null;
+}
+
 /** @param {number | null} expiresAt */
 function schedule(expiresAt) {
   clearTimeout(timer);
@@ -100,7 +108,7 @@ async function renewSession(how) {
     if (generation !== was || !token) return;
     const claims = readClaims(next);
     token = next;
-    const expiresAt = typeof claims.exp === 'number' ? claims.exp * 1000 : null;
+    const expiresAt = expiryOf(claims);
     // The generation stays: what is on the screen is still right.
     if (state.session) set({ session: { ...state.session, expiresAt }, expired: false });
     // A provider whose tokens end at once would be asked without a pause.

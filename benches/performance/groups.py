@@ -35,10 +35,10 @@ class Run:
         words = self.options.words
         return not words or any(word == key.split(".")[0] or word in key for word in words)
 
-    def measure(self, measures):
+    def measure(self, measures, workspace):
         """Those of the measures that the words on the command line name."""
         chosen = [measure for measure in measures if self.wanted(measure.key)]
-        alternate(chosen, self.options.rounds, self.options.seconds)
+        alternate(chosen, workspace, self.options.rounds, self.options.seconds)
         return {measure.key: summary(measure) for measure in chosen}
 
 
@@ -104,7 +104,7 @@ def embedded(run):
             of("entities", "vault, embedded, _entities of 20 projects", vault.entities(data, 20, run.random)),
             disk("embedded", workspace),
         ]
-        found = run.measure(measures)
+        found = run.measure(measures, workspace)
         sizes = {"the vault, embedded, empty": before["vault"], **memory(servers)}
         return {"measures": found, "memory": sizes, "records": recorded(measures, sides)}
 
@@ -155,7 +155,7 @@ def full(run):
             of_rate("full.commits", "PostgreSQL alone, commits of one row (pgbench)", database.commits),
             disk("full", workspace),
         ]
-        found = run.measure(measures)
+        found = run.measure(measures, workspace)
         return {"measures": found, "memory": memory(servers), "records": recorded(measures, sides)}
 
 

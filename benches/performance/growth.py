@@ -51,7 +51,7 @@ def started(run, shape):
 def step(run, key, label, target, workspace, connections=1):
     """One point: the median of the rounds."""
     measure = of_target(key, label, target, workspace, connections)
-    alternate([measure], run.options.rounds, run.options.seconds)
+    alternate([measure], workspace, run.options.rounds, run.options.seconds)
     for file in target.files:
         file.unlink()
     return summary(measure)

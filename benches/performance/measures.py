@@ -1,5 +1,6 @@
 """Measures that take turns, and what came of them."""
 
+import resource
 import statistics
 from dataclasses import asdict, dataclass, field
 
@@ -7,6 +8,8 @@ from .processes import say
 from .wrk import Result, drive, write_files
 
 WARM_UP = 2
+# The process that asks: wrk, or the program that drives OpenFGA.
+ASKING = "the load"
 
 
 @dataclass
@@ -36,14 +39,31 @@ def of_rate(key, label, rate):
     return Measure(key, label, lambda seconds, seed: Result(rate(seconds), None, None, 0, 0, ""))
 
 
-def alternate(measures, rounds, seconds):
+def processor_times(workspace):
+    """The processor time so far, in seconds, of each server and of the programs that asked."""
+    asking = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {**workspace.processor_times(), ASKING: asking.ru_utime + asking.ru_stime}
+
+
+def accounted(measure, workspace, seconds, seed):
+    """Runs a measure once, and notes the processor time that each process took for an answer."""
+    before = processor_times(workspace)
+    result = measure.run(seconds, seed)
+    after = processor_times(workspace)
+    if result.answers:
+        took = {name: (after[name] - before[name]) * 1e6 / result.answers for name in after if name in before}
+        result.processor = {name: micros for name, micros in took.items() if micros >= 1}
+    return result
+
+
+def alternate(measures, workspace, rounds, seconds):
     """Runs each measure once a round, one after the other, so that a busy moment of the machine meets
     all alike."""
     for measure in measures:
         measure.run(min(WARM_UP, seconds), 0)
     for number in range(1, rounds + 1):
         for measure in measures:
-            result = measure.run(seconds, number)
+            result = accounted(measure, workspace, seconds, number)
             measure.results.append(result)
             p50 = "" if result.p50_ms is None else f", p50 {result.p50_ms:.2f} ms"
             say(f"round {number}: {measure.label}: {result.rate:,.0f}/s{p50}")
@@ -64,5 +84,9 @@ def summary(measure):
         "wrong": sum(result.wrong for result in results),
         "failed": sum(result.failed for result in results),
         "first_wrong": next((result.first_wrong for result in results if result.first_wrong), ""),
+        "processor": {
+            name: statistics.median(result.processor.get(name, 0) for result in results)
+            for name in dict.fromkeys(name for result in results for name in result.processor)
+        },
         "rounds": [asdict(result) for result in results],
     }

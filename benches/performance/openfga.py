@@ -55,7 +55,8 @@ class OpenFga:
             done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment())
             allowed, wrong, took, p50, p99 = done.stdout.split()
             rate = int(allowed) / float(took)
-            return Result(rate, int(p50) / 1000, int(p99) / 1000, int(wrong), 0, "a check was not allowed" if int(wrong) else "")
+            first_wrong = "a check was not allowed" if int(wrong) else ""
+            return Result(rate, int(p50) / 1000, int(p99) / 1000, int(wrong), 0, first_wrong, int(allowed))
 
         return run
 

@@ -87,6 +87,7 @@ class Workspace(contextlib.ExitStack):
 
     def __init__(self, keep_logs=None):
         super().__init__()
+        self.servers = {}
         parent = os.environ.get("BENCH_DIR", "/var/tmp")
         if (kind := file_system(parent)) in MEMORY_FILE_SYSTEMS:
             sys.exit(f"{parent} is in memory ({kind}); set BENCH_DIR to a directory on disk")
@@ -125,8 +126,19 @@ class Workspace(contextlib.ExitStack):
                 env=environment(env), cwd=self.path, start_new_session=True, **options,
             )
         process.log = log
+        self.servers[name] = process
         self.callback(stop_process, process, stop)
         return process
+
+
+    def processor_times(self):
+        """The processor time that each running server has taken so far, in seconds; of PostgreSQL, for
+        each database apart."""
+        found = {}
+        for name, process in self.servers.items():
+            if process.poll() is None:
+                found.update(processor_times(name, process.pid))
+        return found
 
 
 def environment(extra=None):
@@ -151,6 +163,29 @@ def resident(pid):
     family = [pid, *children(pid)]
     now = sum(kibibytes(process, "smaps_rollup", "Pss") for process in family)
     return now / 1024, kibibytes(pid, "status", "VmHWM") / 1024 if len(family) == 1 else None
+
+
+def processor_times(name, pid):
+    """The processor time of a server and its children, also of those that have ended, in seconds."""
+    found = {name: sum(cpu_ticks(pid))}
+    for child in children(pid):
+        of = name
+        with contextlib.suppress(OSError):
+            # PostgreSQL gives each of its processes a title, such as `postgres: USER DATABASE ADDRESS`.
+            title = Path(f"/proc/{child}/cmdline").read_text()
+            if backend := re.match(r"postgres: \S+ (\S+) [\d.]+\(", title):
+                of = f"{name}, database {backend[1]}"
+        found[of] = found.get(of, 0) + sum(cpu_ticks(child)[:2])
+    return {of: ticks / os.sysconf("SC_CLK_TCK") for of, ticks in found.items()}
+
+
+def cpu_ticks(pid):
+    """utime, stime, cutime and cstime of a process, by proc(5); zeros when it has ended."""
+    with contextlib.suppress(OSError):
+        # The name, in parentheses, may hold spaces.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return [int(field) for field in fields[11:15]]
+    return [0, 0, 0, 0]
 
 
 def kibibytes(pid, file, field):

@@ -111,6 +111,21 @@ def measured(found):
     return table(["measured", "per second: median (lowest to highest round)", "p50 ms", "p99 ms", "errors"], rows)
 
 
+def spent(results):
+    """The processor time of one answer, by process."""
+    rows = []
+    for group in results.get("groups", {}).values():
+        for measure in group.get("measures", {}).values():
+            if processor := measure.get("processor"):
+                whole = sum(processor.values())
+                busy = whole * measure["rate"] / 1e6 / group["cores"]
+                parts = sorted(processor.items(), key=lambda part: -part[1])
+                each = ", ".join(f"{name} {micros:,.0f}" for name, micros in parts if micros >= 1)
+                rows.append([measure["label"], f"{whole:,.0f}", f"{busy:.0%}", each])
+    heads = ["processor time of one answer, microseconds", "all", "cores busy", "by process"]
+    return table(heads, rows) if rows else ""
+
+
 def remembered(results):
     rows = [
         [name, f"{size['now']:.0f}", "" if size["peak"] is None else f"{size['peak']:.0f}"]
@@ -154,7 +169,7 @@ def text(results):
     ]
     head = "  \n".join(parts)
     comparisons, missing = compared(found)
-    blocks = [head, comparisons, measured(found) if found else "", remembered(results), recorded(results)]
+    blocks = [head, comparisons, measured(found) if found else "", spent(results), remembered(results), recorded(results)]
     if missing:
         blocks.append("Not compared, because the other side was not measured: " + "; ".join(missing) + ".")
     if results.get("without_openbao"):

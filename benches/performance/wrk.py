@@ -41,7 +41,8 @@ class Target:
 
 @dataclass
 class Result:
-    """One run of wrk. Rates count right answers only."""
+    """One run of wrk. Rates count right answers only. `processor` holds the processor time of one answer
+    by process, in microseconds."""
 
     rate: float
     p50_ms: float
@@ -50,6 +51,7 @@ class Result:
     failed: int
     first_wrong: str
     answers: int = 0
+    processor: dict = field(default_factory=dict)
 
 
 def ensure_wrk():

@@ -123,7 +123,7 @@ function check(draft, value) {
 }
 
 /** Moves to the first field with an error, once it is drawn. @param {HTMLElement | null} form */
-export function focusError(form) {
+function focusError(form) {
   requestAnimationFrame(() => {
     const field = form?.querySelector('[aria-invalid]');
     if (field instanceof HTMLElement) field.focus();
