@@ -1,6 +1,6 @@
 //! `outbox`: repairs changes of permissions that were set aside.
 
-use super::failure::Result;
+use super::failure::{Failure, Result};
 use super::open::{self, DataLocation};
 use crate::command::{Output, print, print_json};
 use crate::config::SECRETS_HELP;
@@ -60,12 +60,11 @@ impl Outbox {
             }
             Command::Retry(One { number, location }) => {
                 let vault = location.vault().await?;
-                let done = open::recorded(&vault, vault.tuples().retry(number).await).await?;
-                Ok(print(&if done {
-                    format!("change {number} took effect\n")
-                } else {
-                    format!("change {number} still cannot be applied and stays set aside\n")
-                })?)
+                if !open::recorded(&vault, vault.tuples().retry(number).await).await? {
+                    let problem = "still cannot be applied and stays set aside; `outbox list` shows why";
+                    return Err(Failure::Incomplete(format!("change {number} {problem}")));
+                }
+                Ok(print(&format!("change {number} took effect\n"))?)
             }
             Command::Discard(One { number, location }) => {
                 let (vault, _) = location.open_without_authorizer().await?;

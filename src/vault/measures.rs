@@ -35,7 +35,7 @@ pub(super) fn declare_metrics() {
     declare(
         Kind::Counter,
         UNAUTHENTIC,
-        "Times that a row or value failed authentication: the database is damaged, or was changed by hand.",
+        "Times that a row or value failed authentication, or was missing: the database is damaged, or was changed by hand.",
         &[],
     );
     declare(
@@ -89,7 +89,7 @@ pub(super) fn record_decrypt(began: Instant) {
     metrics::histogram!("vault_decrypt_duration_seconds").record(began.elapsed());
 }
 
-/// Counts a row or value that fails authentication.
+/// Counts a row or value that fails authentication, or that its project lists and nobody finds.
 pub(super) fn count_unauthentic() {
     metrics::counter!(UNAUTHENTIC).increment(1);
 }

@@ -9,6 +9,7 @@ use crate::crypto::Listing;
 use crate::domain::{AuditOutcome, Error, EventId, MilestoneId, ProjectId};
 use crate::store::records::{Candidates, EntryRow, EventRow};
 use crate::vault::keys::{ForgedProject, verify_milestone, verify_project};
+use crate::vault::measures;
 use std::collections::HashMap;
 
 /// Why what was read is not what is listed.
@@ -54,6 +55,7 @@ impl AgentSecrets {
     /// Records that a call failed because rows of its project are not as the vault wrote them.
     /// Gives the call's error, or UNAVAILABLE when that could not be recorded.
     pub(super) async fn record_forged(&self, event: &EventRow, found: &Candidates, forged: ForgedProject) -> Error {
+        measures::count_unauthentic();
         let rows = found.entries.iter().map(|row| &row.entry).chain(&found.incomplete);
         let entry = forged.entry();
         let event = match (rows.into_iter().find(|row| Some(row.id) == entry), &forged) {

@@ -116,6 +116,11 @@ async fn what_is_asked_is_counted_by_its_answer(backend: Backend) {
         series[&format!("vault_database_connections{{pool=\"main\",state=\"{state}\"}}")]
     };
     assert!(used(&after, "idle") + used(&after, "in_use") > 0.0);
+    // An entry that its project lists and nobody finds.
+    it.database.sql("UPDATE entries SET name = 'MOVED' WHERE name = 'TOKEN'").await.unwrap();
+    it.ask(&server, "runtime:acme-runtime", resolve, json!({})).await.unwrap();
+    assert_eq!(series(&server.metrics().await)["vault_unauthentic_rows_total"], 1.0);
+    it.database.sql("UPDATE entries SET name = 'TOKEN' WHERE name = 'MOVED'").await.unwrap();
     // Another server counts what the database holds when it starts.
     let other = it.serve("info", &it.file("log")).await;
     let page = page_when(&other, |series| {
