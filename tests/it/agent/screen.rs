@@ -48,9 +48,9 @@ impl Screen {
     pub fn shows(&mut self, limit: Duration, is_so: impl Fn(&str) -> bool) -> bool {
         let until = Instant::now() + limit;
         while !is_so(&self.shown) {
-            let Ok(piece) = self.pieces.recv_timeout(until.saturating_duration_since(Instant::now())) else {
-                return false;
-            };
+            // Also when it shows ever more: what has come already would be received for ever.
+            let left = until.checked_duration_since(Instant::now());
+            let Some(Ok(piece)) = left.map(|left| self.pieces.recv_timeout(left)) else { return false };
             self.shown.push_str(&String::from_utf8_lossy(&piece));
         }
         true

@@ -3,7 +3,9 @@
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, QueryableByName, SqliteConnection};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl};
+use project_vault::store::Store;
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 /// What a test runs on.
@@ -22,7 +24,7 @@ pub fn setting(name: &str) -> String {
         .unwrap_or_else(|_| panic!("{name} is not set: run the tests with scripts/test, which starts the servers"))
 }
 
-/// An empty database that goes with its value.
+/// A database that goes with its value.
 pub struct Database {
     pub url: String,
     _dir: Option<TempDir>,
@@ -48,21 +50,56 @@ struct Step {
 }
 
 impl Database {
+    /// An empty one.
     pub async fn new(backend: Backend) -> Self {
         match backend {
+            Backend::Sqlite => Self::in_sqlite(&[]),
+            Backend::Postgres => Self::in_postgres("template1").await,
+        }
+    }
+
+    /// One with the tables of this version: a copy, since making them takes longer than most tests.
+    pub async fn migrated(backend: Backend) -> Self {
+        static SQLITE: OnceCell<Vec<u8>> = OnceCell::const_new();
+        static POSTGRES: OnceCell<String> = OnceCell::const_new();
+        let made = async || {
+            let database = Self::new(backend).await;
+            Store::open(&database.url, None).unwrap().migrate().await.unwrap();
+            database
+        };
+        match backend {
             Backend::Sqlite => {
-                let dir = TempDir::new().unwrap();
-                let url = format!("sqlite:{}", dir.path().join("vault.db").display());
-                Self { url, _dir: Some(dir), dropped_at_end: None }
+                let file = SQLITE.get_or_init(|| async { std::fs::read(made().await.path().unwrap()).unwrap() });
+                Self::in_sqlite(file.await)
             }
             Backend::Postgres => {
-                let server = setting("VAULT_TEST_POSTGRES");
-                let name = format!("t_{}", Uuid::now_v7().simple());
-                administer(&format!("CREATE DATABASE {name}")).await.unwrap();
-                let (server, _) = server.rsplit_once('/').unwrap();
-                Self { url: format!("{server}/{name}"), _dir: None, dropped_at_end: Some(name) }
+                // It goes with the cluster.
+                let template = POSTGRES.get_or_init(|| async { made().await.dropped_at_end.take().unwrap() });
+                Self::in_postgres(template.await).await
             }
         }
+    }
+
+    fn in_sqlite(file: &[u8]) -> Self {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("vault.db");
+        if !file.is_empty() {
+            std::fs::write(&path, file).unwrap();
+        }
+        Self { url: format!("sqlite:{}", path.display()), _dir: Some(dir), dropped_at_end: None }
+    }
+
+    async fn in_postgres(template: &str) -> Self {
+        let server = setting("VAULT_TEST_POSTGRES");
+        let name = format!("t_{}", Uuid::now_v7().simple());
+        administer(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await.unwrap();
+        let (server, _) = server.rsplit_once('/').unwrap();
+        Self { url: format!("{server}/{name}"), _dir: None, dropped_at_end: Some(name) }
+    }
+
+    /// The file of SQLite.
+    fn path(&self) -> Option<&str> {
+        self.url.strip_prefix("sqlite:")
     }
 
     /// A database of somebody else, empty as well.
@@ -72,7 +109,7 @@ impl Database {
 
     /// Runs SQL as somebody who can write to the database. Gives the number of rows it changed.
     pub async fn sql(&self, sql: &str) -> diesel::QueryResult<usize> {
-        match self.url.strip_prefix("sqlite:") {
+        match self.path() {
             Some(path) => diesel::RunQueryDsl::execute(diesel::sql_query(sql), &mut sqlite(path)),
             None => diesel::sql_query(sql).execute(&mut postgres(&self.url).await).await,
         }
@@ -80,7 +117,7 @@ impl Database {
 
     /// The plan of a statement on SQLite, a line for each step. Its parameters are NULL.
     pub fn sqlite_plan(&self, sql: &str) -> Vec<String> {
-        let path = self.url.strip_prefix("sqlite:").expect("a SQLite database");
+        let path = self.path().expect("a SQLite database");
         let explain = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}"));
         let steps: Vec<Step> = diesel::RunQueryDsl::load(explain, &mut sqlite(path)).unwrap();
         steps.into_iter().map(|step| step.detail).collect()
@@ -88,7 +125,7 @@ impl Database {
 
     /// Everything the database holds: the files of SQLite, the rows of PostgreSQL as text.
     pub async fn stored_bytes(&self) -> Vec<u8> {
-        if let Some(path) = self.url.strip_prefix("sqlite:") {
+        if let Some(path) = self.path() {
             let files = [path.to_owned(), format!("{path}-wal")];
             return files.iter().filter_map(|file| std::fs::read(file).ok()).flatten().collect();
         }
@@ -105,7 +142,7 @@ impl Database {
 
     /// A backup of it, restored into another database.
     pub async fn restored_backup(&self) -> Self {
-        let copy = match self.url.strip_prefix("sqlite:") {
+        let copy = match self.path() {
             Some(path) => {
                 let dir = TempDir::new().unwrap();
                 let file = dir.path().join("vault.db");
@@ -147,7 +184,7 @@ impl Database {
 
     /// The answer `t` of a query for one text.
     pub async fn text(&self, sql: &str) -> String {
-        let row: Text = match self.url.strip_prefix("sqlite:") {
+        let row: Text = match self.path() {
             Some(path) => diesel::RunQueryDsl::get_result(diesel::sql_query(sql), &mut sqlite(path)).unwrap(),
             None => diesel::sql_query(sql).get_result(&mut postgres(&self.url).await).await.unwrap(),
         };
@@ -156,7 +193,7 @@ impl Database {
 
     /// The answer `n` of a query for one number.
     pub async fn number(&self, sql: &str) -> i64 {
-        let row: Number = match self.url.strip_prefix("sqlite:") {
+        let row: Number = match self.path() {
             Some(path) => diesel::RunQueryDsl::get_result(diesel::sql_query(sql), &mut sqlite(path)).unwrap(),
             None => diesel::sql_query(sql).get_result(&mut postgres(&self.url).await).await.unwrap(),
         };

@@ -55,7 +55,7 @@ fn new_keyring() -> String {
 impl Installation {
     /// A new one, migrated; `platform` is a registrar and audrey an auditor.
     pub async fn new(backend: Backend) -> Self {
-        Self::with(backend, Database::new(backend).await, &[]).await
+        Self::with(backend, Database::migrated(backend).await, &[]).await
     }
 
     /// A new one on this database, with these settings of the program beside or instead of the

@@ -63,10 +63,9 @@ impl World {
     }
 
     async fn build(backend: Backend, openfga: Option<&OpenFgaConfig>) -> Self {
-        let database = Database::new(backend).await;
+        let database = Database::migrated(backend).await;
         let counter = Arc::<Counter>::default();
         let store = Store::open(&database.url, Some(counter.instrument())).unwrap();
-        store.migrate().await.unwrap();
         let clock = Arc::new(ManualClock::new(Timestamp::parse("2030-01-01T00:00:00Z").unwrap()));
         let keys = keys();
         let installation = Installation::new(store.clone(), keys.clone(), clock.clone());
