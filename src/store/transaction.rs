@@ -90,11 +90,12 @@ impl Drop for Tx {
     /// hands it out again, and an open transaction would keep its locks until then. On PostgreSQL
     /// the rollback waits for the statement under way; closing the connection instead would cost
     /// each refused request a new one. On SQLite the connection is closed at once, because the next
-    /// writer waits for its lock.
+    /// writer waits for its lock; so is one whose commit was under way, which nothing can roll back.
     fn drop(&mut self) {
         let (end, at_end) = (self.end, std::mem::take(&mut self.at_end));
         let told = move || at_end.into_iter().for_each(|hook| hook(end));
         match (self.conn.take(), Handle::try_current()) {
+            (Some(Conn::Postgres(conn)), _) if end == End::Unknown => conn.close(),
             (Some(Conn::Postgres(mut conn)), Ok(runtime)) => {
                 runtime.spawn(async move {
                     if !conn.rolls_back_within(ROLLBACK_TIMEOUT).await {

@@ -1,7 +1,7 @@
 //! Exports spans to a collector, by OTLP over HTTP in protobuf. Nothing else uses OpenTelemetry.
 
 use super::config::{OtlpConfig, Sampling};
-use super::spans::TARGET;
+use super::spans::{TARGET, are_exported_now};
 use super::{ExportError, SAMPLED, TraceContext, TraceLayer, dropped};
 use crate::domain::with_causes;
 use bytes::Bytes;
@@ -100,6 +100,7 @@ impl Exporter {
             .with_filter(
                 filter_fn(|what| what.is_span() && what.target() == TARGET).with_max_level_hint(LevelFilter::INFO),
             );
+        are_exported_now();
         Ok((Box::new(layer), Self { provider }))
     }
 

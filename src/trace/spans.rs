@@ -4,12 +4,22 @@
 
 use crate::domain::ErrorCode;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tracing::field::{Empty, display};
 use tracing::instrument::Instrumented;
-use tracing::{Instrument as _, Level, Span};
+use tracing::{Instrument as _, Span};
 
 /// The target of exported spans. The log leaves it out.
 pub const TARGET: &str = "exported_traces";
+
+/// Whether this process exports spans.
+static ARE_EXPORTED: AtomicBool = AtomicBool::new(false);
+
+/// Says that this process exports spans from now on.
+#[cfg(feature = "otlp")]
+pub(super) fn are_exported_now() {
+    ARE_EXPORTED.store(true, Ordering::Relaxed);
+}
 
 /// The codes of gRPC, by their numbers.
 const GRPC_CODES: [&str; 17] = [
@@ -193,8 +203,10 @@ impl ExportedSpan {
         Self(Span::none())
     }
 
+    // Not by `span_enabled!`: with filters of single layers, the answer to it is taken for that of
+    // the thread's next event, which then is not logged.
     fn are_exported() -> bool {
-        tracing::span_enabled!(target: TARGET, Level::INFO)
+        ARE_EXPORTED.load(Ordering::Relaxed)
     }
 
     pub(super) const fn span(&self) -> &Span {

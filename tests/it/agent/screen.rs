@@ -52,6 +52,10 @@ impl Screen {
             let left = until.checked_duration_since(Instant::now());
             let Some(Ok(piece)) = left.map(|left| self.pieces.recv_timeout(left)) else { return false };
             self.shown.push_str(&String::from_utf8_lossy(&piece));
+            // All of a flood, so that it is looked at seldom.
+            while let Ok(piece) = self.pieces.try_recv() {
+                self.shown.push_str(&String::from_utf8_lossy(&piece));
+            }
         }
         true
     }

@@ -8,17 +8,19 @@ use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Runs a future for so many polls at most, and drops it where it stands then. Gives its result, if
-/// it came to its end.
-async fn run_for<T>(future: impl Future<Output = T>, polls: usize) -> Option<T> {
-    let mut future = std::pin::pin!(future);
-    for _ in 0..polls {
-        if let Poll::Ready(result) = futures::poll!(&mut future) {
+/// Polls a sweep until it ends, or until it is to be dropped where it stands. Gives its result, if
+/// it ended.
+async fn sweep_until<T>(sweep: impl Future<Output = T>, mut is_dropped: impl AsyncFnMut() -> bool) -> Option<T> {
+    let mut sweep = std::pin::pin!(sweep);
+    loop {
+        if let Poll::Ready(result) = futures::poll!(&mut sweep) {
             return Some(result);
+        }
+        if is_dropped().await {
+            return None;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    None
 }
 
 both! {
@@ -87,20 +89,26 @@ both! {
         assert!(world.events_there().await > 2_400);
         world.clock.advance(DAY * 40);
         world.vault.audit().sign_head().await.unwrap();
-        // Cut off ever later, until it comes to its end.
-        let (mut polls, mut there, mut between) = (1, 0, 0);
+        // Cut off ever later, and whenever events are gone, until it comes to its end.
+        let (mut polls, mut there, mut between) = (0, world.events_there().await, 0);
         loop {
-            let result = run_for(world.vault.audit().sweep(DAY * 30), polls).await;
-            let before = std::mem::replace(&mut there, world.events_there().await);
-            if there != before {
-                between += usize::from(there > 60 && there < 2_400);
-                assert_eq!(world.breaks().await, [], "after {polls} polls");
-            }
-            match result {
+            polls += 1;
+            let (mut left, before) = (polls, there);
+            let result = sweep_until(world.vault.audit().sweep(DAY * 30), async || {
+                left -= 1;
+                there = world.events_there().await;
+                there != before || left == 0
+            });
+            match result.await {
                 Some(Ok(_)) => break,
                 // PostgreSQL has not noticed yet that the one before is gone, and it holds the lock.
-                Some(Err(Error::Unavailable { .. })) | None => polls += 1 + polls / 20,
+                Some(Err(Error::Unavailable { .. })) => {}
                 Some(Err(error)) => panic!("{error:?}"),
+                None if there == before => {}
+                None => {
+                    between += usize::from(there > 60 && there < 2_400);
+                    assert_eq!(world.breaks().await, [], "{there} events are left");
+                }
             }
         }
         assert_eq!(world.events_there().await, 60, "the changes that made the entries");
