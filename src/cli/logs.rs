@@ -160,22 +160,6 @@ mod tests {
         lines.text()
     }
 
-    #[test]
-    fn a_span_that_is_not_exported_hides_no_event() {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
-        let layer = layer.with_filter(without_data::<Registry>(EnvFilter::new("info")));
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-            for _ in 0..3 {
-                let _none = trace::ExportedSpan::entered();
-                let _not_exported = trace::ExportedSpan::record_events();
-                tracing::info!(target: "project_vault::vault", "told");
-            }
-        });
-        assert_eq!(lines.text().matches("told").count(), 3, "{}", lines.text());
-    }
-
     /// What a caller may put into a header, or an issuer into its name: a title, a cleared screen,
     /// a line overwritten, another line.
     const HOSTILE: &str = "x\u{1b}]0;pwned\u{7}\u{1b}[2J\r\nERROR forged\u{9b}31m\u{202e}";

@@ -203,8 +203,8 @@ impl ExportedSpan {
         Self(Span::none())
     }
 
-    // Not by `span_enabled!`: with filters of single layers, the answer to it is taken for that of
-    // the thread's next event, which then is not logged.
+    // Not by `span_enabled!`, which asks the filters of single layers though no event follows: their
+    // answers stay with the thread, and lines were missing in the log of a busy server.
     fn are_exported() -> bool {
         ARE_EXPORTED.load(Ordering::Relaxed)
     }
