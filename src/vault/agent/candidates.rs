@@ -117,21 +117,23 @@ impl AgentSecrets {
             Known::Rows(_) | Known::Nothing => {
                 // Many values take long to read, and other tasks of the thread would wait.
                 let few = question.wanted().is_some_and(|names| names.len() <= FEW_NAMES);
-                let mut conn = if few { self.store.reader().await? } else { self.store.conn().await? };
-                self.read_listed(&mut conn, question, values_at, event).await
+                let conn = if few { self.store.reader().await? } else { self.store.conn().await? };
+                self.read_listed(conn, question, values_at, event).await
             }
         }
     }
 
-    /// Reads the candidates of a question, and checks that none is missing.
+    /// Reads the candidates of a question, and checks that none is missing. Gives the connection
+    /// back before it opens keys or records a failure: for either, it may need another one.
     async fn read_listed(
         &self,
-        conn: &mut Conn,
+        mut conn: Conn,
         question: &ParsedQuestion,
         values_at: Option<Timestamp>,
         event: &EventRow,
     ) -> Result<Found> {
-        let mut rows = self.read_candidates(conn, question, values_at).await?;
+        let mut rows = self.read_candidates(&mut conn, question, values_at).await?;
+        drop(conn);
         match self.check_listed(question, &mut rows).await {
             Ok(()) => Ok(Found::to_verify(rows)),
             Err(ListingError::Forged(forged)) => Err(self.record_forged(event, &rows, forged).await),
@@ -152,13 +154,14 @@ impl AgentSecrets {
         let ever = Some(Timestamp::from_millis(0));
         let of_all = question.of_all_names();
         let mut all = self.read_candidates(&mut conn, &of_all, ever).await?;
+        drop(conn);
         let is_listed = self.check_listed(&of_all, &mut all).await.is_ok();
         match self.authenticate(&all).await {
             Ok(_) if is_listed => {
                 Ok(Found { rows: self.remembered.keep(question, generation, all), is_authentic: true })
             }
             // The question may not need the row that failed, so its own rows alone are read.
-            Ok(_) | Err(_) => self.read_listed(&mut conn, question, values_at, event).await,
+            Ok(_) | Err(_) => self.read_listed(self.store.conn().await?, question, values_at, event).await,
         }
     }
 

@@ -26,40 +26,60 @@ pub(super) struct InstallationKeys {
 struct Missing(KeyPurpose);
 
 impl Installation {
-    /// The installation's AUDIT key, opened once and then kept.
+    /// The installation's AUDIT key, opened once and then kept. A caller without a connection uses
+    /// [`Self::open_audit_key`].
     ///
     /// # Errors
     /// INTERNAL when it is missing or the master keys do not open it; UNAVAILABLE when the database
     /// or the provider of the master keys does not answer.
     pub(in crate::vault) async fn audit_key(&self, conn: &mut Conn) -> Result<Arc<AuditKey>> {
+        match self.0.installation_keys.audit.get() {
+            Some(key) => Ok(key.clone()),
+            None => self.unwrap_audit_key(self.audit_key_row(conn).await?).await,
+        }
+    }
+
+    /// The AUDIT key, opened before a transaction that will need it begins. Holds no connection
+    /// while the provider of the master keys works.
+    ///
+    /// # Errors
+    /// As [`Self::audit_key`].
+    pub(in crate::vault) async fn open_audit_key(&self) -> Result<Arc<AuditKey>> {
         if let Some(key) = self.0.installation_keys.audit.get() {
             return Ok(key.clone());
         }
-        let Some(row) = conn.installation_key(KeyPurpose::Audit).await? else {
-            return Err(self.missing_audit_key(conn).await?);
-        };
+        let mut conn = self.0.store.reader().await?;
+        let row = self.audit_key_row(&mut conn).await?;
+        drop(conn);
+        self.unwrap_audit_key(row).await
+    }
+
+    async fn audit_key_row(&self, conn: &mut Conn) -> Result<InstallationKeyRow> {
+        match conn.installation_key(KeyPurpose::Audit).await? {
+            Some(row) => Ok(row),
+            None => Err(self.missing_audit_key(conn).await?),
+        }
+    }
+
+    async fn unwrap_audit_key(&self, row: InstallationKeyRow) -> Result<Arc<AuditKey>> {
         let key = self.unwrap_installation_key(KeyPurpose::Audit, row).await?;
         let key = Arc::new(AuditKey::new(&key).map_err(Error::internal)?);
         Ok(self.0.installation_keys.audit.get_or_init(|| key).clone())
     }
 
-    /// The key of the installation's records, opened before a transaction that will need it begins.
-    ///
-    /// # Errors
-    /// As [`Self::audit_key`].
-    pub(in crate::vault) async fn open_audit_key(&self) -> Result<Arc<AuditKey>> {
-        match self.0.installation_keys.audit.get() {
-            Some(key) => Ok(key.clone()),
-            None => self.audit_key(&mut self.0.store.reader().await?).await,
-        }
-    }
-
-    /// As [`Self::audit_key`], for a set-up: makes the key if no record needs an existing one.
+    /// As [`Self::audit_key`], for a set-up, one of which runs at a time: makes the key if no record
+    /// needs an existing one.
     pub(super) async fn audit_key_for_set_up(&self, tx: &mut Tx) -> Result<Arc<AuditKey>> {
-        if tx.installation_key(KeyPurpose::Audit).await?.is_none() && tx.needs_audit_key().await? {
+        if let Some(row) = tx.installation_key(KeyPurpose::Audit).await? {
+            return self.unwrap_audit_key(row).await;
+        }
+        if tx.needs_audit_key().await? {
             return Err(Error::internal(Missing(KeyPurpose::Audit)));
         }
-        let key = self.get_or_make(tx, KeyPurpose::Audit).await?;
+        let (key, row) = self.new_installation_key(KeyPurpose::Audit).await?;
+        if !tx.insert_installation_key(KeyPurpose::Audit, &row, self.now()).await? {
+            return Err(Error::internal("another set-up made the key for records at the same time; run it again"));
+        }
         Ok(Arc::new(AuditKey::new(&key).map_err(Error::internal)?))
     }
 
@@ -81,16 +101,35 @@ impl Installation {
         if let Some(key) = self.0.installation_keys.signing.get() {
             return Ok(key.clone());
         }
-        // Without a transaction, so that none waits for the provider of the master keys. If another
-        // server makes the key first, the one made here is dropped.
-        let mut conn = self.0.store.conn().await?;
-        if conn.installation_key(KeyPurpose::Signing).await?.is_none() && conn.needs_signing_key().await? {
+        let key = match self.signing_key_row().await? {
+            Some(row) => self.unwrap_installation_key(KeyPurpose::Signing, row).await?,
+            None => self.make_signing_key().await?,
+        };
+        let key = Arc::new(SigningKey::new(&key).map_err(Error::internal)?);
+        Ok(self.0.installation_keys.signing.get_or_init(|| key).clone())
+    }
+
+    async fn signing_key_row(&self) -> Result<Option<InstallationKeyRow>> {
+        let mut conn = self.0.store.reader().await?;
+        let row = conn.installation_key(KeyPurpose::Signing).await?;
+        if row.is_none() && conn.needs_signing_key().await? {
             tracing::error!("{}", Missing(KeyPurpose::Signing));
             return Err(Error::internal(Missing(KeyPurpose::Signing)));
         }
-        let key = self.get_or_make(&mut conn, KeyPurpose::Signing).await?;
-        let key = Arc::new(SigningKey::new(&key).map_err(Error::internal)?);
-        Ok(self.0.installation_keys.signing.get_or_init(|| key).clone())
+        Ok(row)
+    }
+
+    /// Makes the signing key, unless another caller or server is faster: gives theirs then.
+    async fn make_signing_key(&self) -> Result<InstallationKey> {
+        let (key, row) = self.new_installation_key(KeyPurpose::Signing).await?;
+        let mut conn = self.0.store.conn().await?;
+        let is_first = conn.insert_installation_key(KeyPurpose::Signing, &row, self.now()).await?;
+        drop(conn);
+        if is_first {
+            return Ok(key);
+        }
+        let row = self.signing_key_row().await?.ok_or_else(|| Error::internal(Missing(KeyPurpose::Signing)))?;
+        self.unwrap_installation_key(KeyPurpose::Signing, row).await
     }
 
     /// The public keys for verifying receipts and heads of this installation, as a JWK set (RFC
@@ -102,24 +141,11 @@ impl Installation {
         Ok(self.signing_key().await?.jwks())
     }
 
-    async fn get_or_make(&self, conn: &mut Conn, purpose: KeyPurpose) -> Result<InstallationKey> {
-        loop {
-            if let Some(row) = conn.installation_key(purpose).await? {
-                return self.unwrap_installation_key(purpose, row).await;
-            }
-            let key = InstallationKey::generate(purpose).map_err(Error::internal)?;
-            let WrappedKey { master_key, bytes } = self.wrap_installation_key(&key).await?;
-            let row = InstallationKeyRow { master_key, wrapped: bytes };
-            if conn.insert_installation_key(purpose, &row, self.now()).await? {
-                return Ok(key);
-            }
-            // Another server was faster.
-        }
-    }
-
-    async fn wrap_installation_key(&self, key: &InstallationKey) -> Result<WrappedKey> {
-        let bound = WrapContext::for_installation_key(key.purpose());
-        self.0.cache.master().wrap(key.secret(), &bound).await.map_err(|error| keyring_error(Arc::new(error)))
+    async fn new_installation_key(&self, purpose: KeyPurpose) -> Result<(InstallationKey, InstallationKeyRow)> {
+        let key = InstallationKey::generate(purpose).map_err(Error::internal)?;
+        let wrapped = self.0.cache.master().wrap(key.secret(), &WrapContext::for_installation_key(purpose)).await;
+        let WrappedKey { master_key, bytes } = wrapped.map_err(|error| keyring_error(Arc::new(error)))?;
+        Ok((key, InstallationKeyRow { master_key, wrapped: bytes }))
     }
 
     async fn unwrap_installation_key(&self, purpose: KeyPurpose, row: InstallationKeyRow) -> Result<InstallationKey> {

@@ -219,8 +219,28 @@ both! {
         let other = engine.server(&world);
         let before = engine.asked(DATA_KEY_OPENED);
         let all = futures::future::join_all((0..20).map(|_| resolve(&other))).await;
-        assert!(all.iter().all(Result::is_ok));
+        let refused: Vec<_> = all.into_iter().filter_map(Result::err).collect();
+        assert!(refused.is_empty(), "{refused:?}");
         assert_eq!(engine.asked(DATA_KEY_OPENED) - before, 1);
+    }
+
+    async fn the_first_callers_of_a_server_hold_no_connection_while_the_engine_is_slow(world: World) {
+        let engine = StandIn::start().await;
+        let mut world = world;
+        world.set_up_with(MasterKeys::new(engine.transit())).await;
+        world.demo().await;
+        world.vault.entries().create(&user("bob"), entry("TOKEN", "a value")).await.unwrap();
+        engine.set(|engine| engine.fault = Fault::Slow);
+        // More than there are connections, at a server that has opened no key yet.
+        let new = engine.server(&world);
+        let first = (0..40).map(|_| resolve(&new));
+        let (first, beside) = tokio::join!(futures::future::join_all(first), async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let began = Instant::now();
+            resolve(&world.vault).await.map(|()| began.elapsed())
+        });
+        assert!(first.iter().all(|answer| answer.as_ref().unwrap_err().code().as_str() == "UNAVAILABLE"));
+        assert!(beside.as_ref().unwrap() < &Duration::from_secs(2), "{beside:?}");
     }
 
     async fn the_engines_key_is_rotated_and_everything_follows(world: World) {
