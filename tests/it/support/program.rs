@@ -19,6 +19,8 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 const ISSUER: &str = "https://id.example";
+/// How long a server may take to answer, also on a busy machine.
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
 /// A database, a keyring and an issuer, with the program beside them.
 pub struct Installation {
@@ -165,21 +167,45 @@ impl Installation {
     }
 
     async fn start(&self, keyring: &Path, filter: &str, log: &Path, settings: &[(&str, &str)]) -> Running {
+        // Another process may take a port between its choice and its use.
+        for _ in 0..3 {
+            if let Some(running) = self.try_start(keyring, filter, log, settings).await {
+                return running;
+            }
+        }
+        panic!("the server ends at once: {}", std::fs::read_to_string(log).unwrap());
+    }
+
+    /// Starts `serve`; gives nothing when it ends at once.
+    async fn try_start(
+        &self,
+        keyring: &Path,
+        filter: &str,
+        log: &Path,
+        settings: &[(&str, &str)],
+    ) -> Option<Running> {
         // Held together, so that they differ.
         let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [address, metrics] = free.map(|listener| listener.local_addr().unwrap().to_string());
         let mut command = self.command(&["serve", "--listen", &address, "--metrics-listen", &metrics]);
         command.env("VAULT_KEYRING_FILE", keyring).envs(settings.iter().copied());
-        let log = File::options().create(true).append(true).open(log).unwrap();
-        let child = command.env("RUST_LOG", filter).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let running = Running { url: format!("http://{address}"), metrics_url: format!("http://{metrics}"), child };
-        for _ in 0..1_500 {
-            if reqwest::get(format!("{}/healthz", running.url)).await.is_ok() {
-                return running;
+        let file = File::options().create(true).append(true).open(log).unwrap();
+        let child = command.env("RUST_LOG", filter).stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        let url = format!("http://{address}");
+        let mut running = Running { url, metrics_url: format!("http://{metrics}"), child };
+        let started = Instant::now();
+        while started.elapsed() < STARTS_WITHIN {
+            let answers = reqwest::get(format!("{}/healthz", running.url)).await.is_ok();
+            // Another process may be what answers.
+            if running.child.try_wait().unwrap().is_some() {
+                return None;
+            }
+            if answers {
+                return Some(running);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("the server is not there within thirty seconds");
+        panic!("the server is not there in time: {}", std::fs::read_to_string(log).unwrap());
     }
 
     /// A token of `user:ID`, `service:ID` or `runtime:ID`.
