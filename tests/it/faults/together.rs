@@ -22,7 +22,7 @@ fn repeats(
         let mut times = 0;
         while !ended.load(Ordering::Relaxed) {
             for command in commands {
-                it.done(command).await;
+                it.done_in_the_end(command).await;
             }
             times += 1;
         }
@@ -50,7 +50,7 @@ pub async fn replace_master_key(it: &Installation, servers: &[u32]) {
     signal("HUP", servers);
     // Nothing tells when the servers have read it.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    it.done(&["keys", "rotate"]).await;
+    it.done_in_the_end(&["keys", "rotate"]).await;
 }
 
 /// Registers projects, fills and deletes them. Gives how many.
@@ -65,10 +65,10 @@ async fn deletes(it: &Installation, servers: &[Running; 2], ended: &AtomicBool) 
         let create = format!(
             "mutation {{ createVaultEntry(input: {{ projectId: \"{project}\", name: \"A\", value: \"v\", category: SECRET }}) {{ entry {{ id }} }} }}"
         );
-        let answer = it.ask(there, "user:alice", &create, json!({})).await.unwrap();
+        let answer = it.answer(there, "user:alice", &create).await;
         assert!(answer["data"]["createVaultEntry"]["entry"]["id"].is_string(), "{answer}");
         let delete = format!("mutation {{ deleteProjectVault(projectId: \"{project}\") {{ userErrors {{ code }} }} }}");
-        let answer = it.ask(there, "service:platform", &delete, json!({})).await.unwrap();
+        let answer = it.answer(there, "service:platform", &delete).await;
         assert_eq!(answer["data"]["deleteProjectVault"]["userErrors"], json!([]), "{answer}");
     }
     unreachable!()

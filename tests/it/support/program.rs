@@ -151,6 +151,19 @@ impl Installation {
         ran.out
     }
 
+    /// As [`Self::done`], also while others keep SQLite's one write lock: again where it says so.
+    pub async fn done_in_the_end(&self, args: &[&str]) {
+        for _ in 0..10 {
+            let ran = self.run(args).await;
+            if ran.status == 0 {
+                return;
+            }
+            let is_busy = self.backend == Backend::Sqlite && ran.err.contains("ry again");
+            assert!(is_busy, "{args:?}: {}{}", ran.out, ran.err);
+        }
+        panic!("{args:?} was told to try again ten times");
+    }
+
     /// Starts `serve`, with its log in a file.
     pub async fn serve(&self, filter: &str, log: &Path) -> Running {
         self.start(&self.keyring(), filter, log, &[]).await
@@ -177,13 +190,7 @@ impl Installation {
     }
 
     /// Starts `serve`; gives nothing when it ends at once.
-    async fn try_start(
-        &self,
-        keyring: &Path,
-        filter: &str,
-        log: &Path,
-        settings: &[(&str, &str)],
-    ) -> Option<Running> {
+    async fn try_start(&self, keyring: &Path, filter: &str, log: &Path, settings: &[(&str, &str)]) -> Option<Running> {
         // Held together, so that they differ.
         let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [address, metrics] = free.map(|listener| listener.local_addr().unwrap().to_string());
@@ -230,6 +237,17 @@ impl Installation {
     /// Asks a server over HTTP; none when it does not answer.
     pub async fn ask(&self, running: &Running, who: &str, query: &str, variables: Value) -> Option<Value> {
         self.ask_at(&running.url, who, query, variables).await
+    }
+
+    /// As [`Self::ask`], also while others keep SQLite's one write lock: again where it says so.
+    pub async fn answer(&self, running: &Running, who: &str, query: &str) -> Value {
+        for _ in 0..10 {
+            let answer = self.ask(running, who, query, json!({})).await.unwrap();
+            if self.backend == Backend::Postgres || !answer.to_string().contains("UNAVAILABLE") {
+                return answer;
+            }
+        }
+        panic!("no answer but UNAVAILABLE, ten times: {query}");
     }
 
     /// As [`Self::ask`], at an address.
