@@ -2,7 +2,9 @@
 //! tokens, permissions, database or records. `resolveSecrets` takes and answers what the vault's
 //! does.
 //!
-//! `bare IP:PORT` serves until it is ended.
+//! `bare IP:PORT` serves until it is ended. `bare IP:PORT FILE` does the least that a vault with durable
+//! records has to do besides: before it answers `resolveSecrets`, a row of 500 bytes is committed
+//! to SQLite in that file, synced to the disk, together with the rows of the calls that wait.
 
 use async_graphql::{EmptyMutation, EmptySubscription, Enum, ID, InputObject, Object, Request, Schema, SimpleObject};
 use axum::Router;
@@ -13,8 +15,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::serve::ListenerExt as _;
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, ExpressionMethods as _, QueryResult, RunQueryDsl as _, SqliteConnection};
 use std::error::Error;
+use std::sync::mpsc;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 enum VaultResolvePurpose {
@@ -49,7 +55,53 @@ struct ResolvedSecrets {
     secrets: Vec<ResolvedSecret>,
 }
 
-struct Query;
+diesel::table! {
+    /// What is durable before an answer leaves.
+    records (id) {
+        /// The number of the record.
+        id -> BigInt,
+        /// Its bytes.
+        record -> Binary,
+    }
+}
+
+/// Size of a record, in bytes: about that of an event of the vault.
+const RECORD: usize = 500;
+
+/// Tells a caller that its record is durable.
+type Recorded = oneshot::Sender<()>;
+
+/// Commits the records of the callers that wait, all at once.
+fn record(conn: &mut SqliteConnection, calls: &mpsc::Receiver<Recorded>) -> QueryResult<()> {
+    while let Ok(first) = calls.recv() {
+        let waiting: Vec<_> = std::iter::once(first).chain(calls.try_iter()).collect();
+        conn.immediate_transaction(|conn| {
+            for _ in &waiting {
+                diesel::insert_into(records::table).values(records::record.eq([7; RECORD].as_slice())).execute(conn)?;
+            }
+            QueryResult::Ok(())
+        })?;
+        for caller in waiting {
+            let _left = caller.send(());
+        }
+    }
+    Ok(())
+}
+
+fn recorder(file: &str) -> Result<mpsc::Sender<Recorded>, Box<dyn Error>> {
+    let mut conn = SqliteConnection::establish(file)?;
+    conn.batch_execute(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 10000; \
+         CREATE TABLE records (id INTEGER PRIMARY KEY, record BLOB NOT NULL)",
+    )?;
+    let (calls, waiting) = mpsc::channel();
+    std::thread::spawn(move || record(&mut conn, &waiting));
+    Ok(calls)
+}
+
+struct Query {
+    recorder: Option<mpsc::Sender<Recorded>>,
+}
 
 #[Object]
 impl Query {
@@ -57,10 +109,15 @@ impl Query {
         "constant"
     }
 
-    async fn resolve_secrets(&self, input: ResolveSecretsInput) -> ResolvedSecrets {
+    async fn resolve_secrets(&self, input: ResolveSecretsInput) -> async_graphql::Result<ResolvedSecrets> {
+        if let Some(recorder) = &self.recorder {
+            let (recorded, is_recorded) = oneshot::channel();
+            recorder.send(recorded)?;
+            is_recorded.await?;
+        }
         let secret =
             |name| ResolvedSecret { name, outcome: SecretOutcome::Resolved, value: Some("constant".to_owned()) };
-        ResolvedSecrets { secrets: input.names.unwrap_or_default().into_iter().map(secret).collect() }
+        Ok(ResolvedSecrets { secrets: input.names.unwrap_or_default().into_iter().map(secret).collect() })
     }
 }
 
@@ -76,8 +133,10 @@ async fn graphql(State(schema): State<Bare>, body: Bytes) -> Response {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let address = std::env::args().nth(1).ok_or("usage: bare IP:PORT")?;
-    let schema = Schema::new(Query, EmptyMutation, EmptySubscription);
+    let mut arguments = std::env::args().skip(1);
+    let address = arguments.next().ok_or("usage: bare IP:PORT [FILE]")?;
+    let recorder = arguments.next().map(|file| recorder(&file)).transpose()?;
+    let schema = Schema::new(Query { recorder }, EmptyMutation, EmptySubscription);
     let app = Router::new().route("/graphql", post(graphql)).with_state(schema);
     let listener = TcpListener::bind(address).await?.tap_io(|connection| {
         // An answer that waits for an acknowledgement would only make the stack look slower.

@@ -1,4 +1,5 @@
-"""The bare stack: async-graphql over axum, answering constants (examples/bare.rs)."""
+"""The bare stack: async-graphql over axum, answering constants, with and without a durable record
+(examples/bare.rs)."""
 
 import json
 
@@ -12,9 +13,11 @@ HEADERS = {"Content-Type": "application/json"}
 class Bare:
     """A running bare stack."""
 
-    def __init__(self, workspace):
+    def __init__(self, workspace, records=False):
         self.port = free_port()
-        self.process = workspace.start("bare", [programs.example("bare"), f"127.0.0.1:{self.port}"])
+        name = "bare-recording" if records else "bare"
+        file = [str(workspace.path / "bare.sqlite")] if records else []
+        self.process = workspace.start(name, [programs.example("bare"), f"127.0.0.1:{self.port}", *file])
         # It answers POST alone.
         wait_until(lambda: answers(self.port, "/graphql", (405,)), "the bare stack", self.process)
 

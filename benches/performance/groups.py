@@ -97,6 +97,9 @@ def embedded(run):
         if not run.options.no_examples:
             stack = bare.Bare(workspace)
             measures.append(of("bare", "bare stack, the same operation with a constant answer", stack.same_operation(vault, data)))
+            recording = bare.Bare(workspace, records=True)
+            label = "bare stack, the same operation with a constant answer and a durable record"
+            measures.append(of("recording", label, recording.same_operation(vault, data)))
             measures.append(of("answer", "bare stack, { answer }", stack.answer()))
         measures += [
             of("session", f"vault, embedded, session start of {SESSION}", vault.session(data), SESSION),
@@ -119,6 +122,7 @@ def full(run):
         setup = Full(workspace, run.program, database.create("vault"), fga.url())
         strict, cached = setup.serve(), setup.serve(max_age_ms=1000)
         load_vault(run, strict, "vault")
+        database.settle()
         servers = {
             "the vault, full": strict.process.pid, "OpenFGA": fga.process.pid,
             "PostgreSQL of the vault and OpenFGA": database.process.pid,
@@ -144,6 +148,7 @@ def full(run):
                 bao = openbao.on_postgres(workspace, own.create("openbao"), name, tuned)
                 label = "OpenBao on PostgreSQL, " + ("tuned" if tuned else "as it comes")
                 timed(f"{label}: the same entries", lambda: bao.load(data))
+                own.settle()
                 servers[label] = bao.process.pid
                 servers[f"PostgreSQL of {label}"] = own.process.pid
                 measures.append(of(key, f"{label}, one read", bao.one_secret(data), 1))

@@ -29,10 +29,15 @@ def powers(low, high):
 
 
 class Side:
-    """One shape of the vault in servers of its own; OpenFGA only where it is used."""
+    """One shape of the vault in servers of its own; OpenFGA and PostgreSQL only where they are used."""
 
-    def __init__(self, vault, fga=None):
-        self.vault, self.fga = vault, fga
+    def __init__(self, vault, fga=None, database=None):
+        self.vault, self.fga, self.database = vault, fga, database
+
+    def load(self, data, projects=None):
+        self.vault.load(data, projects)
+        if self.database:
+            self.database.settle()
 
 
 @contextlib.contextmanager
@@ -43,7 +48,7 @@ def started(run, shape):
         else:
             database = postgres.Postgres(workspace, "postgres")
             fga = openfga.OpenFga(workspace, database.create("openfga"))
-            side = Side(Full(workspace, run.program, database.create("vault"), fga.url()).serve(), fga)
+            side = Side(Full(workspace, run.program, database.create("vault"), fga.url()).serve(), fga, database)
         side.vault.organize(run.agents)
         yield side, workspace
 
@@ -99,7 +104,7 @@ class Growth:
                 points[shape], done = [], 0
                 for projects in steps:
                     data, began = self.data(projects, each), time.monotonic()
-                    side.vault.load(data, range(done, projects))
+                    side.load(data, range(done, projects))
                     took = time.monotonic() - began
                     speed[shape] = (projects - done) * each / took
                     say(f"{shape}: {(projects - done) * each:,} entries in {took:.1f} s")
@@ -129,7 +134,7 @@ class Growth:
                 one, whole = [], []
                 for size in SIZES:
                     data = self.data(4, size, f"of{size}-")
-                    side.vault.load(data)
+                    side.load(data)
                     for line, what, target in (
                         (one, "one secret", side.vault.one_secret(data)),
                         (whole, "session start", side.vault.session(data)),
@@ -145,7 +150,7 @@ class Growth:
         """Tuples of other projects, written to OpenFGA itself."""
         with started(self.run, "full") as (side, workspace):
             data = self.data(100, 10)
-            side.vault.load(data)
+            side.load(data)
             store, line, done = side.fga.store(), [], 0
             path = f"/stores/{store}/write"
 
@@ -182,7 +187,7 @@ class Growth:
         for shape in self.shapes():
             with started(self.run, shape) as (side, workspace):
                 data = self.data(100, 20)
-                side.vault.load(data)
+                side.load(data)
                 sweep(shape, side.vault.one_secret(data), workspace)
         if self.run.bao:
             with Workspace(self.run.options.keep_logs) as workspace:

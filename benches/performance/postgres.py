@@ -69,6 +69,12 @@ class Postgres:
         self.sql(f"CREATE DATABASE {database}")
         return self.url(database)
 
+    def settle(self):
+        """What autovacuum does a minute or so after loading: until then, plans are made without statistics,
+        and a measure depends on whether it came before or after."""
+        command = [self.bin / "vacuumdb", "--all", "--analyze", "--quiet", "-U", "postgres", "-h", "127.0.0.1", "-p", str(self.port)]
+        subprocess.run(command, check=True, capture_output=True, env=environment())
+
     def prepare_commits(self):
         self.create("commits")
         self.sql("CREATE TABLE one_row (id bigserial PRIMARY KEY, note text NOT NULL)", "commits")
