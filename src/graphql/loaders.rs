@@ -12,7 +12,8 @@ use crate::vault::{
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::hash::Hash;
+use std::sync::{Arc, OnceLock};
 
 /// Maximum number of keys in one batch: more than any operation can ask for, so that no batch is
 /// split.
@@ -23,36 +24,51 @@ type Shared = Arc<Error>;
 
 type Cached<T> = DataLoader<T, HashMapCache>;
 
+/// A loader that is made when it is first used: most requests use few of them.
+struct Lazy<T>(OnceLock<Cached<T>>);
+
 /// The caller of one request, and its loaders.
 pub(super) struct RequestContext {
     pub vault: Vault,
     pub caller: Caller,
     pub concealment: Concealment,
     pub user_errors: UserErrors,
-    access: Cached<Decisions>,
-    entries: Cached<Entries>,
-    pages: Cached<Pages>,
-    totals: Cached<Totals>,
-    versions: Cached<Versions>,
-    usage: Cached<Uses>,
-    exposures: Cached<Exposures>,
-    milestones: Cached<Milestones>,
-    approved: Cached<Approved>,
-    summaries: Cached<Summaries>,
-    left_out: Cached<LeftOutCounts>,
+    loads: PendingLoads,
+    access: Lazy<Decisions>,
+    entries: Lazy<Entries>,
+    pages: Lazy<Pages>,
+    totals: Lazy<Totals>,
+    versions: Lazy<Versions>,
+    usage: Lazy<Uses>,
+    exposures: Lazy<Exposures>,
+    milestones: Lazy<Milestones>,
+    approved: Lazy<Approved>,
+    summaries: Lazy<Summaries>,
+    left_out: Lazy<LeftOutCounts>,
 }
 
 struct Decisions(Vault, Caller);
-struct Entries(Vault);
-struct Pages(Vault);
-struct Totals(Vault);
-struct Versions(Vault);
-struct Uses(Vault);
-struct Exposures(Vault);
-struct Milestones(Vault);
-struct Approved(Vault);
-struct Summaries(Vault);
-struct LeftOutCounts(Vault);
+
+impl From<&RequestContext> for Decisions {
+    fn from(request: &RequestContext) -> Self {
+        Self(request.vault.clone(), request.caller.clone())
+    }
+}
+
+/// Declares loaders that need nothing but the vault.
+macro_rules! loaders {
+    ($($name:ident),+) => {$(
+        struct $name(Vault);
+
+        impl From<&RequestContext> for $name {
+            fn from(request: &RequestContext) -> Self {
+                Self(request.vault.clone())
+            }
+        }
+    )+};
+}
+
+loaders!(Entries, Pages, Totals, Versions, Uses, Exposures, Milestones, Approved, Summaries, LeftOutCounts);
 
 impl Loader<PermissionOn> for Decisions {
     /// `None` when the permission is not held, so that a no is cached too.
@@ -165,34 +181,57 @@ fn own(error: &Shared) -> Error {
     }
 }
 
-fn cached<T>(loader: T, loads: &PendingLoads) -> Cached<T> {
-    DataLoader::with_cache(loader, loads.clone(), NoDelay, HashMapCache::default()).max_batch_size(MAX_KEYS)
+impl<T> Default for Lazy<T> {
+    fn default() -> Self {
+        Self(OnceLock::new())
+    }
+}
+
+impl<T: for<'a> From<&'a RequestContext>> Lazy<T> {
+    fn of(&self, request: &RequestContext) -> &Cached<T> {
+        self.0.get_or_init(|| {
+            DataLoader::with_cache(T::from(request), request.loads.clone(), NoDelay, HashMapCache::default())
+                .max_batch_size(MAX_KEYS)
+        })
+    }
+
+    /// Clears the loader's cache.
+    fn forget<K>(&self)
+    where
+        K: Send + Sync + Hash + Eq + Clone + 'static,
+        T: Loader<K>,
+    {
+        if let Some(loader) = self.0.get() {
+            loader.clear::<K>();
+        }
+    }
 }
 
 impl RequestContext {
     pub(super) fn new(
         vault: Vault,
         caller: Caller,
-        loads: &PendingLoads,
+        loads: PendingLoads,
         concealment: Concealment,
         user_errors: UserErrors,
     ) -> Self {
         Self {
-            access: cached(Decisions(vault.clone(), caller.clone()), loads),
-            entries: cached(Entries(vault.clone()), loads),
-            pages: cached(Pages(vault.clone()), loads),
-            totals: cached(Totals(vault.clone()), loads),
-            versions: cached(Versions(vault.clone()), loads),
-            usage: cached(Uses(vault.clone()), loads),
-            exposures: cached(Exposures(vault.clone()), loads),
-            milestones: cached(Milestones(vault.clone()), loads),
-            approved: cached(Approved(vault.clone()), loads),
-            summaries: cached(Summaries(vault.clone()), loads),
-            left_out: cached(LeftOutCounts(vault.clone()), loads),
             vault,
             caller,
             concealment,
             user_errors,
+            loads,
+            access: Lazy::default(),
+            entries: Lazy::default(),
+            pages: Lazy::default(),
+            totals: Lazy::default(),
+            versions: Lazy::default(),
+            usage: Lazy::default(),
+            exposures: Lazy::default(),
+            milestones: Lazy::default(),
+            approved: Lazy::default(),
+            summaries: Lazy::default(),
+            left_out: Lazy::default(),
         }
     }
 
@@ -201,7 +240,7 @@ impl RequestContext {
         &self,
         keys: impl IntoIterator<Item = PermissionOn>,
     ) -> Result<HashMap<PermissionOn, ProjectAccess>, Error> {
-        let answers = self.access.load_many(keys).await.map_err(|error| own(&error))?;
+        let answers = self.access.of(self).load_many(keys).await.map_err(|error| own(&error))?;
         Ok(answers.into_iter().filter_map(|(key, access)| Some((key, access?))).collect())
     }
 
@@ -236,21 +275,21 @@ impl RequestContext {
     }
 
     pub(super) async fn entry(&self, id: EntryId) -> Result<Option<Entry>, Error> {
-        self.entries.load_one(id).await.map_err(|error| own(&error))
+        self.entries.of(self).load_one(id).await.map_err(|error| own(&error))
     }
 
     pub(super) async fn page(&self, page: EntryListPage) -> Result<Page<Entry>, Error> {
-        let found = self.pages.load_one(page).await.map_err(|error| own(&error))?;
+        let found = self.pages.of(self).load_one(page).await.map_err(|error| own(&error))?;
         found.ok_or_else(|| Error::internal("a page of entries was not loaded"))
     }
 
     /// The number of entries in a list.
     pub(super) async fn total(&self, list: EntryList) -> Result<i64, Error> {
-        Ok(self.totals.load_one(list).await.map_err(|error| own(&error))?.unwrap_or_default())
+        Ok(self.totals.of(self).load_one(list).await.map_err(|error| own(&error))?.unwrap_or_default())
     }
 
     pub(super) async fn versions(&self, id: EntryId) -> Result<Vec<Version>, Error> {
-        Ok(self.versions.load_one(id).await.map_err(|error| own(&error))?.unwrap_or_default())
+        Ok(self.versions.of(self).load_one(id).await.map_err(|error| own(&error))?.unwrap_or_default())
     }
 
     /// How agents have used an entry.
@@ -258,60 +297,63 @@ impl RequestContext {
         if let Some(usage) = entry.usage {
             return Ok(usage);
         }
-        Ok(self.usage.load_one(entry.id).await.map_err(|error| own(&error))?.unwrap_or_default())
+        Ok(self.usage.of(self).load_one(entry.id).await.map_err(|error| own(&error))?.unwrap_or_default())
     }
 
     pub(super) async fn exposures(&self, _: &Authorized<CanAdminister>, id: EntryId) -> Result<Vec<Exposure>, Error> {
-        Ok(self.exposures.load_one(id).await.map_err(|error| own(&error))?.unwrap_or_default())
+        Ok(self.exposures.of(self).load_one(id).await.map_err(|error| own(&error))?.unwrap_or_default())
     }
 
     /// Loads the versions of these entries in one batch, for fields that will read them one by one.
     pub(super) async fn know_versions(&self, ids: impl IntoIterator<Item = EntryId>) -> Result<(), Error> {
-        self.versions.load_many(ids).await.map(drop).map_err(|error| own(&error))
+        self.versions.of(self).load_many(ids).await.map(drop).map_err(|error| own(&error))
     }
 
     /// As [`Self::know_versions`], for exposures.
     pub(super) async fn know_exposures(&self, ids: impl IntoIterator<Item = EntryId>) -> Result<(), Error> {
-        self.exposures.load_many(ids).await.map(drop).map_err(|error| own(&error))
+        self.exposures.of(self).load_many(ids).await.map(drop).map_err(|error| own(&error))
     }
 
     pub(super) async fn milestone(&self, id: MilestoneId) -> Result<Option<Milestone>, Error> {
-        self.milestones.load_one(id).await.map_err(|error| own(&error))
+        self.milestones.of(self).load_one(id).await.map_err(|error| own(&error))
     }
 
     /// The names that a project approves for its sessions.
     pub(super) async fn approved_names(&self, project: &ProjectId) -> Result<ApprovedNames, Error> {
-        Ok(self.approved.load_one(project.clone()).await.map_err(|error| own(&error))?.unwrap_or_default())
+        Ok(self.approved.of(self).load_one(project.clone()).await.map_err(|error| own(&error))?.unwrap_or_default())
     }
 
     /// The numbers of a project's entries.
     pub(super) async fn summary(&self, project: &ProjectId) -> Result<Summary, Error> {
-        Ok(self.summaries.load_one(project.clone()).await.map_err(|error| own(&error))?.unwrap_or_default())
+        Ok(self.summaries.of(self).load_one(project.clone()).await.map_err(|error| own(&error))?.unwrap_or_default())
     }
 
     /// The number of a project's entries whose names its sessions do not receive.
     pub(super) async fn left_out_count(&self, project: &ProjectId) -> Result<i64, Error> {
-        Ok(self.left_out.load_one(project.clone()).await.map_err(|error| own(&error))?.unwrap_or_default())
+        Ok(self.left_out.of(self).load_one(project.clone()).await.map_err(|error| own(&error))?.unwrap_or_default())
     }
 
     /// Caches milestones that were read as a list.
     pub(super) async fn know(&self, milestones: &[Milestone]) {
-        self.milestones.feed_many(milestones.iter().map(|milestone| (milestone.id.clone(), milestone.clone()))).await;
+        self.milestones
+            .of(self)
+            .feed_many(milestones.iter().map(|milestone| (milestone.id.clone(), milestone.clone())))
+            .await;
     }
 
     /// Clears the caches, since a change makes them stale.
     pub(super) fn forget(&self) {
-        self.access.clear::<PermissionOn>();
-        self.entries.clear::<EntryId>();
-        self.pages.clear::<EntryListPage>();
-        self.totals.clear::<EntryList>();
-        self.versions.clear::<EntryId>();
-        self.usage.clear::<EntryId>();
-        self.exposures.clear::<EntryId>();
-        self.milestones.clear::<MilestoneId>();
-        self.approved.clear::<ProjectId>();
-        self.summaries.clear::<ProjectId>();
-        self.left_out.clear::<ProjectId>();
+        self.access.forget::<PermissionOn>();
+        self.entries.forget::<EntryId>();
+        self.pages.forget::<EntryListPage>();
+        self.totals.forget::<EntryList>();
+        self.versions.forget::<EntryId>();
+        self.usage.forget::<EntryId>();
+        self.exposures.forget::<EntryId>();
+        self.milestones.forget::<MilestoneId>();
+        self.approved.forget::<ProjectId>();
+        self.summaries.forget::<ProjectId>();
+        self.left_out.forget::<ProjectId>();
     }
 }
 

@@ -302,7 +302,7 @@ impl Api {
             request = request.data(RequestContext::new(
                 self.vault.clone(),
                 caller,
-                &loads,
+                loads.clone(),
                 concealment.clone(),
                 user_errors.clone(),
             ));
