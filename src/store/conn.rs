@@ -4,7 +4,7 @@ use super::records::{
     Candidates, ChainRow, ChainedEvent, CiphertextRow, Cut, DataKeyRow, DataKeyTotals, DeletedEntryRow, DueEntry,
     EntryCounts, EntryLists, EntryPage, EntryRow, EntrySelection, EntryView, ErasedRows, EventRow, EventSelection,
     ExposureRow, InstallationKeyRow, Link, LiveEntryRow, MilestoneRow, NoticeRow, OutboxRow, ProjectRow, ProjectState,
-    ReplacedKeyRow, SettingRow, TipRow, TupleRow, UsageRow, Uses, VersionRow, VersionView, WantedValues,
+    ReplacedKeyRow, SettingRow, TipRow, TupleRow, UsageRow, Uses, Values, VersionRow, VersionView,
 };
 use super::{Result, postgres, sqlite};
 use crate::domain::{
@@ -240,9 +240,9 @@ queries! {
         pub fn count_live(project: &ProjectId) -> i64;
         /// The versions of entries, by entry, newest first.
         pub fn versions_of(ids: &[EntryId]) -> Vec<VersionView>;
-        /// The entries of these names, or of all names, that an agent may receive, with the wanted
+        /// The entries of these names, or of all names, that an agent may receive, with these
         /// values.
-        pub fn candidates(project: &ProjectId, milestone: Option<&MilestoneId>, names: Option<&[String]>, values: Option<WantedValues<'_>>) -> Candidates;
+        pub fn candidates(project: &ProjectId, milestone: Option<&MilestoneId>, names: Option<&[String]>, values: Values) -> Candidates;
     }
     entry_lists {
         /// Counts the entries of each of these projects that has any, as they are at `now`; those that

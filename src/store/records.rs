@@ -153,14 +153,13 @@ pub struct CandidateRow {
     pub approved: bool,
 }
 
-/// The values a resolve reads: those of entries that are live now and whose names the workspace
-/// does not provide.
-#[derive(Clone, Copy)]
-pub struct WantedValues<'a> {
-    /// The instant that divides expired from live.
-    pub now: Timestamp,
-    /// The names that the workspace provides.
-    pub provided: &'a [&'a str],
+/// Which values are read with the candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Values {
+    /// Those of the entries that are not disabled and expire after this instant.
+    ExpiringAfter(Timestamp),
+    /// None.
+    None,
 }
 
 /// Everything a resolve reads, from one statement.

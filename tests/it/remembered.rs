@@ -2,9 +2,9 @@
 //! whoever changes it.
 
 use crate::support::{World, agent_asks, entry, runtime, service, tool_asks, user};
-use project_vault::domain::{Error, ProjectStatus, SecretOutcome};
+use project_vault::domain::{Error, Narrowing, Principal, ProjectStatus, RuntimeId, SecretOutcome};
 use project_vault::permission::Operator;
-use project_vault::vault::{AgentChange, Change, Rotation};
+use project_vault::vault::{AgentChange, AgentQuestion, Caller, Change, ResolveRequest, Rotation};
 use secrecy::ExposeSecret as _;
 
 /// The outcome and the value of the one secret, or the code of the error.
@@ -14,6 +14,14 @@ async fn received(world: &World) -> Result<(SecretOutcome, Option<String>), Stri
     let code = |error: Error| error.code().as_str().to_owned();
     let secret = resolved.map_err(code)?.secrets.pop().unwrap();
     Ok((secret.outcome, secret.value.map(|value| value.expose_secret().to_owned())))
+}
+
+/// The value of one secret, `None` if there is none, or the code of the error.
+async fn value_of(world: &World, name: &str) -> Result<Option<String>, String> {
+    let request = tool_asks(agent_asks("builder", &[name]));
+    let resolved = world.vault.agents().resolve(&runtime("acme-runtime"), request).await;
+    let secret = resolved.map_err(|error| error.code().as_str().to_owned())?.secrets.pop().unwrap();
+    Ok(secret.value.map(|value| value.expose_secret().to_owned()))
 }
 
 /// Resolves until everything that can be kept is kept.
@@ -160,6 +168,62 @@ both! {
         warm(&world).await;
         world.clock.advance(minute);
         assert_eq!(received(&world).await, Ok((SecretOutcome::Expired, None)));
+    }
+
+    async fn other_names_of_the_same_scope_are_answered_from_memory_too(world: World) {
+        world.demo().await;
+        for (name, value) in [("API_KEY", "first"), ("OTHER", "second"), ("THIRD", "third")] {
+            world.vault.entries().create(&user("bob"), entry(name, value)).await.unwrap();
+        }
+        for (name, value) in [("API_KEY", "first"), ("OTHER", "second"), ("THIRD", "third"), ("API_KEY", "first")] {
+            assert_eq!(value_of(&world, name).await, Ok(Some(value.to_owned())), "{name}");
+        }
+        assert_eq!(value_of(&world, "MISSING").await, Ok(None));
+    }
+
+    async fn a_large_scope_is_kept_name_by_name(world: World) {
+        world.demo().await;
+        for number in 0..40 {
+            let new = entry(&format!("KEY_{number}"), &format!("value {number}"));
+            world.vault.entries().create(&user("bob"), new).await.unwrap();
+        }
+        for number in [0, 1, 2, 39, 0, 1] {
+            let value = Ok(Some(format!("value {number}")));
+            assert_eq!(value_of(&world, &format!("KEY_{number}")).await, value);
+        }
+        world.sql("UPDATE entries SET name = 'KEY_X' WHERE name = 'KEY_1'").await.unwrap();
+        assert_eq!(value_of(&world, "KEY_1").await, Err("INTERNAL".to_owned()), "its own row is forged");
+        assert_eq!(value_of(&world, "KEY_0").await, Ok(Some("value 0".to_owned())), "another's is");
+    }
+
+    async fn a_forged_neighbour_keeps_no_name_from_being_answered(world: World) {
+        world.demo().await;
+        for (name, value) in [("API_KEY", "first"), ("OTHER", "second"), ("THIRD", "third")] {
+            world.vault.entries().create(&user("bob"), entry(name, value)).await.unwrap();
+        }
+        world.sql("UPDATE versions SET mac = 'x' WHERE entry_id IN (SELECT id FROM entries WHERE name = 'OTHER')").await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(value_of(&world, "API_KEY").await, Ok(Some("first".to_owned())));
+            assert_eq!(value_of(&world, "THIRD").await, Ok(Some("third".to_owned())));
+        }
+        let failures = async || world.number("SELECT count(*) AS n FROM audit_events WHERE outcome = 'FAILED' AND reason = 'INTERNAL'").await;
+        assert_eq!(failures().await, 0);
+        assert_eq!(value_of(&world, "OTHER").await, Err("INTERNAL".to_owned()));
+        assert_eq!(failures().await, 1);
+    }
+
+    async fn a_narrowed_token_gets_no_more_than_its_names_from_memory(world: World) {
+        world.demo().await;
+        for (name, value) in [("API_KEY", "first"), ("OTHER", "second")] {
+            world.vault.entries().create(&user("bob"), entry(name, value)).await.unwrap();
+        }
+        let all = || ResolveRequest { question: AgentQuestion { names: None, ..agent_asks("builder", &[]) }, ..tool_asks(agent_asks("builder", &[])) };
+        assert_eq!(world.vault.agents().resolve(&runtime("acme-runtime"), all()).await.unwrap().secrets.len(), 2);
+        let names = Some(["OTHER".to_owned()].into());
+        let narrowing = Narrowing { names, ..Narrowing::default() };
+        let caller = Caller { principal: Principal::Runtime(RuntimeId::parse("acme-runtime").unwrap(), narrowing), ..runtime("acme-runtime") };
+        let found = world.vault.agents().resolve(&caller, all()).await.unwrap().secrets;
+        assert_eq!(found.iter().map(|secret| secret.name.as_str()).collect::<Vec<_>>(), ["OTHER"]);
     }
 
     async fn callers_that_ask_together_each_get_their_own_answer(world: World) {

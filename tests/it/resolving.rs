@@ -7,7 +7,7 @@ use project_vault::domain::{
     AgentId, Category, Error, MilestoneId, Narrowing, Phase, Principal, ProjectId, ProjectStatus, RequestId, RuntimeId,
     SecretOutcome, Timestamp,
 };
-use project_vault::store::records::WantedValues;
+use project_vault::store::records::Values;
 use project_vault::vault::{
     AgentChange, AgentQuestion, AuditQuery, Caller, Change, EntryChanges, NewEntry, NewMilestone, Resolved,
 };
@@ -452,22 +452,23 @@ both! {
 
     async fn only_values_that_may_be_released_are_read(world: World) {
         world.demo().await;
-        for name in ["LIVE", "PROVIDED", "OLD", "OFF"] {
+        for name in ["LIVE", "OLD", "OFF"] {
             create(&world, entry(name, "v")).await;
         }
         create(&world, of_milestone("PHASED", "m")).await;
         world.sql("UPDATE entries SET expires_at = 1893456000000 WHERE name = 'OLD'").await.unwrap();
         world.sql("UPDATE entries SET disabled = (1 = 1) WHERE name = 'OFF'").await.unwrap();
         let mut conn = world.store.conn().await.unwrap();
-        let mut read = async |wanted: Option<WantedValues<'_>>| {
+        let mut read = async |wanted: Values| {
             let found = conn.candidates(&World::project(), Some(&World::milestone()), None, wanted).await.unwrap();
-            assert!(found.entries.len() == 5 && found.entries.iter().all(|row| row.size > 1));
+            assert!(found.entries.len() == 4 && found.entries.iter().all(|row| row.size > 1));
             let with_value = found.entries.iter().filter(|row| row.value.is_some()).map(|row| row.entry.name.clone());
             with_value.collect::<BTreeSet<String>>().into_iter().collect::<Vec<_>>()
         };
         let now = world.clock.now();
-        assert_eq!(read(Some(WantedValues { now, provided: &["PROVIDED"] })).await, ["LIVE", "PHASED"]);
-        assert_eq!(read(Some(WantedValues { now, provided: &[] })).await, ["LIVE", "PHASED", "PROVIDED"]);
-        assert!(read(None).await.is_empty(), "a preview reads none");
+        assert_eq!(read(Values::ExpiringAfter(now)).await, ["LIVE", "PHASED"]);
+        let years = Duration::from_hours(24 * 365 * 100);
+        assert_eq!(read(Values::ExpiringAfter(now.minus(years))).await, ["LIVE", "OLD", "PHASED"]);
+        assert!(read(Values::None).await.is_empty(), "a preview reads none");
     }
 }

@@ -2,7 +2,7 @@
 //! here, so a connection prepares the statement once, whatever the list's length.
 
 use diesel::ExpressionMethods;
-use diesel::dsl::{EqAny, NeAny};
+use diesel::dsl::EqAny;
 use diesel::internal::derives::multiconnection::array_comparison::AsInExpression;
 use diesel::sql_types::SqlType;
 
@@ -14,14 +14,4 @@ where
     L: AsInExpression<C::SqlType>,
 {
     column.eq_any(list)
-}
-
-/// Whether the column's value is no item of the list.
-pub fn none_of<C, L>(column: C, list: L) -> NeAny<C, L>
-where
-    C: ExpressionMethods,
-    C::SqlType: SqlType,
-    L: AsInExpression<C::SqlType>,
-{
-    column.ne_all(list)
 }

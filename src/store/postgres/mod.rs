@@ -10,7 +10,7 @@ pub mod backend {
     pub type Db = diesel::pg::Pg;
     pub type Connection = diesel_async::AsyncPgConnection;
     pub type IdSql = diesel::sql_types::Uuid;
-    pub use super::lists::{none_of, one_of};
+    pub use super::lists::one_of;
     use crate::store::statement::{Fixed, fixed};
 
     /// The generation of the project in a row of a query. Triggers make it.

@@ -1,6 +1,6 @@
 //! Reads entries, versions and what an agent may receive.
 
-use super::super::backend::{Connection, generation, load, none_of, one_of};
+use super::super::backend::{Connection, generation, load, one_of};
 use super::super::schema::{
     audit_events, ciphertexts, data_keys, entries, entry_usage, milestones, projects, replaced_data_keys, versions,
 };
@@ -9,7 +9,7 @@ use super::keys::data_key_columns;
 use crate::domain::{DataKeyId, EntryId, MilestoneId, ProjectId, Timestamp};
 use crate::store::records::{
     CandidateRow, Candidates, ChainedEvent, DataKeyRow, EntryRow, EntryView, MilestoneRow, ProjectRow, ProjectState,
-    UsageRow, VersionRow, VersionView, WantedValues,
+    UsageRow, Values, VersionRow, VersionView,
 };
 use crate::store::statement::{Fixed, fixed};
 use diesel::define_sql_function;
@@ -160,25 +160,21 @@ const fn once_listing() -> Fixed<Nullable<Binary>> {
 }
 
 /// One statement for a resolve: the project and the milestone, with each of their entries that is
-/// not deleted and bears one of `names`, or any name without them. Reads the values that `values`
-/// wants, and none without it. The joins are flat: `SQLite` would materialize an inner join below
-/// an outer one.
+/// not deleted and bears one of `names`, or any name without them; with these values. The joins are
+/// flat: `SQLite` would materialize an inner join below an outer one.
 pub async fn candidates(
     conn: &mut Connection,
     project: &ProjectId,
     milestone: Option<&MilestoneId>,
     names: Option<&[String]>,
-    values: Option<WantedValues<'_>>,
+    values: Values,
 ) -> QueryResult<Candidates> {
     let milestone = scope(milestone);
-    let WantedValues { now, provided } =
-        values.unwrap_or(WantedValues { now: Timestamp::from_millis(0), provided: &[] });
-    let wanted = values
-        .is_some()
-        .into_sql::<Bool>()
-        .and(entries::disabled.eq(false))
-        .and(coalesce(entries::expires_at, i64::MAX).gt(now.millis()))
-        .and(none_of(entries::name, provided.to_vec()));
+    let after = match values {
+        Values::ExpiringAfter(instant) => instant.millis(),
+        Values::None => i64::MAX,
+    };
+    let wanted = entries::disabled.eq(false).and(coalesce(entries::expires_at, i64::MAX).gt(after));
     let newer = diesel::alias!(audit_events as newer);
     let any = names.is_none();
     let names = names.unwrap_or_default();

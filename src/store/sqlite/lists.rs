@@ -50,22 +50,16 @@ impl Item for String {
     }
 }
 
-/// The condition that a column's value is an item of a list, or that it is none.
+/// The condition that a column's value is an item of a list.
 #[derive(Debug, Clone)]
 pub struct InList<C> {
     column: C,
-    operator: &'static str,
     list: String,
 }
 
 /// Whether the column's value is an item of the list.
 pub fn one_of<C: Expression, T: Item>(column: C, list: impl IntoIterator<Item = T>) -> InList<C> {
-    InList { column, operator: " IN (SELECT ", list: json(list) }
-}
-
-/// Whether the column's value is no item of the list.
-pub fn none_of<C: Expression, T: Item>(column: C, list: impl IntoIterator<Item = T>) -> InList<C> {
-    InList { column, operator: " NOT IN (SELECT ", list: json(list) }
+    InList { column, list: json(list) }
 }
 
 fn json<T: Item>(list: impl IntoIterator<Item = T>) -> String {
@@ -87,7 +81,7 @@ where
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         self.column.walk_ast(out.reborrow())?;
-        out.push_sql(self.operator);
+        out.push_sql(" IN (SELECT ");
         out.push_sql(C::SqlType::ITEM);
         out.push_sql(" FROM json_each(");
         out.push_bind_param::<Text, _>(&self.list)?;
@@ -96,10 +90,9 @@ where
     }
 }
 
-impl<C> QueryId for InList<C> {
-    type QueryId = ();
-    // diesel finds it again by its SQL, because the operator is a value and not a type.
-    const HAS_STATIC_QUERY_ID: bool = false;
+impl<C: QueryId> QueryId for InList<C> {
+    type QueryId = InList<C::QueryId>;
+    const HAS_STATIC_QUERY_ID: bool = C::HAS_STATIC_QUERY_ID;
 }
 
 impl<C, S> AppearsOnTable<S> for InList<C>

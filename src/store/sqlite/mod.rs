@@ -13,7 +13,7 @@ pub mod backend {
         super::execution::Execution,
     >;
     pub type IdSql = diesel::sql_types::Binary;
-    pub use super::lists::{none_of, one_of};
+    pub use super::lists::one_of;
     use crate::store::statement::{Fixed, fixed};
 
     /// The generation of the project in a row of a query: the count of the changes of all projects.
@@ -179,9 +179,10 @@ diesel::table! {
     changes (id) { id -> BigInt, count -> BigInt, }
 }
 
-/// Triggers count the changes.
+/// Triggers count the changes. Each resolve asks, and so does the embedded authorizer, so this does
+/// not go through `diesel-async` either.
 pub async fn changes(conn: &mut Connection) -> QueryResult<Option<i64>> {
-    changes::table.select(changes::count).first(conn).await.map(Some)
+    conn.spawn_blocking(|conn| diesel::RunQueryDsl::first(changes::table.select(changes::count), conn)).await.map(Some)
 }
 
 #[derive(QueryableByName)]

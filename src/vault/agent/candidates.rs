@@ -3,14 +3,14 @@
 use super::AgentSecrets;
 use super::listing::ListingError;
 use super::outcomes::NameAnswer;
-use super::question::{ParsedQuestion, REFUSED};
-use super::remembered::Known;
+use super::question::{Lookup, ParsedQuestion, REFUSED};
+use super::remembered::Size;
 use crate::authz::Decision;
 use crate::crypto::{DataKey, OVERHEAD};
 use crate::domain::{
-    AuditOutcome, DataKeyId, EntryId, Error, EventId, ProjectStatus, Result, RuntimeId, SecretOutcome, Timestamp,
+    AuditOutcome, DataKeyId, EntryId, Error, EventId, ProjectStatus, Result, RuntimeId, SecretOutcome,
 };
-use crate::store::records::{CandidateRow, Candidates, EntryRow, EventRow, WantedValues};
+use crate::store::records::{CandidateRow, Candidates, EntryRow, EventRow, Values};
 use crate::store::{Conn, Generation};
 use crate::vault::entries::{Tampered, verify_candidate};
 use crate::vault::measures;
@@ -25,15 +25,16 @@ const MAX_RELEASED: usize = 4 * 1024 * 1024;
 
 /// The rows that could answer a question.
 pub(super) struct Found {
-    pub rows: Candidates,
-    /// Whether each row was authenticated already.
-    is_authentic: bool,
+    pub rows: Arc<Candidates>,
+    rows_are: Rows,
 }
 
-impl Found {
-    fn to_verify(rows: Candidates) -> Self {
-        Self { rows, is_authentic: false }
-    }
+/// Whether rows were authenticated.
+enum Rows {
+    /// Each of them was.
+    Authentic,
+    /// Not yet. Once they are, they may be kept for the question that was asked at this generation.
+    Unverified(Option<(Lookup, Generation)>),
 }
 
 /// A row that fails authentication, or could not be checked.
@@ -64,12 +65,13 @@ impl AgentSecrets {
             Ok(input) => Ok(input),
             // The state of the project and the milestone is part of the permission, so it decides
             // first.
-            Err(fault) => self.candidates_for_runtime(&question.without_names(), None, event).await.and(Err(fault)),
+            Err(fault) => {
+                self.candidates_for_runtime(&question.without_names(), Values::None, event).await.and(Err(fault))
+            }
         }
     }
 
-    /// Reads the candidates for an authorized runtime. If `values_at` is given, also reads the
-    /// values of those that are live at that instant.
+    /// Reads the candidates for an authorized runtime.
     ///
     /// # Errors
     /// FORBIDDEN for a project that is not ACTIVE, and for a milestone of another project; also as
@@ -77,10 +79,10 @@ impl AgentSecrets {
     pub(super) async fn candidates_for_runtime(
         &self,
         question: &ParsedQuestion,
-        values_at: Option<Timestamp>,
+        values: Values,
         event: &EventRow,
     ) -> Result<Found> {
-        let found = self.candidates(question, values_at, event).await?;
+        let found = self.candidates(question, values, event).await?;
         let rows = &found.rows;
         let active = rows.project.as_ref().is_some_and(|project| project.status == ProjectStatus::Active);
         if !active || rows.milestone.is_none() != question.milestone.is_none() {
@@ -98,93 +100,86 @@ impl AgentSecrets {
     pub(super) async fn candidates(
         &self,
         question: &ParsedQuestion,
-        values_at: Option<Timestamp>,
+        values: Values,
         event: &EventRow,
     ) -> Result<Found> {
-        let known = match self.store.generation(&question.project).await? {
-            Some(generation) => self.remembered.get(question, generation),
-            None => Known::Nothing,
-        };
-        match known {
-            // If somebody sets a generation back by hand, older entries are still not used.
-            Known::Rows(rows) if self.seen_newer(&rows).is_empty() && self.newer_project(&rows).is_none() => {
-                Ok(Found { rows, is_authentic: true })
-            }
-            // On the heap, since it is rare.
-            Known::ReadAll(generation, _permit) => {
-                Box::pin(self.remember(question, values_at, generation, event)).await
-            }
-            Known::Rows(_) | Known::Nothing => {
-                // Many values take long to read, and other tasks of the thread would wait.
-                let few = question.wanted().is_some_and(|names| names.len() <= FEW_NAMES);
-                let conn = if few { self.store.reader().await? } else { self.store.conn().await? };
-                self.read_listed(conn, question, values_at, event).await
-            }
+        let lookup = question.lookup();
+        let generation = self.store.generation(&question.project).await?;
+        // If somebody sets a generation back by hand, older entries are still not used.
+        if let Some(rows) = generation.and_then(|generation| self.remembered.get(&lookup, generation))
+            && self.seen_newer(&rows).is_empty()
+            && self.newer_project(&rows).is_none()
+        {
+            return Ok(Found { rows, rows_are: Rows::Authentic });
         }
-    }
-
-    /// Reads the candidates of a question, and checks that none is missing. Gives the connection
-    /// back before it opens keys or records a failure: for either, it may need another one.
-    async fn read_listed(
-        &self,
-        mut conn: Conn,
-        question: &ParsedQuestion,
-        values_at: Option<Timestamp>,
-        event: &EventRow,
-    ) -> Result<Found> {
-        let mut rows = self.read_candidates(&mut conn, question, values_at).await?;
+        let generation = generation.filter(|_| values != Values::None);
+        let asked = generation.and_then(|generation| self.remembered.asked_before(&lookup, generation));
+        if let (Some(generation), Some(Size::Small)) = (generation, asked)
+            && lookup.names.is_some()
+            // On the heap, since it is rare.
+            && let Some(rows) = Box::pin(self.read_whole(&lookup, generation, values)).await?
+        {
+            return Ok(Found { rows, rows_are: Rows::Authentic });
+        }
+        // Many values take long to read, and other tasks of the thread would wait.
+        let few = lookup.names.as_ref().is_some_and(|names| names.len() <= FEW_NAMES);
+        let mut conn = if few { self.store.reader().await? } else { self.store.conn().await? };
+        let mut rows = self.read_candidates(&mut conn, &lookup, values).await?;
+        // Opening keys and recording a failure may need another connection.
         drop(conn);
-        match self.check_listed(question, &mut rows).await {
-            Ok(()) => Ok(Found::to_verify(rows)),
+        match self.check_listed(&lookup, &mut rows).await {
+            Ok(listed) => {
+                if let (Some(generation), None) = (generation, asked) {
+                    self.remembered.note_asked(&lookup, generation, listed);
+                }
+                let to_keep = generation.filter(|_| asked.is_some()).map(|generation| (lookup, generation));
+                Ok(Found { rows: Arc::new(rows), rows_are: Rows::Unverified(to_keep) })
+            }
             Err(ListingError::Forged(forged)) => Err(self.record_forged(event, &rows, forged).await),
             Err(ListingError::NotChecked(error)) => Err(error),
         }
     }
 
-    /// Reads all rows of a question's project and milestone, and keeps them if each is authentic.
-    async fn remember(
+    /// Reads all rows of a small scope, and keeps them; gives those that are looked up. `None` if
+    /// any is not authentic: the lookup may not need it.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the rows cannot be read or checked.
+    async fn read_whole(
         &self,
-        question: &ParsedQuestion,
-        values_at: Option<Timestamp>,
+        lookup: &Lookup,
         generation: Generation,
-        event: &EventRow,
-    ) -> Result<Found> {
+        values: Values,
+    ) -> Result<Option<Arc<Candidates>>> {
+        let whole = lookup.of_all_names();
         let mut conn = self.store.conn().await?;
-        // Long past, so that the values of entries that have expired are read as well.
-        let ever = Some(Timestamp::from_millis(0));
-        let of_all = question.of_all_names();
-        let mut all = self.read_candidates(&mut conn, &of_all, ever).await?;
+        let mut rows = self.read_candidates(&mut conn, &whole, values).await?;
         drop(conn);
-        let is_listed = self.check_listed(&of_all, &mut all).await.is_ok();
-        match self.authenticate(&all).await {
-            Ok(_) if is_listed => {
-                Ok(Found { rows: self.remembered.keep(question, generation, all), is_authentic: true })
-            }
-            // The question may not need the row that failed, so its own rows alone are read.
-            Ok(_) | Err(_) => self.read_listed(self.store.conn().await?, question, values_at, event).await,
+        match self.check_listed(&whole, &mut rows).await {
+            Ok(_) => {}
+            Err(ListingError::Forged(_)) => return Ok(None),
+            Err(ListingError::NotChecked(error)) => return Err(error),
+        }
+        match self.authenticate(&rows).await {
+            Ok(_) => Ok(Some(self.remembered.keep(whole, generation, Arc::new(rows)).of(lookup))),
+            Err(Unauthentic { error: error @ Error::Unavailable { .. }, .. }) => Err(error),
+            Err(_) => Ok(None),
         }
     }
 
     /// Reads the candidates. A row of an entry older than one that this process has seen counts as
     /// incomplete, and such a row of the project as missing.
-    async fn read_candidates(
-        &self,
-        conn: &mut Conn,
-        question: &ParsedQuestion,
-        values_at: Option<Timestamp>,
-    ) -> Result<Candidates> {
-        let wanted = question.wanted();
-        let provided = question.provided_names();
-        let values = values_at.map(|now| WantedValues { now, provided: &provided });
-        let (project, milestone) = (&question.project, question.milestone.as_ref());
-        let mut found = conn.candidates(project, milestone, wanted.as_deref(), values).await?;
+    async fn read_candidates(&self, conn: &mut Conn, lookup: &Lookup, values: Values) -> Result<Candidates> {
+        let Lookup { project, milestone, names } = lookup;
+        let (milestone, names) = (milestone.as_ref(), names.as_deref());
+        let mut found = conn.candidates(project, milestone, names, values).await?;
         let (seen_newer, newer_project) = (self.seen_newer(&found), self.newer_project(&found));
         if seen_newer.is_empty() && newer_project.is_none() {
             return Ok(found);
         }
         // A change may have committed while the rows were read. A statement that starts now sees
         // it; a row that is still older was put back.
-        found = conn.candidates(project, milestone, wanted.as_deref(), values).await?;
+        found = conn.candidates(project, milestone, names, values).await?;
         let is_older = |row: &Arc<CandidateRow>| {
             seen_newer.get(&row.entry.id).is_some_and(|highest| row.entry.revision < *highest)
         };
@@ -233,10 +228,17 @@ impl AgentSecrets {
                 "These values are more than 4 MiB together; ask for fewer names at once.",
             ));
         }
-        let opened =
-            if found.is_authentic { self.open_keys(&found.rows).await } else { self.authenticate(&found.rows).await };
+        let opened = match &found.rows_are {
+            Rows::Authentic => self.open_keys(&found.rows).await,
+            Rows::Unverified(_) => self.authenticate(&found.rows).await,
+        };
         match opened {
-            Ok(keys) => Ok(keys),
+            Ok(keys) => {
+                if let Rows::Unverified(Some((lookup, generation))) = &found.rows_are {
+                    let _kept = self.remembered.keep(lookup.clone(), *generation, found.rows.clone());
+                }
+                Ok(keys)
+            }
             // The row could not be checked, so this records no failure of it.
             Err(Unauthentic { error: error @ Error::Unavailable { .. }, .. }) => Err(error),
             Err(Unauthentic { entry, error }) => Err(self.record_failure(event, entry, error).await),

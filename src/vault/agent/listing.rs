@@ -4,8 +4,8 @@
 
 use super::AgentSecrets;
 use super::candidates::of_version;
-use super::question::ParsedQuestion;
-use crate::crypto::Listing;
+use super::question::Lookup;
+use crate::crypto::{ListedEntries, Listing};
 use crate::domain::{AuditOutcome, Error, EventId, MilestoneId, ProjectId};
 use crate::store::records::{Candidates, EntryRow, EventRow};
 use crate::vault::keys::{ForgedProject, verify_milestone, verify_project};
@@ -28,13 +28,10 @@ impl From<ForgedProject> for ListingError {
 
 impl AgentSecrets {
     /// Verifies the rows of the project and the milestone, and that the candidates are those that
-    /// the project lists. The listing is dropped then.
-    pub(super) async fn check_listed(
-        &self,
-        question: &ParsedQuestion,
-        found: &mut Candidates,
-    ) -> Result<(), ListingError> {
-        let Some(project) = &found.project else { return Ok(()) };
+    /// the project lists. The listing is dropped then. Gives the number of entries that it lists in
+    /// the project's scope and the milestone's.
+    pub(super) async fn check_listed(&self, lookup: &Lookup, found: &mut Candidates) -> Result<usize, ListingError> {
+        let Some(project) = &found.project else { return Ok(0) };
         let key = self.installation.open_audit_key().await.map_err(ListingError::NotChecked)?;
         let state = found.state.take().ok_or_else(|| ForgedProject::PutBack(project.id.clone()))?;
         let listing = verify_project(&key, &state)?;
@@ -46,10 +43,11 @@ impl AgentSecrets {
         if let Some(milestone) = &found.milestone {
             verify_milestone(&key, milestone)?;
         }
-        check_phase(question, &listing, found)?;
-        check_entries(question, &listing, found)?;
+        check_phase(lookup, &listing, found)?;
+        check_entries(lookup, &listing, found)?;
         self.installation.remember_project_revision(&state.id, state.revision);
-        Ok(())
+        let listed = |scope| listing.entries(scope).map_or(0, ListedEntries::len);
+        Ok(listed(None) + lookup.milestone.as_ref().map_or(0, |milestone| listed(Some(milestone))))
     }
 
     /// Records that a call failed because rows of its project are not as the vault wrote them.
@@ -76,8 +74,8 @@ impl AgentSecrets {
 }
 
 /// The milestone's row has to be the one that the listing names.
-fn check_phase(question: &ParsedQuestion, listing: &Listing, found: &Candidates) -> Result<(), ForgedProject> {
-    let Some(asked) = &question.milestone else { return Ok(()) };
+fn check_phase(lookup: &Lookup, listing: &Listing, found: &Candidates) -> Result<(), ForgedProject> {
+    let Some(asked) = &lookup.milestone else { return Ok(()) };
     if listing.milestone_revision(asked) == found.milestone.as_ref().map(|milestone| milestone.revision) {
         Ok(())
     } else {
@@ -90,8 +88,8 @@ type ByName<'a> = HashMap<(Option<&'a MilestoneId>, &'a str), &'a EntryRow>;
 
 /// Each entry that was read has to be listed as it is, and each listed one that the question asks
 /// for has to be read.
-fn check_entries(question: &ParsedQuestion, listing: &Listing, found: &Candidates) -> Result<(), ForgedProject> {
-    let project = &question.project;
+fn check_entries(lookup: &Lookup, listing: &Listing, found: &Candidates) -> Result<(), ForgedProject> {
+    let project = &lookup.project;
     let mut rows = ByName::new();
     for row in found.entries.iter().map(|row| &row.entry).chain(&found.incomplete) {
         let listed = listing.entries(row.milestone.as_ref()).and_then(|entries| entries.get(&row.name));
@@ -100,11 +98,10 @@ fn check_entries(question: &ParsedQuestion, listing: &Listing, found: &Candidate
         }
         rows.insert((row.milestone.as_ref(), &row.name), row);
     }
-    let wanted = question.wanted();
-    let scopes = std::iter::once(None).chain(question.milestone.as_ref().map(Some));
+    let scopes = std::iter::once(None).chain(lookup.milestone.as_ref().map(Some));
     for scope in scopes {
         let Some(entries) = listing.entries(scope) else { continue };
-        match &wanted {
+        match &lookup.names {
             Some(names) => {
                 let listed = names.iter().filter_map(|name| entries.get_key_value(name));
                 check_read(project, scope, listed, &rows)?;

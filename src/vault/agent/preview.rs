@@ -7,7 +7,7 @@ use super::resolve::ResolvedEntry;
 use crate::authz::{Decision, Question};
 use crate::domain::{AuditAction, EntryId, Error, ProjectStatus, Result, Scope, SecretOutcome, Timestamp};
 use crate::permission::{CanPreview, Held as _};
-use crate::store::records::EventRow;
+use crate::store::records::{EventRow, Values};
 use crate::vault::Caller;
 use crate::vault::entries::{Entry, LeftOut};
 use std::collections::HashMap;
@@ -64,7 +64,7 @@ impl AgentSecrets {
                 let read = async {
                     asked.narrow(narrowing)?;
                     self.authorize_runtime(runtime, &asked, Ok(()), &event).await?;
-                    Ok((self.candidates_for_runtime(&asked, None, &event).await?, Vec::new()))
+                    Ok((self.candidates_for_runtime(&asked, Values::None, &event).await?, Vec::new()))
                 };
                 read.await
             }
@@ -116,7 +116,7 @@ impl AgentSecrets {
             return Err(NOT_YOURS);
         }
         asked.check_bounds()?;
-        let found = self.candidates(asked, None, event).await?;
+        let found = self.candidates(asked, Values::None, event).await?;
         let project = found.rows.project.as_ref().ok_or(NOT_YOURS)?;
         let mut blocked_by = Vec::new();
         if project.status != ProjectStatus::Active {

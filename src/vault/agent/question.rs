@@ -48,6 +48,22 @@ pub(super) struct ParsedQuestion {
     narrowed_to: Option<BTreeSet<String>>,
 }
 
+/// What decides which rows a question reads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Lookup {
+    pub project: ProjectId,
+    pub milestone: Option<MilestoneId>,
+    /// In order, each once; `None` for all.
+    pub names: Option<Vec<String>>,
+}
+
+impl Lookup {
+    /// The same for all names.
+    pub(super) fn of_all_names(&self) -> Self {
+        Self { project: self.project.clone(), milestone: self.milestone.clone(), names: None }
+    }
+}
+
 impl ParsedQuestion {
     /// # Errors
     /// INVALID_INPUT for a text that is not a valid id.
@@ -94,11 +110,6 @@ impl ParsedQuestion {
         }
     }
 
-    /// The same question for all names.
-    pub(super) fn of_all_names(&self) -> Self {
-        Self { names: None, ..self.without_names() }
-    }
-
     /// Checks the number of names. Called after the authorizer has allowed the question, and before
     /// any row is read.
     ///
@@ -138,21 +149,20 @@ impl ParsedQuestion {
         questions
     }
 
-    /// The names to look up in the database; `None` for all. The maximum length of a token bounds
-    /// the names it is narrowed to.
-    pub(super) fn wanted(&self) -> Option<Vec<String>> {
+    /// What to look up in the database.
+    pub(super) fn lookup(&self) -> Lookup {
         let possible = |name: &&String| SecretName::has_form(name);
-        match (&self.names, &self.narrowed_to) {
+        let mut names: Option<Vec<String>> = match (&self.names, &self.narrowed_to) {
             (Some(names), _) => Some(names.iter().filter(possible).cloned().collect()),
+            // The maximum length of a token bounds the names it is narrowed to.
             (None, Some(only)) => Some(only.iter().filter(possible).cloned().collect()),
             (None, None) => None,
+        };
+        if let Some(names) = &mut names {
+            names.sort_unstable();
+            names.dedup();
         }
-    }
-
-    /// The provided names that are valid entry names, without duplicates.
-    pub(super) fn provided_names(&self) -> Vec<&str> {
-        let names: BTreeSet<&str> = self.provided.iter().map(String::as_str).collect();
-        names.into_iter().filter(|name| SecretName::has_form(name)).collect()
+        Lookup { project: self.project.clone(), milestone: self.milestone.clone(), names }
     }
 
     /// Decides the answer for each name by the rules of `product.md`, section 4, from the rows of

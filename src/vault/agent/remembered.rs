@@ -3,15 +3,14 @@
 //! The database changes the generation of a project's rows with everything that decides a resolve,
 //! whichever process changes it. Rows that were read at another generation are not used.
 
-use super::question::ParsedQuestion;
-use crate::domain::{MilestoneId, ProjectId};
+use super::question::Lookup;
 use crate::store::Generation;
-use crate::store::records::{CandidateRow, Candidates, MilestoneRow, ProjectRow};
+use crate::store::records::{CandidateRow, Candidates};
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Maximum memory of all kept rows, in bytes.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -19,135 +18,129 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024;
 const MAX_BYTES_EACH: usize = 8 * 1024 * 1024;
 /// How long rows are kept.
 const TTL: Duration = Duration::from_secs(60);
-/// Maximum number of scopes that are read as a whole at the same time: each may be as large as all
-/// values of a project, and only then shows whether it is small enough to keep.
-const READ_AT_ONCE: usize = 2;
-/// What a row takes beside its value and its description, in bytes.
-const ROW_BYTES: usize = 2 * 1024;
-/// Maximum number of questions whose last generation is kept.
+/// What a row takes beside its value and its description, in bytes, and a question beside its names.
+const FIXED_BYTES: usize = 2 * 1024;
+/// What a name takes beside its text, in bytes.
+const NAME_BYTES: usize = 32;
+
+/// Maximum number of entries of a scope that is read as a whole for a question about some of its
+/// names: that takes little longer, and answers the next question.
+const SMALL_SCOPE: usize = 32;
+/// Maximum number of scopes of which it is known that they were asked about.
 const MAX_ASKED: u64 = 10_000;
 
-/// A question without its names: the rows of all names are kept together.
-type Scope = (ProjectId, Option<MilestoneId>);
+/// Maximum number of names of a lookup whose rows are kept: whoever asks for ever other lists would
+/// drive out what others use.
+const MAX_NAMES: usize = SMALL_SCOPE;
 
-/// The rows of one scope, all authentic.
-struct Rows {
+/// The authentic rows of a lookup, and the generation that they were read at or after.
+pub(super) struct Kept {
     generation: Generation,
-    project: Option<ProjectRow>,
-    milestone: Option<MilestoneRow>,
-    entries: Vec<Arc<CandidateRow>>,
+    rows: Arc<Candidates>,
+    /// The places of a name's rows; empty unless these are the rows of all names.
     by_name: HashMap<String, Vec<usize>>,
 }
 
-/// What was read of the scopes that runtimes ask about.
+/// How much a scope holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Size {
+    /// All of it is to be read, once.
+    Small,
+    /// Each question is to read its own rows.
+    Large,
+}
+
+/// The rows of lookups, with the values that may be released.
 pub(super) struct RememberedRows {
-    rows: Cache<Scope, Arc<Rows>>,
-    /// What happened to the scopes that were asked about. A scope is read as a whole when it is
-    /// asked about twice at the same generation: while changes go on, each question reads only its
-    /// own rows.
-    asked: Cache<Scope, Asked>,
-    reading: Arc<Semaphore>,
-}
-
-/// What happened to a scope that was asked about.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    /// It was asked about at this generation.
-    Once(Generation),
-    /// One caller reads, or read, all of it at this generation.
-    Read(Generation),
-    /// It is too large to keep.
-    TooLarge,
-}
-
-/// What is known of a question.
-pub(super) enum Known {
-    /// All rows, which were authenticated.
-    Rows(Candidates),
-    /// Nothing, but the scope is worth reading as a whole; its generation, and the permit to do so.
-    ReadAll(Generation, OwnedSemaphorePermit),
-    /// Nothing.
-    Nothing,
+    kept: Cache<Lookup, Arc<Kept>>,
+    /// The scopes that were asked about, as lookups of all names. Rows are kept from the second
+    /// question at the same generation on: while changes go on, nothing is.
+    asked: Cache<Lookup, (Generation, Size)>,
 }
 
 impl Default for RememberedRows {
     fn default() -> Self {
-        let weigher = |_: &Scope, rows: &Arc<Rows>| u32::try_from(rows.bytes()).unwrap_or(u32::MAX);
+        let weigher = |lookup: &Lookup, kept: &Arc<Kept>| {
+            u32::try_from(names_bytes(lookup) + bytes(&kept.rows)).unwrap_or(u32::MAX)
+        };
+        // The least recently used are dropped: the usual policy drops what is large and seldom used.
+        let kept = Cache::builder().max_capacity(MAX_BYTES).weigher(weigher).time_to_live(TTL);
         Self {
-            rows: Cache::builder().max_capacity(MAX_BYTES).weigher(weigher).time_to_live(TTL).build(),
+            kept: kept.eviction_policy(EvictionPolicy::lru()).build(),
             asked: Cache::builder().max_capacity(MAX_ASKED).time_to_live(TTL).build(),
-            reading: Arc::new(Semaphore::new(READ_AT_ONCE)),
         }
     }
 }
 
 impl RememberedRows {
-    pub(super) fn get(&self, question: &ParsedQuestion, generation: Generation) -> Known {
-        let scope = scope(question);
-        match self.rows.get(&scope) {
-            Some(rows) if rows.generation == generation => return Known::Rows(rows.of(question)),
-            Some(_) => self.rows.invalidate(&scope),
-            None => {}
-        }
-        match self.asked.get(&scope) {
-            Some(Asked::Once(at)) if at == generation => match self.reading.clone().try_acquire_owned() {
-                Ok(permit) => {
-                    self.asked.insert(scope, Asked::Read(generation));
-                    Known::ReadAll(generation, permit)
-                }
-                Err(_) => Known::Nothing,
-            },
-            Some(Asked::Read(at)) if at == generation => Known::Nothing,
-            Some(Asked::TooLarge) => Known::Nothing,
-            _ => {
-                self.asked.insert(scope, Asked::Once(generation));
-                Known::Nothing
-            }
-        }
+    /// The rows of the lookup that were kept at this generation, for it or for all names.
+    pub(super) fn get(&self, lookup: &Lookup, generation: Generation) -> Option<Arc<Candidates>> {
+        let own = self.kept_at(lookup, generation).map(|kept| kept.rows.clone());
+        own.or_else(|| Some(self.kept_at(&lookup.of_all_names(), generation)?.of(lookup)))
     }
 
-    /// Keeps authentic rows that were read after this was their generation; gives those of the
-    /// question.
-    pub(super) fn keep(&self, question: &ParsedQuestion, generation: Generation, found: Candidates) -> Candidates {
+    fn kept_at(&self, lookup: &Lookup, generation: Generation) -> Option<Arc<Kept>> {
+        let kept = self.kept.get(lookup)?;
+        if kept.generation != generation {
+            self.kept.invalidate(lookup);
+            return None;
+        }
+        Some(kept)
+    }
+
+    /// Keeps authentic rows that were read, with their values, after this was their generation.
+    pub(super) fn keep(&self, lookup: Lookup, generation: Generation, rows: Arc<Candidates>) -> Arc<Kept> {
         let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
-        for (index, row) in found.entries.iter().enumerate() {
-            by_name.entry(row.entry.name.clone()).or_default().push(index);
-        }
-        let Candidates { project, milestone, entries, .. } = found;
-        let rows = Rows { generation, project, milestone, entries, by_name };
-        let of_question = rows.of(question);
-        if rows.bytes() > MAX_BYTES_EACH {
-            self.asked.insert(scope(question), Asked::TooLarge);
-        } else if question.milestone.is_none() || rows.milestone.is_some() {
-            self.rows.insert(scope(question), Arc::new(rows));
-        }
-        of_question
-    }
-}
-
-impl Rows {
-    fn bytes(&self) -> usize {
-        let value = |row: &CandidateRow| row.value.as_ref().map_or(0, Vec::len);
-        let description = |row: &CandidateRow| row.entry.description.as_ref().map_or(0, String::len);
-        self.entries.iter().map(|row| ROW_BYTES + value(row) + description(row)).sum::<usize>() + ROW_BYTES
-    }
-
-    /// The rows that a question reads: all, or those of its names.
-    fn of(&self, question: &ParsedQuestion) -> Candidates {
-        let entries = match question.wanted() {
-            None => self.entries.clone(),
-            Some(mut names) => {
-                names.sort_unstable();
-                names.dedup();
-                let indexes = names.iter().filter_map(|name| self.by_name.get(name)).flatten();
-                indexes.map(|index| self.entries[*index].clone()).collect()
+        if lookup.names.is_none() {
+            for (index, row) in rows.entries.iter().enumerate() {
+                by_name.entry(row.entry.name.clone()).or_default().push(index);
             }
-        };
-        let (project, milestone) = (self.project.clone(), self.milestone.clone());
-        Candidates { project, state: None, milestone, entries, incomplete: Vec::new() }
+        }
+        let kept = Arc::new(Kept { generation, rows, by_name });
+        let few = lookup.names.as_ref().is_none_or(|names| names.len() <= MAX_NAMES);
+        let has_milestone = lookup.milestone.is_some() == kept.rows.milestone.is_some();
+        if few && has_milestone && bytes(&kept.rows) <= MAX_BYTES_EACH {
+            self.kept.insert(lookup, kept.clone());
+        }
+        kept
+    }
+
+    /// Notes that the scope of a lookup, with so many entries, was asked about at this generation.
+    pub(super) fn note_asked(&self, lookup: &Lookup, generation: Generation, entries: usize) {
+        let size = if entries <= SMALL_SCOPE { Size::Small } else { Size::Large };
+        self.asked.insert(lookup.of_all_names(), (generation, size));
+    }
+
+    /// The size of the scope, if it was asked about at this generation before. Only one caller is
+    /// told that it is small: a whole that cannot be kept is not read again.
+    pub(super) fn asked_before(&self, lookup: &Lookup, generation: Generation) -> Option<Size> {
+        let whole = lookup.of_all_names();
+        let (_, size) = self.asked.get(&whole).filter(|(at, _)| *at == generation)?;
+        if size == Size::Small {
+            self.asked.insert(whole, (generation, Size::Large));
+        }
+        Some(size)
     }
 }
 
-fn scope(question: &ParsedQuestion) -> Scope {
-    (question.project.clone(), question.milestone.clone())
+impl Kept {
+    /// The rows of a lookup, of those of its whole scope.
+    pub(super) fn of(&self, lookup: &Lookup) -> Arc<Candidates> {
+        let Some(names) = &lookup.names else { return self.rows.clone() };
+        let Candidates { project, milestone, entries, .. } = &*self.rows;
+        let indexes = names.iter().filter_map(|name| self.by_name.get(name)).flatten();
+        let entries = indexes.filter_map(|index| entries.get(*index).cloned()).collect();
+        let (project, milestone) = (project.clone(), milestone.clone());
+        Arc::new(Candidates { project, state: None, milestone, entries, incomplete: Vec::new() })
+    }
+}
+
+fn names_bytes(lookup: &Lookup) -> usize {
+    lookup.names.iter().flatten().map(|name| name.len() + NAME_BYTES).sum()
+}
+
+fn bytes(rows: &Candidates) -> usize {
+    let value = |row: &CandidateRow| row.value.as_ref().map_or(0, Vec::len);
+    let description = |row: &CandidateRow| row.entry.description.as_ref().map_or(0, String::len);
+    rows.entries.iter().map(|row| FIXED_BYTES + value(row) + description(row)).sum::<usize>() + FIXED_BYTES
 }

@@ -8,7 +8,7 @@ use crate::crypto::{CryptoError, DataKey, RecipientKey, SealedCall, SealedPlace}
 use crate::domain::{
     AuditAction, AuditOutcome, Category, EntryId, Error, Purpose, Result, Scope, SecretOutcome, Timestamp,
 };
-use crate::store::records::{CandidateRow, EventRow};
+use crate::store::records::{CandidateRow, EventRow, Values};
 use crate::trace::ExportedSpan;
 use crate::vault::audit::{CallRecord, ResolveReceipt};
 use crate::vault::entries::{LeftOut, ciphertext_context};
@@ -17,10 +17,14 @@ use secrecy::SecretString;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Maximum length of a session's or a tool's name, in characters.
 const MAX_LABEL: usize = 200;
+
+/// By how much the clock may be set back while rows are kept: so long after an entry expired, its
+/// value is still read.
+const CLOCK_SET_BACK: Duration = Duration::from_hours(1);
 
 /// A runtime's request for values.
 #[derive(Debug, Clone)]
@@ -115,7 +119,7 @@ impl AgentSecrets {
         let found = self.read(&call).await?;
         let verified = self.verify(&call, &found).await?;
         let (resolution, record) = self.open_values(&call, verified).await?;
-        // Rows and ciphertexts are not kept in memory while the records are committed.
+        // What is too large to be kept is not in memory while the records are committed.
         drop(found);
         self.release(resolution, record, call.purpose).await
     }
@@ -157,7 +161,8 @@ impl AgentSecrets {
 
     /// Reads the rows that could answer the call.
     async fn read(&self, call: &Call<'_>) -> Result<Found> {
-        match self.candidates_for_runtime(&call.question, Some(call.now), &call.event).await {
+        let values = Values::ExpiringAfter(call.now.minus(CLOCK_SET_BACK));
+        match self.candidates_for_runtime(&call.question, values, &call.event).await {
             Ok(found) => Ok(found),
             Err(error) => Err(self.deny(call.event.clone(), error).await),
         }

@@ -6,7 +6,7 @@ use crate::support::{agent_asks, entry, runtime, tool_asks, user};
 use futures::future::{join, join_all};
 use project_vault::domain::Clock as _;
 use project_vault::store::Store;
-use project_vault::store::records::Uses;
+use project_vault::store::records::{Uses, Values};
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -131,7 +131,7 @@ both! {
         // Another server holds the entry's counter, so that the first commit waits for it.
         let other = Store::open(world.url(), None).unwrap();
         let mut held = other.begin().await.unwrap();
-        let found = held.candidates(&World::project(), None, None, None).await.unwrap();
+        let found = held.candidates(&World::project(), None, None, Values::None).await.unwrap();
         let uses: Vec<_> = found.entries.iter().map(|row| (row.entry.id, 1)).collect();
         held.insert_events(&[], Some(&Uses { entries: uses, at: world.clock.now() })).await.unwrap();
         let calls = (0..64).map(|_| world.vault.agents().resolve(&acme, tool_asks(agent_asks("builder", &["TOKEN"]))));

@@ -6,6 +6,7 @@ use crate::support::{Backend, World, entry, service, user};
 use futures::future::join_all;
 use project_vault::permission::Operator;
 use project_vault::store::Store;
+use project_vault::store::records::Values;
 use project_vault::vault::{Break, NewEntry};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -262,7 +263,8 @@ async fn a_resolve_finds_every_row_by_an_index() {
     let store = Store::open(world.url(), Some(Arc::new(move || Box::new(tap.clone())))).unwrap();
     let names = ["TOKEN".to_owned(), "OTHER".to_owned()];
     let mut conn = store.conn().await.unwrap();
-    let found = conn.candidates(&World::project(), Some(&World::milestone()), Some(&names), None).await.unwrap();
+    let found =
+        conn.candidates(&World::project(), Some(&World::milestone()), Some(&names), Values::None).await.unwrap();
     assert_eq!((found.entries.len(), found.incomplete.len()), (2, 0));
     let statements = seen.0.lock().unwrap().clone();
     let statement = statements.iter().find(|sql| sql.contains("audit_events")).unwrap();
