@@ -467,7 +467,7 @@ both! {
         };
         let now = world.clock.now();
         assert_eq!(read(Values::ExpiringAfter(now)).await, ["LIVE", "PHASED"]);
-        let years = Duration::from_hours(24 * 365 * 100);
+        let years = Duration::from_secs(60 * 60 * 24 * 365 * 100);
         assert_eq!(read(Values::ExpiringAfter(now.minus(years))).await, ["LIVE", "OLD", "PHASED"]);
         assert!(read(Values::None).await.is_empty(), "a preview reads none");
     }

@@ -24,7 +24,7 @@ const MAX_LABEL: usize = 200;
 
 /// By how much the clock may be set back while rows are kept: so long after an entry expired, its
 /// value is still read.
-const CLOCK_SET_BACK: Duration = Duration::from_hours(1);
+const CLOCK_SET_BACK: Duration = Duration::from_secs(60 * 60);
 
 /// A runtime's request for values.
 #[derive(Debug, Clone)]
