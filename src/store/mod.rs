@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard};
-pub use transaction::{End, Tx};
+pub use transaction::{Chained, End, EventsTx, Tx};
 
 /// The result of every query.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -247,6 +247,17 @@ impl Store {
     /// As [`Self::begin`].
     pub async fn begin_set_up(&self) -> Result<Tx> {
         self.begin_within(SET_UP_LOCK_TIMEOUT).await
+    }
+
+    /// Begins a transaction that only records events.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub async fn begin_events(&self) -> Result<EventsTx> {
+        match self.kind() {
+            Kind::Postgres => self.conn().await.map(EventsTx::of_statement),
+            Kind::Sqlite => self.begin().await.map(EventsTx::within),
+        }
     }
 
     async fn begin_within(&self, limit: Duration) -> Result<Tx> {

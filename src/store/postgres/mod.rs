@@ -123,6 +123,8 @@ struct Setting {
 /// statements with lists anew on every call, which takes longer than running them. It would also
 /// compile a statement that has to read a whole table, since what is off counts as very expensive.
 ///
+/// Statements outside a transaction have the isolation level of [`begin`].
+///
 /// Also limits the time of a statement, and of a transaction in which nothing happens, such as that
 /// of a server that was cut off: its locks are others' then. What the URL, the role or the database
 /// set wins.
@@ -133,7 +135,7 @@ async fn set_up(conn: &mut Connection, limit: Duration) -> QueryResult<bool> {
         "SELECT current_setting('synchronous_commit') AS setting, \
          set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), \
          set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false), \
-         set_config('jit', 'off', false), \
+         set_config('jit', 'off', false), set_config('default_transaction_isolation', 'read committed', false), \
          set_config('statement_timeout', coalesce(nullif(current_setting('statement_timeout'), '0'), $1), false), \
          set_config('idle_in_transaction_session_timeout', \
            coalesce(nullif(current_setting('idle_in_transaction_session_timeout'), '0'), '60s'), false)",

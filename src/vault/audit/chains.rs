@@ -17,7 +17,7 @@ use super::Audit;
 use crate::crypto::{AuditKey, CryptoError, MacContext};
 use crate::domain::{ChainId, EntryId, Error, Result, Timestamp};
 use crate::store::records::{Anchor, ChainRow, ChainedEvent, Cut, EventRow, Link, Uses};
-use crate::store::{self, End, Tx};
+use crate::store::{self, Chained, End, Tx};
 use data_encoding::HEXLOWER;
 use parking_lot::Mutex;
 use std::borrow::Cow;
@@ -64,6 +64,16 @@ impl OwnChains {
         }
     }
 
+    /// An idle chain whose lease ends after `until`.
+    fn take_leased_after(&self, until: Timestamp) -> Option<ChainEnd> {
+        let (end, lease) = self.take()?;
+        if lease > until {
+            return Some(end);
+        }
+        self.give(end);
+        None
+    }
+
     /// Takes a chain back that is no longer in use, unless it became another's.
     fn give(&self, end: ChainEnd) {
         let mut own = self.0.lock();
@@ -104,7 +114,63 @@ impl OwnChains {
     }
 }
 
+/// A chain that a transaction appends to.
+struct Appended {
+    audit: Audit,
+    before: Option<ChainEnd>,
+    after: ChainEnd,
+    /// Its lease, if the transaction renews it.
+    lease: Option<Timestamp>,
+    /// The revisions of which the events tell.
+    changed: Vec<(EntryId, i32)>,
+    /// Whether it is still this process's.
+    is_own: Arc<AtomicBool>,
+}
+
+impl Appended {
+    /// Gives the chain back once the transaction has ended.
+    fn settle(self, end: End) {
+        let Self { audit, before, after, lease, changed, is_own } = self;
+        match end {
+            End::Committed => {
+                if let Some(lease) = lease {
+                    audit.0.chains.set_lease(after.chain, lease);
+                }
+                audit.0.chains.give(after);
+                for (entry, revision) in changed {
+                    audit.0.revisions.raise(entry, revision);
+                }
+            }
+            End::RolledBack if is_own.load(Ordering::Relaxed) => {
+                if let Some(before) = before {
+                    audit.0.chains.give(before);
+                }
+            }
+            // The chain's end is unknown, or the chain another's, so this process does not use it
+            // again. It is released once its lease has passed.
+            End::RolledBack | End::Unknown => audit.0.chains.lose(after.chain),
+        }
+    }
+}
+
+/// The result of inserting events into a chain, which turns out to be another's if its next position
+/// is taken.
+fn inserted(result: store::Result<()>, is_own: &AtomicBool) -> Result<()> {
+    match result {
+        Err(store::Error::Unique(_)) => {
+            is_own.store(false, Ordering::Relaxed);
+            tracing::error!("another process appends to a chain of this one; it is left to the other");
+            Err(Error::unavailable("What was done could not be recorded, so nothing was; try again."))
+        }
+        written => Ok(written?),
+    }
+}
+
 impl ChainEnd {
+    fn append_all<'a>(&mut self, key: &AuditKey, events: &[&'a EventRow]) -> Vec<Chained<'a>> {
+        events.iter().map(|event| self.append(key, event)).collect()
+    }
+
     fn append<'a>(&mut self, key: &AuditKey, event: &'a EventRow) -> (&'a EventRow, Link) {
         let seq = self.seq + 1;
         let mac = key.mac(MacContext::Event, fields(self.chain, seq, &self.mac, event).iter().map(Option::as_deref));
@@ -208,46 +274,48 @@ impl Audit {
             Some((end, renewed)) => (Some(end.clone()), end, renewed),
             None => (None, self.reuse_or_open(tx, &key, lease).await?, Some(lease)),
         };
-        let chained: Vec<_> = events.iter().map(|event| after.append(&key, event)).collect();
-        let mut beside = after.clone();
-        let decoys: Vec<_> = decoys.iter().map(|decoy| beside.append(&key, decoy)).collect();
-        let changed: Vec<(EntryId, i32)> =
-            events.iter().filter_map(|event| Some((event.entry?, event.entry_revision?))).collect();
-        let usable = Arc::new(AtomicBool::new(true));
-        let (audit, is_usable) = (self.clone(), usable.clone());
-        tx.at_end(move |end| match end {
-            End::Committed => {
-                if let Some(lease) = lease {
-                    audit.0.chains.set_lease(after.chain, lease);
-                }
-                audit.0.chains.give(after);
-                for (entry, revision) in changed {
-                    audit.0.revisions.raise(entry, revision);
-                }
-            }
-            End::RolledBack if is_usable.load(Ordering::Relaxed) => {
-                if let Some(before) = before {
-                    audit.0.chains.give(before);
-                }
-            }
-            // The chain's end is unknown, or the chain another's, so this process does not use it
-            // again. It is released once its lease has passed.
-            End::RolledBack | End::Unknown => audit.0.chains.lose(after.chain),
-        });
-        if !decoys.is_empty() {
-            tx.insert_decoys(&decoys).await?;
+        let chained = after.append_all(&key, events);
+        let decoys = after.clone().append_all(&key, decoys);
+        let (appended, is_own) = self.appended(before, after, lease, events);
+        tx.at_end(|end| appended.settle(end));
+        inserted(tx.insert_all(&chained, &decoys, uses).await, &is_own)
+    }
+
+    /// As [`Self::append_with_decoys`], in a transaction of its own.
+    pub(super) async fn commit_events(
+        &self,
+        events: &[&EventRow],
+        decoys: &[&EventRow],
+        uses: Option<&Uses>,
+    ) -> Result<()> {
+        let key = self.0.installation.open_audit_key().await?;
+        let mut tx = self.0.store.begin_events().await?;
+        if let Some(end) = self.0.chains.take_leased_after(self.now().plus(LEASE_MARGIN)) {
+            let mut after = end.clone();
+            let chained = after.append_all(&key, events);
+            let decoys = after.clone().append_all(&key, decoys);
+            let (appended, is_own) = self.appended(Some(end), after, None, events);
+            tx.at_end(|end| appended.settle(end));
+            return inserted(tx.insert(&chained, &decoys, uses).await, &is_own);
         }
-        if chained.is_empty() {
-            return Ok(());
-        }
-        match tx.insert_events(&chained, uses).await {
-            Err(store::Error::Unique(_)) => {
-                usable.store(false, Ordering::Relaxed);
-                tracing::error!("another process appends to a chain of this one; it is left to the other");
-                Err(Error::unavailable("What was done could not be recorded, so nothing was; try again."))
-            }
-            written => Ok(written?),
-        }
+        drop(tx);
+        let mut tx = self.0.store.begin().await?;
+        self.append_with_decoys(&mut tx, events, decoys, uses).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// What becomes of a chain that was at `before`, unless it was opened or claimed, and is at
+    /// `after` once these events are committed.
+    fn appended(
+        &self,
+        before: Option<ChainEnd>,
+        after: ChainEnd,
+        lease: Option<Timestamp>,
+        events: &[&EventRow],
+    ) -> (Appended, Arc<AtomicBool>) {
+        let changed = events.iter().filter_map(|event| Some((event.entry?, event.entry_revision?))).collect();
+        let is_own = Arc::new(AtomicBool::new(true));
+        (Appended { audit: self.clone(), before, after, lease, changed, is_own: is_own.clone() }, is_own)
     }
 
     /// An idle chain of this process, with its new lease if the old one had to be renewed.

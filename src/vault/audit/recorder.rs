@@ -116,15 +116,9 @@ impl Audit {
             }
             decoys.extend(&record.decoys);
         }
-        self.0.installation.open_audit_key().await?;
         let at = now.unwrap_or_else(|| self.now());
         let uses = (!times.is_empty()).then(|| Uses { entries: times.into_iter().collect(), at });
-        let written = async {
-            let mut tx = self.0.store.begin().await?;
-            self.append_with_decoys(&mut tx, &events, &decoys, uses.as_ref()).await?;
-            Ok(tx.commit().await?)
-        };
-        let written: Result<()> = written.await;
+        let written = self.commit_events(&events, &decoys, uses.as_ref()).await;
         self.0.store.note_record(!matches!(written, Err(Error::Unavailable { .. })));
         written?;
         if counted > 0 {
