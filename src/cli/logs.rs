@@ -9,7 +9,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::{MakeVisitor, VisitFmt, VisitOutput};
-use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::layer::{Filter, Layer as _, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
@@ -111,7 +111,8 @@ impl<W: Write> Write for PrintableJson<W> {
 /// `info`: there PostgreSQL's driver logs the parameters of statements, HTTP libraries frames, and
 /// TLS libraries messages. Only the vault's own events are known to hold no data.
 fn without_data<S: tracing::Subscriber + for<'a> LookupSpan<'a>>(asked: EnvFilter) -> impl Filter<S> {
-    asked.and(filter_fn(holds_no_data))
+    // Without the hint, nothing would be known of the whole, and every event of any level be asked about.
+    asked.and(filter_fn(holds_no_data).with_max_level_hint(LevelFilter::TRACE))
 }
 
 fn holds_no_data(what: &Metadata<'_>) -> bool {

@@ -55,7 +55,10 @@ impl Audit {
             // It writes for many requests, so its log lines belong to none.
             let audit = self.clone();
             self.0.store.spawn(async move {
-                while let Some(group) = leader.next_group() {
+                loop {
+                    // Calls that the thread can run now ask first, so that they are in the group.
+                    tokio::task::yield_now().await;
+                    let Some(group) = leader.next_group() else { break };
                     let span = group.first().map_or_else(ExportedSpan::entered, |first| first.asked_in.clone());
                     span.around(audit.commit_group(group)).await;
                 }
