@@ -3,8 +3,8 @@
 use super::records::{
     Candidates, ChainRow, ChainedEvent, CiphertextRow, Cut, DataKeyRow, DataKeyTotals, DeletedEntryRow, DueEntry,
     EntryCounts, EntryLists, EntryPage, EntryRow, EntrySelection, EntryView, ErasedRows, EventRow, EventSelection,
-    ExposureRow, InstallationKeyRow, Link, LiveEntryRow, MilestoneRow, NoticeRow, OutboxRow, ProjectRow, ProjectState,
-    ReplacedKeyRow, SettingRow, TipRow, TupleRow, UsageRow, Uses, Values, VersionRow, VersionView,
+    ExposureRow, InstallationKeyRow, Link, LiveEntryRow, MilestoneRow, NoticeRow, OutboxRow, Positioned, ProjectRow,
+    ProjectState, ReplacedKeyRow, SettingRow, TipRow, TupleRow, UsageRow, Uses, Values, VersionRow, VersionView,
 };
 use super::{Result, postgres, sqlite};
 use crate::domain::{
@@ -413,10 +413,9 @@ backend_queries! {
     fn changes() -> Option<i64>;
     /// A released chain, which no process appends to.
     fn released_chain() -> Option<ChainId>;
-    /// Adds audit events, and counts the uses of which they tell.
-    fn insert_events(events: &[(&EventRow, Link)], uses: Option<&Uses>) -> ();
-    /// Adds decoys of audit events.
-    fn insert_decoys(decoys: &[(&EventRow, Link)]) -> ();
+    /// Adds audit events, decoys of audit events, and the uses of which the events tell to the
+    /// counters. PostgreSQL does so in one statement.
+    fn insert_events(events: &[Positioned<'_>], decoys: &[Positioned<'_>], uses: Option<&Uses>) -> ();
     /// Rows whose ids are none, with the names of their tables; at most 100 of a table.
     fn rows_without_id() -> Vec<(&'static str, String)>;
     /// Removes erased content from the database's files, outside a transaction; false if it could

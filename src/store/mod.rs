@@ -16,7 +16,7 @@ mod statement;
 mod transaction;
 
 pub use conn::Conn;
-use conn::{in_time, on_sqlite};
+use conn::in_time;
 use diesel_async::pooled_connection::deadpool::Pool;
 pub use error::Error;
 pub use generations::Generation;
@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard};
-pub use transaction::{Chained, End, EventsTx, Tx};
+pub use transaction::{End, EventsTx, Tx};
 
 /// The result of every query.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -249,29 +249,20 @@ impl Store {
         self.begin_within(SET_UP_LOCK_TIMEOUT).await
     }
 
-    /// Begins a transaction that only records events.
+    /// Prepares a transaction that only records events.
     ///
     /// # Errors
     /// As [`Self::begin`].
     pub async fn begin_events(&self) -> Result<EventsTx> {
         match self.kind() {
-            Kind::Postgres => self.conn().await.map(EventsTx::of_statement),
-            Kind::Sqlite => self.begin().await.map(EventsTx::within),
+            Kind::Postgres => self.conn().await.map(EventsTx::of_one_statement),
+            Kind::Sqlite => self.begin().await.map(EventsTx::begun),
         }
     }
 
     async fn begin_within(&self, limit: Duration) -> Result<Tx> {
         let lock = self.write_lock(limit).await?;
-        let mut conn = self.conn().await?;
-        match &mut conn {
-            Conn::Postgres(conn) => {
-                // A statement may wait for a lock that long.
-                conn.be_patient(limit + postgres::STATEMENT_LIMIT);
-                in_time!("BEGIN", conn, postgres::begin(limit))?;
-            }
-            Conn::Sqlite(conn) => on_sqlite!("BEGIN", sqlite::begin(conn, limit))?,
-        }
-        let mut tx = Tx::new(conn);
+        let mut tx = Tx::begin(self.conn().await?, limit).await?;
         tx.at_end(move |_| drop(lock));
         Ok(tx)
     }

@@ -236,6 +236,9 @@ pub struct Link {
     pub mac: Vec<u8>,
 }
 
+/// An event to insert, with its position in a chain.
+pub type Positioned<'a> = (&'a EventRow, Link);
+
 /// An event in its chain.
 #[derive(Clone, Queryable)]
 pub struct ChainedEvent {

@@ -153,3 +153,4 @@ pub(super) use insert_events_from;
 binds! { A }
 binds! { A B }
 binds! { A B C }
+binds! { A B C D }

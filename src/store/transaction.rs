@@ -1,8 +1,8 @@
 //! Transactions. However one ends, nothing half-done stays, and its connection can serve the next.
 
 use super::conn::{in_time, on_sqlite};
-use super::records::{EventRow, Link, Uses};
-use super::{Conn, Error, Result, postgres, sqlite};
+use super::records::{Positioned, Uses};
+use super::{Conn, Error, Result, WRITE_LOCK_TIMEOUT, postgres, sqlite};
 use diesel_async::pooled_connection::deadpool::Object;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -13,8 +13,6 @@ const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// A transaction. Dropped without a commit, it is rolled back.
 pub struct Tx {
     conn: Option<Conn>,
-    /// Whether the database has to be told when it ends.
-    is_begun: bool,
     end: End,
     at_end: Vec<Hook>,
 }
@@ -26,19 +24,30 @@ pub enum End {
     Committed,
     /// No change was made.
     RolledBack,
+    /// No change was made: what was recorded has the place of something that is there already.
+    Conflict,
     /// The database became unreachable during the commit, so the changes may or may not be there.
     Unknown,
 }
-
-/// An event with its place in a chain.
-pub type Chained<'a> = (&'a EventRow, Link);
 
 /// Called with the way a transaction ended.
 type Hook = Box<dyn FnOnce(End) + Send>;
 
 impl Tx {
-    pub(super) fn new(conn: Conn) -> Self {
-        Self { conn: Some(conn), is_begun: true, end: End::RolledBack, at_end: Vec::new() }
+    fn new(conn: Conn) -> Self {
+        Self { conn: Some(conn), end: End::RolledBack, at_end: Vec::new() }
+    }
+
+    /// Begins a transaction, whose statements wait for a lock no longer than `limit`.
+    pub(super) async fn begin(mut conn: Conn, limit: Duration) -> Result<Self> {
+        match &mut conn {
+            Conn::Postgres(conn) => {
+                conn.be_patient(limit + postgres::STATEMENT_LIMIT);
+                in_time!("BEGIN", conn, postgres::begin(limit))?;
+            }
+            Conn::Sqlite(conn) => on_sqlite!("BEGIN", sqlite::begin(conn, limit))?,
+        }
+        Ok(Self::new(conn))
     }
 
     /// Calls `hook` with the way the transaction ended, once it holds no lock any more.
@@ -49,17 +58,27 @@ impl Tx {
     /// Adds events and decoys, and counts the uses of which the events tell.
     ///
     /// # Errors
-    /// When the database refuses or cannot answer.
-    pub async fn insert_all(
+    /// [`Error::Unique`] when the chain has an event at such a position already; the transaction ends in
+    /// [`End::Conflict`] then. Also when the database cannot answer.
+    pub async fn record(
         &mut self,
-        events: &[Chained<'_>],
-        decoys: &[Chained<'_>],
+        events: &[Positioned<'_>],
+        decoys: &[Positioned<'_>],
         uses: Option<&Uses>,
     ) -> Result<()> {
-        if !decoys.is_empty() {
-            self.insert_decoys(decoys).await?;
+        let recorded = self.insert_events(events, decoys, uses).await;
+        if let Err(Error::Unique(_)) = &recorded {
+            self.end = End::Conflict;
         }
-        if events.is_empty() { Ok(()) } else { self.insert_events(events, uses).await }
+        recorded
+    }
+
+    /// Asks for nothing, to find out whether the connection still works.
+    async fn probe(&mut self) -> Result<()> {
+        match &mut **self {
+            Conn::Postgres(conn) => in_time!("probe", conn, postgres::probe()),
+            Conn::Sqlite(_) => Ok(()),
+        }
     }
 
     /// Commits the transaction.
@@ -74,11 +93,6 @@ impl Tx {
             Conn::Postgres(conn) => in_time!("COMMIT", conn, postgres::commit()),
             Conn::Sqlite(conn) => on_sqlite!("COMMIT", sqlite::commit(conn)),
         };
-        self.ends_with(committed)
-    }
-
-    /// Ends as the database says. If it says nothing, the outcome stays unknown.
-    fn ends_with(mut self, committed: Result<()>) -> Result<()> {
         match committed {
             Ok(()) => {
                 self.end = End::Committed;
@@ -112,44 +126,72 @@ impl Tx {
     }
 }
 
-/// A transaction that only records events: see [`Self::insert_events`]. Dropped without it, nothing
-/// is written.
-pub struct EventsTx(Tx);
+/// A transaction whose only statement records events. Dropped before that, nothing is written.
+pub struct EventsTx(Prepared);
+
+enum Prepared {
+    Begun(Tx),
+    /// The statement begins and commits it.
+    Statement(Conn),
+}
 
 impl EventsTx {
-    /// One that was begun.
-    pub(super) fn within(tx: Tx) -> Self {
-        Self(tx)
+    /// In a transaction that was begun.
+    pub(super) fn begun(tx: Tx) -> Self {
+        Self(Prepared::Begun(tx))
     }
 
-    /// One that its only statement begins and commits.
-    pub(super) fn of_statement(conn: Conn) -> Self {
-        let mut tx = Tx::new(conn);
-        tx.is_begun = false;
-        Self(tx)
+    /// In the transaction that PostgreSQL makes of a statement outside one.
+    pub(super) fn of_one_statement(conn: Conn) -> Self {
+        Self(Prepared::Statement(conn))
     }
 
-    /// As [`Tx::at_end`].
-    pub fn at_end(&mut self, hook: impl FnOnce(End) + Send + 'static) {
-        self.0.at_end(hook);
-    }
-
-    /// Adds events and decoys, counts the uses of which the events tell, and commits. PostgreSQL commits
-    /// a statement outside a transaction by itself, which takes one round trip instead of three; the
-    /// decoys, which nothing reads, have a statement of their own.
+    /// Makes it one for more than that statement.
     ///
     /// # Errors
-    /// As [`Tx::commit`], of the events.
-    pub async fn insert(self, events: &[Chained<'_>], decoys: &[Chained<'_>], uses: Option<&Uses>) -> Result<()> {
-        let Self(mut tx) = self;
-        if tx.is_begun {
-            tx.insert_all(events, decoys, uses).await?;
-            return tx.commit().await;
+    /// When the database cannot answer.
+    pub async fn begin(self) -> Result<Tx> {
+        match self.0 {
+            Prepared::Begun(tx) => Ok(tx),
+            Prepared::Statement(conn) => Tx::begin(conn, WRITE_LOCK_TIMEOUT).await,
         }
+    }
+
+    /// Adds events and decoys, counts the uses of which the events tell, and commits; then calls
+    /// `at_end`. With PostgreSQL, that takes one round trip instead of three.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] when the database becomes unreachable meanwhile. After any other error, no
+    /// change was made.
+    pub async fn record(
+        self,
+        events: &[Positioned<'_>],
+        decoys: &[Positioned<'_>],
+        uses: Option<&Uses>,
+        at_end: impl FnOnce(End) + Send + 'static,
+    ) -> Result<()> {
+        let conn = match self.0 {
+            Prepared::Begun(mut tx) => {
+                tx.at_end(at_end);
+                tx.record(events, decoys, uses).await?;
+                return tx.commit().await;
+            }
+            Prepared::Statement(conn) => conn,
+        };
+        let mut tx = Tx::new(conn);
+        tx.at_end(at_end);
         // If this future is dropped while it waits, the outcome is unknown.
         tx.end = End::Unknown;
-        let inserted = tx.insert_all(events, decoys, uses).await;
-        tx.ends_with(inserted)
+        let recorded = tx.insert_events(events, decoys, uses).await;
+        tx.end = match &recorded {
+            Ok(()) => End::Committed,
+            Err(Error::Unique(_)) => End::Conflict,
+            // A connection that still works would have told of a commit.
+            Err(Error::Unavailable(reason)) if tx.probe().await.is_err() => return Err(Error::Unknown(reason.clone())),
+            Err(_) => End::RolledBack,
+        };
+        tx.give_back();
+        recorded
     }
 }
 
@@ -164,7 +206,6 @@ impl Drop for Tx {
         let told = move || at_end.into_iter().for_each(|hook| hook(end));
         match (self.conn.take(), Handle::try_current()) {
             (Some(Conn::Postgres(conn)), _) if end == End::Unknown => conn.close(),
-            (Some(conn @ Conn::Postgres(_)), _) if !self.is_begun => drop(conn),
             (Some(Conn::Postgres(mut conn)), Ok(runtime)) => {
                 runtime.spawn(async move {
                     if !conn.rolls_back_within(ROLLBACK_TIMEOUT).await {

@@ -39,7 +39,7 @@ mod pooled;
 mod timeline;
 mod tls;
 
-use super::records::{EventRow, Link, Uses};
+use super::records::{Positioned, Uses};
 use super::statement::{insert_events_from, statement};
 use super::{Error, Instrument};
 use crate::domain::{ChainId, EntryId, ProjectId, ProjectStatus};
@@ -123,7 +123,8 @@ struct Setting {
 /// statements with lists anew on every call, which takes longer than running them. It would also
 /// compile a statement that has to read a whole table, since what is off counts as very expensive.
 ///
-/// Statements outside a transaction have the isolation level of [`begin`].
+/// A statement outside a transaction has the isolation level of [`begin`], since two servers that
+/// count uses of one entry at higher levels would fail, and waits as long for a lock.
 ///
 /// Also limits the time of a statement, and of a transaction in which nothing happens, such as that
 /// of a server that was cut off: its locks are others' then. What the URL, the role or the database
@@ -136,6 +137,7 @@ async fn set_up(conn: &mut Connection, limit: Duration) -> QueryResult<bool> {
          set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), \
          set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false), \
          set_config('jit', 'off', false), set_config('default_transaction_isolation', 'read committed', false), \
+         set_config('lock_timeout', coalesce(nullif(current_setting('lock_timeout'), '0'), '5s'), false), \
          set_config('statement_timeout', coalesce(nullif(current_setting('statement_timeout'), '0'), $1), false), \
          set_config('idle_in_transaction_session_timeout', \
            coalesce(nullif(current_setting('idle_in_transaction_session_timeout'), '0'), '60s'), false)",
@@ -199,7 +201,7 @@ pub async fn lock_name(conn: &mut Connection, name: &str) -> QueryResult<()> {
 /// The columns of rows of events, each as an array.
 macro_rules! columns {
     ($events:expr) => {{
-        let events: &[(&EventRow, Link)] = $events;
+        let events: &[Positioned<'_>] = $events;
         macro_rules! each {
             ($event:pat, $link:pat => $value:expr, $kind:ty) => {
                 events.iter().map(|($event, $link)| $value).collect::<Vec<_>>().into_sql::<Array<$kind>>()
@@ -234,20 +236,12 @@ macro_rules! columns {
     }};
 }
 
-/// Inserts events in one prepared statement.
-macro_rules! insert_rows {
-    ($conn:expr, $table:literal, $events:expr) => {{
-        let insert = insert_events_from!($table, "SELECT * FROM unnest");
-        statement(insert, (columns!($events),)).execute($conn).await.map(drop)
-    }};
-}
-
-/// Adds to the number of uses of each entry, as the first part of a statement that inserts events.
+/// Adds to the number of uses of each entry, as the first parts of a statement that inserts events.
 /// The rows are locked in one order, so that two resolves never deadlock. A missing counter starts
 /// anew, unless its entry is gone as well.
 macro_rules! counting_uses {
     () => {
-        "WITH used AS (SELECT id, times, at FROM unnest(?) AS used (id, times), (SELECT ? AS at) AS now), \
+        "used AS (SELECT id, times, at FROM unnest(?) AS used (id, times), (SELECT ? AS at) AS now), \
          locked AS ( \
              SELECT entry_usage.entry_id, used.times, used.at FROM used JOIN entry_usage ON entry_usage.entry_id = used.id \
              ORDER BY entry_usage.entry_id FOR UPDATE OF entry_usage), \
@@ -262,26 +256,54 @@ macro_rules! counting_uses {
              AND NOT EXISTS (SELECT FROM counted WHERE counted.entry_id = entries.id) \
              ORDER BY entries.id FOR KEY SHARE OF entries \
              ON CONFLICT (entry_id) DO UPDATE SET resolve_count = known.resolve_count + EXCLUDED.resolve_count, \
-             last_resolved_at = GREATEST(COALESCE(known.last_resolved_at, EXCLUDED.last_resolved_at), EXCLUDED.last_resolved_at)) "
+             last_resolved_at = GREATEST(COALESCE(known.last_resolved_at, EXCLUDED.last_resolved_at), EXCLUDED.last_resolved_at))"
     };
 }
 
-/// Adds audit events, and counts the uses.
-pub async fn insert_events(
-    conn: &mut Connection,
-    events: &[(&EventRow, Link)],
-    uses: Option<&Uses>,
-) -> QueryResult<()> {
-    let Some(Uses { entries, at }) = uses else { return insert_rows!(conn, "audit_events", events) };
-    let (entries, times): (Vec<EntryId>, Vec<i64>) = entries.iter().copied().unzip();
-    let counted = (entries.into_sql::<Array<Uuid>>(), times.into_sql::<Array<BigInt>>());
-    let insert = concat!(counting_uses!(), insert_events_from!("audit_events", "SELECT * FROM unnest"));
-    statement(insert, (counted, at.into_sql::<BigInt>(), columns!(events))).execute(conn).await.map(drop)
+/// Inserts rows of events into a table.
+macro_rules! insert {
+    ($table:literal) => {
+        insert_events_from!($table, "SELECT * FROM unnest")
+    };
 }
 
-/// As [`insert_events`], for decoys.
-pub async fn insert_decoys(conn: &mut Connection, decoys: &[(&EventRow, Link)]) -> QueryResult<()> {
-    insert_rows!(conn, "audit_decoys", decoys)
+/// Adds audit events and decoys, and counts the uses, in one prepared statement: outside a
+/// transaction, it is durable as a whole or not at all.
+pub async fn insert_events(
+    conn: &mut Connection,
+    events: &[Positioned<'_>],
+    decoys: &[Positioned<'_>],
+    uses: Option<&Uses>,
+) -> QueryResult<()> {
+    macro_rules! run {
+        ($($part:expr),+; $($bind:expr),+) => {
+            statement(concat!($($part),+), ($($bind,)+)).execute(conn).await.map(drop)
+        };
+    }
+    let counted = uses.map(|Uses { entries, at }| {
+        let (entries, times): (Vec<EntryId>, Vec<i64>) = entries.iter().copied().unzip();
+        ((entries.into_sql::<Array<Uuid>>(), times.into_sql::<Array<BigInt>>()), at.into_sql::<BigInt>())
+    });
+    let (of_events, of_decoys) = (|| columns!(events), || columns!(decoys));
+    match counted {
+        None if decoys.is_empty() => run!(insert!("audit_events"); of_events()),
+        None if events.is_empty() => run!(insert!("audit_decoys"); of_decoys()),
+        None => {
+            run!("WITH decoyed AS (", insert!("audit_decoys"), ") ", insert!("audit_events"); of_decoys(), of_events())
+        }
+        Some((uses, at)) if decoys.is_empty() => {
+            run!("WITH ", counting_uses!(), " ", insert!("audit_events"); uses, at, of_events())
+        }
+        Some((uses, at)) => run!(
+            "WITH ", counting_uses!(), ", decoyed AS (", insert!("audit_decoys"), ") ", insert!("audit_events");
+            uses, at, of_decoys(), of_events()
+        ),
+    }
+}
+
+/// Asks for nothing.
+pub async fn probe(conn: &mut Connection) -> QueryResult<()> {
+    diesel::sql_query("SELECT").execute(conn).await.map(drop)
 }
 
 /// Nothing counts those of the whole database: changes of one project would wait for those of

@@ -6,36 +6,30 @@
 use super::backend::Connection;
 use super::lists::Item;
 use crate::domain::Timestamp;
-use crate::store::records::{EventRow, Link, Uses};
+use crate::store::records::{EventRow, Link, Positioned, Uses};
 use crate::store::statement::{insert_events_from, statement};
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 use diesel::{Connection as _, IntoSql as _, QueryResult, SqliteConnection};
 
-/// Adds audit events, and counts the uses.
+/// Adds audit events and decoys, and counts the uses.
 pub async fn insert_events(
     conn: &mut Connection,
-    events: &[(&EventRow, Link)],
+    events: &[Positioned<'_>],
+    decoys: &[Positioned<'_>],
     uses: Option<&Uses>,
 ) -> QueryResult<()> {
-    let (events, uses) = (owned(events), uses.map(|uses| (uses.at, as_json(uses))));
+    let (events, decoys, uses) = (owned(events), owned(decoys), uses.map(|uses| (uses.at, as_json(uses))));
     let work = move |conn: &mut SqliteConnection| {
         if let Some((at, uses)) = uses {
             count_uses(conn, at, uses)?;
         }
+        insert_rows(conn, insert_events_from!("audit_decoys", "VALUES "), &decoys)?;
         insert_rows(conn, insert_events_from!("audit_events", "VALUES "), &events)
     };
     conn.spawn_blocking(work).await
 }
 
-/// As [`insert_events`], for decoys.
-pub async fn insert_decoys(conn: &mut Connection, decoys: &[(&EventRow, Link)]) -> QueryResult<()> {
-    let decoys = owned(decoys);
-    let work =
-        move |conn: &mut SqliteConnection| insert_rows(conn, insert_events_from!("audit_decoys", "VALUES "), &decoys);
-    conn.spawn_blocking(work).await
-}
-
-fn owned(events: &[(&EventRow, Link)]) -> Vec<(EventRow, Link)> {
+fn owned(events: &[Positioned<'_>]) -> Vec<(EventRow, Link)> {
     events.iter().map(|(event, link)| ((*event).clone(), link.clone())).collect()
 }
 

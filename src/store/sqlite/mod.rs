@@ -53,7 +53,7 @@ use diesel::result::Error::DatabaseError;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncConnection, RunQueryDsl, SimpleAsyncConnection, TransactionManager as _};
-pub use events::{insert_decoys, insert_events};
+pub use events::insert_events;
 use execution::Execution;
 use futures::FutureExt;
 pub use lists::Item;

@@ -16,14 +16,12 @@
 use super::Audit;
 use crate::crypto::{AuditKey, CryptoError, MacContext};
 use crate::domain::{ChainId, EntryId, Error, Result, Timestamp};
-use crate::store::records::{Anchor, ChainRow, ChainedEvent, Cut, EventRow, Link, Uses};
-use crate::store::{self, Chained, End, Tx};
+use crate::store::records::{Anchor, ChainRow, ChainedEvent, Cut, EventRow, Link, Positioned, Uses};
+use crate::store::{self, End, Tx};
 use data_encoding::HEXLOWER;
 use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long a process has a chain for itself.
@@ -95,12 +93,13 @@ impl OwnChains {
         self.0.lock().leases.iter().map(|(chain, lease)| (*chain, *lease)).collect()
     }
 
-    /// Takes over the leases after a renewal; `None` for a chain that is another's.
+    /// Takes over the leases after a renewal, but for chains that were lost meanwhile; `None` for a
+    /// chain that is another's.
     fn renewed(&self, leases: Vec<(ChainId, Option<Timestamp>)>) {
         let mut own = self.0.lock();
         for (chain, lease) in leases {
             match lease {
-                Some(lease) => drop(own.leases.insert(chain, lease)),
+                Some(lease) => drop(own.leases.get_mut(&chain).map(|known| *known = lease)),
                 None => drop(own.leases.remove(&chain)),
             }
         }
@@ -114,23 +113,22 @@ impl OwnChains {
     }
 }
 
-/// A chain that a transaction appends to.
-struct Appended {
+/// A chain that a transaction appends to, out of the idle ones until that ends.
+struct PendingAppend {
     audit: Audit,
+    /// Its end before; none if the transaction opened or claimed the chain.
     before: Option<ChainEnd>,
     after: ChainEnd,
     /// Its lease, if the transaction renews it.
     lease: Option<Timestamp>,
     /// The revisions of which the events tell.
     changed: Vec<(EntryId, i32)>,
-    /// Whether it is still this process's.
-    is_own: Arc<AtomicBool>,
 }
 
-impl Appended {
-    /// Gives the chain back once the transaction has ended.
-    fn settle(self, end: End) {
-        let Self { audit, before, after, lease, changed, is_own } = self;
+impl PendingAppend {
+    /// Makes the chain idle again, or forgets it, once the transaction has ended.
+    fn end(self, end: End) {
+        let Self { audit, before, after, lease, changed } = self;
         match end {
             End::Committed => {
                 if let Some(lease) = lease {
@@ -141,37 +139,35 @@ impl Appended {
                     audit.0.revisions.raise(entry, revision);
                 }
             }
-            End::RolledBack if is_own.load(Ordering::Relaxed) => {
+            End::RolledBack => {
                 if let Some(before) = before {
                     audit.0.chains.give(before);
                 }
             }
             // The chain's end is unknown, or the chain another's, so this process does not use it
             // again. It is released once its lease has passed.
-            End::RolledBack | End::Unknown => audit.0.chains.lose(after.chain),
+            End::Conflict | End::Unknown => audit.0.chains.lose(after.chain),
         }
     }
 }
 
-/// The result of inserting events into a chain, which turns out to be another's if its next position
-/// is taken.
-fn inserted(result: store::Result<()>, is_own: &AtomicBool) -> Result<()> {
-    match result {
-        Err(store::Error::Unique(_)) => {
-            is_own.store(false, Ordering::Relaxed);
+/// The error of an event that could not be appended.
+fn not_appended(error: store::Error) -> Error {
+    match error {
+        store::Error::Unique(_) => {
             tracing::error!("another process appends to a chain of this one; it is left to the other");
-            Err(Error::unavailable("What was done could not be recorded, so nothing was; try again."))
+            Error::unavailable("What was done could not be recorded, so nothing was; try again.")
         }
-        written => Ok(written?),
+        error => error.into(),
     }
 }
 
 impl ChainEnd {
-    fn append_all<'a>(&mut self, key: &AuditKey, events: &[&'a EventRow]) -> Vec<Chained<'a>> {
+    fn append_all<'a>(&mut self, key: &AuditKey, events: &[&'a EventRow]) -> Vec<Positioned<'a>> {
         events.iter().map(|event| self.append(key, event)).collect()
     }
 
-    fn append<'a>(&mut self, key: &AuditKey, event: &'a EventRow) -> (&'a EventRow, Link) {
+    fn append<'a>(&mut self, key: &AuditKey, event: &'a EventRow) -> Positioned<'a> {
         let seq = self.seq + 1;
         let mac = key.mac(MacContext::Event, fields(self.chain, seq, &self.mac, event).iter().map(Option::as_deref));
         let prev = std::mem::replace(&mut self.mac, mac.to_vec());
@@ -276,9 +272,9 @@ impl Audit {
         };
         let chained = after.append_all(&key, events);
         let decoys = after.clone().append_all(&key, decoys);
-        let (appended, is_own) = self.appended(before, after, lease, events);
-        tx.at_end(|end| appended.settle(end));
-        inserted(tx.insert_all(&chained, &decoys, uses).await, &is_own)
+        let pending = self.pending(before, after, lease, events);
+        tx.at_end(|end| pending.end(end));
+        tx.record(&chained, &decoys, uses).await.map_err(not_appended)
     }
 
     /// As [`Self::append_with_decoys`], in a transaction of its own.
@@ -289,33 +285,28 @@ impl Audit {
         uses: Option<&Uses>,
     ) -> Result<()> {
         let key = self.0.installation.open_audit_key().await?;
-        let mut tx = self.0.store.begin_events().await?;
-        if let Some(end) = self.0.chains.take_leased_after(self.now().plus(LEASE_MARGIN)) {
-            let mut after = end.clone();
-            let chained = after.append_all(&key, events);
-            let decoys = after.clone().append_all(&key, decoys);
-            let (appended, is_own) = self.appended(Some(end), after, None, events);
-            tx.at_end(|end| appended.settle(end));
-            return inserted(tx.insert(&chained, &decoys, uses).await, &is_own);
-        }
-        drop(tx);
-        let mut tx = self.0.store.begin().await?;
-        self.append_with_decoys(&mut tx, events, decoys, uses).await?;
-        Ok(tx.commit().await?)
+        let tx = self.0.store.begin_events().await?;
+        let Some(end) = self.0.chains.take_leased_after(self.now().plus(LEASE_MARGIN)) else {
+            let mut tx = tx.begin().await?;
+            self.append_with_decoys(&mut tx, events, decoys, uses).await?;
+            return Ok(tx.commit().await?);
+        };
+        let mut after = end.clone();
+        let chained = after.append_all(&key, events);
+        let decoys = after.clone().append_all(&key, decoys);
+        let pending = self.pending(Some(end), after, None, events);
+        tx.record(&chained, &decoys, uses, |end| pending.end(end)).await.map_err(not_appended)
     }
 
-    /// What becomes of a chain that was at `before`, unless it was opened or claimed, and is at
-    /// `after` once these events are committed.
-    fn appended(
+    fn pending(
         &self,
         before: Option<ChainEnd>,
         after: ChainEnd,
         lease: Option<Timestamp>,
         events: &[&EventRow],
-    ) -> (Appended, Arc<AtomicBool>) {
+    ) -> PendingAppend {
         let changed = events.iter().filter_map(|event| Some((event.entry?, event.entry_revision?))).collect();
-        let is_own = Arc::new(AtomicBool::new(true));
-        (Appended { audit: self.clone(), before, after, lease, changed, is_own: is_own.clone() }, is_own)
+        PendingAppend { audit: self.clone(), before, after, lease, changed }
     }
 
     /// An idle chain of this process, with its new lease if the old one had to be renewed.

@@ -56,7 +56,8 @@ impl Audit {
             let audit = self.clone();
             self.0.store.spawn(async move {
                 loop {
-                    // Calls that the thread can run now ask first, so that they are in the group.
+                    // Calls that can run now ask first, and are in the group. With SQLite, this task has a
+                    // thread of its own, and nobody waits for it.
                     tokio::task::yield_now().await;
                     let Some(group) = leader.next_group() else { break };
                     let span = group.first().map_or_else(ExportedSpan::entered, |first| first.asked_in.clone());

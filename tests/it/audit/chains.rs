@@ -2,11 +2,11 @@
 //! and by transactions that are rolled back.
 
 use crate::audit::World;
-use crate::support::{agent_asks, entry, runtime, tool_asks, user};
+use crate::support::{Backend, agent_asks, entry, runtime, tool_asks, user};
 use futures::future::{join, join_all};
 use project_vault::domain::Clock as _;
-use project_vault::store::Store;
 use project_vault::store::records::{Uses, Values};
+use project_vault::store::{Store, Tx};
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -113,6 +113,54 @@ both! {
         assert_eq!(world.number("SELECT resolve_count AS n FROM entry_usage JOIN entries ON id = entry_id WHERE name = 'TOKEN'").await, 21);
     }
 
+    async fn a_chain_whose_next_position_is_taken_is_left_to_the_other(world: World) {
+        world.used_demo().await;
+        let rest = "project_id, action, outcome, reason, count, actor, subject, role, agent_id, entry_id, entry_name, \
+                    entry_version, entry_revision, milestone_id, purpose, session_id, tool, request_id, chain_id, prev, mac";
+        world
+            .sql(&format!(
+                "INSERT INTO audit_events (id, occurred_at, seq, {rest}) SELECT id, occurred_at + 1, seq + 1, {rest} \
+                 FROM audit_events WHERE seq = (SELECT max(seq) FROM audit_events)"
+            ))
+            .await
+            .unwrap();
+        let acme = runtime("acme-runtime");
+        let resolve = || world.vault.agents().resolve(&acme, tool_asks(agent_asks("builder", &["TOKEN"])));
+        assert_eq!(resolve().await.err().unwrap().code().as_str(), "UNAVAILABLE");
+        for _ in 0..3 {
+            resolve().await.unwrap();
+        }
+        assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains").await, 2);
+    }
+
+    async fn a_record_that_waited_too_long_leaves_its_chain_as_it_was(world: World) {
+        world.used_demo().await;
+        let acme = runtime("acme-runtime");
+        let resolve = || world.vault.agents().resolve(&acme, tool_asks(agent_asks("builder", &["TOKEN"])));
+        let held = world.held().await;
+        assert_eq!(resolve().await.err().unwrap().code().as_str(), "UNAVAILABLE");
+        held.rollback().await.unwrap();
+        resolve().await.unwrap();
+        assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains").await, 1);
+        assert_eq!(world.breaks().await, []);
+    }
+
+    async fn servers_count_uses_of_one_entry_at_once_whatever_the_database_isolates(world: World) {
+        world.used_demo().await;
+        if world.backend == Backend::Postgres {
+            let name = world.url().rsplit('/').next().unwrap();
+            let level = "SET default_transaction_isolation = 'serializable'";
+            world.sql(&format!("ALTER DATABASE {name} {level}")).await.unwrap();
+        }
+        let servers = [world.another_server(), world.another_server()];
+        let acme = runtime("acme-runtime");
+        let calls = (0..60).map(|n| servers[n % 2].agents().resolve(&acme, tool_asks(agent_asks("builder", &["TOKEN"]))));
+        for done in join_all(calls).await {
+            done.unwrap();
+        }
+        assert_eq!(world.breaks().await, []);
+    }
+
     async fn a_change_that_comes_to_nothing_leaves_no_gap(world: World) {
         world.used_demo().await;
         let before = world.events_there().await;
@@ -128,12 +176,8 @@ both! {
     async fn records_of_calls_that_arrive_together_are_committed_together(world: World) {
         world.used_demo().await;
         let acme = runtime("acme-runtime");
-        // Another server holds the entry's counter, so that the first commit waits for it.
-        let other = Store::open(world.url(), None).unwrap();
-        let mut held = other.begin().await.unwrap();
-        let found = held.candidates(&World::project(), None, None, Values::None).await.unwrap();
-        let uses: Vec<_> = found.entries.iter().map(|row| (row.entry.id, 1)).collect();
-        held.insert_events(&[], Some(&Uses { entries: uses, at: world.clock.now() })).await.unwrap();
+        // The first commit waits.
+        let held = world.held().await;
         let calls = (0..64).map(|_| world.vault.agents().resolve(&acme, tool_asks(agent_asks("builder", &["TOKEN"]))));
         let release = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -141,9 +185,21 @@ both! {
         };
         let (sent, done) = world.watched(join(join_all(calls), release)).await;
         done.0.into_iter().for_each(|resolved| drop(resolved.unwrap()));
-        let commits = sent.iter().filter(|one| one.is_commit()).count();
+        let commits = sent.iter().filter(|one| one.is_commit).count();
         assert!(commits <= 8, "{commits} commits for 64 records");
         assert_eq!(world.breaks().await, []);
+    }
+}
+
+impl World {
+    /// A transaction of another server that holds the counters of the project's entries.
+    async fn held(&self) -> Tx {
+        let other = Store::open(self.url(), None).unwrap();
+        let mut held = other.begin().await.unwrap();
+        let found = held.candidates(&World::project(), None, None, Values::None).await.unwrap();
+        let entries = found.entries.iter().map(|row| (row.entry.id, 1)).collect();
+        held.insert_events(&[], &[], Some(&Uses { entries, at: self.clock.now() })).await.unwrap();
+        held
     }
 }
 

@@ -39,13 +39,11 @@ pub struct Sent {
     pub sql: String,
     /// Whether its connection keeps it prepared. If not, it is parsed and planned on every call.
     pub is_kept: bool,
+    /// Whether it commits: it is COMMIT, or writes outside a transaction.
+    pub is_commit: bool,
 }
 
 impl Sent {
-    pub fn is_commit(&self) -> bool {
-        self.sql == "COMMIT"
-    }
-
     /// Whether it is a statement in the counts that the project promises.
     pub fn is_counted(&self) -> bool {
         is_counted(&self.sql)
@@ -60,6 +58,10 @@ impl Sent {
 fn is_counted(sql: &str) -> bool {
     let upper = sql.to_uppercase();
     !UNCOUNTED.iter().any(|word| upper.starts_with(word)) && !upper.contains(COUNT_OF_CHANGES)
+}
+
+fn writes(sql: &str) -> bool {
+    ["INSERT", "UPDATE", "DELETE"].iter().any(|verb| sql.starts_with(verb)) || sql.contains("INSERT INTO")
 }
 
 fn is_of_authorizer(sql: &str) -> bool {
@@ -93,7 +95,21 @@ impl Counter {
     pub fn watched(&self) -> Vec<Sent> {
         let mut log = self.log.lock();
         let sent = log.sent.take().unwrap_or_default();
-        sent.into_iter().map(|one| Sent { is_kept: log.kept.contains(&one), sql: one.1 }).collect()
+        let mut in_transaction = HashSet::new();
+        let mut commits = |connection: u64, sql: &str| {
+            if sql.starts_with("BEGIN") {
+                in_transaction.insert(connection);
+                false
+            } else if sql == "COMMIT" || sql == "ROLLBACK" {
+                in_transaction.remove(&connection);
+                sql == "COMMIT"
+            } else {
+                writes(sql) && !in_transaction.contains(&connection)
+            }
+        };
+        sent.into_iter()
+            .map(|one| Sent { is_kept: log.kept.contains(&one), is_commit: commits(one.0, &one.1), sql: one.1 })
+            .collect()
     }
 
     /// Counts what a connection does.
