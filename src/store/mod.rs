@@ -52,7 +52,7 @@ pub struct Store {
     refused: Arc<parking_lot::Mutex<Option<Instant>>>,
 }
 
-/// Maximum time a transaction waits for SQLite's write lock.
+/// Maximum time a transaction waits for a lock.
 const WRITE_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a refused record counts.
 const REFUSAL_LASTS: Duration = Duration::from_secs(10);

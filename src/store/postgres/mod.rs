@@ -123,12 +123,13 @@ struct Setting {
 /// statements with lists anew on every call, which takes longer than running them. It would also
 /// compile a statement that has to read a whole table, since what is off counts as very expensive.
 ///
-/// A statement outside a transaction has the isolation level of [`begin`], since two servers that
-/// count uses of one entry at higher levels would fail, and waits as long for a lock.
+/// A statement outside a transaction has the isolation level of [`begin`]: at higher levels, one of
+/// two servers that count uses of an entry would fail.
 ///
 /// Also limits the time of a statement, and of a transaction in which nothing happens, such as that
-/// of a server that was cut off: its locks are others' then. What the URL, the role or the database
-/// set wins.
+/// of a server that was cut off: its locks are others' then. Of these limits, what the URL, the role
+/// or the database set wins. There is none for locks alone: where a table is locked, PostgreSQL reports
+/// it like a fault of the statement.
 ///
 /// Says whether a commit waits for the disk: what the vault has confirmed must survive a crash.
 async fn set_up(conn: &mut Connection, limit: Duration) -> QueryResult<bool> {
@@ -137,7 +138,6 @@ async fn set_up(conn: &mut Connection, limit: Duration) -> QueryResult<bool> {
          set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), \
          set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false), \
          set_config('jit', 'off', false), set_config('default_transaction_isolation', 'read committed', false), \
-         set_config('lock_timeout', coalesce(nullif(current_setting('lock_timeout'), '0'), '5s'), false), \
          set_config('statement_timeout', coalesce(nullif(current_setting('statement_timeout'), '0'), $1), false), \
          set_config('idle_in_transaction_session_timeout', \
            coalesce(nullif(current_setting('idle_in_transaction_session_timeout'), '0'), '60s'), false)",

@@ -8,12 +8,14 @@
 //!
 //! A process has a chain for itself as long as its lease runs, which it renews every minute. A chain
 //! whose lease has passed, because its process was killed, is released for others, so there are
-//! never more chains than transactions were under way at once, and signed heads stay short. A
+//! never more chains than transactions were under way at once, and signed heads stay short. So is
+//! one whose end a process does not know, because the database did not tell whether it committed. A
 //! process that was paused past its lease renews it in the database before it appends again; if
 //! the chain is another's by then, it takes another one. Whatever clocks say, two events cannot have
 //! one position.
 
 use super::Audit;
+use super::recorder::NOT_RECORDED;
 use crate::crypto::{AuditKey, CryptoError, MacContext};
 use crate::domain::{ChainId, EntryId, Error, Result, Timestamp};
 use crate::store::records::{Anchor, ChainRow, ChainedEvent, Cut, EventRow, Link, Positioned, Uses};
@@ -284,6 +286,9 @@ impl Audit {
         decoys: &[&EventRow],
         uses: Option<&Uses>,
     ) -> Result<()> {
+        if events.is_empty() && decoys.is_empty() {
+            return Ok(());
+        }
         let key = self.0.installation.open_audit_key().await?;
         let tx = self.0.store.begin_events().await?;
         let Some(end) = self.0.chains.take_leased_after(self.now().plus(LEASE_MARGIN)) else {
@@ -295,7 +300,14 @@ impl Audit {
         let chained = after.append_all(&key, events);
         let decoys = after.clone().append_all(&key, decoys);
         let pending = self.pending(Some(end), after, None, events);
-        tx.record(&chained, &decoys, uses, |end| pending.end(end)).await.map_err(not_appended)
+        tx.record(&chained, &decoys, uses, |end| pending.end(end)).await.map_err(|error| match error {
+            // Nothing is released and nothing changes but by its record, so the caller may try again.
+            store::Error::Unknown(reason) => {
+                tracing::error!(%reason, "the database went away while events were recorded");
+                NOT_RECORDED
+            }
+            error => not_appended(error),
+        })
     }
 
     fn pending(

@@ -17,7 +17,7 @@ const MAX_EVENTS: usize = 5_000;
 /// Maximum time of one commit.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(15);
 
-const NOT_RECORDED: Error =
+pub(super) const NOT_RECORDED: Error =
     Error::unavailable("What you asked for could not be recorded, so nothing was released or changed; try again.");
 
 /// Records to write, each with its result; also those of callers that left. One task writes them,

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 /// The line of docs/operators.md, which gives each server connection what the vault sets.
 const CONNECT_QUERY: &str = "SELECT set_config('plan_cache_mode','force_generic_plan',false), set_config('enable_seqscan','off',false), \
     set_config('enable_hashjoin','off',false), set_config('enable_mergejoin','off',false), set_config('jit','off',false), \
-    set_config('default_transaction_isolation','read committed',false), set_config('lock_timeout','5s',false), \
+    set_config('default_transaction_isolation','read committed',false), \
     set_config('statement_timeout','10s',false), set_config('idle_in_transaction_session_timeout','60s',false)";
 /// Connections to the server: fewer than those of the two programs to the pooler.
 const POOL_SIZE: usize = 6;
