@@ -101,7 +101,7 @@ impl OwnChains {
         let mut own = self.0.lock();
         for (chain, lease) in leases {
             match lease {
-                Some(lease) => drop(own.leases.get_mut(&chain).map(|known| *known = lease)),
+                Some(lease) => drop(own.leases.entry(chain).and_modify(|known| *known = lease)),
                 None => drop(own.leases.remove(&chain)),
             }
         }

@@ -2,7 +2,7 @@
 //! and by transactions that are rolled back.
 
 use crate::audit::World;
-use crate::support::{Backend, agent_asks, entry, runtime, tool_asks, user};
+use crate::support::{Backend, agent_asks, entry, in_time, runtime, tool_asks, user};
 use futures::future::{join, join_all};
 use project_vault::domain::Clock as _;
 use project_vault::store::records::{Uses, Values};
@@ -145,33 +145,6 @@ both! {
         assert_eq!(world.breaks().await, []);
     }
 
-    async fn a_chain_is_lost_only_if_the_database_does_not_tell_how_a_record_ended(world: World) {
-        if world.backend == Backend::Sqlite {
-            return;
-        }
-        world.used_demo().await;
-        let acme = runtime("acme-runtime");
-        let resolve = || world.vault.agents().resolve(&acme, tool_asks(agent_asks("builder", &["TOKEN"])));
-        for (stop, chains) in [("pg_cancel_backend", 1), ("pg_terminate_backend", 2)] {
-            let held = world.held().await;
-            let sql = format!(
-                "SELECT count({stop}(pid)) AS n FROM pg_stat_activity WHERE datname = current_database() \
-                 AND wait_event_type = 'Lock' AND query LIKE 'WITH used %'"
-            );
-            let stopped = async {
-                while world.number(&sql).await == 0 {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            };
-            let (answer, ()) = join(resolve(), stopped).await;
-            assert_eq!(answer.err().unwrap().code().as_str(), "UNAVAILABLE", "{stop}");
-            held.rollback().await.unwrap();
-            resolve().await.unwrap();
-            assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains").await, chains, "{stop}");
-        }
-        assert_eq!(world.breaks().await, []);
-    }
-
     async fn servers_count_uses_of_one_entry_at_once_whatever_the_database_isolates(world: World) {
         world.used_demo().await;
         if world.backend == Backend::Postgres {
@@ -216,6 +189,34 @@ both! {
         assert!(commits <= 8, "{commits} commits for 64 records");
         assert_eq!(world.breaks().await, []);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_is_lost_only_if_postgresql_does_not_tell_how_a_record_ended() {
+    in_time(Backend::Postgres, async |world| {
+        world.used_demo().await;
+        let acme = runtime("acme-runtime");
+        let resolve = || world.vault.agents().resolve(&acme, tool_asks(agent_asks("builder", &["TOKEN"])));
+        for (stop, chains) in [("pg_cancel_backend", 1), ("pg_terminate_backend", 2)] {
+            let held = world.held().await;
+            let sql = format!(
+                "SELECT count({stop}(pid)) AS n FROM pg_stat_activity WHERE datname = current_database() \
+                 AND wait_event_type = 'Lock' AND query LIKE 'WITH used %'"
+            );
+            let stopped = async {
+                while world.number(&sql).await == 0 {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            let (answer, ()) = join(resolve(), stopped).await;
+            assert_eq!(answer.err().unwrap().code().as_str(), "UNAVAILABLE", "{stop}");
+            held.rollback().await.unwrap();
+            resolve().await.unwrap();
+            assert_eq!(world.number("SELECT count(*) AS n FROM audit_chains").await, chains, "{stop}");
+        }
+        assert_eq!(world.breaks().await, []);
+    })
+    .await;
 }
 
 impl World {
